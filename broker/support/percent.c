@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/support/percent.h"
+
+static bool digit_of(uint8_t character, uint8_t *ret_digit) {
+    uint8_t lower = character | 0x20;
+    if (character >= '0' && character <= '9') {
+        *ret_digit = (uint8_t)(character - '0');
+        return true;
+    }
+    *ret_digit = (uint8_t)(lower - 'a' + 10);
+    return lower >= 'a' && lower <= 'f';
+}
+
+enum error_code percent_put_decoded(struct buffer *buffer, struct span text,
+                                    enum percent_kind kind) {
+    enum error_code code = buffer_reserve(buffer, text.length);
+    if (code != OK) {
+        return code;
+    }
+    uint8_t *out = buffer->bytes + buffer->length;
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t byte = text.bytes[i];
+        if (byte == '%') {
+            uint8_t high, low;
+            if (text.length - i < 3 || !digit_of(text.bytes[i + 1], &high) ||
+                !digit_of(text.bytes[i + 2], &low)) {
+                return ERR_BAD_REQUEST;
+            }
+            byte = (uint8_t)(high << 4 | low);
+            i += 2;
+        } else if (byte == '+' && kind == PERCENT_QUERY) {
+            byte = ' ';
+        }
+        *out++ = byte;
+    }
+    buffer->length = (size_t)(out - buffer->bytes);
+    return OK;
+}
+
+static bool is_unreserved(uint8_t byte) {
+    uint8_t lower = byte | 0x20;
+    return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9') || byte == '-' ||
+           byte == '.' || byte == '_' || byte == '~';
+}
+
+enum error_code percent_put_encoded(struct buffer *buffer, struct span bytes,
+                                    enum percent_kind kind) {
+    static const char DIGITS[] = "0123456789ABCDEF";
+    if (bytes.length > SIZE_MAX / 3) {
+        return ERR_TOO_LARGE;
+    }
+    size_t needed = bytes.length;
+    for (size_t i = 0; i < bytes.length; i++) {
+        needed += is_unreserved(bytes.bytes[i]) ? 0 : 2;
+    }
+    enum error_code code = buffer_reserve(buffer, needed);
+    if (code != OK) {
+        return code;
+    }
+    uint8_t *out = buffer->bytes + buffer->length;
+    for (size_t i = 0; i < bytes.length; i++) {
+        uint8_t byte = bytes.bytes[i];
+        if (is_unreserved(byte) || (byte == '/' && kind == PERCENT_PATH)) {
+            *out++ = byte;
+        } else {
+            *out++ = '%';
+            *out++ = (uint8_t)DIGITS[byte >> 4];
+            *out++ = (uint8_t)DIGITS[byte & 15];
+        }
+    }
+    buffer->length = (size_t)(out - buffer->bytes);
+    return OK;
+}
