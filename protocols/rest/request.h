@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request.h — one request and its reply, as plain values: REST is written once, above any library.
+ *
+ * Place:   made by an adapter (protocols/http/server.c on a worker, protocols/operator/ on its own
+ *          thread), answered by the routes (routes.h).
+ * Thread:  one a request: that of the adapter, whose mailbox `reply_to` is. Nothing here is shared.
+ * Bounds:  headers of a reply REPLY_HEADERS_BYTES_MAX; bodies body_bytes_max and REPLY_BODY_BYTES_MAX.
+ *
+ * The adapter's part, in this order:
+ *     request = request_create();          fill the first block of members
+ *     if (routes_admit(request))           the head alone decides: method, path, origin, size, type
+ *         collect the body (at most request->body_bytes_max; more is request_refuse(ERR_TOO_LARGE))
+ *         routes_handle(request)           on_replied follows: at once, or later through reply_to
+ *     send request->reply                  also where routes_admit() said false or a refusal was made
+ *     request_destroy(request)             at any time; what is under way then ends by itself
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/support/buffer.h"
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+#include "broker/support/mailbox.h"
+#include "broker/support/span.h"
+
+struct broker;
+struct static_assets;
+struct request;
+struct route;
+struct route_state;
+
+#define REPLY_HEADERS_BYTES_MAX 16384
+#define REPLY_BODY_BYTES_MAX 134217728 /* one message of 16 MiB, each byte escaped as six, fits */
+
+struct request_header {
+    struct span name;
+    struct span value; /* without the blanks around it */
+};
+
+/* What becomes of the connection. All but REPLY_WHOLE come only where `can_switch` was set. */
+enum reply_kind {
+    REPLY_WHOLE,        /* status, headers, body */
+    REPLY_EVENT_STREAM, /* the adapter opens Server-Sent Events */
+    REPLY_WEBSOCKET,    /* the adapter shakes hands and opens a WebSocket */
+};
+
+/* The adapter adds Date, Content-Length and Connection by itself; nothing else. */
+struct reply {
+    enum reply_kind kind;
+    uint16_t status;
+    struct buffer headers; /* pairs: reply_next_header() */
+    struct buffer body;
+    struct span body_static; /* sent instead of `body` where it is not empty; lives for ever */
+    bool must_close;         /* the connection is not to be used again after this reply */
+};
+
+struct request {
+    /* The adapter's; spans are borrowed and must live until routes_handle() has returned. */
+    struct broker *broker;
+    const struct static_assets *assets; /* NULL: no demo here */
+    struct mailbox *reply_to;
+    struct span method; /* "GET", as written */
+    struct span path;   /* as on the wire, not decoded: "/channels/a%20b" */
+    struct span query;  /* what follows the `?`, not decoded */
+    const struct request_header *headers;
+    size_t header_count;
+    struct span body; /* decoded from chunks; for routes_handle() alone */
+    const char *peer; /* "127.0.0.1:40001", for logs */
+    bool is_secure;   /* TLS: the scheme that an Origin is compared with */
+    bool is_operator; /* came in on the operator's port */
+    bool can_switch;  /* the adapter can open streams */
+    /* The reply is ready. Called exactly once after routes_handle(), from within it or later; never
+     * after request_destroy(), which may be called from here. */
+    void (*on_replied)(struct request *request);
+    void *context;
+
+    /* Filled by routes_admit() and routes_handle(). */
+    uint64_t body_bytes_max;
+    struct reply reply;
+
+    /* The routes' own. */
+    const struct route *route;
+    struct route_state *state; /* what is under way */
+    struct buffer channel;     /* decoded and checked, where the resource is a channel */
+    bool is_pending;
+    bool is_abandoned;
+};
+
+/* NULL: out of memory. All members are zero. */
+struct request *request_create(void);
+
+/* Frees, now or when what is under way has ended; no callback follows. Accepts NULL. */
+void request_destroy(struct request *request);
+
+/* The first header of that name (case is ignored). False: there is none. */
+bool request_find_header(const struct request *request, const char *name, struct span *ret_value);
+
+/* HEAD: the reply is the one of GET; its length is told and its body left out. */
+bool request_is_head(const struct request *request);
+
+/* --- replies --------------------------------------------------------------------------------- */
+
+/* Makes the reply a problem+json of that error, whatever it was before; headers that admission set
+ * (CORS, Allow) stay. The adapter calls it for what it finds itself: a body too large or too slow. */
+void request_refuse(struct request *request, enum error_code code, const struct error *why);
+void request_refuse_because(struct request *request, enum error_code code, const char *field,
+                            const char *format, ...) PRINTF_LIKE(4, 5);
+
+/* Adds a header. What does not fit any more is left out and turns the reply into a 500. */
+void reply_add_header(struct reply *reply, const char *name, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Walks the headers: start with `rest` = buffer_borrow(&reply->headers). False at the end. Values
+ * are free of control characters; neither part ends with NUL. */
+bool reply_next_header(struct span *rest, struct span *ret_name, struct span *ret_value);
+
+/* What is to be sent as the body, valid until request_destroy(). */
+struct span reply_body(const struct reply *reply);
