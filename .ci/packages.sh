@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by ./run and ./check: what Debian 12 calls the things that are needed, and how to get them.
+
+packages_build=(
+    gcc libc6-dev meson ninja-build pkg-config
+    libcmocka-dev libcurl4-openssl-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libssl-dev
+    libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev
+)
+packages_test=(
+    chromium chromium-driver clang-14 clang-format-14 curl git libclang-rt-14-dev llvm-14 procps
+    python3 python3-aiohttp python3-pytest python3-pytest-xdist python3-selenium
+    python3-websockets python3-yaml
+)
+
+# Installs those of the given packages that are missing; says which, and what to do where it cannot.
+packages_install() {
+    local package missing=() as_root=()
+    for package in "$@"; do
+        if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            missing+=("$package")
+        fi
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        return 0
+    fi
+    echo "Missing Debian packages: ${missing[*]}" >&2
+    if ! command -v apt-get >/dev/null; then
+        echo "This is no Debian system: install their counterparts by hand, then run this again." >&2
+        return 1
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "Neither root nor sudo here. As root: apt-get install ${missing[*]}" >&2
+            return 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "Installing them." >&2
+    "${as_root[@]}" apt-get -qq update >&2 || echo "apt-get update failed; trying all the same." >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
+}

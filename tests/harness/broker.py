@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real broker as a process: started on free ports, ended by SIGTERM, its last words judged."""
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from urllib.parse import quote, urlsplit
+
+from harness import http
+from harness.sse import EventStream
+from harness.websocket import WebSocket
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BAD_WORDS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|"
+                       r"runtime error:|INVARIANT_BROKEN|Assertion .* failed")
+
+
+def find_binary():
+    """$TIDINGS_BINARY, else the newest build under the root."""
+    named = os.environ.get("TIDINGS_BINARY")
+    if named:
+        return pathlib.Path(named).resolve()
+    built = sorted(ROOT.glob("build*/tidings"), key=lambda path: path.stat().st_mtime)
+    if not built:
+        raise FileNotFoundError("no build*/tidings, and no TIDINGS_BINARY")
+    return built[-1]
+
+
+def is_sanitized():
+    """Was the binary built with a sanitizer? Then its memory and speed are not its own."""
+    return b"__asan_init" in find_binary().read_bytes() or \
+        b"__tsan_init" in find_binary().read_bytes()
+
+
+def wait_for(claim, timeout_s=15, what="the condition"):
+    """Asks until `claim()` is true; gives what it gave."""
+    end = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while True:
+        found = claim()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come within {timeout_s} s")
+        pause.wait(0.02)
+
+
+def raise_descriptor_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Broker:
+    """One process. `data` is kept between start() and the next start(), and removed by close()."""
+
+    def __init__(self, *arguments, data=None, config=None, environment=None):
+        self.arguments = list(arguments)
+        self.scratch = tempfile.mkdtemp(prefix="tidings-test-")
+        self.data = str(data or pathlib.Path(self.scratch, "data"))
+        self.environment = environment or {}
+        if config is not None:
+            path = pathlib.Path(self.scratch, "tidings.yaml")
+            path.write_text(config, encoding="utf-8")
+            self.arguments += ["--config", str(path)]
+        self.process = None
+        self.said, self.logged, self.threads = [], [], []
+        self.public = self.operator = None
+
+    # --- its life ---
+
+    def spawn(self):
+        """Starts it without waiting for anything."""
+        command = [str(find_binary()), "serve", "--data", self.data]
+        for flag in ("--listen", "--operator"):
+            if flag not in self.arguments:
+                command += [flag, "127.0.0.1:0"]
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith("TIDINGS_")}
+        environment.update(self.environment)
+        self.said, self.logged = [], []
+        self.public = self.operator = None
+        self.process = subprocess.Popen(
+            command + self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=environment, cwd=self.scratch,
+            preexec_fn=raise_descriptor_limit)
+        self.threads = [
+            threading.Thread(target=self.listen, args=(stream, lines), daemon=True)
+            for stream, lines in ((self.process.stdout, self.said),
+                                  (self.process.stderr, self.logged))]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    @staticmethod
+    def listen(stream, lines):
+        for line in stream:
+            lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+        stream.close()
+
+    def start(self):
+        """Starts it and waits until /readyz answers 200."""
+        self.spawn()
+        wait_for(self.knows_its_urls, 30, "the broker's URLs")
+        wait_for(self.is_ready, 60, "/readyz")
+        return self
+
+    def knows_its_urls(self):
+        if self.process.poll() is not None:
+            for thread in self.threads:
+                thread.join(5)
+            raise AssertionError(f"the broker ended with {self.process.returncode}:\n"
+                                 + "\n".join(self.said + self.logged))
+        for line in list(self.said):
+            found = re.match(r"\s*(public|operator)\s+(http://\S+)", line)
+            if found:
+                setattr(self, found.group(1), found.group(2).rstrip("/"))
+        return self.public and self.operator
+
+    def is_ready(self):
+        try:
+            return http.request(self.operator, "GET", "/readyz").status == 200
+        except (OSError, http.Closed):
+            return False
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s=20):
+        """Its exit code; all of its output has been read then."""
+        code = self.process.wait(timeout_s)
+        for thread in self.threads:
+            thread.join(10)
+        return code
+
+    def kill(self):
+        """kill -9: nothing is said, nothing is flushed."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+        if self.process is not None:
+            self.wait()
+
+    def stop(self, timeout_s=20):
+        """SIGTERM, exit code 0, and no last words of a sanitizer."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            code = self.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        self.process = None
+        tail = "\n".join(self.logged[-60:])
+        assert not self.bad_words(), tail
+        assert code == 0, f"exit code {code}\n{tail}"
+
+    def bad_words(self):
+        return [line for line in self.logged if BAD_WORDS.search(line)]
+
+    def close(self):
+        """Kills what still runs and removes what it wrote."""
+        self.kill()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def assert_alive(self):
+        assert self.process.poll() is None, "\n".join(self.logged[-60:])
+        assert not self.bad_words(), "\n".join(self.logged[-60:])
+
+    # --- talking to it ---
+
+    @property
+    def host(self):
+        return urlsplit(self.public).netloc
+
+    def connect(self, **options):
+        return http.Connection(self.public, **options)
+
+    def request(self, method, target, headers=None, body=None, **options):
+        return http.request(self.public, method, target, headers, body, **options)
+
+    def get(self, target, headers=None):
+        return self.request("GET", target, headers)
+
+    def post(self, channel, body, media_type="application/json", headers=None):
+        fields = {} if media_type is None else {"Content-Type": media_type}
+        fields.update(headers or {})
+        return self.request("POST", "/channels/" + channel, fields, body)
+
+    def publish(self, channel, value, headers=None):
+        """Publishes JSON; gives the answer's body."""
+        answer = self.post(channel, json.dumps(value), headers=headers)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def fill(self, channel, count, first=1):
+        """Publishes {"n": first} … over one connection; gives the answers."""
+        answers = []
+        with self.connect() as connection:
+            for number in range(first, first + count):
+                body = b'{"n":%d}' % number
+                answer = connection.request("POST", "/channels/" + channel,
+                                            {"Content-Type": "application/json"}, body)
+                assert answer.status == 200, answer
+                answers.append(answer.json())
+        return answers
+
+    def page(self, channel, **query):
+        """A page of history; `from_` and the like lose the underscore."""
+        text = "&".join(f"{name.rstrip('_')}={quote(str(value), safe='')}"
+                        for name, value in query.items())
+        answer = self.get(f"/channels/{channel}" + ("?" + text if text else ""))
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def all_messages(self, channel, since="earliest"):
+        """Every message kept, page by page; and the gaps that were told on the way."""
+        messages, gaps = [], []
+        while True:
+            page = self.page(channel, since=since, limit=1000)
+            messages += page["messages"]
+            gaps += [page["gap"]] if "gap" in page else []
+            since = page.get("next", since)
+            if page["at_head"]:
+                return messages, gaps
+
+    def websocket(self, target, **options):
+        return WebSocket(self.public, target, **options)
+
+    def events(self, target, **options):
+        return EventStream(self.public, target, **options)
+
+    # --- looking at it ---
+
+    def rss_anon_bytes(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"RssAnon:\s+(\d+) kB", text).group(1)) * 1024
+
+    def rss_bytes(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+
+    def descriptor_count(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(
+            encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def data_bytes(self):
+        """What the data directory takes on the disk, holes left out."""
+        total = 0
+        for folder, _, names in os.walk(self.data):
+            for name in names:
+                try:
+                    total += os.stat(os.path.join(folder, name)).st_blocks * 512
+                except FileNotFoundError:
+                    pass
+        return total
