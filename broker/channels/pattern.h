@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pattern.h — one text that stands for many channels: `*` is one segment, `**` the rest.
+ *
+ * Place:   selectors of readers, rules of the configuration, rights of a token.
+ * Thread:  pure, no allocation.
+ * Bounds:  as a name's (name.h); matching is one pass over both.
+ *
+ * `**` is the last segment only, and matches the name before it too: behind `a/` it matches `a`,
+ * `a/b` and `a/b/c`, as MQTT's `a/#` does. A pattern that begins with a wildcard never matches `$…`.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+#include "broker/support/span.h"
+
+/* It has a `*`, which no name has. Whether it is a sound pattern is pattern_check()'s question. */
+bool pattern_is_pattern(struct span text);
+
+/* A pattern or a plain name. ERR_BAD_CHANNEL with the rule that is broken. */
+MUST_USE enum error_code pattern_check(struct span pattern, bool may_have_empty_segments,
+                                       struct error *why);
+
+/* Does the checked pattern (or name) stand for this checked name? */
+bool pattern_matches(struct span pattern, struct span name);
