@@ -65,6 +65,6 @@ static inline void list_put_all(struct list *list, struct list *from) {
 }
 
 /* Walks the nodes; the body may remove `node` (and no other). */
-#define LIST_EACH(list, node)                                                                      \
-    for (struct list *node = (list)->next, *node##_next = node->next; node != (list);              \
+#define LIST_EACH(head, node)                                                                      \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);              \
          node = node##_next, node##_next = node->next)

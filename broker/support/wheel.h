@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wheel.h — timers by the hundred thousand: arming and disarming cost the same however many there are.
+/* wheel.h — timers by the hundred thousand: arming one costs the same however many there are.
  *
  * Place:   each worker has one for its connections; turned from its loop.
  * Thread:  its owner's; no locks.
