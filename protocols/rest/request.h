@@ -28,9 +28,9 @@
 
 struct broker;
 struct static_assets;
+struct reading;
 struct request;
 struct route;
-struct route_state;
 
 #define REPLY_HEADERS_BYTES_MAX 16384
 #define REPLY_BODY_BYTES_MAX 134217728 /* one message of 16 MiB, each byte escaped as six, fits */
@@ -54,7 +54,8 @@ struct reply {
     struct buffer headers; /* pairs: reply_next_header() */
     struct buffer body;
     struct span body_static; /* sent instead of `body` where it is not empty; lives for ever */
-    bool must_close;         /* the connection is not to be used again after this reply */
+    bool has_no_length; /* HEAD of a stream: no Content-Length is told */
+    bool must_close;    /* the connection is not to be used again after this reply */
 };
 
 struct request {
@@ -81,12 +82,15 @@ struct request {
     uint64_t body_bytes_max;
     struct reply reply;
 
-    /* The routes' own. */
+    /* The routes' own. `channel` and `reading` also serve the adapter that opens a stream. */
     const struct route *route;
-    struct route_state *state; /* what is under way */
-    struct buffer channel;     /* decoded and checked, where the resource is a channel */
-    bool is_pending;
-    bool is_abandoned;
+    unsigned method_bit;   /* one of METHOD_GET … of routes.h */
+    struct buffer channel; /* decoded and checked, where the resource is a channel */
+    struct reading *reading; /* where a stream begins, for the kinds that switch */
+    void *state;             /* of the resource that answers */
+    void (*on_state_finish)(void *state);
+    bool is_pending;   /* a publish or a read is under way */
+    bool is_abandoned; /* request_destroy() came meanwhile */
 };
 
 /* NULL: out of memory. All members are zero. */
@@ -119,3 +123,14 @@ bool reply_next_header(struct span *rest, struct span *ret_name, struct span *re
 
 /* What is to be sent as the body, valid until request_destroy(). */
 struct span reply_body(const struct reply *reply);
+
+/* --- for the resources ----------------------------------------------------------------------- */
+
+/* Something is under way; request_answer() will follow on the request's thread. */
+void request_wait(struct request *request);
+
+/* The reply is ready (or nobody wants it any more): calls on_replied, or frees. */
+void request_answer(struct request *request);
+
+/* False: request_destroy() came while something was under way; only request_answer() is left. */
+bool request_is_wanted(const struct request *request);

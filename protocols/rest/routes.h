@@ -10,15 +10,45 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/span.h"
 
 struct request;
 
+enum method_bit {
+    METHOD_GET = 1 << 0,
+    METHOD_HEAD = 1 << 1,
+    METHOD_POST = 1 << 2,
+    METHOD_OPTIONS = 1 << 3,
+};
+
+enum route_port { ROUTE_BOTH, ROUTE_PUBLIC };
+
+/* One resource. */
+struct route {
+    const char *path;
+    bool is_prefix;   /* all that begins with `path` */
+    enum route_port port;
+    unsigned methods; /* of enum method_bit; OPTIONS goes without saying */
+    /* Judges the head. Not OK: the request was refused. NULL: nothing to judge, no body taken. */
+    enum error_code (*on_admit)(struct request *request, struct error *why);
+    void (*on_request)(struct request *request);
+    const char *reserved_for; /* no handlers: 501 with this detail */
+};
+
+/* The row of a path; NULL: there is nothing. */
+const struct route *route_find(struct span path, bool is_operator);
+
+/* "GET, HEAD, POST, OPTIONS" and a NUL. */
+#define ROUTE_ALLOW_BYTES 32
+void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYTES]);
+
 /* Judges the head: Host and Origin, resource, method, channel name, declared length and type. True:
- * the body is wanted, `body_bytes_max` of it at most (0: none; a body is then refused or ignored as
- * the adapter likes). False: the reply is ready and the body is not wanted. */
+ * go on; the body may have `request->body_bytes_max` bytes (0: there may be none). False: the reply
+ * is ready and the body is not wanted. */
 MUST_USE bool routes_admit(struct request *request);
 
 /* Answers an admitted request whose body is there; on_replied follows, perhaps before it returns. */

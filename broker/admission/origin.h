@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* origin.h — may the web page behind this request do what it asks? The Host and Origin rules.
+ *
+ * Place:   asked by protocols/rest for each request, streams and WebSocket handshakes included.
+ * Thread:  pure.
+ * Bounds:  none of its own.
+ *
+ * Two attacks are meant. A page of another site that posts to the broker on the visitor's machine
+ * (its browser sends Origin, or Sec-Fetch-Site: RFC 6454, W3C Fetch Metadata), and a page whose own
+ * name was made to resolve to 127.0.0.1 (DNS rebinding: then Host is the attacker's name).
+ * Programs send neither header and are not held to anything here but the Host rule.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+#include "broker/support/span.h"
+
+/* What the configuration says. Names without port; origins as browsers write them. */
+struct origin_policy {
+    bool is_open; /* --open: any Host passes unless `hosts` names some */
+    char *const *hosts;
+    size_t host_count;
+    char *const *origins; /* pages of other origins that may use the broker */
+    size_t origin_count;
+};
+
+/* What the request says. A header that did not come is an empty span. */
+struct origin_question {
+    struct span host;
+    struct span origin;
+    struct span fetch_site; /* Sec-Fetch-Site */
+    bool changes_state;     /* publishing */
+};
+
+/* OK: go on; `ret_is_listed` tells that the origin is another one, listed, which wants CORS headers.
+ * ERR_MISDIRECTED: the host is none of ours. ERR_FORBIDDEN_ORIGIN: the page may not. */
+MUST_USE enum error_code origin_check(const struct origin_policy *policy,
+                                      const struct origin_question *question,
+                                      bool *ret_is_listed, struct error *why);
+
+/* "name:port", "[address]:port": the parts. `ret_port` is empty where there is none. False: neither
+ * form (RFC 9110, section 7.2). */
+bool origin_split_host(struct span host, struct span *ret_name, struct span *ret_port);
+
+/* The page of that origin was served under that Host. A port that is not told is the default of the
+ * origin's scheme, so that it also holds behind a proxy that speaks TLS in our place. */
+bool origin_is_same(struct span origin, struct span host);
+
+/* "localhost", a name below it, an address of 127.0.0.0/8, or "[::1]". */
+bool origin_is_loopback_name(struct span name);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/rest/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/limits.h"
+#include "broker/support/invariant.h"
+#include "broker/support/string_map.h"
+#include "protocols/rest/problem.h"
+#include "protocols/rest/reading.h"
+
+#define HEADER_VALUE_BYTES_MAX 8192
+
+struct request *request_create(void) {
+    struct request *request = calloc(1, sizeof(*request));
+    if (request == NULL) {
+        return NULL;
+    }
+    buffer_init(&request->channel, HTTP_TARGET_BYTES_MAX);
+    buffer_init(&request->reply.headers, REPLY_HEADERS_BYTES_MAX);
+    buffer_init(&request->reply.body, REPLY_BODY_BYTES_MAX);
+    return request;
+}
+
+static void request_free(struct request *request) {
+    INVARIANT(!request->is_pending);
+    if (request->on_state_finish != NULL) {
+        request->on_state_finish(request->state);
+    }
+    buffer_finish(&request->channel);
+    buffer_finish(&request->reply.headers);
+    buffer_finish(&request->reply.body);
+    free(request->reading);
+    free(request);
+}
+
+void request_destroy(struct request *request) {
+    if (request == NULL) {
+        return;
+    }
+    INVARIANT(!request->is_abandoned);
+    if (request->is_pending) {
+        /* The log or a read thread holds a letter inside our state. It comes back to this thread. */
+        request->is_abandoned = true;
+        return;
+    }
+    request_free(request);
+}
+
+void request_wait(struct request *request) {
+    INVARIANT(!request->is_pending);
+    request->is_pending = true;
+}
+
+void request_answer(struct request *request) {
+    request->is_pending = false;
+    if (request->is_abandoned) {
+        request_free(request);
+        return;
+    }
+    INVARIANT(request->on_replied != NULL);
+    request->on_replied(request);
+}
+
+bool request_is_wanted(const struct request *request) { return !request->is_abandoned; }
+
+bool request_find_header(const struct request *request, const char *name, struct span *ret_value) {
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (span_is_equal_nocase(request->headers[i].name, span_of_string(name))) {
+            *ret_value = request->headers[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool request_is_head(const struct request *request) {
+    return span_is_equal(request->method, SPAN("HEAD"));
+}
+
+/* --- replies --------------------------------------------------------------------------------- */
+
+void request_refuse(struct request *request, enum error_code code, const struct error *why) {
+    struct reply *reply = &request->reply;
+    INVARIANT(code != OK);
+    reply->kind = REPLY_WHOLE;
+    reply->status = error_row(code)->http_status;
+    reply->body_static = (struct span){0};
+    buffer_clear(&reply->body);
+    reply_add_header(reply, "Content-Type", "application/problem+json");
+    reply_add_header(reply, "Cache-Control", "no-store");
+    if (reply->status == 503 || reply->status == 507 || reply->status == 429) {
+        /* A fold or a retention step makes room within a second or so. */
+        reply_add_header(reply, "Retry-After", "%d", reply->status == 507 ? 10 : 1);
+    }
+    if (problem_put(&reply->body, code, why) != OK) {
+        buffer_clear(&reply->body); /* the status alone still says what happened */
+    }
+}
+
+void request_refuse_because(struct request *request, enum error_code code, const char *field,
+                            const char *format, ...) {
+    struct error why = {.code = code};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why.detail, sizeof(why.detail), format, arguments);
+    va_end(arguments);
+    snprintf(why.field, sizeof(why.field), "%s", field == NULL ? "" : field);
+    request_refuse(request, code, &why);
+}
+
+void reply_add_header(struct reply *reply, const char *name, const char *format, ...) {
+    char value[HEADER_VALUE_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(value, sizeof(value), format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof(value)) {
+        reply->status = 500;
+        return;
+    }
+    for (int i = 0; i < length; i++) {
+        /* What a client sent may come back in a value; it must not end the line. */
+        if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f) {
+            value[i] = '?';
+        }
+    }
+    if (string_map_put(&reply->headers, span_of_string(name),
+                       span_of(value, (size_t)length)) != OK) {
+        reply->status = 500;
+    }
+}
+
+bool reply_next_header(struct span *rest, struct span *ret_name, struct span *ret_value) {
+    return string_map_next(rest, ret_name, ret_value);
+}
+
+struct span reply_body(const struct reply *reply) {
+    return reply->body_static.length > 0 ? reply->body_static : buffer_borrow(&reply->body);
+}

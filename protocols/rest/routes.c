@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/rest/routes.h"
+
+#include <stdio.h>
+
+#include "broker/admission/origin.h"
+#include "broker/config/config.h"
+#include "broker/runtime/broker.h"
+#include "broker/support/invariant.h"
+#include "protocols/rest/channel.h"
+#include "protocols/rest/demo.h"
+#include "protocols/rest/request.h"
+
+#define READING (METHOD_GET | METHOD_HEAD)
+
+/* The first row that fits decides. */
+static const struct route routes[] = {
+    {.path = "/channels/", .is_prefix = true, .methods = READING | METHOD_POST,
+     .on_admit = channel_admit, .on_request = channel_handle},
+    {.path = "/channels", .methods = READING | METHOD_POST,
+     .on_admit = channel_admit, .on_request = channel_handle},
+    {.path = "/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
+    {.path = "/demo", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
+    {.path = "/demo/", .is_prefix = true, .port = ROUTE_PUBLIC, .methods = READING,
+     .on_request = demo_handle},
+    {.path = "/stream", .reserved_for = "reading several channels on one connection is not in this "
+                                        "version; read one at /channels/{channel}"},
+    {.path = "/publish", .reserved_for = "publishing to several channels at once is not in this "
+                                         "version; POST to /channels/{channel}"},
+    {.path = "/presence", .is_prefix = true, .reserved_for = "presence is not in this version"},
+    {.path = "/groups", .is_prefix = true, .reserved_for = "groups are not in this version"},
+    {.path = "/views", .is_prefix = true, .reserved_for = "views are not in this version"},
+    {.path = "/hub", .is_prefix = true, .reserved_for = "WebSub is not in this version"},
+    {.path = "/token", .is_prefix = true, .reserved_for = "tokens are not in this version"},
+};
+
+static const struct {
+    const char *name;
+    enum method_bit bit;
+} methods[] = {
+    {"GET", METHOD_GET}, {"HEAD", METHOD_HEAD}, {"POST", METHOD_POST}, {"OPTIONS", METHOD_OPTIONS},
+};
+
+static unsigned method_bit_of(struct span method) {
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        if (span_is_equal(method, span_of_string(methods[i].name))) {
+            return methods[i].bit;
+        }
+    }
+    return 0;
+}
+
+const struct route *route_find(struct span path, bool is_operator) {
+    for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
+        const struct route *route = &routes[i];
+        struct span own = span_of_string(route->path);
+        bool fits = route->is_prefix ? span_has_prefix(path, own) : span_is_equal(path, own);
+        if (fits && !(is_operator && route->port == ROUTE_PUBLIC)) {
+            return route;
+        }
+    }
+    return NULL;
+}
+
+void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYTES]) {
+    size_t length = 0;
+    ret_text[0] = '\0';
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        if (((route->methods | METHOD_OPTIONS) & methods[i].bit) != 0) {
+            length += (size_t)snprintf(ret_text + length, ROUTE_ALLOW_BYTES - length, "%s%s",
+                                       length == 0 ? "" : ", ", methods[i].name);
+        }
+    }
+    INVARIANT(length < ROUTE_ALLOW_BYTES);
+}
+
+/* --- admission ------------------------------------------------------------------------------- */
+
+static struct span header_or_empty(const struct request *request, const char *name) {
+    struct span value = {0};
+    return request_find_header(request, name, &value) ? value : (struct span){0};
+}
+
+/* Refuses what a page may not do, and tells the browser what a listed page may see. */
+static enum error_code admit_origin(struct request *request, struct error *why) {
+    const struct config *config = request->broker->config;
+    struct origin_policy policy = {
+        .is_open = config->open,
+        .hosts = config->public_hosts.items,
+        .host_count = config->public_hosts.count,
+        .origins = config->public_origins.items,
+        /* Pages of other origins have no business on the operator's port. */
+        .origin_count = request->is_operator ? 0 : config->public_origins.count,
+    };
+    struct origin_question question = {
+        .host = header_or_empty(request, "Host"),
+        .origin = header_or_empty(request, "Origin"),
+        .fetch_site = header_or_empty(request, "Sec-Fetch-Site"),
+        .changes_state = request->method_bit != METHOD_GET && request->method_bit != METHOD_HEAD,
+    };
+    bool is_listed = false;
+    enum error_code code = origin_check(&policy, &question, &is_listed, why);
+    if (code != OK) {
+        return code;
+    }
+    if (is_listed) {
+        reply_add_header(&request->reply, "Access-Control-Allow-Origin", "%.*s",
+                         SPAN_PRINTF(question.origin));
+        reply_add_header(&request->reply, "Access-Control-Expose-Headers",
+                         "ETag, Retry-After, Allow");
+    }
+    if (config->public_origins.count > 0 && !request->is_operator) {
+        reply_add_header(&request->reply, "Vary", "Origin");
+    }
+    reply_add_header(&request->reply, "X-Content-Type-Options", "nosniff");
+    return OK;
+}
+
+/* RFC 9110, section 9.3.7, and the CORS preflight of the Fetch standard. */
+static void answer_options(struct request *request, const char *allow) {
+    struct reply *reply = &request->reply;
+    struct span ignored = {0}, asked = {0};
+    reply->status = 204;
+    reply_add_header(reply, "Allow", "%s", allow);
+    if (!request_find_header(request, "Access-Control-Request-Method", &ignored)) {
+        return;
+    }
+    reply_add_header(reply, "Access-Control-Allow-Methods", "%s", allow);
+    reply_add_header(reply, "Access-Control-Max-Age", "600");
+    if (request_find_header(request, "Access-Control-Request-Headers", &asked) &&
+        asked.length <= 1024) {
+        reply_add_header(reply, "Access-Control-Allow-Headers", "%.*s", SPAN_PRINTF(asked));
+    }
+    if (request_find_header(request, "Access-Control-Request-Private-Network", &ignored)) {
+        reply_add_header(reply, "Access-Control-Allow-Private-Network", "true");
+    }
+}
+
+/* Path and method against the table. OK with a status set: the reply is ready. */
+static enum error_code admit_route(struct request *request, struct error *why) {
+    if (request->method_bit == METHOD_OPTIONS && span_is_equal(request->path, SPAN("*"))) {
+        answer_options(request, "GET, HEAD, POST, OPTIONS");
+        return OK;
+    }
+    const struct route *route = route_find(request->path, request->is_operator);
+    if (route == NULL) {
+        return error_set(why, ERR_NOT_FOUND, "channels are below /channels/");
+    }
+    request->route = route;
+    if (route->reserved_for != NULL) {
+        return error_set(why, ERR_NOT_IMPLEMENTED, "%s", route->reserved_for);
+    }
+    char allow[ROUTE_ALLOW_BYTES];
+    route_format_allow(route, allow);
+    if (request->method_bit == METHOD_OPTIONS) {
+        answer_options(request, allow);
+        return OK;
+    }
+    if ((route->methods & request->method_bit) == 0) {
+        reply_add_header(&request->reply, "Allow", "%s", allow);
+        return error_set(why, ERR_METHOD, "allowed here: %s", allow);
+    }
+    return route->on_admit == NULL ? OK : route->on_admit(request, why);
+}
+
+/* What the head tells of the body's size, so that a large one is refused before it is sent. */
+static enum error_code admit_length(struct request *request, struct error *why) {
+    struct span text = {0};
+    uint64_t length = 0;
+    if (!request_find_header(request, "Content-Length", &text) || !span_parse_u64(text, &length) ||
+        length <= request->body_bytes_max) {
+        return OK;
+    }
+    if (request->body_bytes_max == 0) {
+        return error_set_field(why, ERR_TOO_LARGE, "Content-Length", "no body is taken here");
+    }
+    return error_set_field(why, ERR_TOO_LARGE, "Content-Length",
+                           "a message of this channel may have %llu bytes",
+                           (unsigned long long)request->body_bytes_max);
+}
+
+bool routes_admit(struct request *request) {
+    struct error why = {0};
+    INVARIANT(request->broker != NULL);
+    request->method_bit = method_bit_of(request->method);
+    request->body_bytes_max = 0;
+    enum error_code code = admit_origin(request, &why);
+    if (code == OK) {
+        code = admit_route(request, &why);
+    }
+    if (code == OK && request->reply.status == 0) {
+        code = admit_length(request, &why);
+    }
+    if (code != OK) {
+        request_refuse(request, code, &why);
+        return false;
+    }
+    return request->reply.status == 0;
+}
+
+void routes_handle(struct request *request) {
+    INVARIANT(request->route != NULL);
+    INVARIANT(request->route->on_request != NULL);
+    request->route->on_request(request);
+}
