@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo page in a real browser, and the script that plays a match to it.
+
+TIDINGS_SCREENSHOTS names a folder to leave pictures of the page in, for somebody to look at.
+"""
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+PLAY = pathlib.Path(__file__).parents[2] / "clients" / "demo" / "play"
+READERS = ("websocket", "eventsource")
+PATIENCE_S = 20
+CHROMIUM_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--window-size=1280,1500")
+
+
+@pytest.fixture(scope="module", name="browser")
+def fixture_browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in CHROMIUM_FLAGS + (f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    yield browser
+    browser.quit()
+
+
+class Page:
+    """The demo page on one channel, in a tab of its own."""
+
+    def __init__(self, browser, broker, channel):
+        self.browser, self.url = browser, f"http://{broker.host}/demo?channel={channel}"
+        browser.get_log("browser")
+        self.open()
+
+    def open(self):
+        self.browser.switch_to.new_window("tab")
+        self.browser.get(self.url)
+
+    def close(self):
+        self.browser.close()
+        self.browser.switch_to.window(self.browser.window_handles[0])
+
+    def field(self, reader, name):
+        selector = f'[data-reader="{reader}"] [data-field="{name}"]'
+        return self.browser.find_element(By.CSS_SELECTOR, selector).get_attribute("textContent")
+
+    def both(self, name):
+        return {self.field(reader, name) for reader in READERS}
+
+    def wait_until_both(self, name, value):
+        WebDriverWait(self.browser, PATIENCE_S).until(
+            lambda _: self.both(name) == {str(value)}, f"{name} {self.both(name)}, not {value}")
+
+    def rows(self, reader):
+        rows = self.browser.find_elements(
+            By.CSS_SELECTOR, f'[data-reader="{reader}"] tbody tr')
+        return [[cell.text for cell in row.find_elements(By.CSS_SELECTOR, "td")] for row in rows]
+
+    def press(self, identifier):
+        self.browser.find_element(By.ID, identifier).click()
+
+    def has_lost_nothing(self):
+        return self.both("missed") == {"0"} and self.both("duplicates") == {"0"}
+
+    def picture(self, name):
+        folder = os.environ.get("TIDINGS_SCREENSHOTS")
+        if folder:
+            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+            self.browser.save_screenshot(str(pathlib.Path(folder) / f"{name}.png"))
+
+    def complaints(self):
+        return [entry["message"] for entry in self.browser.get_log("browser")]
+
+
+@pytest.fixture(name="page")
+def fixture_page(browser, broker, channel):
+    page = Page(browser, broker, channel)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module", name="points")
+def fixture_points():
+    """The match's messages, in order, as play makes them."""
+    done = subprocess.run([PLAY, "--print"], capture_output=True, check=True, timeout=20)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def publish_all(broker, channel, messages):
+    for message in messages:
+        broker.publish(channel, message)
+
+
+def get(broker, path, **headers):
+    connection = http.client.HTTPConnection(broker.host, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_the_score_is_worked_out_from_the_order_of_points(points):
+    assert len(points) == 369 and [point["point"] for point in points] == list(range(1, 370))
+    assert points[-1]["sets"] == [[5, 7], [6, 4], [6, 2], [6, 7], [7, 5]]
+    assert points[-1]["match_winner"] == 1 and points[-1]["points"] == ["0", "0"]
+    assert points[39]["points"] == ["40", "AD"] and points[38]["points"] == ["40", "40"]
+    tie_break = [point["points"] for point in points[284:296]]
+    assert tie_break[:2] == [["1", "0"], ["1", "1"]] and tie_break[-2] == ["5", "6"]
+    assert points[295]["sets"][-1] == [6, 7]
+
+
+def test_the_script_publishes_each_point_once_and_in_order(broker, channel, points):
+    done = subprocess.run(
+        [PLAY, "--url", f"http://{broker.host}", "--channel", channel, "--every", "1ms",
+         "--from", "350"], capture_output=True, timeout=60, check=True)
+    stored = broker.page(channel, since="earliest", limit=1000)["messages"]
+    assert [message["data"] for message in stored] == points[349:]
+    assert [message["offset"] for message in stored] == list(range(1, 21))
+    assert done.stdout.decode().splitlines()[-1].endswith("offset 20")
+
+
+def test_the_script_waits_for_a_broker_that_is_away_and_stops_when_told():
+    with subprocess.Popen([PLAY, "--url", "http://127.0.0.1:1"], stderr=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL, text=True) as play:
+        assert "trying again" in play.stderr.readline()
+        play.send_signal(signal.SIGTERM)
+        assert play.wait(timeout=10) == 143
+
+
+def test_the_page_may_load_nothing_from_elsewhere_and_is_revalidated(broker):
+    status, headers, body = get(broker, "/demo")
+    assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert b"//" not in body.replace(b"<!--", b"")  # no address but the page's own
+    for path in ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/reader.js",
+                 "/demo/board.js", "/demo/icon.svg"):
+        tag = get(broker, path)[1]["ETag"]
+        assert get(broker, path, **{"If-None-Match": tag})[0] == 304
+
+
+def test_both_readers_show_the_newest_score(page, broker, channel, points):
+    publish_all(broker, channel, points[:180])
+    page.wait_until_both("offset", 180)
+    newest = points[179]
+    for reader in READERS:
+        first, second = page.rows(reader)
+        assert first == ["5", "6", str(newest["games"][0]), newest["points"][0]]
+        assert second == ["7", "4", str(newest["games"][1]), newest["points"][1]]
+    assert page.both("received") == {"180"} and page.has_lost_nothing()
+    page.picture("live")
+    assert page.complaints() == []
+
+
+def test_a_page_that_was_offline_catches_up_and_misses_nothing(page, broker, channel, points):
+    publish_all(broker, channel, points[:20])
+    page.wait_until_both("offset", 20)
+    page.press("online")
+    page.wait_until_both("state", "offline")
+    publish_all(broker, channel, points[20:95])
+    assert page.both("offset") == {"20"}
+    page.picture("offline")
+    page.press("online")
+    page.wait_until_both("offset", 95)
+    page.wait_until_both("caught-up", 75)
+    page.wait_until_both("state", "live")
+    assert page.both("received") == {"95"} and page.has_lost_nothing()
+    publish_all(broker, channel, points[95:96])
+    page.wait_until_both("offset", 96)
+    assert page.both("caught-up") == {"75"} and page.has_lost_nothing()
+    page.picture("caught-up")
+
+
+def test_a_page_that_was_closed_resumes_where_it_stood(page, broker, channel, points):
+    publish_all(broker, channel, points[:10])
+    page.wait_until_both("offset", 10)
+    page.close()
+    publish_all(broker, channel, points[10:50])
+    page.open()
+    page.wait_until_both("offset", 50)
+    page.wait_until_both("caught-up", 40)
+    assert page.both("received") == {"40"} and page.has_lost_nothing()
+    page.picture("reopened")
+
+
+def test_a_page_told_to_forget_begins_at_the_newest_message(page, broker, channel, points):
+    publish_all(broker, channel, points[:10])
+    page.wait_until_both("offset", 10)
+    page.press("forget")
+    page.wait_until_both("received", 1)
+    assert page.both("offset") == {"10"} and page.both("caught-up") == {"–"}
+    assert page.has_lost_nothing()
+
+
+def test_what_a_visitor_publishes_reaches_both_readers(page, broker, channel):
+    page.wait_until_both("state", "live")
+    page.browser.find_element(By.CSS_SELECTOR, "#publish button").click()
+    page.wait_until_both("aside", '#1  {"score":"40-15"}')
+    assert broker.page(channel)["messages"][0]["data"] == {"score": "40-15"}
+    raw = page.browser.find_elements(By.CSS_SELECTOR, "#raw li")
+    assert {line.get_attribute("class") for line in raw} == set(READERS)
+
+
+@pytest.mark.parametrize("width, scheme", [(390, "light"), (390, "dark"), (1280, "dark")])
+def test_the_page_fits_its_window(page, broker, channel, points, width, scheme):
+    publish_all(broker, channel, points[:300])
+    page.wait_until_both("offset", 300)
+    browser = page.browser
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": width, "height": 2400 if width < 600 else 1500, "deviceScaleFactor": 1,
+        "mobile": width < 600})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    page.picture(f"{scheme}-{width}")

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.1 itself: methods, statuses, bodies in chunks, pipelining, and bytes that are no request."""
+import subprocess
+
+import pytest
+
+from harness import http
+
+
+def exchange(broker, data, method="GET"):
+    """Sends raw bytes on a new connection; gives the first whole response."""
+    with broker.connect() as connection:
+        connection.send(data)
+        return connection.read_response(method)
+
+
+def is_problem(answer, status):
+    """RFC 9457: the members, and the status twice."""
+    assert answer.status == status, answer
+    assert answer.type == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status and problem["title"] and problem["type"]
+    assert isinstance(problem["detail"], str)
+    return problem
+
+
+# --- methods -----------------------------------------------------------------------------------
+
+
+def test_head_tells_what_get_would(broker, channel):
+    broker.fill(channel, 3)
+    got, head = (broker.request(method, f"/channels/{channel}") for method in ("GET", "HEAD"))
+    assert head.status == 200 and head.body == b""
+    for name in ("content-type", "content-length", "etag", "vary", "cache-control"):
+        assert head.headers[name] == got.headers[name], name
+
+
+def test_options_tell_the_methods(broker, channel):
+    answer = broker.request("OPTIONS", f"/channels/{channel}")
+    assert answer.status in (200, 204)
+    assert {"GET", "HEAD", "POST", "OPTIONS"} <= set(answer.headers["allow"].split(", "))
+    answer = broker.request("OPTIONS", "*")
+    assert answer.status in (200, 204), answer
+
+
+def test_an_unknown_resource_is_404(broker):
+    for path in ("/", "/nothing", "/channel/a", "/channels", "/CHANNELS/a"):
+        answer = broker.get(path)
+        if answer.status not in (301, 302, 307, 308):
+            is_problem(answer, 404)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "PROPFIND", "TRACE"])
+def test_another_method_is_405_with_allow(broker, channel, method):
+    answer = broker.request(method, f"/channels/{channel}", None, None)
+    if answer.status == 501:
+        return  # a method that no resource here knows (RFC 9110, 9.1)
+    is_problem(answer, 405)
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+def test_a_method_in_small_letters_is_another_method(broker, channel):
+    assert broker.request("get", f"/channels/{channel}").status in (405, 501)
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/*", "application/xml;q=1, text/csv",
+                                    "application/json;q=0, text/event-stream;q=0"])
+def test_a_form_that_does_not_exist_is_406(broker, channel, accept):
+    is_problem(broker.get(f"/channels/{channel}", {"Accept": accept}), 406)
+
+
+@pytest.mark.parametrize("accept, expected", [
+    (None, "application/json"), ("*/*", "application/json"), ("", "application/json"),
+    ("application/*", "application/json"), ("text/event-stream", "text/event-stream"),
+    ("text/html, */*;q=0.8", "application/json"), ("TEXT/Event-Stream", "text/event-stream"),
+    ("application/json, text/event-stream;q=0.5", "application/json"),
+    ("application/json;q=0.5, text/event-stream", "text/event-stream"),
+    ("application/json;q=0, text/event-stream", "text/event-stream")])
+def test_accept_chooses_the_form(broker, channel, accept, expected):
+    with broker.connect() as connection:
+        connection.send(http.request_bytes(connection.host, "GET", f"/channels/{channel}",
+                                           {"Accept": accept}))
+        status, _, headers = connection.read_head()
+        assert status == 200 and headers["content-type"].split(";")[0] == expected
+
+
+# --- heads at and over their bounds ------------------------------------------------------------
+
+
+def test_an_address_that_is_too_long_is_414(broker):
+    is_problem(broker.get("/channels/a?x=" + "y" * 9000), 414)
+
+
+def test_headers_that_are_too_large_are_431(broker, channel):
+    target = f"/channels/{channel}"
+    is_problem(broker.get(target, {"X-Long": "y" * 20000}), 431)
+    is_problem(broker.get(target, {f"X-{number}": "y" for number in range(150)}), 431)
+    assert broker.get(target, {"X-Long": "y" * 8000}).status == 200
+    assert broker.get(target, {f"X-{number}": "y" for number in range(60)}).status == 200
+
+
+def test_a_head_without_end_is_answered_and_closed(broker):
+    with broker.connect() as connection:
+        try:
+            connection.send("GET / HTTP/1.1\r\nHost: x\r\nX-Long: ")
+            for _ in range(300):
+                connection.send(b"y" * 1024)
+        except OSError:
+            pass
+        try:
+            assert connection.read_response().status == 431
+        except http.Closed:
+            pass  # the answer was overtaken by the reset that our own bytes caused
+        assert connection.is_closed_within(10)
+
+
+@pytest.mark.parametrize("line, status", [
+    ("GET /channels/a HTTP/2.0", 505), ("GET /channels/a HTTP/1.2", (200, 505)),
+    ("GET /channels/a HTTP/0.9", 505), ("GET /channels/a", 400), ("GET", 400), ("", 400),
+    ("GET  /channels/a HTTP/1.1", 400), ("GET /channels/a  HTTP/1.1", 400),
+    (" GET /channels/a HTTP/1.1", 400), ("GET /channels/a HTTP/1.1 ", 400),
+    ("GET /channels/\x01 HTTP/1.1", 400), ("GET /channels/a\x7f HTTP/1.1", 400),
+    ("GET channels/a HTTP/1.1", 400), ("G@T /channels/a HTTP/1.1", 400),
+    ("GET /channels/a b HTTP/1.1", 400), ("GET /channels/a http/1.1", 400),
+    ("GET /channels/a HTTP/1.10", (400, 505)), ("GET /channels/a XTTP/1.1", 400),
+    ("\x16\x03\x01\x02\x00\x01", 400), ("CONNECT a:80 HTTP/1.1", (400, 405, 501))])
+def test_a_bad_request_line_is_refused(broker, line, status):
+    with broker.connect() as connection:
+        connection.send(line.encode("latin-1") + b"\r\nHost: " + broker.host.encode()
+                        + b"\r\n\r\n")
+        if line == "":  # RFC 9112, 2.2: one empty line before a request may be ignored
+            connection.send("GET /channels/a HTTP/1.1\r\n\r\n")
+        answer = connection.read_response()
+        assert answer.status in (status if isinstance(status, tuple) else (status,)), answer
+        if answer.status == 400:
+            assert answer.headers["connection"].lower() == "close"
+            assert connection.is_closed_within(10)
+
+
+@pytest.mark.parametrize("name, head", [
+    ("two lengths that differ", "Content-Length: 1\r\nContent-Length: 2\r\n"),
+    ("two lengths in one", "Content-Length: 1, 2\r\n"),
+    ("both lengths", "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
+    ("both lengths the other way", "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"),
+    ("a length with a sign", "Content-Length: +1\r\n"),
+    ("a negative length", "Content-Length: -1\r\n"),
+    ("a hexadecimal length", "Content-Length: 0x1\r\n"),
+    ("an empty length", "Content-Length:\r\n"),
+    ("a length beyond 64 bits", "Content-Length: 18446744073709551617\r\n"),
+    ("a folded header", "X-A: b\r\n c\r\nContent-Length: 1\r\n"),
+    ("a folded first header", " X-A: b\r\nContent-Length: 1\r\n"),
+    ("a blank before the colon", "Content-Length : 1\r\n"),
+    ("no colon", "Content-Length 1\r\n"),
+    ("no name", ": 1\r\nContent-Length: 1\r\n"),
+    ("a name that is no token", "X(a): 1\r\nContent-Length: 1\r\n"),
+    ("a bare line feed", "X-A: b\nContent-Length: 1\r\n"),
+    ("a bare carriage return", "X-A: b\rContent-Length: 1\r\n"),
+    ("NUL in a value", "X-A: b\0c\r\nContent-Length: 1\r\n"),
+    ("two hosts", "Host: {host}\r\nContent-Length: 1\r\n"),
+    ("chunked not last", "Transfer-Encoding: chunked, gzip\r\n"),
+    ("chunked twice", "Transfer-Encoding: chunked, chunked\r\n"),
+    ("chunked in quotes", 'Transfer-Encoding: "chunked"\r\n'),
+])
+def test_a_bad_head_is_refused_and_ends_the_connection(broker, channel, name, head):
+    with broker.connect() as connection:
+        connection.send(f"POST /channels/{channel} HTTP/1.1\r\nHost: {broker.host}\r\n"
+                        + head.replace("{host}", broker.host) + "\r\n1")
+        answer = connection.read_response()
+        assert answer.status in ((400, 501) if "chunked" in name else (400,)), (name, answer)
+        assert connection.is_closed_within(10), name
+    assert broker.page(channel)["messages"] == []
+
+
+def test_a_bare_line_feed_as_the_only_line_end_is_refused(broker, channel):
+    with broker.connect() as connection:
+        connection.send(f"GET /channels/{channel} HTTP/1.1\nHost: {broker.host}\n\n")
+        assert connection.read_response().status == 400
+        assert connection.is_closed_within(10)
+
+
+def test_a_coding_that_is_not_known_is_501(broker, channel):
+    answer = exchange(broker, f"POST /channels/{channel} HTTP/1.1\r\nHost: {broker.host}\r\n"
+                      "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
+    is_problem(answer, 501)
+
+
+def test_an_encoded_body_is_415(broker, channel):
+    answer = broker.post(channel, b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    is_problem(answer, 415)
+
+
+def test_a_request_without_host_is_refused_and_with_http_1_0_taken(broker, channel):
+    assert broker.get(f"/channels/{channel}", {"Host": None}).status == 400
+    with broker.connect() as connection:
+        connection.send(f"GET /channels/{channel} HTTP/1.0\r\n\r\n")
+        assert connection.read_response().status in (200, 400, 421)
+        assert connection.is_closed_within(10)
+
+
+def test_an_absolute_address_is_understood(broker, channel):
+    broker.fill(channel, 1)
+    answer = broker.get(f"http://{broker.host}/channels/{channel}")
+    assert answer.status == 200 and len(answer.json()["messages"]) == 1
+
+
+# --- bodies ------------------------------------------------------------------------------------
+
+
+def test_a_publish_without_a_length_is_411(broker, channel):
+    is_problem(broker.request("POST", f"/channels/{channel}"), 411)
+
+
+def test_a_declared_length_over_the_limit_is_413_before_the_body(broker, channel):
+    is_problem(broker.request("POST", f"/channels/{channel}", {"Content-Length": "1048577"}), 413)
+    is_problem(broker.request("POST", f"/channels/{channel}",
+                              {"Content-Length": "9223372036854775807"}), 413)
+
+
+CHUNKED = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("body", [
+    b"7\r\n{\"a\":1}\r\n0\r\n\r\n", b"1\r\n{\r\n6\r\n\"a\":1}\r\n0\r\n\r\n",
+    b"7;x=y;z=\"q\"\r\n{\"a\":1}\r\n0;last\r\n\r\n", b"007\r\n{\"a\":1}\r\n000\r\n\r\n",
+    b"7\r\n{\"a\":1}\r\n0\r\nX-Trailer: 1\r\n\r\n"])
+def test_a_body_in_chunks_is_put_together(broker, channel, body):
+    with broker.connect() as connection:
+        connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
+                                           CHUNKED) + body)
+        assert connection.read_response().status == 200
+        page = connection.request("GET", f"/channels/{channel}").json()
+    assert [message["data"] for message in page["messages"]] == [{"a": 1}]
+
+
+def test_a_body_in_chunks_may_come_byte_by_byte(broker, channel):
+    with broker.connect() as connection:
+        whole = http.request_bytes(connection.host, "POST", f"/channels/{channel}", CHUNKED) \
+            + b"3\r\n[1,\r\n3\r\n2] \r\n0\r\n\r\n"
+        for index in range(len(whole)):
+            connection.send(whole[index:index + 1])
+        assert connection.read_response().status == 200
+    assert broker.page(channel)["messages"][0]["data"] == [1, 2]
+
+
+@pytest.mark.parametrize("body", [
+    b"x\r\n1\r\n0\r\n\r\n", b"-1\r\n1\r\n0\r\n\r\n", b"1\n1\r\n0\r\n\r\n", b"1\r\n12\r\n0\r\n\r\n",
+    b"1\r\n1\n0\r\n\r\n", b"\r\n1\r\n0\r\n\r\n", b"FFFFFFFFFFFFFFFFF\r\n1\r\n", b" 1\r\n1\r\n0\r\n\r\n",
+    b"0x1\r\n1\r\n0\r\n\r\n", b"1;" + b"x" * 5000 + b"\r\n1\r\n0\r\n\r\n",
+    b"1\r\n1\r\n0\r\n" + b"X: y\r\n" * 5000 + b"\r\n", b"1 \r\n1\r\n0\r\n\r\n",
+    b"1;a\rb\r\n1\r\n0\r\n\r\n"])
+def test_bad_chunks_are_refused_and_end_the_connection(broker, channel, body):
+    with broker.connect() as connection:
+        connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
+                                           CHUNKED) + body)
+        assert connection.read_response().status in (400, 413, 431)
+        assert connection.is_closed_within(10)
+    assert broker.page(channel)["messages"] == []
+
+
+def test_chunks_over_the_limit_are_413(broker, channel):
+    with broker.connect() as connection:
+        connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
+                                           CHUNKED))
+        try:
+            for _ in range(20):
+                connection.send(b"20000\r\n" + b"1" * 0x20000 + b"\r\n")
+        except OSError:
+            pass
+        try:
+            is_problem(connection.read_response(), 413)
+        except http.Closed:
+            pass  # the answer was overtaken by the reset that our own bytes caused
+    assert broker.page(channel)["messages"] == []
+
+
+def test_expect_100_continue_is_answered_before_the_body(broker, channel):
+    with broker.connect() as connection:
+        head = {"Content-Length": "7", "Expect": "100-continue"}
+        connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}", head))
+        assert connection.read_response(skip_interim=False).status == 100
+        connection.send(b'{"a":1}')
+        assert connection.read_response().status == 200
+        assert connection.request("GET", f"/channels/{channel}").status == 200
+
+
+def test_expect_is_not_continued_where_the_head_is_refused_already(broker, channel):
+    with broker.connect() as connection:
+        head = {"Content-Length": "99999999", "Expect": "100-continue"}
+        connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}", head))
+        assert connection.read_response(skip_interim=False).status == 413
+
+
+def test_another_expectation_is_417(broker, channel):
+    answer = broker.post(channel, b"1", headers={"Expect": "200-maybe"})
+    is_problem(answer, 417)
+
+
+@pytest.mark.parametrize("options, size", [
+    (["-H", "Expect: 100-continue"], 100000), (["-H", "Transfer-Encoding: chunked"], 100000),
+    (["-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue"], 1000000),
+    ([], 1048574), (["--http1.0"], 1000), (["--http2"], 1000)])
+def test_real_curl_sends_bodies_in_every_way(broker, channel, options, size, tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(b'"' + b"x" * size + b'"')
+    done = subprocess.run(
+        ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", f"@{path}",
+         *options, f"{broker.public}/channels/{channel}"],
+        capture_output=True, check=True, timeout=30)
+    assert done.stdout == b"200", done
+    assert len(broker.page(channel)["messages"][0]["data"]) == size
+
+
+# --- connections -------------------------------------------------------------------------------
+
+
+def test_a_connection_is_kept_and_one_that_asks_is_closed(broker, channel):
+    with broker.connect() as connection:
+        for _ in range(5):
+            assert connection.request("GET", f"/channels/{channel}").status == 200
+            assert connection.request("GET", "/nothing").status == 404
+        answer = connection.request("GET", f"/channels/{channel}", {"Connection": "close"})
+        assert answer.status == 200 and answer.headers["connection"].lower() == "close"
+        assert connection.is_closed_within(10)
+
+
+def test_pipelined_requests_are_answered_in_order(broker, channel):
+    with broker.connect() as connection:
+        batch = b"".join(
+            http.request_bytes(connection.host, "POST", f"/channels/{channel}", None, b"%d" % n)
+            + http.request_bytes(connection.host, "GET", f"/channels/{channel}?limit=1")
+            for n in range(1, 51))
+        connection.send(batch)
+        for number in range(1, 51):
+            published = connection.read_response()
+            assert published.json()["offset"] == number
+            page = connection.read_response().json()
+            assert [message["data"] for message in page["messages"]] == [number]
+
+
+def test_what_follows_a_stream_in_a_pipeline_is_not_a_request(broker, channel):
+    with broker.connect() as connection:
+        connection.send(
+            http.request_bytes(connection.host, "GET", f"/channels/{channel}",
+                               {"Accept": "text/event-stream"})
+            + http.request_bytes(connection.host, "POST", f"/channels/{channel}", None, b"1"))
+        assert connection.read_head()[0] == 200
+    assert broker.page(channel)["messages"] == []
+
+
+def test_a_client_that_leaves_in_the_middle_disturbs_nobody(broker, channel):
+    for cut in (b"GET /chan", b"POST /channels/x HTTP/1.1\r\nHost: " + broker.host.encode()
+                + b"\r\nContent-Length: 100\r\n\r\n{"):
+        with broker.connect() as connection:
+            connection.send(cut)
+    for _ in range(20):
+        with broker.connect() as connection:
+            connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
+                                               None, b"1"))
+    broker.publish(channel, 1)
+    messages, _ = broker.all_messages(channel)
+    assert [message["offset"] for message in messages] == list(range(1, len(messages) + 1))
+
+
+def test_a_half_closed_client_still_gets_its_answer(broker, channel):
+    import socket
+    with broker.connect() as connection:
+        connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
+                                           None, b"1"))
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.read_response().status == 200
+        assert connection.is_closed_within(10)
+
+
+def test_health_metrics_and_readiness_are_on_the_operators_port(broker):
+    for path in ("/healthz", "/readyz"):
+        assert http.request(broker.operator, "GET", path).status == 200
+    metrics = http.request(broker.operator, "GET", "/metrics")
+    assert metrics.status == 200 and metrics.type == "text/plain"
+    samples = [line for line in metrics.body.decode().splitlines()
+               if line and not line.startswith("#")]
+    assert samples and all(line.startswith("tidings_") or line.startswith("process_")
+                           for line in samples)
+    for line in samples:
+        float(line.rsplit(" ", 1)[1])
+    is_problem(http.request(broker.operator, "GET", "/nothing"), 404)
