@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/config/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "broker/config/sources.h"
+#include "broker/config/value.h"
+#include "broker/config/yaml.h"
+#include "broker/support/invariant.h"
+
+void config_faults_add(struct config_faults *faults, const char *source, uint32_t line,
+                       uint32_t column, const char *key, const char *format, ...) {
+    if (faults->count >= CONFIG_FAULTS_MAX) {
+        faults->count_beyond++;
+        return;
+    }
+    struct config_fault *fault = &faults->rows[faults->count++];
+    *fault = (struct config_fault){.line = line, .column = column};
+    snprintf(fault->source, sizeof(fault->source), "%s", source);
+    snprintf(fault->key, sizeof(fault->key), "%s", key);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(fault->reason, sizeof(fault->reason), format, arguments);
+    va_end(arguments);
+}
+
+/* What a file holds may be meant to write to the terminal. */
+static void print_safely(const char *text, FILE *stream) {
+    for (const char *byte = text; *byte != '\0'; byte++) {
+        bool is_control = (unsigned char)*byte < ' ' || *byte == 0x7f;
+        fputc(is_control ? '?' : *byte, stream);
+    }
+}
+
+void config_faults_print(const struct config_faults *faults, FILE *stream) {
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct config_fault *fault = &faults->rows[i];
+        print_safely(fault->source, stream);
+        if (fault->line > 0) {
+            fprintf(stream, ":%u:%u", fault->line, fault->column);
+        }
+        fputs(": ", stream);
+        print_safely(fault->key, stream);
+        fputs(fault->key[0] == '\0' ? "" : ": ", stream);
+        print_safely(fault->reason, stream);
+        fputc('\n', stream);
+    }
+    if (faults->count_beyond > 0) {
+        fprintf(stream, "and %zu more\n", faults->count_beyond);
+    }
+}
+
+static enum error_code set_defaults(const struct config_scope *scope, void *values) {
+    for (size_t i = 0; i < scope->row_count; i++) {
+        const struct config_row *row = &scope->rows[i];
+        if (row->default_text == NULL) {
+            continue;
+        }
+        enum error_code code = value_set(row, values, span_of_string(row->default_text), NULL);
+        INVARIANT(code == OK || code == ERR_MEMORY); /* a default breaks its own row's rules */
+        if (code != OK) {
+            return code;
+        }
+    }
+    return OK;
+}
+
+static void clear_values(const struct config_scope *scope, void *values) {
+    for (size_t i = 0; i < scope->row_count; i++) {
+        value_clear(&scope->rows[i], values);
+    }
+}
+
+void config_destroy(struct config *config) {
+    if (config == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < config->rule_count; i++) {
+        clear_values(&config_scope_rule, &config->rules[i]);
+    }
+    free(config->rules);
+    clear_values(&config_scope_file, config);
+    free(config);
+}
+
+static void read_file(const char *name, config_check_pattern *check_pattern,
+                      struct config *config, struct config_faults *faults) {
+    FILE *file = fopen(name, "rbe");
+    if (file == NULL) {
+        config_faults_add(faults, name, 0, 0, "", "cannot be opened: %s", strerror(errno));
+        return;
+    }
+    uint8_t *bytes = malloc(CONFIG_FILE_BYTES_MAX + 1);
+    size_t length = bytes == NULL ? 0 : fread(bytes, 1, CONFIG_FILE_BYTES_MAX + 1, file);
+    if (bytes == NULL || ferror(file)) {
+        config_faults_add(faults, name, 0, 0, "", "cannot be read: %s", strerror(errno));
+    } else if (length > CONFIG_FILE_BYTES_MAX) {
+        config_faults_add(faults, name, 0, 0, "", "is larger than %d bytes", CONFIG_FILE_BYTES_MAX);
+    } else {
+        yaml_read(name, span_of(bytes, length), check_pattern, config, faults);
+    }
+    free(bytes);
+    fclose(file);
+}
+
+/* What no single row can say. */
+static void check_relations(const struct config *config, struct config_faults *faults) {
+    char public_text[CONFIG_ADDRESS_TEXT_BYTES];
+    char operator_text[CONFIG_ADDRESS_TEXT_BYTES];
+    config_address_format(&config->public_listen, public_text);
+    config_address_format(&config->operator_listen, operator_text);
+    const char *port = strrchr(public_text, ':');
+    if (strcmp(public_text, operator_text) == 0 && port != NULL && strcmp(port, ":0") != 0) {
+        config_faults_add(faults, "configuration", 0, 0, "operator.listen",
+                          "is %s, as public.listen is: they need two ports", operator_text);
+    }
+}
+
+enum error_code config_load(const struct config_sources *sources, struct config **ret_config,
+                            struct config_faults *ret_faults) {
+    *ret_faults = (struct config_faults){0};
+    struct config *config = calloc(1, sizeof(*config));
+    if (config == NULL || set_defaults(&config_scope_rule, &config->rule_default) != OK ||
+        set_defaults(&config_scope_file, config) != OK) {
+        config_destroy(config);
+        config_faults_add(ret_faults, "configuration", 0, 0, "", "out of memory");
+        return ERR_MEMORY;
+    }
+    const char *file = sources_find_file(sources);
+    if (file != NULL) {
+        read_file(file, sources->check_pattern, config, ret_faults);
+    }
+    sources_read_environment(sources->environment, config, ret_faults);
+    sources_read_flags(sources->flag_count, sources->flags, config, ret_faults);
+    check_relations(config, ret_faults);
+    if (ret_faults->count > 0) {
+        config_destroy(config);
+        return ERR_CONFIG;
+    }
+    *ret_config = config;
+    return OK;
+}

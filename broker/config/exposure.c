@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "broker/config/config.h"
+#include "broker/support/invariant.h"
+
+static bool is_ipv4_loopback(struct in_addr address) {
+    return (ntohl(address.s_addr) >> 24) == 127; /* RFC 1122, section 3.2.1.3 (g) */
+}
+
+bool config_address_is_loopback(const struct config_address *address) {
+    if (address->socket.ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const void *)&address->socket;
+        return is_ipv4_loopback(ipv4->sin_addr);
+    }
+    if (address->socket.ss_family != AF_INET6) {
+        return false;
+    }
+    const struct sockaddr_in6 *ipv6 = (const void *)&address->socket;
+    if (IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr)) {
+        struct in_addr mapped;
+        memcpy(&mapped, &ipv6->sin6_addr.s6_addr[12], sizeof(mapped));
+        return is_ipv4_loopback(mapped);
+    }
+    return IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr);
+}
+
+void config_address_format(const struct config_address *address,
+                           char ret_text[CONFIG_ADDRESS_TEXT_BYTES]) {
+    char host[INET6_ADDRSTRLEN] = "";
+    if (address->socket.ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const void *)&address->socket;
+        inet_ntop(AF_INET, &ipv4->sin_addr, host, sizeof(host));
+        snprintf(ret_text, CONFIG_ADDRESS_TEXT_BYTES, "%s:%u", host, ntohs(ipv4->sin_port));
+    } else if (address->socket.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *ipv6 = (const void *)&address->socket;
+        inet_ntop(AF_INET6, &ipv6->sin6_addr, host, sizeof(host));
+        snprintf(ret_text, CONFIG_ADDRESS_TEXT_BYTES, "[%s]:%u", host, ntohs(ipv6->sin6_port));
+    } else {
+        snprintf(ret_text, CONFIG_ADDRESS_TEXT_BYTES, "?");
+    }
+}
+
+enum error_code config_check_exposure(const struct config *config, struct error *why) {
+    const struct {
+        const char *key;
+        const struct config_address *address;
+    } ports[] = {
+        {"public.listen", &config->public_listen},
+        {"operator.listen", &config->operator_listen},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(ports) && !config->open; i++) {
+        if (config_address_is_loopback(ports[i].address)) {
+            continue;
+        }
+        char text[CONFIG_ADDRESS_TEXT_BYTES];
+        config_address_format(ports[i].address, text);
+        return error_set_field(
+            why, ERR_CONFIG, ports[i].key,
+            "%s is %s, beyond loopback, and no credentials are configured. Remedies: configure "
+            "`auth` (not in this version), or let everyone in with --open or TIDINGS_OPEN=1",
+            ports[i].key, text);
+    }
+    return OK;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* value.h — one value as text, read and checked against its row.
+ *
+ * Place:   called by the readers of defaults, YAML, environment and flags.
+ * Thread:  pure, but for the copies of texts that it makes.
+ * Bounds:  VALUE_TEXT_BYTES_MAX a value; CONFIG_LIST_ITEMS_MAX items a list.
+ *
+ * Sizes are whole numbers, plain or with B, KB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB
+ * (1024s); durations whole numbers with ms, s, m, h or d. `unlimited` gives CONFIG_UNLIMITED.
+ */
+#pragma once
+
+#include "broker/config/config.h"
+
+#define VALUE_TEXT_BYTES_MAX 1024
+
+/* All give ERR_CONFIG with one sentence in `why` that can follow the key's name. */
+MUST_USE enum error_code value_parse_bytes(struct span text, uint64_t *ret_bytes,
+                                           struct error *why);
+MUST_USE enum error_code value_parse_duration_ms(struct span text, uint64_t *ret_ms,
+                                                 struct error *why);
+MUST_USE enum error_code value_parse_address(struct span text, struct config_address *ret_address,
+                                             struct error *why);
+MUST_USE enum error_code value_check_network(struct span text, struct error *why);
+MUST_USE enum error_code value_check_origin(struct span text, struct error *why);
+MUST_USE enum error_code value_check_host(struct span text, struct error *why);
+
+/* Reads `text` into the row's field of `values` (a struct config or struct channel_rule), replacing
+ * what is there. Not for rows that are lists. ERR_CONFIG and ERR_MEMORY leave the field. */
+MUST_USE enum error_code value_set(const struct config_row *row, void *values, struct span text,
+                                   struct error *why);
+
+/* Checks and appends one item to a row that is a list. */
+MUST_USE enum error_code value_add_item(const struct config_row *row, void *values,
+                                        struct span text, struct error *why);
+
+/* Empties the field and frees what it held. */
+void value_clear(const struct config_row *row, void *values);
