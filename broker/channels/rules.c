@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/channels/rules.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "broker/channels/pattern.h"
+#include "broker/support/invariant.h"
+
+/* One allocation: the struct, its rules, then the texts that their `match` points to. */
+struct rules {
+    atomic_uint reference_count;
+    struct channel_rule rule_default;
+    size_t count;
+    struct channel_rule rules[];
+};
+
+struct rules *rules_create(const struct config *config) {
+    INVARIANT(config->rule_count <= CONFIG_RULES_MAX);
+    size_t size = sizeof(struct rules) + config->rule_count * sizeof(struct channel_rule);
+    size_t texts_at = size;
+    for (size_t i = 0; i < config->rule_count; i++) {
+        size += strlen(config->rules[i].match) + 1;
+    }
+    struct rules *rules = malloc(size);
+    if (rules == NULL) {
+        return NULL;
+    }
+    atomic_init(&rules->reference_count, 1);
+    rules->rule_default = config->rule_default;
+    rules->count = config->rule_count;
+    char *text = (char *)rules + texts_at;
+    for (size_t i = 0; i < config->rule_count; i++) {
+        rules->rules[i] = config->rules[i];
+        rules->rules[i].match = text;
+        size_t length = strlen(config->rules[i].match) + 1;
+        memcpy(text, config->rules[i].match, length);
+        text += length;
+    }
+    INVARIANT(text == (char *)rules + size);
+    return rules;
+}
+
+struct rules *rules_ref(struct rules *rules) {
+    atomic_fetch_add_explicit(&rules->reference_count, 1, memory_order_relaxed);
+    return rules;
+}
+
+void rules_unref(struct rules *rules) {
+    if (rules == NULL) {
+        return;
+    }
+    /* Release, so that what other threads read of it stands before the free; acquire by the last. */
+    unsigned count = atomic_fetch_sub_explicit(&rules->reference_count, 1, memory_order_acq_rel);
+    INVARIANT(count > 0);
+    if (count == 1) {
+        free(rules);
+    }
+}
+
+const struct channel_rule *rules_find(const struct rules *rules, struct span channel) {
+    for (size_t i = 0; i < rules->count; i++) {
+        if (pattern_matches(span_of_string(rules->rules[i].match), channel)) {
+            return &rules->rules[i];
+        }
+    }
+    return &rules->rule_default;
+}
+
+enum error_code rules_check_pattern(struct span pattern, struct error *why) {
+    return pattern_check(pattern, true, why);
+}
