@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/channels/rules.h"
+
+#include "tests/unit.h"
+
+static char tennis[] = "tennis/**";
+static char tennis_court[] = "tennis/court-1";
+static char chat[] = "chat/*";
+
+static struct rules *make_rules(void) {
+    struct channel_rule rows[] = {
+        {.match = tennis, .history_messages_max = 1},
+        {.match = tennis_court, .history_messages_max = 2},
+        {.match = chat, .history_messages_max = 3, .durability = DURABILITY_FSYNC},
+    };
+    struct config config = {
+        .rules = rows,
+        .rule_count = ARRAY_COUNT(rows),
+        .rule_default = {.history_messages_max = 4},
+    };
+    struct rules *rules = rules_create(&config);
+    EXPECT_NOT_NULL(rules);
+    return rules; /* the configuration is gone: the rules are a copy */
+}
+
+TEST(first_match_decides) {
+    struct rules *rules = make_rules();
+    EXPECT_EQ(rules_find(rules, SPAN("tennis/court-1"))->history_messages_max, 1);
+    EXPECT_EQ(rules_find(rules, SPAN("tennis"))->history_messages_max, 1);
+    EXPECT_EQ(rules_find(rules, SPAN("chat/7"))->history_messages_max, 3);
+    EXPECT_EQ(rules_find(rules, SPAN("chat/7"))->durability, DURABILITY_FSYNC);
+    rules_unref(rules);
+}
+
+TEST(what_none_matches_gets_the_defaults) {
+    struct rules *rules = make_rules();
+    EXPECT_EQ(rules_find(rules, SPAN("chat/7/8"))->history_messages_max, 4);
+    EXPECT_NULL(rules_find(rules, SPAN("other"))->match);
+    rules_unref(rules);
+}
+
+TEST(rules_live_until_their_last_reference) {
+    struct rules *rules = make_rules();
+    struct rules *second = rules_ref(rules);
+    rules_unref(rules);
+    EXPECT_STRING(rules_find(second, SPAN("chat/1"))->match, "chat/*");
+    rules_unref(second);
+    rules_unref(NULL);
+}
+
+TEST(no_rules_at_all_give_the_defaults) {
+    struct config config = {.rule_default = {.message_bytes_max = 9}};
+    struct rules *rules = rules_create(&config);
+    EXPECT_EQ(rules_find(rules, SPAN("a"))->message_bytes_max, 9);
+    rules_unref(rules);
+}
+
+TEST(patterns_of_rules_are_checked_while_loading) {
+    struct error why = {0};
+    EXPECT_EQ(rules_check_pattern(SPAN("a//**"), NULL), OK);
+    EXPECT_EQ(rules_check_pattern(SPAN("a**"), &why), ERR_BAD_CHANNEL);
+    EXPECT_TRUE(strlen(why.detail) > 0);
+}
+
+UNIT_TESTS(UNIT(first_match_decides), UNIT(what_none_matches_gets_the_defaults),
+           UNIT(rules_live_until_their_last_reference), UNIT(no_rules_at_all_give_the_defaults),
+           UNIT(patterns_of_rules_are_checked_while_loading))

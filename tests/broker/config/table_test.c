@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every claim here runs over all rows, so that a new row is tested by being written down. */
+#include <stdlib.h>
+
+#include "broker/config/value.h"
+#include "tests/unit.h"
+
+/* Room for the values of either scope. */
+union values {
+    struct config config;
+    struct channel_rule rule;
+};
+
+static void each_row(void (*on_row)(const struct config_row *row, union values *values)) {
+    const struct config_scope *const scopes[] = {&config_scope_file, &config_scope_rule};
+    for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
+        for (size_t j = 0; j < scopes[i]->row_count; j++) {
+            union values values = {0};
+            on_row(&scopes[i]->rows[j], &values);
+            value_clear(&scopes[i]->rows[j], &values);
+        }
+    }
+}
+
+static enum error_code set(const struct config_row *row, union values *values, const char *text) {
+    struct error why = {0};
+    enum error_code code = value_set(row, values, span_of_string(text), &why);
+    if (code != OK) {
+        EXPECT_EQ(code, ERR_CONFIG);
+        EXPECT_TRUE(strlen(why.detail) > 0);
+    }
+    return code;
+}
+
+static uint64_t number(const struct config_row *row, const union values *values) {
+    uint64_t value;
+    memcpy(&value, (const char *)values + row->offset, sizeof(value));
+    return value;
+}
+
+static bool is_number(const struct config_row *row) {
+    return row->type == CONFIG_BYTES || row->type == CONFIG_DURATION ||
+           row->type == CONFIG_COUNT || row->type == CONFIG_CORES;
+}
+
+/* The number `value` in the smallest unit of the row's type. */
+static void write_number(const struct config_row *row, uint64_t value, char ret_text[32]) {
+    snprintf(ret_text, 32, "%llu%s", (unsigned long long)value,
+             row->type == CONFIG_DURATION ? "ms" : "");
+}
+
+static void check_default(const struct config_row *row, union values *values) {
+    if (row->default_text != NULL) {
+        EXPECT_EQ(set(row, values, row->default_text), OK);
+    }
+}
+
+TEST(every_default_is_a_legal_value) { each_row(check_default); }
+
+static void check_bounds(const struct config_row *row, union values *values) {
+    if (!is_number(row)) {
+        return;
+    }
+    char text[32];
+    EXPECT_EQ(set(row, values, row->minimum), OK);
+    uint64_t minimum = number(row, values);
+    EXPECT_TRUE(minimum > 0);
+    write_number(row, minimum - 1, text);
+    EXPECT_EQ(set(row, values, text), ERR_CONFIG);
+    write_number(row, minimum, text);
+    EXPECT_EQ(set(row, values, text), OK);
+    EXPECT_EQ(number(row, values), minimum);
+
+    EXPECT_EQ(set(row, values, row->maximum), OK);
+    uint64_t maximum = number(row, values);
+    if (maximum == CONFIG_UNLIMITED) {
+        return;
+    }
+    write_number(row, maximum + 1, text);
+    EXPECT_EQ(set(row, values, text), ERR_CONFIG);
+    EXPECT_EQ(number(row, values), maximum);
+    EXPECT_EQ(set(row, values, "unlimited"), ERR_CONFIG);
+}
+
+TEST(every_number_is_taken_at_its_bounds_and_refused_beyond) { each_row(check_bounds); }
+
+static void check_rubbish(const struct config_row *row, union values *values) {
+    static const char *const rubbish[] = {"",    "-1",  "1.5", "0x10",     "1 KiB",
+                                          "KiB", "1e3", "٣",   "Unlimited", "18446744073709551616"};
+    if (!is_number(row)) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(rubbish); i++) {
+        EXPECT_EQ(set(row, values, rubbish[i]), ERR_CONFIG);
+        EXPECT_EQ(number(row, values), 0);
+    }
+}
+
+TEST(what_is_no_number_changes_nothing) { each_row(check_rubbish); }
+
+static void check_zero(const struct config_row *row, union values *values) {
+    if (row->maximum != NULL && strcmp(row->maximum, "unlimited") == 0) {
+        EXPECT_EQ(set(row, values, "unlimited"), OK);
+        EXPECT_TRUE(number(row, values) == CONFIG_UNLIMITED);
+        EXPECT_EQ(set(row, values, row->type == CONFIG_DURATION ? "0s" : "0"), ERR_CONFIG);
+    }
+}
+
+TEST(unlimited_is_that_word_and_never_zero) { each_row(check_zero); }
+
+static void check_words(const struct config_row *row, union values *values) {
+    (void)values;
+    EXPECT_TRUE(strlen(row->summary) > 10);
+    EXPECT_TRUE(row->summary[strlen(row->summary) - 1] != '.');
+    EXPECT_TRUE(strlen(row->path) < CONFIG_PATH_BYTES);
+    EXPECT_TRUE((row->minimum == NULL) == (row->maximum == NULL));
+    EXPECT_TRUE(row->flag == NULL || strncmp(row->flag, "--", 2) == 0);
+    EXPECT_TRUE(is_number(row) == (row->minimum != NULL));
+}
+
+TEST(every_row_is_whole) { each_row(check_words); }
+
+TEST(no_path_and_no_flag_is_used_twice) {
+    const struct config_scope *scope = &config_scope_file;
+    for (size_t i = 0; i < scope->row_count; i++) {
+        struct span path = span_of_string(scope->rows[i].path);
+        EXPECT_TRUE(config_scope_find(scope, path) == &scope->rows[i]);
+        EXPECT_FALSE(config_scope_is_section(scope, path));
+        for (size_t j = 0; j < i && scope->rows[i].flag != NULL; j++) {
+            EXPECT_TRUE(scope->rows[j].flag == NULL ||
+                        strcmp(scope->rows[i].flag, scope->rows[j].flag) != 0);
+        }
+    }
+}
+
+TEST(edit_distance_counts_letters) {
+    EXPECT_EQ(config_edit_distance(SPAN("listen"), SPAN("listen")), 0);
+    EXPECT_EQ(config_edit_distance(SPAN("listn"), SPAN("listen")), 1);
+    EXPECT_EQ(config_edit_distance(SPAN("lissten"), SPAN("listen")), 1);
+    EXPECT_EQ(config_edit_distance(SPAN("kitten"), SPAN("sitting")), 3);
+    EXPECT_EQ(config_edit_distance(SPAN(""), SPAN("abc")), 3);
+    EXPECT_EQ(config_edit_distance(SPAN("abc"), SPAN("")), 3);
+}
+
+TEST(nearest_key_is_named) {
+    static const struct {
+        const char *given;
+        const char *nearest;
+    } cases[] = {
+        {"dta", "data"},
+        {"publc", "public"},
+        {"storge", "storage"},
+        {"public.lissten", "public.listen"},
+        {"operator.lsten", "operator.listen"},
+        {"listen", "public.listen"},
+        {"send_budget", "limits.send_budget"},
+        {"chanels", "channels"},
+        {"limits.conections", "limits.connections"},
+        {"worker", "workers"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char nearest[CONFIG_PATH_BYTES];
+        config_scope_nearest(&config_scope_file, span_of_string(cases[i].given), nearest);
+        EXPECT_STRING(nearest, cases[i].nearest);
+    }
+}
+
+TEST(variable_is_named_after_its_path) {
+    char name[CONFIG_VARIABLE_BYTES];
+    config_variable_name("public.listen", name);
+    EXPECT_STRING(name, "TIDINGS_PUBLIC_LISTEN");
+}
+
+UNIT_TESTS(UNIT(every_default_is_a_legal_value),
+           UNIT(every_number_is_taken_at_its_bounds_and_refused_beyond),
+           UNIT(what_is_no_number_changes_nothing), UNIT(unlimited_is_that_word_and_never_zero),
+           UNIT(every_row_is_whole), UNIT(no_path_and_no_flag_is_used_twice),
+           UNIT(edit_distance_counts_letters), UNIT(nearest_key_is_named),
+           UNIT(variable_is_named_after_its_path))
