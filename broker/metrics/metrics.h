@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metrics.h — counting without contention: a shard of plain slots a thread, summed when asked.
  *
- * Place:   each thread of broker/runtime and of protocols/ counts into its own shard; the operator's
- *          port collects what others keep (figures) and writes the sums.
+ * Place:   each thread of broker/runtime and of protocols/ counts into its own shard; the
+ *          operator's port collects what others keep (figures) and writes the sums.
  * Thread:  create and destroy: main, while no thread runs. A slot of a shard has ONE writer: the
  *          shard's thread, or for figures the collector. Reading: any.
  * Bounds:  METRICS_SLOTS of 8 bytes a thread (about 4 KiB).
@@ -15,7 +15,7 @@
  *     metrics_add_at(shard, METRIC_HTTP_REQUESTS,
  *                    METRICS_PAIR(METRIC_HTTP_REQUESTS, route, metrics_status_of(404)), 1);
  *     metrics_sub_at(shard, METRIC_CONNECTIONS_OPEN, protocol, 1);            gauges, any shard
- *     metrics_set(shard, METRIC_TAILS_BYTES, feeds_bytes);                    gauges; shards are summed
+ *     metrics_set(shard, METRIC_TAILS_BYTES, feeds_bytes);                    gauges: summed
  *     metrics_observe(shard, METRIC_PUBLISH_TO_WRITE, microseconds);
  */
 #pragma once

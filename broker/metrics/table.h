@@ -7,8 +7,8 @@
  * Bounds:  these rows. No label takes a value from outside (a channel, an address, a path): the
  *          number of series is fixed when the broker is built and its threads are counted.
  *
- * Names follow Prometheus: a counter ends with _total, a unit is a base unit and stands last (before
- * _total). Integers are stored, also for seconds: the row's unit says how they are written.
+ * Names follow Prometheus: a counter ends with _total, a unit is a base unit and stands last
+ * (before _total). Integers are stored, also for seconds: the row's unit says how they are written.
  */
 #pragma once
 
@@ -191,7 +191,7 @@ enum metrics_unit {
     X(POSITION_FOLDED, "tidings_position_folded", GAUGE, COUNT, NONE, NONE,                        \
       "The newest position of the log that is in LMDB")                                            \
     X(MEMORY_ANONYMOUS, "tidings_memory_anonymous_bytes", GAUGE, BYTES, NONE, NONE,                \
-      "Resident memory without mapped files (RssAnon): LMDB's pages are the kernel's to take back") \
+      "Resident memory without mapped files (RssAnon); LMDB's pages are the kernel's")             \
     X(READY, "tidings_ready", GAUGE, COUNT, NONE, NONE,                                            \
       "1 when the broker takes traffic, as /readyz says")                                          \
     X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE,                                      \
@@ -208,6 +208,10 @@ enum metrics_unit {
       "Resident memory")                                                                           \
     X(PROCESS_START, "process_start_time_seconds", GAUGE, MILLISECONDS, NONE, NONE,                \
       "When the process began, since 1970")
+
+/* The one metric that is no number: a row of its own in the text. */
+#define METRICS_BUILD_INFO "tidings_build_info"
+#define METRICS_BUILD_INFO_HELP "Always 1; the label says which version runs"
 
 enum metric {
 #define METRIC(metric, ...) METRIC_##metric,

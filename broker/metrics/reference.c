@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/metrics/reference.h"
+
+#include "broker/metrics/table.h"
+
+static const char *const type_names[] = {[METRICS_COUNTER] = "counter",
+                                         [METRICS_GAUGE] = "gauge",
+                                         [METRICS_HISTOGRAM] = "histogram"};
+
+static enum error_code put_labels(struct buffer *buffer, const struct metrics_row *row) {
+    enum error_code code = OK;
+    for (size_t i = 0; i < 2 && code == OK; i++) {
+        if (row->labels[i] != METRICS_LABEL_NONE) {
+            code = buffer_printf(buffer, "%s`%s`", i == 0 ? "" : ", ",
+                                 metrics_label_name(row->labels[i]));
+        }
+    }
+    return code;
+}
+
+static enum error_code put_metrics(struct buffer *buffer) {
+    enum error_code code = buffer_printf(
+        buffer, "| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n"
+                "| `" METRICS_BUILD_INFO "` | gauge | `version` | " METRICS_BUILD_INFO_HELP " |\n");
+    for (size_t i = 0; i < METRIC_COUNT && code == OK; i++) {
+        const struct metrics_row *row = &metrics_rows[i];
+        code = buffer_printf(buffer, "| `%s` | %s | ", row->name, type_names[row->type]);
+        if (code == OK) {
+            code = put_labels(buffer, row);
+        }
+        if (code == OK) {
+            code = buffer_printf(buffer, " | %s |\n", row->help);
+        }
+    }
+    return code;
+}
+
+static enum error_code put_values(struct buffer *buffer, enum metrics_label label,
+                                  const char *used_by) {
+    enum error_code code = buffer_printf(buffer, "- `%s`%s:", metrics_label_name(label), used_by);
+    size_t count = metrics_label_count(label);
+    for (size_t i = 0; i < count && code == OK; i++) {
+        code = buffer_printf(buffer, " `%s`%s", metrics_label_value(label, i),
+                             i + 1 < count ? "," : "\n");
+    }
+    return code;
+}
+
+enum error_code metrics_put_reference(struct buffer *buffer) {
+    static const struct {
+        enum metrics_label label;
+        const char *used_by;
+    } labels[] = {
+        {METRICS_LABEL_PROTOCOL, ""},
+        {METRICS_LABEL_REASON, " of a closed connection"},
+        {METRICS_LABEL_GAP, " of a gap"},
+        {METRICS_LABEL_RESULT, ""},
+        {METRICS_LABEL_ROUTE, ""},
+        {METRICS_LABEL_STATUS, ""},
+    };
+    enum error_code code = buffer_printf(
+        buffer,
+        "# Metrics\n\n"
+        "`GET /metrics` on the operator's port, in Prometheus' text format 0.0.4. This page is\n"
+        "made from `broker/metrics/table.h`; a test fails when it is not current.\n\n"
+        "Each thread counts for itself; a scrape sums. Every series is there from the first\n"
+        "scrape on. No label takes a value from outside, so the number of series does not\n"
+        "grow.\n\n");
+    if (code == OK) {
+        code = put_metrics(buffer);
+    }
+    if (code == OK) {
+        code = buffer_printf(buffer,
+                             "\n## Labels\n\n"
+                             "- `thread`: `main`, `log`, `sync`, `store`, `operator`, `read-0` …, "
+                             "`worker-0` …\n");
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(labels) && code == OK; i++) {
+        code = put_values(buffer, labels[i].label, labels[i].used_by);
+    }
+    if (code == OK) {
+        code = buffer_printf(buffer,
+                             "\n## Histograms\n\n"
+                             "%d buckets from 64 microseconds to 8.4 seconds, each twice the one "
+                             "before, and `+Inf`.\n",
+                             METRICS_BUCKETS);
+    }
+    return code;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/metrics/table.h"
+
+#include <string.h>
+
+#include "broker/metrics/metrics.h"
+#include "broker/support/invariant.h"
+
+#define LABEL_COUNT(label) METRICS_LABEL_VALUES_##label
+
+const struct metrics_row metrics_rows[METRIC_COUNT] = {
+#define METRICS_ROW(metric, name, type, unit, first, second, help)                                 \
+    [METRIC_##metric] = {name,                                                                     \
+                         METRICS_##type,                                                           \
+                         METRICS_##unit,                                                           \
+                         {METRICS_LABEL_##first, METRICS_LABEL_##second},                          \
+                         help,                                                                     \
+                         METRICS_SLOT_##metric,                                                    \
+                         LABEL_COUNT(first) * LABEL_COUNT(second),                                 \
+                         LABEL_COUNT(second),                                                      \
+                         METRICS_##type##_SLOTS},
+    METRICS_TABLE(METRICS_ROW)
+#undef METRICS_ROW
+};
+
+struct label_row {
+    const char *name;
+    size_t count;
+};
+
+static const struct label_row label_rows[METRICS_LABEL_COUNT] = {
+#define LABEL_ROW(label, name, count) [METRICS_LABEL_##label] = {name, count},
+    METRICS_LABEL_TABLE(LABEL_ROW)
+#undef LABEL_ROW
+};
+
+#define VALUE_NAME(value, name) [value] = name,
+static const char *const protocol_names[] = {METRICS_PROTOCOL_TABLE(VALUE_NAME)};
+static const char *const route_names[] = {METRICS_ROUTE_TABLE(VALUE_NAME)};
+static const char *const status_names[] = {METRICS_STATUS_TABLE(VALUE_NAME)};
+static const char *const gap_names[] = {METRICS_GAP_TABLE(VALUE_NAME)};
+#undef VALUE_NAME
+
+const char *metrics_label_name(enum metrics_label label) {
+    INVARIANT(label < METRICS_LABEL_COUNT);
+    return label_rows[label].name;
+}
+
+size_t metrics_label_count(enum metrics_label label) {
+    INVARIANT(label < METRICS_LABEL_COUNT);
+    return label_rows[label].count;
+}
+
+const char *metrics_label_value(enum metrics_label label, size_t index) {
+    INVARIANT(index < metrics_label_count(label));
+    switch (label) {
+    case METRICS_LABEL_PROTOCOL:
+        return protocol_names[index];
+    case METRICS_LABEL_REASON:
+        return close_row((enum close_reason)index)->name;
+    case METRICS_LABEL_RESULT:
+        return error_row((enum error_code)index)->slug;
+    case METRICS_LABEL_ROUTE:
+        return route_names[index];
+    case METRICS_LABEL_STATUS:
+        return status_names[index];
+    case METRICS_LABEL_GAP:
+        return gap_names[index];
+    case METRICS_LABEL_NONE:
+    case METRICS_LABEL_THREAD:
+    case METRICS_LABEL_COUNT:
+        break;
+    }
+    invariant_failed("the label has a closed list of values", __FILE__, __LINE__);
+}
+
+enum metrics_protocol metrics_find_protocol(const char *name) {
+    for (size_t i = 0; i < METRICS_PROTOCOL_COUNT; i++) {
+        if (strcmp(protocol_names[i], name) == 0) {
+            return (enum metrics_protocol)i;
+        }
+    }
+    return METRICS_PROTOCOL_OTHER;
+}
+
+enum metrics_status metrics_status_of(unsigned status) {
+    return status >= 100 && status < 600 ? (enum metrics_status)(status / 100 - 1)
+                                         : METRICS_STATUS_5XX;
+}
