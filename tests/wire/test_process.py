@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process: its first words, its end, its restart; and the other subcommands."""
+import json
+import signal
+import socket
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from harness.broker import Broker, find_binary, wait_for
+from harness.websocket import PeerClosed
+
+
+def tidings(*arguments, stdin=None, timeout=30):
+    return subprocess.run([str(find_binary()), *arguments], input=stdin, capture_output=True,
+                          timeout=timeout, check=False)
+
+
+def test_it_prints_its_urls_and_a_curl_line_that_works(start_broker):
+    broker = start_broker()
+    lines = [line.strip() for line in broker.said]
+    curl = next(line for line in lines if "curl" in line)
+    command = curl[curl.index("curl"):]
+    assert broker.host.rsplit(":", 1)[1] in command
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=20)
+    assert json.loads(done.stdout)["offset"] == 1
+
+
+def test_messages_are_there_after_a_restart_and_offsets_go_on(start_broker):
+    broker = start_broker()
+    answers = broker.fill("a", 100)
+    broker.publish("b", "x", {"Idempotency-Key": "once"})
+    broker.stop()
+    broker.start()
+    messages, gaps = broker.all_messages("a")
+    assert gaps == [] and [message["id"] for message in messages] == \
+        [answer["id"] for answer in answers]
+    page = broker.page("a", since=answers[49]["id"])
+    assert page["messages"][0]["offset"] == 51 and "gap" not in page
+    assert broker.publish("a", 1)["offset"] == 101
+    assert broker.publish("b", "x", {"Idempotency-Key": "once"})["offset"] == 1
+    assert broker.publish("b", "y")["offset"] == 2
+
+
+def test_sigterm_tells_the_readers(start_broker):
+    broker = start_broker()
+    socket_ = broker.websocket("/channels/a")
+    stream = broker.events("/channels/a")
+    broker.signal(signal.SIGTERM)
+    event = stream.next()
+    assert event.event == "close" and event.json()["reconnect"] is True
+    with pytest.raises(PeerClosed) as closed:
+        socket_.recv()
+    assert closed.value.code == 1001
+    assert broker.wait() == 0
+    socket_.close()
+    stream.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_both_signals_end_it_with_zero(start_broker, number):
+    broker = start_broker()
+    broker.publish("a", 1)
+    broker.signal(number)
+    assert broker.wait() == 0 and not broker.bad_words()
+
+
+def test_a_second_signal_ends_it_at_once(start_broker):
+    broker = start_broker()
+    sockets = [broker.websocket("/channels/a") for _ in range(5)]
+    broker.signal(signal.SIGTERM)
+    broker.signal(signal.SIGTERM)
+    begin = time.monotonic()
+    broker.wait(10)
+    assert time.monotonic() - begin < 5 and not broker.bad_words()
+    broker.process = None
+    for one in sockets:
+        one.close()
+
+
+@pytest.mark.heavy
+def test_sigterm_with_a_thousand_connections_ends_in_two_seconds(start_broker):
+    broker = start_broker()
+    readers = [broker.websocket("/channels/a") for _ in range(500)]
+    readers += [broker.events("/channels/a") for _ in range(400)]
+    readers += [broker.connect() for _ in range(100)]
+    broker.publish("a", "all")
+    begin = time.monotonic()
+    broker.signal(signal.SIGTERM)
+    assert broker.wait() == 0
+    took = time.monotonic() - begin
+    for one in readers:
+        one.close()
+    assert took < 2, f"{took:.2f} s"
+
+
+def test_sigterm_with_a_reader_that_does_not_read_ends_all_the_same(start_broker):
+    broker = start_broker()
+    with broker.events("/channels/a") as stalled:
+        stalled.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(20):
+            assert broker.post("a", b'"' + b"x" * 900000 + b'"').status == 200
+        begin = time.monotonic()
+        broker.signal(signal.SIGTERM)
+        assert broker.wait() == 0
+        assert time.monotonic() - begin < 10
+
+
+def test_a_second_broker_on_the_same_port_is_refused(start_broker):
+    first = start_broker("--workers", "2")
+    for flag, url in (("--listen", first.public), ("--operator", first.operator)):
+        second = Broker(flag, urlsplit(url).netloc)
+        try:
+            second.spawn()
+            assert second.wait() != 0
+            words = "\n".join(second.logged + second.said)
+            assert str(urlsplit(url).port) in words and not second.bad_words(), words
+        finally:
+            second.close()
+    assert first.publish("a", 1)["offset"] == 1
+
+
+def test_a_second_broker_on_the_same_data_is_refused(start_broker):
+    first = start_broker()
+    first.publish("a", 1)
+    second = Broker(data=first.data)
+    try:
+        second.spawn()
+        assert second.wait() != 0
+        words = "\n".join(second.logged + second.said)
+        assert first.data in words and not second.bad_words(), words
+    finally:
+        second.close()
+    assert first.publish("a", 1)["offset"] == 2
+
+
+def test_a_data_directory_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("x", encoding="ascii")
+    broker = Broker(data=tmp_path / "file")
+    try:
+        broker.spawn()
+        assert broker.wait() != 0
+        assert str(tmp_path / "file") in "\n".join(broker.logged + broker.said)
+        assert not broker.bad_words()
+    finally:
+        broker.close()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--nonsense"], ["--listen"], ["--listen", "x"], ["--listen", "127.0.0.1:99999"],
+    ["--workers", "0"], ["--config", "nowhere.yaml"], ["extra"]])
+def test_flags_that_mean_nothing_are_refused(arguments, tmp_path):
+    done = subprocess.run([str(find_binary()), "serve", *arguments], capture_output=True,
+                          timeout=20, check=False, cwd=tmp_path)
+    assert done.returncode not in (0, 98, 99) and done.stderr
+
+
+def test_help_names_the_subcommands_and_their_flags():
+    done = tidings("--help")
+    assert done.returncode == 0
+    for word in (b"serve", b"pub", b"sub", b"check"):
+        assert word in done.stdout
+    done = tidings("serve", "--help")
+    assert done.returncode == 0
+    for word in (b"--config", b"--data", b"--listen", b"--operator", b"--workers", b"--open"):
+        assert word in done.stdout
+    assert tidings("--version").returncode == 0
+    assert tidings("nonsense").returncode != 0
+
+
+def test_check_tells_every_fault_with_its_line(tmp_path):
+    path = tmp_path / "tidings.yaml"
+    path.write_text("dota: x\nlimits:\n  connections: many\nchannels:\n  - match: \"a/**/b\"\n",
+                    encoding="ascii")
+    done = tidings("check", str(path))
+    words = (done.stdout + done.stderr).decode()
+    assert done.returncode not in (0, 98, 99)
+    assert "data" in words and ":1" in words and ":3" in words and ":5" in words, words
+    path.write_text("limits: { connections: 10 }\n", encoding="ascii")
+    assert tidings("check", str(path)).returncode == 0
+
+
+def test_pub_publishes_an_argument_and_lines(broker, channel):
+    done = tidings("pub", channel, '{"a":1}', "--url", broker.public, "--key", "k", "--event", "e")
+    assert done.returncode == 0, done
+    done = tidings("pub", channel, "-", "--url", broker.public, stdin=b'1\n"zwei"\nthree\n')
+    assert done.returncode == 0, done
+    messages, _ = broker.all_messages(channel)
+    assert [message["data"] for message in messages] == [{"a": 1}, 1, "zwei", "three"]
+    assert (messages[0]["key"], messages[0]["event"]) == ("k", "e")
+    done = tidings("pub", "a//b", "1", "--url", broker.public)
+    assert done.returncode not in (0, 98, 99) and done.stderr
+
+
+def read_lines(process, count):
+    return [process.stdout.readline().decode().rstrip("\n") for _ in range(count)]
+
+
+def test_sub_reconnects_and_resumes_by_itself():
+    broker = Broker()
+    reader = None
+    try:
+        broker.start()
+        port = urlsplit(broker.public).port
+        broker.arguments += ["--listen", f"127.0.0.1:{port}"]
+        broker.fill("a", 3)
+        reader = subprocess.Popen(
+            [str(find_binary()), "sub", "a", "--since", "earliest", "--json", "--url",
+             broker.public], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert [json.loads(line)["offset"] for line in read_lines(reader, 3)] == [1, 2, 3]
+        broker.stop()
+        broker.start()
+        broker.fill("a", 2, first=4)
+        assert [json.loads(line)["offset"] for line in read_lines(reader, 2)] == [4, 5]
+        reader.terminate()
+        assert reader.wait(10) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+        assert b"Sanitizer" not in reader.stderr.read()
+        broker.stop()
+    finally:
+        if reader is not None and reader.poll() is None:
+            reader.kill()
+        broker.close()
+
+
+def test_sub_ends_when_its_output_does(broker, channel):
+    broker.fill(channel, 20)
+    done = subprocess.run(
+        ["bash", "-c", f"{find_binary()} sub {channel} --since earliest --url {broker.public}"
+         " | head -n 2"], capture_output=True, timeout=20, check=True)
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_sighup_reloads_and_a_bad_file_changes_nothing(start_broker):
+    broker = start_broker(config="channels: [ { match: \"a\", message_bytes_max: 10 } ]\n")
+    path = broker.scratch + "/tidings.yaml"
+    assert broker.post("a", b"x" * 11, "text/plain").status == 413
+
+    def reload(text):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        broker.signal(signal.SIGHUP)
+
+    reload("channels: [ { match: \"a\", message_bytes_max: 20 } ]\n")
+    wait_for(lambda: broker.post("a", b"x" * 11, "text/plain").status == 200, 15, "the reload")
+    count = len(broker.logged)
+    reload("chanels: []\n")
+    wait_for(lambda: len(broker.logged) > count, 15, "the refusal")
+    assert broker.post("a", b"x" * 11, "text/plain").status == 200
