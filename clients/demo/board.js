@@ -5,6 +5,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const SETS_MOST = 5;
 const TIMELINE_POINTS_LEAST = 48; // a match of three points does not fill the whole width
+const TIMELINE_ROOM = 1.12; // what a match that is not over leaves free for what comes
 
 const isPair = (value, type) => Array.isArray(value) && value.length === 2 &&
     value.every((item) => typeof item === type);
@@ -26,32 +27,37 @@ function playerRow(score, player) {
     const other = 1 - player;
     const won = score.match_winner === player + 1;
     const row = make('tr', { className: won ? 'champion' : '' });
-    const name = make('th', { scope: 'row' }, make('span', { className: 'player' }, score.players[player]));
+    const name = make('th', { scope: 'row' },
+        make('span', { className: 'player' }, score.players[player]));
     if (score.server === player + 1) {
         name.append(make('span', { className: 'serving', title: 'served this point' },
             make('span', { className: 'unseen' }, ' (served)')));
     }
     row.append(name);
     for (const set of score.sets) {
-        row.append(make('td', { className: set[player] > set[other] ? 'set won' : 'set lost' }, set[player]));
+        const className = set[player] > set[other] ? 'set won' : 'set lost';
+        row.append(make('td', { className }, set[player]));
     }
     if (!score.match_winner) {
         row.append(make('td', { className: 'games' }, score.games[player]),
             make('td', { className: 'points' }, score.points[player]));
     } else {
-        row.append(make('td', { className: 'points' }, won ? '🏆' : ''));
+        const sets = score.sets.filter((set) => set[player] > set[other]).length;
+        row.append(make('td', { className: 'points' }, sets));
     }
     return row;
 }
 
 export function drawBoard(table, score) {
-    const heads = score.sets.map((_, index) => make('th', { scope: 'col' }, `Set ${index + 1}`));
-    if (!score.match_winner) {
-        heads.push(make('th', { scope: 'col' }, `Set ${score.sets.length + 1}`), make('th', { scope: 'col' }, 'Points'));
+    const head = (...content) => make('th', { scope: 'col' }, ...content);
+    const setHead = (number) => head(make('span', { className: 'wide' }, 'Set '), number);
+    const heads = [head('Player'), ...score.sets.map((_, index) => setHead(index + 1))];
+    if (score.match_winner) {
+        heads.push(head('Sets'));
     } else {
-        heads.push(make('th', { scope: 'col' }, 'Won'));
+        heads.push(setHead(score.sets.length + 1), head('Points'));
     }
-    table.tHead.replaceChildren(make('tr', {}, make('th', { scope: 'col' }, 'Player'), ...heads));
+    table.tHead.replaceChildren(make('tr', {}, ...heads));
     table.tBodies[0].replaceChildren(playerRow(score, 0), playerRow(score, 1));
 }
 
@@ -75,7 +81,8 @@ export function describePoint(score) {
     return facts.join(' · ');
 }
 
-// The games of a score as they are said aloud; changes once a game, so that a screen reader can keep up.
+// The games as they are said aloud: a text that changes once a game, so that a screen reader can
+// keep up.
 export function sayGames(score) {
     const [first, second] = score.players;
     if (score.match_winner) {
@@ -86,11 +93,9 @@ export function sayGames(score) {
 
 // The newest match in an ordered list of scores: back to where the point number last went down.
 export function newestMatch(scores) {
-    let start = scores.length;
-    while (start > 0 && (start === scores.length || scores[start - 1].point < scores[start].point)) {
-        start -= 1;
-    }
-    return scores.slice(start);
+    const start = scores.findLastIndex(
+        (score, index) => index === 0 || scores[index - 1].point >= score.point);
+    return scores.slice(Math.max(0, start));
 }
 
 // Who has won more points so far, as steps above and below a middle line.
@@ -116,11 +121,14 @@ function shape(tag, attributes) {
 function setSpans(scores) {
     const spans = [];
     for (const score of scores) {
-        const index = score.winner && score.games[0] + score.games[1] === 0 && score.points.join() === '0,0'
-            ? Math.max(0, score.sets.length - 1) : score.sets.length;
-        spans[index] ??= { number: index + 1, points: 0, result: null };
+        // A set's last point is told with the next set at 0-0, and belongs to the one before.
+        const endedSet = score.sets.length > 0 &&
+            [...score.games, ...score.points].every((value) => Number(value) === 0);
+        const index = score.sets.length - (endedSet ? 1 : 0);
+        spans[index] ??= { number: index + 1, points: 0, result: null, isOver: false };
         spans[index].points += 1;
         spans[index].result = score.sets[index] ?? score.games;
+        spans[index].isOver = endedSet;
     }
     return spans.filter(Boolean);
 }
@@ -128,25 +136,32 @@ function setSpans(scores) {
 export function drawTimeline(figure, scores) {
     const svg = figure.querySelector('svg');
     const values = leads(scores);
-    const width = Math.max(TIMELINE_POINTS_LEAST, values.length);
+    const isOver = Boolean(scores.at(-1)?.match_winner);
+    const width = isOver ? values.length
+        : Math.max(TIMELINE_POINTS_LEAST, Math.ceil(TIMELINE_ROOM * values.length));
     const reach = Math.max(6, ...values.map(Math.abs)) + 1;
     const spans = setSpans(scores);
     svg.setAttribute('viewBox', `0 ${-reach} ${width} ${2 * reach}`);
+    const above = stepPath(values, (value) => Math.max(0, value));
+    const below = stepPath(values, (value) => Math.min(0, value));
     const shapes = [
-        shape('path', { d: stepPath(values, (value) => Math.max(0, value)), class: 'ahead-first' }),
-        shape('path', { d: stepPath(values, (value) => Math.min(0, value)), class: 'ahead-second' }),
+        shape('path', { d: above, class: 'ahead-first' }),
+        shape('path', { d: below, class: 'ahead-second' }),
         shape('line', { x1: 0, x2: width, y1: 0, y2: 0, class: 'middle' }),
     ];
     let end = 0;
     for (const span of spans) {
         end += span.points;
-        shapes.push(shape('line', { x1: end, x2: end, y1: -reach, y2: reach, class: 'set-end' }));
+        if (span.isOver && end < width) {
+            const ends = { x1: end, x2: end, y1: -reach, y2: reach };
+            shapes.push(shape('line', { ...ends, class: 'set-end' }));
+        }
     }
     svg.replaceChildren(...shapes);
 
     const labels = spans.map((span) => {
-        const label = make('li', {}, make('span', { className: 'set-name' }, `Set ${span.number}`),
-            ` ${span.result.join('–')}`);
+        const name = make('span', { className: 'set-name' }, `Set ${span.number} `);
+        const label = make('li', {}, name, span.result.join('–'));
         label.style.flexGrow = span.points;
         return label;
     });

@@ -53,6 +53,12 @@ function onRaw(reader, text) {
     }
 }
 
+// What the offsets of another log stood for is no part of this one's match.
+function onRestart() {
+    scores.clear();
+    loadHistory();
+}
+
 function gapText(gap) {
     if (!gap) {
         return '';
@@ -74,7 +80,7 @@ function put(panel, field, value, mark = '') {
     element.dataset.mark = mark;
 }
 
-const orDash = (value, unit = '') => (value === null ? '–' : `${value}${unit}`);
+const orDash = (value) => (value === null ? '–' : value);
 
 function drawPanel(reader, panel) {
     panel.element.dataset.state = reader.state;
@@ -86,7 +92,7 @@ function drawPanel(reader, panel) {
     put(panel, 'missed', reader.missed, reader.missed === 0 ? 'good' : 'bad');
     put(panel, 'duplicates', reader.duplicates, reader.duplicates === 0 ? 'good' : 'bad');
     put(panel, 'latency', reader.latencyMs === null ? '–' : `${Math.max(0, reader.latencyMs)} ms`);
-    put(panel, 'caught-up', orDash(reader.caughtUp));
+    put(panel, 'caught-up', orDash(reader.caughtUp), reader.caughtUp > 0 ? 'good' : '');
     put(panel, 'gap', gapText(reader.gap));
     put(panel, 'aside', panel.aside);
     if (panel.boardIsStale) {
@@ -153,10 +159,12 @@ function setOnline(now) {
 // The match so far, for the timeline: a page of history. The readers do not wait for it.
 async function loadHistory() {
     try {
-        const answer = await fetch(channelUrl(channel, { limit: HISTORY_MESSAGES_MOST }), { cache: 'no-store' });
+        const url = channelUrl(channel, { limit: HISTORY_MESSAGES_MOST });
+        const answer = await fetch(url, { cache: 'no-store' });
         const page = await answer.json();
         if (!answer.ok) {
-            find('#problem').textContent = page.detail ?? page.title ?? `The broker answered ${answer.status}.`;
+            find('#problem').textContent =
+                page.detail ?? page.title ?? `The broker answered ${answer.status}.`;
             return;
         }
         for (const message of page.messages) {
@@ -166,7 +174,7 @@ async function loadHistory() {
         }
         drawSoon();
     } catch {
-        // The panels tell that nobody answers; the timeline then begins with what the readers bring.
+        // The panels tell that nobody answers; the timeline begins with what the readers bring.
     }
 }
 
@@ -181,7 +189,8 @@ async function publish(event) {
         type = 'text/plain; charset=utf-8';
     }
     try {
-        const answer = await fetch(channelUrl(channel), { method: 'POST', headers: { 'Content-Type': type }, body });
+        const headers = { 'Content-Type': type };
+        const answer = await fetch(channelUrl(channel), { method: 'POST', headers, body });
         const result = await answer.json();
         told.textContent = answer.ok
             ? `Stored at offset ${result.offset}${type === 'application/json' ? '' : ', as text'}.`
@@ -197,7 +206,7 @@ async function copy(button) {
     try {
         await navigator.clipboard.writeText(source.textContent);
     } catch {
-        // Browsers keep the clipboard from pages that came over plain HTTP: the text is selected instead.
+        // Browsers keep the clipboard from pages that came over plain HTTP: the text is selected.
         getSelection().selectAllChildren(source);
         done = false;
     }
@@ -211,14 +220,19 @@ function quote(text) {
 }
 
 function drawCommands() {
-    find('#curl').textContent = `curl -d ${quote(find('#message').value)} ${quote(channelUrl(channel).href)}`;
+    find('#curl').textContent =
+        `curl -d ${quote(find('#message').value)} ${quote(channelUrl(channel).href)}`;
     find('#play').textContent = `clients/demo/play --url ${location.origin}` +
         (channel === 'tennis/court-1' ? '' : ` --channel ${quote(channel)}`);
 }
 
 function addPanel(transport) {
     const element = find('#panel').content.firstElementChild.cloneNode(true);
-    const reader = new Reader(transport, channel, { change: drawSoon, message: onMessage, raw: onRaw });
+    const on = { change: drawSoon, message: onMessage, raw: onRaw, restart: onRestart };
+    const reader = new Reader(transport, channel, on);
+    if (!isScore(reader.score)) {
+        reader.score = null; // what the browser's storage held may be anybody's
+    }
     element.dataset.reader = transport;
     element.setAttribute('aria-labelledby', `${transport}-title`);
     Object.assign(find('h2', element), { id: `${transport}-title`, textContent: reader.name });

@@ -17,7 +17,8 @@ function percentEncode(text) {
 
 // The channel's one URL, on the page's own origin.
 export function channelUrl(channel, query = {}) {
-    const url = new URL('/channels/' + channel.split('/').map(percentEncode).join('/'), location.origin);
+    const path = channel.split('/').map(percentEncode).join('/');
+    const url = new URL(`/channels/${path}`, location.origin);
     for (const [name, value] of Object.entries(query)) {
         url.searchParams.set(name, value);
     }
@@ -92,7 +93,8 @@ async function readHead(channel) {
 }
 
 export class Reader {
-    // `on` has change(reader), message(reader, envelope) and raw(reader, text).
+    // `on` has change(reader), message(reader, envelope), raw(reader, text) and restart(reader), for
+    // a channel whose count began again.
     constructor(transport, channel, on) {
         this.transport = transport;
         this.name = TRANSPORTS[transport].name;
@@ -125,7 +127,7 @@ export class Reader {
         try {
             Object.assign(this, JSON.parse(localStorage.getItem(this.storageKey)) ?? {});
         } catch {
-            // Storage may be switched off or hold anything: the reader then begins at the newest message.
+            // Storage may be switched off, or hold anything: then it begins at the newest message.
         }
     }
 
@@ -158,6 +160,7 @@ export class Reader {
             return;
         }
         this.settle(head);
+        this.gap = null;
         if (this.id !== null) {
             this.caughtUp = 0;
         }
@@ -219,7 +222,8 @@ export class Reader {
         const bound = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.attempt);
         const delay = Math.random() * bound;
         this.attempt += 1;
-        this.become('reconnecting', `${why}; try ${this.attempt} in ${(delay / 1000).toFixed(1)} s`);
+        this.become('reconnecting',
+            `${why}; try ${this.attempt} in ${(delay / 1000).toFixed(1)} s`);
         this.timer = setTimeout(() => this.start(), delay);
     }
 
@@ -283,5 +287,8 @@ export class Reader {
         this.gap = gap;
         this.offset = restarted || !Number.isInteger(gap.to) ? null : gap.to;
         this.id = gap.id ?? this.id;
+        if (restarted) {
+            this.on.restart(this);
+        }
     }
 }
