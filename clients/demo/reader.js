@@ -93,8 +93,8 @@ async function readHead(channel) {
 }
 
 export class Reader {
-    // `on` has change(reader), message(reader, envelope), raw(reader, text) and restart(reader), for
-    // a channel whose count began again.
+    // `on` has change(reader), message(reader, envelope), raw(reader, text), and restart(reader)
+    // for a channel whose count began again.
     constructor(transport, channel, on) {
         this.transport = transport;
         this.name = TRANSPORTS[transport].name;
@@ -205,6 +205,7 @@ export class Reader {
 
     interrupted() {
         this.head = undefined; // asked again when the browser has reconnected
+        this.gap = null;
         this.caughtUp = this.id === null ? null : 0;
         this.become('reconnecting', 'the browser tries again with Last-Event-ID');
     }
