@@ -3,11 +3,11 @@
 
 TIDINGS_SCREENSHOTS names a folder to leave pictures of the page in, for somebody to look at.
 """
-import http.client
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -104,16 +104,6 @@ def publish_all(broker, channel, messages):
         broker.publish(channel, message)
 
 
-def get(broker, path, **headers):
-    connection = http.client.HTTPConnection(broker.host, timeout=PATIENCE_S)
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-    finally:
-        connection.close()
-
-
 def test_the_score_is_worked_out_from_the_order_of_points(points):
     assert len(points) == 369 and [point["point"] for point in points] == list(range(1, 370))
     assert points[-1]["sets"] == [[5, 7], [6, 4], [6, 2], [6, 7], [7, 5]]
@@ -143,15 +133,15 @@ def test_the_script_waits_for_a_broker_that_is_away_and_stops_when_told():
 
 
 def test_the_page_may_load_nothing_from_elsewhere_and_is_revalidated(broker):
-    status, headers, body = get(broker, "/demo")
-    assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
-    policy = headers["Content-Security-Policy"]
+    page = broker.get("/demo")
+    assert page.status == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
-    assert b"//" not in body.replace(b"<!--", b"")  # no address but the page's own
+    assert b"//" not in page.body  # no address but the page's own
     for path in ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/reader.js",
                  "/demo/board.js", "/demo/icon.svg"):
-        tag = get(broker, path)[1]["ETag"]
-        assert get(broker, path, **{"If-None-Match": tag})[0] == 304
+        tag = broker.get(path).headers["etag"]
+        assert broker.get(path, {"If-None-Match": tag}).status == 304
 
 
 def test_both_readers_show_the_newest_score(page, broker, channel, points):
@@ -196,6 +186,41 @@ def test_a_page_that_was_closed_resumes_where_it_stood(page, broker, channel, po
     page.wait_until_both("caught-up", 40)
     assert page.both("received") == {"40"} and page.has_lost_nothing()
     page.picture("reopened")
+
+
+def test_a_gap_is_shown_and_not_counted_as_missed(browser, start_broker, points):
+    broker = start_broker(config='channels: [ { match: "**", history: { messages: 5 } } ]\n')
+    page = Page(browser, broker, "tennis/court-1")
+    publish_all(broker, "tennis/court-1", points[:10])
+    page.wait_until_both("offset", 10)
+    page.press("online")
+    page.wait_until_both("state", "offline")
+    publish_all(broker, "tennis/court-1", points[10:40])
+    page.press("online")
+    page.wait_until_both("offset", 40)
+    for told in page.both("gap"):
+        assert "offsets 11 to 35 are no longer kept" in told
+    assert page.both("received") == {"15"} and page.has_lost_nothing()
+    page.picture("gap")
+    page.close()
+
+
+def test_the_readers_outlive_a_restart_of_the_broker(browser, start_broker, points):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    broker = start_broker("--listen", f"127.0.0.1:{port}")
+    page = Page(browser, broker, "tennis/court-1")
+    publish_all(broker, "tennis/court-1", points[:10])
+    page.wait_until_both("offset", 10)
+    broker.stop()
+    page.wait_until_both("state", "reconnecting")
+    broker.start()
+    publish_all(broker, "tennis/court-1", points[10:30])
+    page.wait_until_both("offset", 30)
+    page.wait_until_both("state", "live")
+    assert page.both("received") == {"30"} and page.has_lost_nothing()
+    page.close()
 
 
 def test_a_page_told_to_forget_begins_at_the_newest_message(page, broker, channel, points):
