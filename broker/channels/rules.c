@@ -50,7 +50,7 @@ void rules_unref(struct rules *rules) {
     if (rules == NULL) {
         return;
     }
-    /* Release, so that what other threads read of it stands before the free; acquire by the last. */
+    /* Release: what other threads read of it stands before the free. Acquire by the last. */
     unsigned count = atomic_fetch_sub_explicit(&rules->reference_count, 1, memory_order_acq_rel);
     INVARIANT(count > 0);
     if (count == 1) {

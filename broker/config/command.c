@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/config/exposure.h"
 #include "broker/config/help.h"
 #include "broker/config/sources.h"
 
@@ -44,7 +45,7 @@ bool command_prepare_serve(const struct config_sources *sources, struct config *
         return false;
     }
     struct error why = {0};
-    if (config_check_exposure(config, &why) != OK) {
+    if (exposure_check(config, &why) != OK) {
         fprintf(stderr, "tidings: refused: %s\n", why.detail);
         config_destroy(config);
         *ret_exit = COMMAND_FAILED;
@@ -72,7 +73,7 @@ int command_check(int count, char *const *words, config_check_pattern *check_pat
     struct error why = {0};
     printf("%s: good, %zu rule%s for channels\n", words[0], config->rule_count,
            config->rule_count == 1 ? "" : "s");
-    if (config_check_exposure(config, &why) != OK) {
+    if (exposure_check(config, &why) != OK) {
         printf("%s: note: `serve` will refuse this without --open: %s\n", words[0], why.detail);
     }
     config_destroy(config);

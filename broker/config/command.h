@@ -19,7 +19,7 @@ enum command_exit {
 };
 
 /* Loads the configuration for `serve` and holds it against the exposure rule. True: run with
- * `ret_config`, which the caller owns. False: leave with `ret_exit`; help or faults were printed. */
+ * `ret_config`, which the caller owns. False: exit with `ret_exit`; help or faults were printed. */
 MUST_USE bool command_prepare_serve(const struct config_sources *sources,
                                     struct config **ret_config, int *ret_exit);
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "broker/config/exposure.h"
 #include "broker/config/sources.h"
 #include "broker/config/value.h"
 #include "broker/config/yaml.h"
@@ -73,29 +74,17 @@ static void clear_values(const struct config_scope *scope, void *values) {
     }
 }
 
-void config_destroy(struct config *config) {
-    if (config == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < config->rule_count; i++) {
-        clear_values(&config_scope_rule, &config->rules[i]);
-    }
-    free(config->rules);
-    clear_values(&config_scope_file, config);
-    free(config);
-}
-
-static void read_file(const char *name, config_check_pattern *check_pattern,
-                      struct config *config, struct config_faults *faults) {
+static void read_file(const char *name, config_check_pattern *check_pattern, struct config *config,
+                      struct config_faults *faults) {
     FILE *file = fopen(name, "rbe");
     if (file == NULL) {
-        config_faults_add(faults, name, 0, 0, "", "cannot be opened: %s", strerror(errno));
+        config_faults_add(faults, name, 0, 0, "", "cannot be opened: %s", strerrordesc_np(errno));
         return;
     }
     uint8_t *bytes = malloc(CONFIG_FILE_BYTES_MAX + 1);
     size_t length = bytes == NULL ? 0 : fread(bytes, 1, CONFIG_FILE_BYTES_MAX + 1, file);
     if (bytes == NULL || ferror(file)) {
-        config_faults_add(faults, name, 0, 0, "", "cannot be read: %s", strerror(errno));
+        config_faults_add(faults, name, 0, 0, "", "cannot be read: %s", strerrordesc_np(errno));
     } else if (length > CONFIG_FILE_BYTES_MAX) {
         config_faults_add(faults, name, 0, 0, "", "is larger than %d bytes", CONFIG_FILE_BYTES_MAX);
     } else {
@@ -107,10 +96,10 @@ static void read_file(const char *name, config_check_pattern *check_pattern,
 
 /* What no single row can say. */
 static void check_relations(const struct config *config, struct config_faults *faults) {
-    char public_text[CONFIG_ADDRESS_TEXT_BYTES];
-    char operator_text[CONFIG_ADDRESS_TEXT_BYTES];
-    config_address_format(&config->public_listen, public_text);
-    config_address_format(&config->operator_listen, operator_text);
+    char public_text[EXPOSURE_ADDRESS_BYTES];
+    char operator_text[EXPOSURE_ADDRESS_BYTES];
+    exposure_format_address(&config->public_listen, public_text);
+    exposure_format_address(&config->operator_listen, operator_text);
     const char *port = strrchr(public_text, ':');
     if (strcmp(public_text, operator_text) == 0 && port != NULL && strcmp(port, ":0") != 0) {
         config_faults_add(faults, "configuration", 0, 0, "operator.listen",
@@ -141,4 +130,16 @@ enum error_code config_load(const struct config_sources *sources, struct config 
     }
     *ret_config = config;
     return OK;
+}
+
+void config_destroy(struct config *config) {
+    if (config == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < config->rule_count; i++) {
+        clear_values(&config_scope_rule, &config->rules[i]);
+    }
+    free(config->rules);
+    clear_values(&config_scope_file, config);
+    free(config);
 }

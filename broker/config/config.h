@@ -90,6 +90,13 @@ struct config_faults {
     size_t count_beyond; /* that found no room in `rows` */
 };
 
+/* Adds one fault; what does not fit is cut or counted. */
+void config_faults_add(struct config_faults *faults, const char *source, uint32_t line,
+                       uint32_t column, const char *key, const char *format, ...) PRINTF_LIKE(6, 7);
+
+/* A line a fault: "tidings.yaml:4:11: public.listen: reason". */
+void config_faults_print(const struct config_faults *faults, FILE *stream);
+
 /* Reads all sources and checks them. ERR_CONFIG, ERR_MEMORY: `ret_faults` holds every fault, and
  * `ret_config` is untouched. The caller owns the result. */
 MUST_USE enum error_code config_load(const struct config_sources *sources,
@@ -97,22 +104,3 @@ MUST_USE enum error_code config_load(const struct config_sources *sources,
 
 /* Frees. Accepts NULL. */
 void config_destroy(struct config *config);
-
-/* Adds one fault; what does not fit is cut or counted. */
-void config_faults_add(struct config_faults *faults, const char *source, uint32_t line,
-                       uint32_t column, const char *key, const char *format, ...)
-    PRINTF_LIKE(6, 7);
-
-/* A line a fault: "tidings.yaml:4:11: public.listen: reason". */
-void config_faults_print(const struct config_faults *faults, FILE *stream);
-
-/* The refusal rule: without credentials (and this version has none) neither port may listen beyond
- * loopback, unless `open` says so. ERR_CONFIG: the detail says what to do. */
-MUST_USE enum error_code config_check_exposure(const struct config *config, struct error *why);
-
-bool config_address_is_loopback(const struct config_address *address);
-
-/* "127.0.0.1:8080" or "[::1]:8080" and a NUL; a socket of another family gives "?". */
-#define CONFIG_ADDRESS_TEXT_BYTES 64
-void config_address_format(const struct config_address *address,
-                           char ret_text[CONFIG_ADDRESS_TEXT_BYTES]);

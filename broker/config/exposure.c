@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/config/exposure.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "broker/config/config.h"
 #include "broker/support/invariant.h"
 
 static bool is_ipv4_loopback(struct in_addr address) {
     return (ntohl(address.s_addr) >> 24) == 127; /* RFC 1122, section 3.2.1.3 (g) */
 }
 
-bool config_address_is_loopback(const struct config_address *address) {
+bool exposure_is_loopback(const struct config_address *address) {
     if (address->socket.ss_family == AF_INET) {
         const struct sockaddr_in *ipv4 = (const void *)&address->socket;
         return is_ipv4_loopback(ipv4->sin_addr);
@@ -26,23 +27,23 @@ bool config_address_is_loopback(const struct config_address *address) {
     return IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr);
 }
 
-void config_address_format(const struct config_address *address,
-                           char ret_text[CONFIG_ADDRESS_TEXT_BYTES]) {
+void exposure_format_address(const struct config_address *address,
+                             char ret_text[EXPOSURE_ADDRESS_BYTES]) {
     char host[INET6_ADDRSTRLEN] = "";
     if (address->socket.ss_family == AF_INET) {
         const struct sockaddr_in *ipv4 = (const void *)&address->socket;
         inet_ntop(AF_INET, &ipv4->sin_addr, host, sizeof(host));
-        snprintf(ret_text, CONFIG_ADDRESS_TEXT_BYTES, "%s:%u", host, ntohs(ipv4->sin_port));
+        snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, "%s:%u", host, ntohs(ipv4->sin_port));
     } else if (address->socket.ss_family == AF_INET6) {
         const struct sockaddr_in6 *ipv6 = (const void *)&address->socket;
         inet_ntop(AF_INET6, &ipv6->sin6_addr, host, sizeof(host));
-        snprintf(ret_text, CONFIG_ADDRESS_TEXT_BYTES, "[%s]:%u", host, ntohs(ipv6->sin6_port));
+        snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, "[%s]:%u", host, ntohs(ipv6->sin6_port));
     } else {
-        snprintf(ret_text, CONFIG_ADDRESS_TEXT_BYTES, "?");
+        snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, "?");
     }
 }
 
-enum error_code config_check_exposure(const struct config *config, struct error *why) {
+enum error_code exposure_check(const struct config *config, struct error *why) {
     const struct {
         const char *key;
         const struct config_address *address;
@@ -51,11 +52,11 @@ enum error_code config_check_exposure(const struct config *config, struct error 
         {"operator.listen", &config->operator_listen},
     };
     for (size_t i = 0; i < ARRAY_COUNT(ports) && !config->open; i++) {
-        if (config_address_is_loopback(ports[i].address)) {
+        if (exposure_is_loopback(ports[i].address)) {
             continue;
         }
-        char text[CONFIG_ADDRESS_TEXT_BYTES];
-        config_address_format(ports[i].address, text);
+        char text[EXPOSURE_ADDRESS_BYTES];
+        exposure_format_address(ports[i].address, text);
         return error_set_field(
             why, ERR_CONFIG, ports[i].key,
             "%s is %s, beyond loopback, and no credentials are configured. Remedies: configure "

@@ -76,45 +76,47 @@ static void write_rows(FILE *stream, const char *prefix, const struct config_sco
 
 static void write_refused(FILE *stream, const char *prefix, const struct config_scope *scope) {
     for (size_t i = 0; i < scope->refused_count; i++) {
-        fprintf(stream, "- `%s%s`: %s\n", prefix, scope->refused[i].path,
-                scope->refused[i].reason);
+        fprintf(stream, "- `%s%s`: %s\n", prefix, scope->refused[i].path, scope->refused[i].reason);
     }
 }
 
 void help_write_reference(FILE *stream) {
-    fputs("<!-- Written by `tidings help configuration`; change broker/config/table.h instead. -->\n"
-          "# Configuration\n\n"
-          "One YAML file, named by `--config` or `TIDINGS_CONFIG`. Each key is also an environment\n"
-          "variable, and some are flags. Flags win over the environment, the environment over the\n"
-          "file. Lists in variables are parted by commas; an empty variable counts as not set.\n\n"
-          "`tidings check FILE` tells every fault at once, with line and column. Unknown keys,\n"
-          "keys given twice, aliases and tags are faults. `unlimited` is written as that word,\n"
-          "never as 0.\n\n"
-          "```yaml\n"
-          "data: ./tidings-data\n"
-          "public: { listen: \"127.0.0.1:8080\", origins: [\"https://example.org\"] }\n"
-          "operator: { listen: \"127.0.0.1:8081\" }\n"
-          "storage: { bytes_max: 10GiB }\n"
-          "channels:\n"
-          "  - match: \"tennis/**\"\n"
-          "    history: { messages: 10000, age: 24h, bytes: 64MiB }\n"
-          "    durability: fsync\n"
-          "    message_bytes_max: 64KiB\n"
-          "limits: { connections: 100000, send_budget: 256KiB, stall_timeout: 5m }\n"
-          "```\n\n"
-          "This version reads its configuration at start alone; \"at a reload\" below marks what\n"
-          "may change without a restart once it can be reloaded.\n\n"
-          "## Keys\n\n",
-          stream);
+    fputs(
+        "<!-- Written by `tidings help configuration`; change broker/config/table.h instead. "
+        "-->\n"
+        "# Configuration\n\n"
+        "One YAML file, named by `--config` or `TIDINGS_CONFIG`. Each key is also a variable of\n"
+        "the environment, and some are flags. Flags win over the environment, the environment\n"
+        "over the file. Lists in variables are parted by commas; an empty variable counts as not\n"
+        "set.\n\n"
+        "`tidings check FILE` tells every fault at once, with line and column. Unknown keys,\n"
+        "keys given twice, aliases and tags are faults. `unlimited` is written as that word,\n"
+        "never as 0.\n\n"
+        "```yaml\n"
+        "data: ./tidings-data\n"
+        "public: { listen: \"127.0.0.1:8080\", origins: [\"https://example.org\"] }\n"
+        "operator: { listen: \"127.0.0.1:8081\" }\n"
+        "storage: { bytes_max: 10GiB }\n"
+        "channels:\n"
+        "  - match: \"tennis/**\"\n"
+        "    history: { messages: 10000, age: 24h, bytes: 64MiB }\n"
+        "    durability: fsync\n"
+        "    message_bytes_max: 64KiB\n"
+        "limits: { connections: 100000, send_budget: 256KiB, stall_timeout: 5m }\n"
+        "```\n\n"
+        "This version reads its configuration at start alone; \"at a reload\" below marks what\n"
+        "may change without a restart once it can be reloaded.\n\n"
+        "## Keys\n\n",
+        stream);
     write_rows(stream, "", &config_scope_file);
     fputs("## Rules: `channels`\n\n"
-          "A list. The first rule whose `match` fits a channel decides for it; a channel that none\n"
-          "fits gets the values that stand below. Rules are taken from the file alone.\n\n",
+          "A list. The first rule whose `match` fits a channel decides for it; a channel that\n"
+          "none fits gets the values that stand below. Rules are taken from the file alone.\n\n",
           stream);
     write_rows(stream, "channels[].", &config_scope_rule);
     fputs("## Refused in this version\n\n"
-          "These keys are planned. They are faults rather than ignored, because a rule that is read\n"
-          "and does nothing deceives.\n\n",
+          "These keys are planned. They are faults rather than ignored, because a rule that is\n"
+          "read and does nothing deceives.\n\n",
           stream);
     write_refused(stream, "", &config_scope_file);
     write_refused(stream, "channels[].", &config_scope_rule);

@@ -22,7 +22,7 @@ void sources_read_environment(char *const *environment, struct config *config,
 void sources_read_flags(int count, char *const *flags, struct config *config,
                         struct config_faults *faults);
 
-/* The file to read: what `sources` name, else --config, else TIDINGS_CONFIG, else NULL. Borrowed. */
+/* The file to read: what `sources` name, else --config, else TIDINGS_CONFIG, else NULL. */
 const char *sources_find_file(const struct config_sources *sources);
 
 /* True: one of the words is --help or -h. */

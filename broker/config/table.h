@@ -146,14 +146,14 @@ const struct config_refused_row *config_scope_find_refused(const struct config_s
 /* True for "public", of which only deeper paths have rows. */
 bool config_scope_is_section(const struct config_scope *scope, struct span path);
 
+/* How many letters must be put in, left out or replaced to make `right` of `left`; texts above 63
+ * bytes count as 63 bytes. */
+size_t config_edit_distance(struct span left, struct span right);
+
 /* The known key or section that is the fewest edits away from `path`. */
 #define CONFIG_PATH_BYTES 48
 void config_scope_nearest(const struct config_scope *scope, struct span path,
                           char ret_path[CONFIG_PATH_BYTES]);
-
-/* How many letters must be put in, left out or replaced to make `right` of `left`; texts above 63
- * bytes count as 63 bytes. */
-size_t config_edit_distance(struct span left, struct span right);
 
 /* "TIDINGS_PUBLIC_LISTEN" and a NUL for "public.listen". */
 #define CONFIG_VARIABLE_PREFIX "TIDINGS_"

@@ -27,15 +27,15 @@ static const struct unit byte_units[] = {
     {{(const uint8_t *)"", 0}, 1},
 #define BYTE_UNIT(text, factor) {{(const uint8_t *)text, sizeof(text) - 1}, factor},
     BYTE_UNIT("B", 1) BYTE_UNIT("KB", 1000) BYTE_UNIT("MB", 1000000) BYTE_UNIT("GB", 1000000000)
-    BYTE_UNIT("TB", 1000000000000) BYTE_UNIT("KiB", 1024) BYTE_UNIT("MiB", 1048576)
-    BYTE_UNIT("GiB", 1073741824) BYTE_UNIT("TiB", 1099511627776)
+        BYTE_UNIT("TB", 1000000000000) BYTE_UNIT("KiB", 1024) BYTE_UNIT("MiB", 1048576)
+            BYTE_UNIT("GiB", 1073741824) BYTE_UNIT("TiB", 1099511627776)
 #undef BYTE_UNIT
 };
 
 static const struct unit duration_units[] = {
 #define DURATION_UNIT(text, factor) {{(const uint8_t *)text, sizeof(text) - 1}, factor},
     DURATION_UNIT("ms", 1) DURATION_UNIT("s", 1000) DURATION_UNIT("m", 60000)
-    DURATION_UNIT("h", 3600000) DURATION_UNIT("d", 86400000)
+        DURATION_UNIT("h", 3600000) DURATION_UNIT("d", 86400000)
 #undef DURATION_UNIT
 };
 
@@ -91,8 +91,7 @@ static enum error_code parse_quantity(struct span text, const struct unit *units
         return OK;
     }
     if (unit.length == 0) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" has no unit: write %s", SHOWN(text),
-                         looks);
+        return error_set(why, ERR_CONFIG, "\"%.*s\" has no unit: write %s", SHOWN(text), looks);
     }
     return error_set(why, ERR_CONFIG, "\"%.*s\" has an unknown unit \"%.*s\": write %s",
                      SHOWN(text), SHOWN(unit), looks);
@@ -155,8 +154,8 @@ enum error_code value_parse_address(struct span text, struct config_address *ret
     struct config_address address = {0};
     struct sockaddr_in *ipv4 = (struct sockaddr_in *)(void *)&address.socket;
     struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)(void *)&address.socket;
-    bool is_bracketed = host.length >= 2 && host.bytes[0] == '[' &&
-                        host.bytes[host.length - 1] == ']';
+    bool is_bracketed =
+        host.length >= 2 && host.bytes[0] == '[' && host.bytes[host.length - 1] == ']';
     if (is_bracketed && parse_ipv6(span_of(host.bytes + 1, host.length - 2), &ipv6->sin6_addr)) {
         ipv6->sin6_family = AF_INET6;
         ipv6->sin6_port = htons((uint16_t)port);
@@ -166,8 +165,8 @@ enum error_code value_parse_address(struct span text, struct config_address *ret
         ipv4->sin_port = htons((uint16_t)port);
         address.length = sizeof(*ipv4);
     } else {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" is not an IP address: write %s",
-                         SHOWN(host), config_type_looks(CONFIG_ADDRESS));
+        return error_set(why, ERR_CONFIG, "\"%.*s\" is not an IP address: write %s", SHOWN(host),
+                         config_type_looks(CONFIG_ADDRESS));
     }
     *ret_address = address;
     return OK;

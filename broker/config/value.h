@@ -22,8 +22,8 @@ MUST_USE enum error_code value_parse_duration_ms(struct span text, uint64_t *ret
 MUST_USE enum error_code value_parse_address(struct span text, struct config_address *ret_address,
                                              struct error *why);
 MUST_USE enum error_code value_check_network(struct span text, struct error *why);
-MUST_USE enum error_code value_check_origin(struct span text, struct error *why);
 MUST_USE enum error_code value_check_host(struct span text, struct error *why);
+MUST_USE enum error_code value_check_origin(struct span text, struct error *why);
 
 /* Reads `text` into the row's field of `values` (a struct config or struct channel_rule), replacing
  * what is there. Not for rows that are lists. ERR_CONFIG and ERR_MEMORY leave the field. */

@@ -9,7 +9,7 @@
 #include "broker/config/value.h"
 #include "broker/support/invariant.h"
 
-#define KEYS_MAX 64     /* of one mapping that are remembered to find one given twice */
+#define KEYS_MAX 64      /* of one mapping that are remembered to find one given twice */
 #define SHOWN_KEY_MAX 40 /* bytes of an unknown key that a fault repeats */
 
 struct reader {
@@ -29,7 +29,7 @@ struct reader {
 struct level {
     const struct config_scope *scope;
     void *values;
-    const char *prefix; /* "" or "channels[2].": what a fault writes before the path */
+    const char *prefix;  /* "" or "channels[2].": what a fault writes before the path */
     const char *section; /* "" or "public." */
 };
 
@@ -56,8 +56,7 @@ static void tell_syntax(struct reader *reader) {
         }
     }
     FAULT_AT(reader, mark, "", "is not YAML: %s%s%s",
-             parser->context == NULL ? "" : parser->context,
-             parser->context == NULL ? "" : ", ",
+             parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ", ",
              parser->problem == NULL ? "out of memory" : parser->problem);
 }
 

@@ -39,8 +39,8 @@ static uint64_t number(const struct config_row *row, const union values *values)
 }
 
 static bool is_number(const struct config_row *row) {
-    return row->type == CONFIG_BYTES || row->type == CONFIG_DURATION ||
-           row->type == CONFIG_COUNT || row->type == CONFIG_CORES;
+    return row->type == CONFIG_BYTES || row->type == CONFIG_DURATION || row->type == CONFIG_COUNT ||
+           row->type == CONFIG_CORES;
 }
 
 /* The number `value` in the smallest unit of the row's type. */
@@ -55,7 +55,9 @@ static void check_default(const struct config_row *row, union values *values) {
     }
 }
 
-TEST(every_default_is_a_legal_value) { each_row(check_default); }
+TEST(every_default_is_a_legal_value) {
+    each_row(check_default);
+}
 
 static void check_bounds(const struct config_row *row, union values *values) {
     if (!is_number(row)) {
@@ -82,10 +84,12 @@ static void check_bounds(const struct config_row *row, union values *values) {
     EXPECT_EQ(set(row, values, "unlimited"), ERR_CONFIG);
 }
 
-TEST(every_number_is_taken_at_its_bounds_and_refused_beyond) { each_row(check_bounds); }
+TEST(every_number_is_taken_at_its_bounds_and_refused_beyond) {
+    each_row(check_bounds);
+}
 
 static void check_rubbish(const struct config_row *row, union values *values) {
-    static const char *const rubbish[] = {"",    "-1",  "1.5", "0x10",     "1 KiB",
+    static const char *const rubbish[] = {"",    "-1",  "1.5", "0x10",      "1 KiB",
                                           "KiB", "1e3", "٣",   "Unlimited", "18446744073709551616"};
     if (!is_number(row)) {
         return;
@@ -96,7 +100,9 @@ static void check_rubbish(const struct config_row *row, union values *values) {
     }
 }
 
-TEST(what_is_no_number_changes_nothing) { each_row(check_rubbish); }
+TEST(what_is_no_number_changes_nothing) {
+    each_row(check_rubbish);
+}
 
 static void check_zero(const struct config_row *row, union values *values) {
     if (row->maximum != NULL && strcmp(row->maximum, "unlimited") == 0) {
@@ -106,7 +112,9 @@ static void check_zero(const struct config_row *row, union values *values) {
     }
 }
 
-TEST(unlimited_is_that_word_and_never_zero) { each_row(check_zero); }
+TEST(unlimited_is_that_word_and_never_zero) {
+    each_row(check_zero);
+}
 
 static void check_words(const struct config_row *row, union values *values) {
     (void)values;
@@ -118,7 +126,9 @@ static void check_words(const struct config_row *row, union values *values) {
     EXPECT_TRUE(is_number(row) == (row->minimum != NULL));
 }
 
-TEST(every_row_is_whole) { each_row(check_words); }
+TEST(every_row_is_whole) {
+    each_row(check_words);
+}
 
 TEST(no_path_and_no_flag_is_used_twice) {
     const struct config_scope *scope = &config_scope_file;

@@ -3,16 +3,24 @@
 
 #include <stdlib.h>
 
+#include "broker/config/exposure.h"
 #include "tests/unit.h"
 
 TEST(sizes_have_units_of_thousands_and_of_1024s) {
     static const struct {
         const char *text;
         uint64_t bytes;
-    } cases[] = {{"0", 0},           {"4096", 4096},      {"7B", 7},
-                 {"1KB", 1000},      {"64KiB", 65536},    {"1MB", 1000000},
-                 {"1MiB", 1048576},  {"10GiB", 10737418240}, {"2TiB", 2199023255552},
-                 {"3GB", 3000000000}, {"1TB", 1000000000000}};
+    } cases[] = {{"0", 0},
+                 {"4096", 4096},
+                 {"7B", 7},
+                 {"1KB", 1000},
+                 {"64KiB", 65536},
+                 {"1MB", 1000000},
+                 {"1MiB", 1048576},
+                 {"10GiB", 10737418240},
+                 {"2TiB", 2199023255552},
+                 {"3GB", 3000000000},
+                 {"1TB", 1000000000000}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         uint64_t bytes = 1;
         EXPECT_EQ(value_parse_bytes(span_of_string(cases[i].text), &bytes, NULL), OK);
@@ -21,7 +29,8 @@ TEST(sizes_have_units_of_thousands_and_of_1024s) {
 }
 
 TEST(bad_sizes_say_why) {
-    static const char *const bad[] = {"", "KiB", "1kib", "1K", "1 KB", "-1", "1.5GiB", "99999999TiB"};
+    static const char *const bad[] = {"",     "KiB", "1kib",   "1K",
+                                      "1 KB", "-1",  "1.5GiB", "99999999TiB"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         uint64_t bytes = 77;
         struct error why = {0};
@@ -35,7 +44,9 @@ TEST(durations_need_a_unit) {
     static const struct {
         const char *text;
         uint64_t ms;
-    } cases[] = {{"500ms", 500}, {"30s", 30000}, {"5m", 300000}, {"24h", 86400000}, {"7d", 604800000}};
+    } cases[] = {
+        {"500ms", 500}, {"30s", 30000}, {"5m", 300000}, {"24h", 86400000}, {"7d", 604800000},
+    };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         uint64_t ms = 0;
         EXPECT_EQ(value_parse_duration_ms(span_of_string(cases[i].text), &ms, NULL), OK);
@@ -63,17 +74,17 @@ TEST(addresses_are_read_and_written) {
                  {"192.0.2.7:8080", "192.0.2.7:8080", false}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct config_address address;
-        char written[CONFIG_ADDRESS_TEXT_BYTES];
+        char written[EXPOSURE_ADDRESS_BYTES];
         EXPECT_EQ(value_parse_address(span_of_string(cases[i].text), &address, NULL), OK);
-        config_address_format(&address, written);
+        exposure_format_address(&address, written);
         EXPECT_STRING(written, cases[i].written);
-        EXPECT_EQ(config_address_is_loopback(&address), cases[i].is_loopback);
+        EXPECT_EQ(exposure_is_loopback(&address), cases[i].is_loopback);
     }
 }
 
 TEST(bad_addresses_are_refused) {
-    static const char *const bad[] = {"",          "8080",         "127.0.0.1",     "127.0.0.1:",
-                                      "::1:8080",  "[::1]",        "1.2.3.4:65536", "1.2.3.4:-1",
+    static const char *const bad[] = {"",          "8080",         "127.0.0.1",      "127.0.0.1:",
+                                      "::1:8080",  "[::1]",        "1.2.3.4:65536",  "1.2.3.4:-1",
                                       "1.2.3.4:x", "[1.2.3.4]:80", "example.org:80", "1.2.3:80",
                                       "[::1:80",   "127.0.0.1:80 "};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
@@ -85,10 +96,10 @@ TEST(bad_addresses_are_refused) {
 }
 
 TEST(networks_have_a_prefix_and_nothing_behind_it) {
-    static const char *const good[] = {"10.0.0.0/8", "0.0.0.0/0", "192.0.2.7/32", "fe80::/10",
-                                       "::1/128", "::/0"};
-    static const char *const bad[] = {"10.0.0.0",  "10.0.0.1/8", "10.0.0.0/33",  "10.0/8", "/8",
-                                      "fe80::1/10", "::/129",    "localhost/32", "10.0.0.0/", ""};
+    static const char *const good[] = {"10.0.0.0/8", "0.0.0.0/0", "192.0.2.7/32",
+                                       "fe80::/10",  "::1/128",   "::/0"};
+    static const char *const bad[] = {"10.0.0.0",   "10.0.0.1/8", "10.0.0.0/33",  "10.0/8",    "/8",
+                                      "fe80::1/10", "::/129",     "localhost/32", "10.0.0.0/", ""};
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         EXPECT_EQ(value_check_network(span_of_string(good[i]), NULL), OK);
     }
@@ -100,9 +111,10 @@ TEST(networks_have_a_prefix_and_nothing_behind_it) {
 TEST(origins_have_no_path) {
     static const char *const good[] = {"https://example.org", "http://localhost:3000",
                                        "http://[::1]:8080", "https://a-b.example"};
-    static const char *const bad[] = {"*",        "null",      "example.org",           "https://",
-                                      "ftp://a",  "https://a/", "https://a:0",          "https://a:65536",
-                                      "https://a:", "https://a b", "https://user@a", ""};
+    static const char *const bad[] = {
+        "*",          "null",        "example.org",    "https://",
+        "ftp://a",    "https://a/",  "https://a:0",    "https://a:65536",
+        "https://a:", "https://a b", "https://user@a", ""};
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         EXPECT_EQ(value_check_origin(span_of_string(good[i]), NULL), OK);
     }

@@ -22,7 +22,9 @@ static void open_read(struct read *read, const char *text) {
     yaml_read("t.yaml", span_of_string(text), refuse_bad, read->config, &read->faults);
 }
 
-static void close_read(struct read *read) { config_destroy(read->config); }
+static void close_read(struct read *read) {
+    config_destroy(read->config);
+}
 
 /* The text has exactly one fault, there, and its reason holds these words. */
 static void expect_fault(const char *text, unsigned line, unsigned column, const char *key,
@@ -88,8 +90,9 @@ TEST(a_whole_file_is_read) {
 }
 
 TEST(nothing_and_empty_sections_are_no_fault) {
-    static const char *const texts[] = {"",          "# a comment\n", "---\n",
-                                        "public:\n", "channels:\n",   "public: {origins: }\n", "{}"};
+    static const char *const texts[] = {
+        "", "# a comment\n", "---\n", "public:\n", "channels:\n", "public: {origins: }\n", "{}",
+    };
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         struct read read;
         open_read(&read, texts[i]);
@@ -128,7 +131,7 @@ TEST(each_kind_of_fault_has_line_column_and_reason) {
 }
 
 TEST(rules_name_themselves_by_their_place) {
-    expect_fault("channels:\n- match: a\n- {durability: async}\n", 3, 3, "channels[1]", "no `match`");
+    expect_fault("channels:\n- match: a\n- {on_lag: catch_up}\n", 3, 3, "channels[1]", "`match`");
     expect_fault("channels: [{match: bad}]\n", 1, 20, "channels[0].match", "is bad");
     expect_fault("channels: [{match: }]\n", 1, 20, "channels[0].match", "no value");
     expect_fault("channels: [{match: a, matsch: b}]\n", 1, 23, "channels[0].matsch", "`match`");
@@ -159,7 +162,8 @@ TEST(text_that_is_no_yaml_has_a_place) {
 TEST(all_faults_come_at_once) {
     struct read read;
     open_read(&read, "dta: x\nworkers: 0\npublic: {listen: a, hosts: [\"x y\", ok, \"/\"]}\n"
-                     "channels: [{on_lag: drop, match: bad}, 3]\nauth: {a: [b, {c: d}]}\nopen: x\n");
+                     "channels: [{on_lag: drop, match: bad}, 3]\nauth: {a: [b, {c: d}]}\n"
+                     "open: x\n");
     static const unsigned lines[] = {1, 2, 3, 3, 3, 4, 4, 4, 5, 6};
     EXPECT_EQ(read.faults.count, ARRAY_COUNT(lines));
     for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/config/sources.h"
+
+#include "tests/broker/config/load.h"
+
+TEST(flags_take_their_value_from_one_word_or_two) {
+    struct config *config = load((struct config_sources){
+        FLAGS("--listen=127.0.0.1:0", "--operator", "[::1]:0", "--open", "--data", "d"),
+    });
+    EXPECT_TRUE(config->open);
+    EXPECT_STRING(config->data, "d");
+    config_destroy(config);
+    config = load((struct config_sources){FLAGS("--open=false")});
+    EXPECT_FALSE(config->open);
+    config_destroy(config);
+}
+
+TEST(bad_flags_are_named) {
+    expect_fault((struct config_sources){FLAGS("--listn", "x")}, "command line", "--listn",
+                 "`--listen`");
+    expect_fault((struct config_sources){FLAGS("--workers")}, "command line", "--workers",
+                 "no value");
+    expect_fault((struct config_sources){FLAGS("--data=")}, "command line", "--data", "no value");
+    expect_fault((struct config_sources){FLAGS("--workers", "0")}, "command line", "--workers",
+                 "below the least");
+    expect_fault((struct config_sources){FLAGS("word")}, "command line", "word", "not a flag");
+    expect_fault((struct config_sources){FLAGS("--config")}, "command line", "--config",
+                 "no value");
+}
+
+TEST(lists_in_variables_are_parted_by_commas) {
+    const char *file = write_file("public: {hosts: [from-file]}\n");
+    struct config *config = load((struct config_sources){
+        .file = file,
+        .environment = WORDS("TIDINGS_PUBLIC_HOSTS=a.example, b.example"),
+    });
+    EXPECT_EQ(config->public_hosts.count, 2);
+    EXPECT_STRING(config->public_hosts.items[0], "a.example");
+    EXPECT_STRING(config->public_hosts.items[1], "b.example");
+    config_destroy(config);
+    unlink(file);
+}
+
+TEST(variables_that_were_mistyped_are_named) {
+    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_WORKRS=3")}, "environment",
+                 "TIDINGS_WORKRS", "`TIDINGS_WORKERS`");
+    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_OPEN=yes")}, "environment",
+                 "TIDINGS_OPEN", "neither true nor false");
+    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_AUTH_KEYS=a")},
+                 "environment", "TIDINGS_AUTH_KEYS", "not in this version");
+    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_MQTT_LISTEN=:1883")},
+                 "environment", "TIDINGS_MQTT_LISTEN", "not in this version");
+    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_CHANNELS=[]")},
+                 "environment", "TIDINGS_CHANNELS", "file alone");
+}
+
+TEST(variables_of_others_are_left_alone) {
+    struct config *config = load((struct config_sources){
+        .environment = WORDS("TIDINGS_PORT=tcp://10.0.0.1:8080", "TIDINGS_SERVICE_HOST=10.0.0.1",
+                             "TIDINGS_PORT_8080_TCP_ADDR=10.0.0.1", "TIDINGS_URL=http://a",
+                             "TIDINGS_DATA=", "TIDINGS_IMAGE_DIGEST=x", "OTHER=1", "ODD"),
+    });
+    EXPECT_STRING(config->data, "./tidings-data");
+    config_destroy(config);
+}
+
+TEST(every_row_has_a_working_variable) {
+    for (size_t i = 0; i < config_scope_file.row_count; i++) {
+        const struct config_row *row = &config_scope_file.rows[i];
+        char name[CONFIG_VARIABLE_BYTES];
+        char variable[CONFIG_VARIABLE_BYTES + 64];
+        config_variable_name(row->path, name);
+        snprintf(variable, sizeof(variable), "%s=%s", name,
+                 row->default_text == NULL ? "?" : row->default_text);
+        if (row->default_text != NULL) {
+            config_destroy(load((struct config_sources){.environment = WORDS(variable)}));
+        } else {
+            expect_fault((struct config_sources){.environment = WORDS(variable)}, "environment",
+                         name, "\"?\" is not");
+        }
+    }
+}
+
+TEST(file_is_named_by_flag_before_environment) {
+    const char *file = write_file("workers: 7\n");
+    char variable[64];
+    snprintf(variable, sizeof(variable), "TIDINGS_CONFIG=%s", file);
+    struct config *config = load((struct config_sources){.environment = WORDS(variable)});
+    EXPECT_EQ(config->workers, 7);
+    config_destroy(config);
+    expect_fault((struct config_sources){.environment = WORDS(variable),
+                                         FLAGS("--config", "/nowhere/t.yaml")},
+                 "/nowhere/t.yaml", "", "cannot be opened");
+    unlink(file);
+}
+
+TEST(help_is_asked_for_by_either_word) {
+    EXPECT_TRUE(sources_wants_help(2, WORDS("--open", "--help")));
+    EXPECT_TRUE(sources_wants_help(1, WORDS("-h")));
+    EXPECT_FALSE(sources_wants_help(1, WORDS("--open")));
+    EXPECT_FALSE(sources_wants_help(0, NULL));
+}
+
+UNIT_TESTS(UNIT(flags_take_their_value_from_one_word_or_two), UNIT(bad_flags_are_named),
+           UNIT(lists_in_variables_are_parted_by_commas),
+           UNIT(variables_that_were_mistyped_are_named), UNIT(variables_of_others_are_left_alone),
+           UNIT(every_row_has_a_working_variable), UNIT(file_is_named_by_flag_before_environment),
+           UNIT(help_is_asked_for_by_either_word))
