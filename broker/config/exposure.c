@@ -43,6 +43,14 @@ void exposure_format_address(const struct config_address *address,
     }
 }
 
+void exposure_set_port(struct config_address *address, uint16_t port) {
+    if (address->socket.ss_family == AF_INET6) {
+        ((struct sockaddr_in6 *)(void *)&address->socket)->sin6_port = htons(port);
+    } else {
+        ((struct sockaddr_in *)(void *)&address->socket)->sin_port = htons(port);
+    }
+}
+
 enum error_code exposure_check(const struct config *config, struct error *why) {
     const struct {
         const char *key;

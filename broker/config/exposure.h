@@ -16,6 +16,9 @@ bool exposure_is_loopback(const struct config_address *address);
 void exposure_format_address(const struct config_address *address,
                              char ret_text[EXPOSURE_ADDRESS_BYTES]);
 
+/* The port that was really taken, where 0 was asked for. */
+void exposure_set_port(struct config_address *address, uint16_t port);
+
 /* The refusal rule: without credentials (and this version has none) neither port may listen beyond
  * loopback, unless `open` says so. ERR_CONFIG: the detail says what to do. */
 MUST_USE enum error_code exposure_check(const struct config *config, struct error *why);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* feed.h — what the readers of one channel on one worker have in common: the tail and its frames.
+ *
+ * Place:   made when a first reader comes, filled from commits, let go with the last reader.
+ * Thread:  its worker's.
+ * Bounds:  see tail.h; FRAMES_BYTES_MAX of frames for each framing in use by two readers or more.
+ *
+ * Invariants: behind_count of the live_count live readers lack entries of the tail. When none does,
+ * the tail and the frames are empty: a quiet feed costs this struct and nothing else.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/channels/frames.h"
+#include "broker/channels/framing.h"
+#include "broker/channels/tail.h"
+#include "broker/support/list.h"
+#include "broker/support/map.h"
+
+/* All feeds of a worker. */
+struct feeds {
+    struct map by_channel;
+    struct tails tails;
+    struct list touched; /* feeds whose readers have to be looked at before the turn ends */
+    uint64_t position;   /* of the last commit that this worker has seen */
+};
+
+struct feed {
+    struct map_node in_feeds;
+    struct list in_touched;
+    struct feeds *feeds;
+    struct list readers; /* struct reader, by in_feed: live ones and those that catch up */
+    size_t live_count;
+    size_t behind_count;
+    struct tail tail;
+    struct frames *shared[FRAMING_SLOTS];
+    struct place newest; /* of the channel's newest message, once it is known; else position 0 */
+    size_t channel_length;
+    uint8_t channel_bytes[];
+};
+
+MUST_USE enum error_code feeds_init(struct feeds *feeds, uint64_t position);
+
+/* All feeds have been let go. */
+void feeds_finish(struct feeds *feeds);
+
+/* The feed of a channel that is read here, or NULL. */
+struct feed *feeds_find(const struct feeds *feeds, struct span channel);
+
+/* The feed of a channel, made if there is none; NULL without memory. Let go by feed_release(). */
+struct feed *feeds_get(struct feeds *feeds, struct span channel);
+
+/* Frees the feed if it has no reader. */
+void feed_release(struct feed *feed);
+
+/* Puts the messages of one commit into the tails of the feeds that are read here, and these feeds
+ * among the touched ones. Positions go on without a hole. */
+void feeds_put(struct feeds *feeds, struct message *const *messages, size_t count,
+               uint64_t position_last);
+
+struct span feed_channel(const struct feed *feed);
+
+/* The next frames for a live reader at `sequence`, which is in the tail. Shared frames where several
+ * read, else encoded into `scratch`. ERR_MEMORY. */
+MUST_USE enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing,
+                                         uint64_t sequence, struct frames *scratch,
+                                         struct run *ret_run);
+
+/* A live reader has taken all entries. */
+void feed_on_caught_up(struct feed *feed);

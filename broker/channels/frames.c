@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/channels/frames.h"
+
+#include <stdlib.h>
+
+#include "broker/support/invariant.h"
+
+#define BYTES_KEPT_WHEN_EMPTY 65536
+#define ENDS_FIRST 16
+
+void frames_init(struct frames *frames, size_t bytes_max) {
+    *frames = (struct frames){0};
+    INVARIANT(bytes_max <= UINT32_MAX);
+    buffer_init(&frames->buffer, bytes_max);
+}
+
+void frames_finish(struct frames *frames) {
+    buffer_finish(&frames->buffer);
+    free(frames->ends);
+    frames->ends = NULL;
+    frames->ends_capacity = 0;
+    frames->count = 0;
+}
+
+void frames_clear(struct frames *frames, uint64_t sequence) {
+    frames->sequence_first = sequence;
+    frames->count = 0;
+    buffer_clear(&frames->buffer);
+    if (frames->buffer.capacity > BYTES_KEPT_WHEN_EMPTY) {
+        frames_finish(frames);
+    }
+}
+
+static enum error_code reserve_end(struct frames *frames) {
+    if (frames->count < frames->ends_capacity) {
+        return OK;
+    }
+    size_t capacity = frames->ends_capacity == 0 ? ENDS_FIRST : frames->ends_capacity * 2;
+    uint32_t *ends = realloc(frames->ends, capacity * sizeof(*ends));
+    if (ends == NULL) {
+        return ERR_MEMORY;
+    }
+    frames->ends = ends;
+    frames->ends_capacity = capacity;
+    return OK;
+}
+
+enum error_code frames_put(struct frames *frames, const struct framing *framing,
+                           const struct message *message) {
+    enum error_code code = reserve_end(frames);
+    size_t length_before = frames->buffer.length;
+    if (code == OK) {
+        code = framing->put_message(&frames->buffer, message);
+    }
+    if (code != OK) {
+        frames->buffer.length = length_before;
+        return code;
+    }
+    frames->ends[frames->count++] = (uint32_t)frames->buffer.length;
+    return OK;
+}
+
+struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, size_t bytes_max) {
+    INVARIANT(sequence >= frames->sequence_first);
+    size_t index = (size_t)(sequence - frames->sequence_first);
+    INVARIANT(index < frames->count);
+    uint32_t begin = index == 0 ? 0 : frames->ends[index - 1];
+    size_t last = frames->count - 1;
+    if (frames->ends[last] - begin > bytes_max) { /* the last frame that still fits, by halves */
+        size_t low = index;
+        while (low < last) {
+            size_t middle = low + (last - low + 1) / 2;
+            if (frames->ends[middle] - begin <= bytes_max) {
+                low = middle;
+            } else {
+                last = middle - 1;
+            }
+        }
+    }
+    return (struct run){.bytes = span_of(frames->buffer.bytes + begin, frames->ends[last] - begin),
+                        .sequence_first = sequence,
+                        .count = last - index + 1,
+                        .ends = frames->ends + index,
+                        .ends_base = begin};
+}
+
+size_t run_count_sent(const struct run *run, size_t sent, struct span *ret_rest_of_cut) {
+    INVARIANT(sent <= run->bytes.length);
+    size_t low = 0; /* the first frame whose end lies behind `sent`, by halves */
+    size_t high = run->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (run->ends[middle] - run->ends_base > sent) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    *ret_rest_of_cut = (struct span){0};
+    size_t begin = low == 0 ? 0 : run->ends[low - 1] - run->ends_base;
+    if (low < run->count && sent > begin) {
+        size_t end = run->ends[low] - run->ends_base;
+        *ret_rest_of_cut = span_of(run->bytes.bytes + sent, end - sent);
+    }
+    return low;
+}

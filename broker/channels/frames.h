@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* frames.h — the encoded frames of a feed's newest messages, one after another, for one framing.
+ *
+ * Place:   filled by feed_borrow_run() when the first reader needs a frame, shared by all others.
+ * Thread:  its worker's.
+ * Bounds:  the ceiling given at init; what does not fit is encoded again for whoever needs it.
+ *
+ * Frames lie end to end, so that a reader that lacks several sends them with one write and no copy.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/channels/framing.h"
+#include "broker/channels/tail.h"
+#include "broker/support/buffer.h"
+
+struct frames {
+    struct buffer buffer;
+    uint64_t sequence_first; /* of the first frame in the buffer */
+    size_t count;
+    uint32_t *ends; /* ends[i]: where frame i ends in the buffer; `ends_capacity` of them */
+    size_t ends_capacity;
+};
+
+/* Frames ready to be sent: lives until the next change of its tail or frames. */
+struct run {
+    struct span bytes;
+    uint64_t sequence_first;
+    size_t count;
+    const uint32_t *ends; /* of the run's frames, counted from `ends_base` */
+    uint32_t ends_base;
+};
+
+void frames_init(struct frames *frames, size_t bytes_max);
+void frames_finish(struct frames *frames);
+
+/* Forgets all frames; memory above a small one is given back. The next frame is of `sequence`. */
+void frames_clear(struct frames *frames, uint64_t sequence);
+
+/* Appends the frame of the next message. ERR_TOO_LARGE: no room; ERR_MEMORY. Nothing was added. */
+MUST_USE enum error_code frames_put(struct frames *frames, const struct framing *framing,
+                                    const struct message *message);
+
+/* The frames from `sequence` on, as many as fit `bytes_max`, but one at least. The frame of
+ * `sequence` is there. */
+struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, size_t bytes_max);
+
+/* How many frames of the run went out whole with the first `sent` bytes, and how much of the next. */
+size_t run_count_sent(const struct run *run, size_t sent, struct span *ret_rest_of_cut);

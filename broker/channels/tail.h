@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tail.h — the newest messages of one feed on one worker, in order and without a hole.
+ *
+ * Place:   filled by the feed from commits, read by the readers of that feed.
+ * Thread:  its worker's.
+ * Bounds:  TAIL_BYTES_MAX a tail, TAILS_BYTES_MAX all tails of a worker: above it the tail that has
+ *          been filled for longest is cut, because its readers are the slow ones. What goes is in the
+ *          log.
+ *
+ * Invariants: all messages of the feed with a position above floor_position are here. Entries are
+ * numbered by a sequence that never goes back: a reader that stands at `sequence` lacks exactly the
+ * entries sequence … sequence_next - 1, and if sequence < sequence_first it has to read the log.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/support/list.h"
+#include "broker/support/message.h"
+
+/* All tails of a worker. */
+struct tails {
+    size_t bytes;
+    struct list filled; /* those with entries, the one that was empty longest ago first */
+};
+
+struct tail {
+    struct list in_filled;
+    struct tails *tails;
+    struct message **entries; /* a ring of `capacity`, a power of two; NULL when empty */
+    size_t capacity;
+    uint64_t sequence_first;
+    uint64_t sequence_next;
+    uint64_t floor_position;
+    size_t bytes;
+};
+
+void tails_init(struct tails *tails);
+
+void tail_init(struct tail *tail, uint64_t floor_position, struct tails *tails);
+
+void tail_finish(struct tail *tail);
+
+/* Adds the newest message, taking a reference; the oldest go where the bounds ask for it. Without
+ * memory the tail is cut instead: its readers read the log. */
+void tail_put(struct tail *tail, struct message *message);
+
+/* Lets go of the entries before `sequence`. */
+void tail_drop_before(struct tail *tail, uint64_t sequence);
+
+/* Lets go of all entries; what is above `floor_position` will be put from now on. */
+void tail_cut(struct tail *tail, uint64_t floor_position);
+
+/* The entry of that sequence, which is in the tail; lives until the next change of the tail. */
+struct message *tail_borrow(const struct tail *tail, uint64_t sequence);
+
+/* The sequence of the first entry above `position`, which is not below the floor. */
+uint64_t tail_find_after(const struct tail *tail, uint64_t position);

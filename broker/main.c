@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one file that names everyone: the subcommands, and how the parts of a broker are put together.
+ *
+ * They start from the log outwards, so that nothing is asked before it can answer, and end the other
+ * way round: workers say goodbye, the operator's port closes, the log answers what it was given, the
+ * store folds the rest. */
+#include <errno.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "broker/channels/rules.h"
+#include "broker/config/command.h"
+#include "broker/config/config.h"
+#include "broker/config/exposure.h"
+#include "broker/config/help.h"
+#include "broker/limits.h"
+#include "broker/metrics/metrics.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/log.h"
+#include "broker/runtime/reads.h"
+#include "broker/runtime/store.h"
+#include "broker/runtime/worker.h"
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "broker/support/logger.h"
+#include "clients/cli/client.h"
+#include "clients/demo/demo.h"
+#include "protocols/http/server.h"
+#include "protocols/operator/operator.h"
+#include "protocols/rest/assets.h"
+#include "storage/storage.h"
+
+#define ASSETS_MAX 16
+#define RELOADS_MAX 1000 /* rules that were swapped out live to the end: a thread may look at them */
+#define HEAP_TRIM_BYTES 4194304
+#define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
+
+/* Everything that one running broker is made of, in the order in which it is made. */
+struct process {
+    struct broker broker;
+    struct config_sources sources;
+    struct config *config;
+    struct rules *rules[RELOADS_MAX + 1];
+    size_t rules_count;
+    struct store *store;
+    struct log_listener **listeners;
+    struct operator *operator;
+    struct static_asset asset_rows[ASSETS_MAX];
+    struct static_assets assets;
+};
+
+/* --- parts ---------------------------------------------------------------------------------- */
+
+static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
+    const struct broker *broker = context;
+    const struct channel_rule *rule = rules_find(atomic_load(&broker->rules), channel);
+    *ret_retention = (struct retention){.messages_max = rule->history_messages_max,
+                                        .age_ms_max = rule->history_age_ms_max,
+                                        .bytes_max = rule->history_bytes_max};
+}
+
+static enum error_code open_storage(struct process *process, struct error *why) {
+    struct storage_options options = {.directory = process->config->data,
+                                      .bytes_max = process->config->storage_bytes_max,
+                                      .journal_file_bytes = JOURNAL_FILE_BYTES,
+                                      .open_batch_bytes_max = OPEN_BATCH_BYTES_MAX,
+                                      .fold_bytes = FOLD_BYTES,
+                                      .segment_messages = SEGMENT_MESSAGES,
+                                      .segment_bytes = SEGMENT_BYTES,
+                                      .on_retention = on_retention,
+                                      .context = &process->broker};
+    return storage_open(&options, &process->broker.storage, why);
+}
+
+static void adapt_assets(struct process *process) {
+    unsigned long count;
+    const struct demo_asset *demo = demo_assets(&count);
+    INVARIANT(count <= ASSETS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        process->asset_rows[i] =
+            (struct static_asset){.path = demo[i].path,
+                                  .media_type = demo[i].type,
+                                  .etag = demo[i].etag,
+                                  .content = span_of(demo[i].bytes, demo[i].length)};
+    }
+    process->assets =
+        (struct static_assets){.rows = process->asset_rows,
+                               .count = count,
+                               .content_security_policy = DEMO_CONTENT_SECURITY_POLICY,
+                               .cache_control = DEMO_CACHE_CONTROL};
+    process->broker.assets = &process->assets;
+}
+
+static enum error_code create_workers(struct process *process, struct error *why) {
+    struct broker *broker = &process->broker;
+    size_t count = (size_t)process->config->workers;
+    broker->workers = calloc(count, sizeof(*broker->workers));
+    process->listeners = calloc(count, sizeof(struct log_listener *));
+    if (broker->workers == NULL || process->listeners == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory for the workers");
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum error_code code = worker_create(broker, i, http_protocol(), http_on_accepted,
+                                             &broker->workers[i], why);
+        if (code != OK) {
+            return code;
+        }
+        broker->worker_count++;
+        process->listeners[i] = worker_listener(broker->workers[i]);
+    }
+    return OK;
+}
+
+static enum error_code start_log(struct process *process, struct error *why) {
+    struct broker *broker = &process->broker;
+    struct log_options options = {.storage = broker->storage,
+                                  .listeners = process->listeners,
+                                  .listener_count = broker->worker_count,
+                                  .store_mailbox = store_mailbox(process->store)};
+    enum error_code code = log_create(&options, &broker->log, why);
+    if (code == OK) {
+        code = log_start(broker->log, why);
+    }
+    if (code == OK && store_start(process->store, broker->log) != OK) {
+        code = error_set(why, ERR_MEMORY, "the store thread does not start");
+    }
+    return code;
+}
+
+static enum error_code start_ports(struct process *process, struct error *why) {
+    struct broker *broker = &process->broker;
+    enum error_code code = operator_create(broker, &process->operator, why);
+    if (code == OK) {
+        code = operator_start(process->operator, why);
+    }
+    for (size_t i = 0; code == OK && i < broker->worker_count; i++) {
+        code = worker_start(broker->workers[i], why);
+    }
+    return code;
+}
+
+/* One part after the other; stop_broker() ends as many as there are. */
+static enum error_code start_broker(struct process *process, struct error *why) {
+    struct broker *broker = &process->broker;
+    broker->config = process->config;
+    broker->started_ms = clock_wall_ms();
+    atomic_init(&broker->connection_id_next, 1);
+    adapt_assets(process);
+    process->rules[0] = rules_create(process->config);
+    if (process->rules[0] == NULL ||
+        metrics_create((size_t)process->config->workers, &broker->metrics) != OK) {
+        return error_set(why, ERR_MEMORY, "no memory for the first tables");
+    }
+    process->rules_count = 1;
+    atomic_store(&broker->rules, process->rules[0]);
+    enum error_code code = open_storage(process, why);
+    if (code == OK) {
+        code = store_create(broker->storage, &process->store);
+    }
+    if (code == OK) {
+        code = create_workers(process, why);
+    }
+    if (code == OK) {
+        code = start_log(process, why);
+    }
+    if (code == OK) {
+        code = reads_create(broker->storage, &broker->reads, why);
+    }
+    return code != OK ? code : start_ports(process, why);
+}
+
+static void stop_broker(struct process *process) {
+    struct broker *broker = &process->broker;
+    atomic_store(&broker->is_ready, false);
+    atomic_store(&broker->is_draining, true);
+    for (size_t i = 0; i < broker->worker_count; i++) {
+        worker_drain(broker->workers[i]);
+    }
+    for (size_t i = 0; i < broker->worker_count; i++) {
+        worker_join(broker->workers[i]);
+    }
+    operator_stop(process->operator);
+    if (broker->log != NULL) {
+        log_stop(broker->log);
+    }
+    reads_destroy(broker->reads);
+    operator_destroy(process->operator);
+    for (size_t i = 0; i < broker->worker_count; i++) {
+        worker_destroy(broker->workers[i]);
+    }
+    store_destroy(process->store);
+    log_destroy(broker->log);
+    storage_close(broker->storage);
+    for (size_t i = 0; i < process->rules_count; i++) {
+        rules_unref(process->rules[i]);
+    }
+    metrics_destroy(broker->metrics);
+    free(broker->workers);
+    free(process->listeners);
+    config_destroy(process->config);
+}
+
+/* --- what the operator sees ----------------------------------------------------------------- */
+
+static void print_urls(const struct process *process) {
+    char public_address[EXPOSURE_ADDRESS_BYTES];
+    char operator_address[EXPOSURE_ADDRESS_BYTES];
+    struct config_address address = process->config->public_listen;
+    exposure_set_port(&address, process->broker.public_port);
+    exposure_format_address(&address, public_address);
+    address = process->config->operator_listen;
+    exposure_set_port(&address, operator_port(process->operator));
+    exposure_format_address(&address, operator_address);
+    printf("public   http://%s\n"
+           "operator http://%s\n"
+           "demo     http://%s/demo\n"
+           "try      curl -d '{\"score\":\"40-15\"}' localhost:%u/channels/tennis/court-1\n",
+           public_address, operator_address, public_address, process->broker.public_port);
+    fflush(stdout);
+    log_info("STARTED", "version=%s public=%s operator=%s data=\"%s\" workers=%zu open=%d",
+             TIDINGS_VERSION, public_address, operator_address, process->config->data,
+             process->broker.worker_count, process->config->open);
+}
+
+/* Channel rules are swapped; what is not reloadable waits for the next start. */
+static void reload(struct process *process) {
+    struct config *config = NULL;
+    static struct config_faults faults; /* 50 KiB: not for the stack */
+    faults = (struct config_faults){0};
+    if (config_load(&process->sources, &config, &faults) != OK) {
+        config_faults_print(&faults, stderr);
+        log_error("RELOAD_REFUSED", "faults=%zu effect=\"the old configuration stays\"",
+                  faults.count + faults.count_beyond);
+        return;
+    }
+    struct rules *rules = process->rules_count <= RELOADS_MAX ? rules_create(config) : NULL;
+    if (rules != NULL) {
+        process->rules[process->rules_count++] = rules;
+        atomic_store(&process->broker.rules, rules);
+        log_info("RELOADED", "rules=%zu", config->rule_count);
+    } else {
+        log_error("RELOAD_REFUSED", "reason=\"no room for more rules; restart\"");
+    }
+    config_destroy(config);
+}
+
+/* --- signals -------------------------------------------------------------------------------- */
+
+static void block_signals(sigset_t *ret_signals) {
+    sigemptyset(ret_signals);
+    sigaddset(ret_signals, SIGTERM);
+    sigaddset(ret_signals, SIGINT);
+    sigaddset(ret_signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret_signals, NULL); /* threads that start later inherit this */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void on_second_signal(int number) {
+    (void)number;
+    _exit(COMMAND_FAILED);
+}
+
+static void wait_for_end(struct process *process, const sigset_t *signals) {
+    int number = 0;
+    while (sigwait(signals, &number) != 0 || number == SIGHUP) {
+        if (number == SIGHUP) {
+            reload(process);
+        }
+    }
+    log_info("STOPPING", "signal=%d connections=%llu", number,
+             (unsigned long long)atomic_load(&process->broker.connection_count));
+    struct sigaction at_once = {.sa_handler = on_second_signal};
+    sigaction(SIGTERM, &at_once, NULL);
+    sigaction(SIGINT, &at_once, NULL);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+}
+
+/* As many descriptors as the system gives, and a heap that gives memory back. */
+static void prepare_process(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        IGNORE_RESULT(setrlimit(RLIMIT_NOFILE, &limit) != 0); /* then it stays as it is */
+    }
+    mallopt(M_MMAP_THRESHOLD, HEAP_MAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, HEAP_TRIM_BYTES);
+}
+
+/* --- subcommands ---------------------------------------------------------------------------- */
+
+static int run_serve(int count, char **words) {
+    static struct process process; /* zeroed, and too large for the stack; main's alone */
+    extern char **environ;
+    process.sources = (struct config_sources){.environment = environ,
+                                              .flag_count = count,
+                                              .flags = words,
+                                              .check_pattern = rules_check_pattern};
+    int exit_code = COMMAND_FAILED;
+    if (!command_prepare_serve(&process.sources, &process.config, &exit_code)) {
+        return exit_code;
+    }
+    sigset_t signals;
+    block_signals(&signals);
+    prepare_process();
+    struct error why = {0};
+    if (start_broker(&process, &why) == OK) {
+        atomic_store(&process.broker.is_ready, true);
+        print_urls(&process);
+        wait_for_end(&process, &signals);
+        exit_code = COMMAND_OK;
+    } else {
+        log_error("START_FAILED", "detail=\"%s\"", why.detail);
+        exit_code = COMMAND_FAILED;
+    }
+    stop_broker(&process);
+    log_info("STOPPED", "code=%d", exit_code);
+    return exit_code;
+}
+
+static int run_check(int count, char **words) {
+    return command_check(count, words, rules_check_pattern);
+}
+
+static int run_version(int count, char **words) {
+    (void)count;
+    (void)words;
+    puts("tidings " TIDINGS_VERSION);
+    return COMMAND_OK;
+}
+
+static int run_help(int count, char **words);
+
+struct subcommand {
+    const char *name;
+    const char *summary;
+    int (*run)(int count, char **words); /* the words behind the subcommand */
+};
+
+static const struct subcommand subcommands[] = {
+    {"serve", "run the broker", run_serve},
+    {"pub", "publish a message", client_pub},
+    {"sub", "follow channels", client_sub},
+    {"check", "check a configuration file", run_check},
+    {"version", "print the version", run_version},
+    {"help", "print this", run_help},
+};
+
+static int run_help(int count, char **words) {
+    (void)count;
+    (void)words;
+    puts("usage: tidings COMMAND [--help]\n");
+    for (size_t i = 0; i < ARRAY_COUNT(subcommands); i++) {
+        printf("  %-8s %s\n", subcommands[i].name, subcommands[i].summary);
+    }
+    return COMMAND_OK;
+}
+
+int main(int argc, char **argv) {
+    const char *wanted = argc < 2 || strcmp(argv[1], "--help") == 0 ? "help" : argv[1];
+    wanted = strcmp(wanted, "--version") == 0 ? "version" : wanted;
+    for (size_t i = 0; i < ARRAY_COUNT(subcommands); i++) {
+        if (strcmp(wanted, subcommands[i].name) == 0) {
+            return subcommands[i].run(argc - 2 > 0 ? argc - 2 : 0, argv + (argc < 2 ? 1 : 2));
+        }
+    }
+    fprintf(stderr, "tidings: there is no command \"%s\"; see tidings help\n", wanted);
+    return COMMAND_USAGE;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* broker.h — what the threads share, in one place: set up by main before they start.
+ *
+ * Place:   filled by broker/main.c, handed down to every thread.
+ * Thread:  the pointers do not change while threads run, but for `rules`, swapped whole on reload;
+ *          what they point to says who may call it.
+ * Bounds:  none of its own.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config;
+struct log;
+struct metrics;
+struct reads;
+struct rules;
+struct static_assets;
+struct static_assets;
+struct storage;
+struct worker;
+
+struct broker {
+    const struct config *config;
+    _Atomic(const struct rules *) rules;
+    const struct static_assets *assets; /* the demo page */
+    struct storage *storage;
+    struct log *log;
+    struct reads *reads;
+    struct metrics *metrics;
+    const struct static_assets *assets; /* of protocols/rest: the demo; NULL: none */
+    struct worker **workers;
+    size_t worker_count;
+    uint16_t public_port; /* the real one where port 0 was asked for */
+    uint64_t started_ms;
+    atomic_bool is_ready;
+    atomic_bool is_draining;
+    atomic_uint_fast64_t connection_count; /* of all workers, against limits.connections */
+    atomic_uint_fast64_t connection_id_next;
+};

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libwebsockets carries the socket (its role for raw sockets): readiness, reading, and TLS where a
+ * vhost has it. Bytes are sent straight to the descriptor, because lws_write() would copy to the heap
+ * whatever the socket does not take, for each slow reader; so a stalled reader keeps at most the rest
+ * of one frame here. WEAKNESS: with TLS the direct way is closed; cure: lws_write() of at most one
+ * TLS record when connection_send() finds a TLS vhost.
+ *
+ * No connection is freed under its caller's feet: closing dooms it, and the worker buries the doomed
+ * before the loop blocks. Only libwebsockets ends one in between, when the peer is gone, and then
+ * from its own callback with none of ours below it. */
+#include "broker/runtime/connection.h"
+
+#include <errno.h>
+#include <libwebsockets.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "broker/limits.h"
+#include "broker/metrics/metrics.h"
+#include "broker/runtime/worker_private.h"
+
+#define PEER_BYTES_MAX 64
+
+enum connection_phase {
+    CONNECTION_OPEN,
+    CONNECTION_FLUSHING,  /* closing: what is kept goes out first */
+    CONNECTION_LINGERING, /* the write side is shut; the peer may still read and go */
+    CONNECTION_DOOMED,    /* in worker->doomed */
+};
+
+struct connection {
+    struct list in_worker;
+    struct list in_doomed;
+    struct worker *worker;
+    struct lws *wsi;
+    int fd;
+    enum connection_phase phase;
+    enum close_reason close_reason;
+    bool is_full;      /* the socket refused bytes; cleared by a WRITEABLE callback */
+    bool is_paused;
+    enum metrics_protocol counted_as;
+    const struct protocol *protocol;
+    void *state;
+    uint64_t id;
+    uint64_t opened_ms;
+    uint64_t bytes_sent;
+    struct buffer kept;
+    struct wheel_timer deadline;
+    char peer[PEER_BYTES_MAX];
+};
+
+/* --- plain questions ------------------------------------------------------------------------ */
+
+void connection_set_protocol(struct connection *connection, const struct protocol *protocol,
+                             void *state) {
+    struct metrics_shard *metrics = connection->worker->metrics;
+    OWNER_CHECK(connection->worker);
+    metrics_sub_at(metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
+    connection->counted_as = metrics_find_protocol(protocol->name);
+    metrics_add_at(metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
+    connection->protocol = protocol;
+    connection->state = state;
+}
+
+struct worker *connection_worker(const struct connection *connection) {
+    return connection->worker;
+}
+
+uint64_t connection_id(const struct connection *connection) {
+    return connection->id;
+}
+
+uint64_t connection_opened_ms(const struct connection *connection) {
+    return connection->opened_ms;
+}
+
+uint64_t connection_bytes_sent(const struct connection *connection) {
+    return connection->bytes_sent;
+}
+
+const char *connection_peer(const struct connection *connection) {
+    return connection->peer;
+}
+
+bool connection_is_closing(const struct connection *connection) {
+    return connection->phase != CONNECTION_OPEN;
+}
+
+bool connection_is_blocked(const struct connection *connection) {
+    return connection->is_full || connection->kept.length > 0 ||
+           connection->phase != CONNECTION_OPEN;
+}
+
+/* --- sending -------------------------------------------------------------------------------- */
+
+void connection_want_writable(struct connection *connection) {
+    if (connection->phase <= CONNECTION_FLUSHING) {
+        lws_callback_on_writable(connection->wsi);
+    }
+}
+
+/* One system call. What a broken socket does not take is never taken. */
+static size_t send_some(struct connection *connection, struct span bytes) {
+    ssize_t sent = send(connection->fd, bytes.bytes, bytes.length, MSG_NOSIGNAL);
+    metrics_add_at(connection->worker->metrics, METRIC_WRITES, connection->counted_as, 1);
+    if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+            connection_abort(connection, CLOSE_PEER_GONE);
+            return 0;
+        }
+        sent = 0;
+    }
+    connection->bytes_sent += (uint64_t)sent;
+    metrics_add_at(connection->worker->metrics, METRIC_SENT_BYTES, connection->counted_as,
+                   (uint64_t)sent);
+    if ((size_t)sent < bytes.length) {
+        connection->is_full = true;
+        connection_want_writable(connection);
+    }
+    return (size_t)sent;
+}
+
+size_t connection_send(struct connection *connection, struct span bytes) {
+    OWNER_CHECK(connection->worker);
+    if (connection_is_blocked(connection) || bytes.length == 0) {
+        return 0;
+    }
+    return send_some(connection, bytes);
+}
+
+void connection_keep(struct connection *connection, struct span rest) {
+    INVARIANT(connection->kept.length == 0);
+    if (connection->phase != CONNECTION_OPEN) {
+        return;
+    }
+    if (buffer_put(&connection->kept, rest) != OK) {
+        connection_abort(connection, CLOSE_MEMORY);
+        return;
+    }
+    connection->is_full = true;
+    connection_want_writable(connection);
+}
+
+void connection_write(struct connection *connection, struct span bytes) {
+    OWNER_CHECK(connection->worker);
+    if (connection->phase != CONNECTION_OPEN) {
+        return;
+    }
+    size_t sent = connection_send(connection, bytes);
+    if (sent < bytes.length && connection->phase == CONNECTION_OPEN &&
+        buffer_put(&connection->kept, span_of(bytes.bytes + sent, bytes.length - sent)) != OK) {
+        connection_abort(connection, CLOSE_MEMORY);
+    }
+}
+
+/* --- reading and timers --------------------------------------------------------------------- */
+
+void connection_pause_reading(struct connection *connection) {
+    if (!connection->is_paused) {
+        connection->is_paused = true;
+        lws_rx_flow_control(connection->wsi, 0);
+    }
+}
+
+void connection_resume_reading(struct connection *connection) {
+    if (connection->is_paused) {
+        connection->is_paused = false;
+        lws_rx_flow_control(connection->wsi, 1);
+    }
+}
+
+void connection_set_deadline(struct connection *connection, uint64_t due_ms) {
+    if (connection->phase != CONNECTION_OPEN) {
+        return; /* the deadline is the end's */
+    }
+    if (due_ms == 0) {
+        wheel_disarm(&connection->worker->wheel, &connection->deadline);
+    } else {
+        wheel_arm(&connection->worker->wheel, &connection->deadline, due_ms);
+    }
+}
+
+static void on_deadline(struct wheel_timer *timer) {
+    struct connection *connection = CONTAINER_OF(timer, struct connection, deadline);
+    if (connection->phase == CONNECTION_OPEN) {
+        connection->protocol->on_deadline(connection, connection->state);
+    } else {
+        connection_abort(connection, connection->close_reason);
+    }
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+/* The write side is shut, and what still comes is thrown away: a close with unread input would be a
+ * reset, which can destroy the last answer on its way (RFC 9112, section 9.6). */
+static void linger(struct connection *connection) {
+    connection->phase = CONNECTION_LINGERING;
+    IGNORE_RESULT(shutdown(connection->fd, SHUT_WR) != 0); /* the peer may be gone already */
+    connection_resume_reading(connection);
+}
+
+void connection_close(struct connection *connection, enum close_reason reason) {
+    OWNER_CHECK(connection->worker);
+    if (connection->phase != CONNECTION_OPEN) {
+        return;
+    }
+    connection->phase = CONNECTION_FLUSHING;
+    connection->close_reason = reason;
+    wheel_arm(&connection->worker->wheel, &connection->deadline,
+              connection->worker->now_ms + CLOSE_TIMEOUT_MS);
+    if (connection->kept.length == 0) {
+        linger(connection);
+    }
+}
+
+void connection_abort(struct connection *connection, enum close_reason reason) {
+    OWNER_CHECK(connection->worker);
+    if (connection->phase == CONNECTION_DOOMED) {
+        return;
+    }
+    if (connection->phase == CONNECTION_OPEN) {
+        connection->close_reason = reason;
+    }
+    connection->phase = CONNECTION_DOOMED;
+    list_put_tail(&connection->worker->doomed, &connection->in_doomed);
+}
+
+void connections_bury(struct worker *worker) {
+    struct list *node;
+    while ((node = list_take_head(&worker->doomed)) != NULL) {
+        struct connection *connection = CONTAINER_OF(node, struct connection, in_doomed);
+        lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+    }
+}
+
+void connections_drain(struct worker *worker) {
+    LIST_EACH(&worker->connections, node) {
+        struct connection *connection = CONTAINER_OF(node, struct connection, in_worker);
+        if (connection->phase == CONNECTION_OPEN) {
+            connection->protocol->on_drain(connection, connection->state);
+        }
+    }
+}
+
+void connections_abort_all(struct worker *worker, enum close_reason reason) {
+    LIST_EACH(&worker->connections, node) {
+        connection_abort(CONTAINER_OF(node, struct connection, in_worker), reason);
+    }
+}
+
+/* The only place where a connection ends: libwebsockets has closed the socket. */
+static void destroy(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    if (connection->phase == CONNECTION_OPEN) {
+        connection->close_reason = CLOSE_PEER_GONE;
+    }
+    connection->phase = CONNECTION_DOOMED;
+    metrics_sub_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
+    metrics_add_at(worker->metrics, METRIC_CONNECTIONS_CLOSED,
+                   METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as,
+                                connection->close_reason),
+                   1);
+    connection->protocol->on_closed(connection, connection->state, connection->close_reason);
+    wheel_disarm(&worker->wheel, &connection->deadline);
+    list_remove(&connection->in_worker);
+    list_remove(&connection->in_doomed);
+    buffer_finish(&connection->kept);
+    worker->connection_count--;
+    atomic_fetch_sub(&worker->broker->connection_count, 1);
+    free(connection);
+}
+
+/* --- the beginning -------------------------------------------------------------------------- */
+
+enum error_code connection_create(struct worker *worker, int fd, const char *peer) {
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (connection == NULL) {
+        close(fd);
+        return ERR_MEMORY;
+    }
+    connection->worker = worker;
+    connection->fd = fd;
+    connection->id = atomic_fetch_add(&worker->broker->connection_id_next, 1);
+    connection->opened_ms = worker->now_ms;
+    connection->deadline.on_due = on_deadline;
+    list_init(&connection->in_doomed);
+    buffer_init(&connection->kept, SIZE_MAX / 2); /* bounded by what is written: see connection.h */
+    strncpy(connection->peer, peer, PEER_BYTES_MAX - 1);
+    lws_adopt_desc_t adopt = {.vh = worker->vhost,
+                              .type = LWS_ADOPT_SOCKET,
+                              .fd.sockfd = fd,
+                              .vh_prot_name = "tidings",
+                              .opaque = connection};
+    connection->wsi = lws_adopt_descriptor_vhost_via_info(&adopt); /* closes fd on failure */
+    if (connection->wsi == NULL) {
+        free(connection);
+        return ERR_MEMORY;
+    }
+    list_put_tail(&worker->connections, &connection->in_worker);
+    worker->connection_count++;
+    atomic_fetch_add(&worker->broker->connection_count, 1);
+    connection->protocol = worker->first_protocol;
+    connection->counted_as = metrics_find_protocol(connection->protocol->name);
+    metrics_add(worker->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    metrics_add_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
+    connection->state = worker->on_accepted(connection);
+    if (connection->state == NULL) {
+        connection_abort(connection, CLOSE_MEMORY);
+    }
+    return OK;
+}
+
+/* --- what libwebsockets calls --------------------------------------------------------------- */
+
+static void on_readable(struct connection *connection, struct span bytes) {
+    if (connection->phase == CONNECTION_OPEN) {
+        metrics_add_at(connection->worker->metrics, METRIC_RECEIVED_BYTES, connection->counted_as,
+                       bytes.length);
+        connection->protocol->on_bytes(connection, connection->state, bytes);
+    }
+}
+
+static void on_socket_writable(struct connection *connection) {
+    connection->is_full = false;
+    if (connection->kept.length > 0) {
+        size_t sent = send_some(connection, buffer_borrow(&connection->kept));
+        buffer_drop_front(&connection->kept, sent);
+        if (connection->kept.length > 0) {
+            return;
+        }
+        buffer_finish(&connection->kept);
+    }
+    if (connection->phase == CONNECTION_FLUSHING) {
+        linger(connection);
+    } else if (connection->phase == CONNECTION_OPEN && !connection->is_full) {
+        connection->protocol->on_writable(connection, connection->state);
+    }
+}
+
+int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t length) {
+    (void)user;
+    struct connection *connection = lws_get_opaque_user_data(wsi);
+    if (connection == NULL || connection->wsi == NULL) {
+        return 0; /* while it is being adopted, and for the vhost's own callbacks */
+    }
+    if (reason == LWS_CALLBACK_RAW_RX) {
+        on_readable(connection, span_of(in, length));
+    } else if (reason == LWS_CALLBACK_RAW_WRITEABLE) {
+        on_socket_writable(connection);
+    } else if (reason == LWS_CALLBACK_RAW_CLOSE) {
+        lws_set_opaque_user_data(wsi, NULL);
+        destroy(connection);
+    }
+    return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* connection.h — one accepted socket: bytes in, bytes out, timers, one end with one reason.
+ *
+ * Place:   made by the acceptor of a worker; handed to a protocol (protocols/) through its vtable.
+ * Thread:  its worker's, for all calls.
+ * Bounds:  what is kept unsent: the rest of what one connection_write() or one frame left over. The
+ *          kernel's send buffer is set to the send budget, so that nothing more is unsent anywhere.
+ *
+ * There is no queue of messages here. A stream sends what its socket takes and keeps, at most, the
+ * rest of the one frame that was cut; then it goes on from its cursor.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/support/error.h"
+#include "broker/support/list.h"
+#include "broker/support/span.h"
+#include "broker/support/wheel.h"
+
+struct connection;
+struct worker;
+
+/* What a protocol does with its connection. on_closed is the last call, exactly once. */
+struct protocol {
+    const char *name; /* for logs, metrics and the operator: "http", "sse", "websocket" */
+    /* All of `bytes` is taken. Not called while reading is paused. */
+    void (*on_bytes)(struct connection *connection, void *state, struct span bytes);
+    /* Nothing is kept any more and the socket takes bytes again. */
+    void (*on_writable)(struct connection *connection, void *state);
+    /* The deadline that connection_set_deadline() set has passed. */
+    void (*on_deadline)(struct connection *connection, void *state);
+    /* The broker goes down: say goodbye and close. */
+    void (*on_drain)(struct connection *connection, void *state);
+    /* Frees `state`. The connection may not be used any more. */
+    void (*on_closed)(struct connection *connection, void *state, enum close_reason reason);
+};
+
+/* From the next event on `protocol` is asked, with `state`. */
+void connection_set_protocol(struct connection *connection, const struct protocol *protocol,
+                             void *state);
+
+struct worker *connection_worker(const struct connection *connection);
+uint64_t connection_id(const struct connection *connection);
+uint64_t connection_opened_ms(const struct connection *connection);
+uint64_t connection_bytes_sent(const struct connection *connection);
+
+/* "127.0.0.1:40001"; lives as long as the connection. */
+const char *connection_peer(const struct connection *connection);
+
+/* Sends what the socket takes now and returns how much that was; 0 where something is still kept.
+ * What is left is the caller's: it gives it again after on_writable, or to connection_keep(). */
+size_t connection_send(struct connection *connection, struct span bytes);
+
+/* Copies the rest of a cut frame; it goes out before anything else. Only when nothing is kept. */
+void connection_keep(struct connection *connection, struct span rest);
+
+/* Sends and keeps what does not go out: for replies and control frames, whose size is bounded by
+ * their makers. May be called while something is kept: it is put behind it. */
+void connection_write(struct connection *connection, struct span bytes);
+
+/* connection_send() would return 0. */
+bool connection_is_blocked(const struct connection *connection);
+
+/* on_writable will be called when bytes can go out again (at once, if they can). */
+void connection_want_writable(struct connection *connection);
+
+/* Pauses and resumes reading from the socket; bytes that the broker holds already wait too. */
+void connection_pause_reading(struct connection *connection);
+void connection_resume_reading(struct connection *connection);
+
+/* One deadline a connection; 0 takes it away. Milliseconds of the monotonic clock. */
+void connection_set_deadline(struct connection *connection, uint64_t due_ms);
+
+/* Ends the connection: what is kept goes out first (CLOSE_TIMEOUT_MS), then the write side is shut
+ * and what the peer still sends is thrown away for a moment, so that it can read the last answer.
+ * on_closed runs later, from the loop; no other callback does. */
+void connection_close(struct connection *connection, enum close_reason reason);
+
+/* Ends it without waiting for anything: the peer is gone or harmful. */
+void connection_abort(struct connection *connection, enum close_reason reason);
+
+bool connection_is_closing(const struct connection *connection);

@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine `local`. One turn of the log thread:
+ *
+ *     publishes from the mailbox -> order -> one journal write -> round
+ *     round -> (sync, if one of its messages asks for it) -> admit, tell workers, answer publishers
+ *
+ * Rounds leave in the order in which they were written. A round that waits for its sync holds back
+ * those behind it, also their answers: what was answered can be read, and every reader sees one
+ * order. The sync runs on a thread of its own beside further writes, so one fdatasync serves all the
+ * rounds that were written before it began (group commit). */
+#include "broker/runtime/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "broker/runtime/sync.h"
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "broker/support/logger.h"
+#include "broker/support/map.h"
+#include "storage/storage.h"
+
+/* What the log thread knows of a channel: its next offset is offset_last + 1. */
+struct channel {
+    struct map_node in_map;
+    uint64_t id;
+    uint64_t offset_last;
+    uint8_t name[];
+};
+
+/* One journal write and everything that waits for it. */
+struct round {
+    struct round *next;
+    struct commit *commit;
+    struct publish *publishes; /* oldest first */
+    bool needs_sync;
+};
+
+struct log {
+    struct owner owner;
+    pthread_t thread;
+    bool is_started;
+    struct mailbox mailbox;
+    struct log_options options;
+    struct map channels;
+    struct storage_state state;
+
+    struct publish *waiting_first; /* taken from the mailbox, not ordered yet */
+    struct publish **waiting_last;
+    struct round *rounds_first; /* written, not released yet */
+    struct round **rounds_last;
+    size_t rounds_bytes;
+    struct round *sync_last; /* the last round that the running sync covers; NULL: none runs */
+    struct syncer *syncer;
+    struct letter synced;
+    struct letter folded; /* from the store thread: there may be room again */
+    atomic_bool is_folded_told;
+    struct letter fold_please;
+    atomic_bool is_fold_asked;
+    bool was_room;
+    struct publish tick; /* underway while it holds its message */
+    struct message *tick_message;
+    bool is_stopped;
+
+    atomic_bool is_stopping;
+    atomic_uint_fast64_t position_readable;
+    atomic_uint_fast64_t commits, messages, refused, syncs, channel_count;
+};
+
+/* --- commits -------------------------------------------------------------------------------- */
+
+void commit_unref(struct commit *commit) {
+    if (commit == NULL) {
+        return;
+    }
+    unsigned before =
+        atomic_fetch_sub_explicit(&commit->reference_count, 1, memory_order_acq_rel);
+    INVARIANT(before > 0);
+    if (before > 1) {
+        return;
+    }
+    for (size_t i = 0; i < commit->count; i++) {
+        message_unref(commit->messages[i]);
+    }
+    free(commit);
+}
+
+/* --- ordering ------------------------------------------------------------------------------- */
+
+static struct channel *channel_add(struct log *log, struct span name, uint64_t id,
+                                   uint64_t offset_last) {
+    struct channel *channel = malloc(sizeof(*channel) + name.length);
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel->id = id;
+    channel->offset_last = offset_last;
+    memcpy(channel->name, name.bytes, name.length);
+    map_put(&log->channels, &channel->in_map, span_of(channel->name, name.length));
+    atomic_store_explicit(&log->channel_count, map_count(&log->channels), memory_order_relaxed);
+    return channel;
+}
+
+/* The channel of a message, made with a new id if it has none. ERR_FULL, ERR_MEMORY. */
+static enum error_code channel_get(struct log *log, struct span name, struct channel **ret_channel,
+                                   struct error *why) {
+    struct map_node *node = map_find(&log->channels, name);
+    if (node != NULL) {
+        *ret_channel = CONTAINER_OF(node, struct channel, in_map);
+        return OK;
+    }
+    if (map_count(&log->channels) >= CHANNELS_MAX) {
+        return error_set(why, ERR_FULL, "there are %d channels already", CHANNELS_MAX);
+    }
+    *ret_channel = channel_add(log, name, log->state.channel_id_next, 0);
+    if (*ret_channel == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory for a new channel");
+    }
+    log->state.channel_id_next++;
+    return OK;
+}
+
+/* Gives one message its place. Its channel exists. */
+static void order_message(struct log *log, struct message *message, uint64_t time_ms) {
+    struct place place = {.log_id = log->state.log_id,
+                          .generation = log->state.generation,
+                          .position = log->state.position_next++};
+    struct map_node *node = map_find(&log->channels, message->fields.channel);
+    if (node != NULL) { /* ticks belong to no channel */
+        struct channel *channel = CONTAINER_OF(node, struct channel, in_map);
+        place.channel_id = channel->id;
+        place.offset = ++channel->offset_last;
+    }
+    message_order(message, &place, time_ms);
+}
+
+/* Takes back what order_message() counted, after a write that failed. Channels that were made for it
+ * stay, with their ids and no message: an id is cheap, and the next message uses it. */
+static void unorder(struct log *log, struct commit *commit) {
+    for (size_t i = 0; i < commit->count; i++) {
+        struct map_node *node = map_find(&log->channels, commit->messages[i]->fields.channel);
+        if (node != NULL) {
+            CONTAINER_OF(node, struct channel, in_map)->offset_last--;
+        }
+    }
+    log->state.position_next = commit->position_first;
+}
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static void on_answer_delivered(struct letter *letter, void *consumer) {
+    (void)consumer;
+    struct publish *publish = CONTAINER_OF(letter, struct publish, letter);
+    publish->on_answered(publish);
+}
+
+static void answer(struct publish *publish, enum error_code result, const struct error *why) {
+    publish->result = result;
+    if (result != OK) {
+        publish->why = *why;
+    }
+    publish->letter.on_delivered = on_answer_delivered;
+    mailbox_put_answer(publish->reply_to, &publish->letter);
+}
+
+/* The tick's message was only lent to its round. */
+static void tick_end(struct publish *tick) {
+    message_unref(tick->messages[0]);
+    tick->messages[0] = NULL;
+}
+
+static void answer_all(struct publish *publishes, enum error_code result, const struct error *why) {
+    while (publishes != NULL) {
+        struct publish *next = publishes->next; /* the answer hands the publish over */
+        if (publishes->reply_to != NULL) {
+            answer(publishes, result, why);
+        } else {
+            tick_end(publishes); /* nobody asked for a tick */
+        }
+        publishes = next;
+    }
+}
+
+/* --- rounds --------------------------------------------------------------------------------- */
+
+static void tell_listener(struct log_listener *listener, struct commit *commit) {
+    size_t waiting = atomic_fetch_add(&listener->bytes_waiting, commit->bytes);
+    if (waiting > 0 && waiting + commit->bytes > COMMITS_WAITING_BYTES_MAX) {
+        atomic_fetch_sub(&listener->bytes_waiting, commit->bytes);
+        atomic_store(&listener->has_missed, true);
+        return;
+    }
+    atomic_fetch_add_explicit(&commit->reference_count, 1, memory_order_relaxed);
+    listener->on_commit(listener, commit);
+}
+
+/* The store thread sleeps until data came; a full open batch does not wait for its beat. */
+static void ask_for_fold(struct log *log, bool has_data) {
+    if (log->options.store_mailbox == NULL ||
+        !(has_data || storage_is_fold_due(log->options.storage)) ||
+        atomic_exchange(&log->is_fold_asked, true)) {
+        return;
+    }
+    mailbox_put_answer(log->options.store_mailbox, &log->fold_please);
+}
+
+static void on_fold_please(struct letter *letter, void *consumer) {
+    (void)consumer; /* waking up was all that it is for */
+    struct log *log = CONTAINER_OF(letter, struct log, fold_please);
+    atomic_store(&log->is_fold_asked, false);
+}
+
+/* Readable from here on: by pages first, then by live readers, and then the publisher knows. */
+static void release(struct log *log, struct round *round) {
+    struct commit *commit = round->commit;
+    storage_admit(log->options.storage, commit->messages, commit->count);
+    atomic_store(&log->position_readable, commit->position_last);
+    for (size_t i = 0; i < log->options.listener_count; i++) {
+        tell_listener(log->options.listeners[i], commit);
+    }
+    answer_all(round->publishes, OK, NULL);
+    bool is_data = commit->messages[0]->fields.kind == MESSAGE_DATA;
+    if (is_data) {
+        atomic_fetch_add_explicit(&log->messages, commit->count, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&log->commits, 1, memory_order_relaxed);
+    ask_for_fold(log, is_data);
+    log->rounds_bytes -= commit->bytes;
+    commit_unref(commit);
+    free(round);
+}
+
+/* Releases what nothing holds back, and starts a sync for what does. */
+static void release_rounds(struct log *log) {
+    if (log->sync_last != NULL) {
+        return;
+    }
+    while (log->rounds_first != NULL && !log->rounds_first->needs_sync) {
+        struct round *round = log->rounds_first;
+        log->rounds_first = round->next;
+        release(log, round);
+    }
+    if (log->rounds_first == NULL) {
+        log->rounds_last = &log->rounds_first;
+        return;
+    }
+    log->sync_last = CONTAINER_OF(log->rounds_last, struct round, next);
+    atomic_fetch_add_explicit(&log->syncs, 1, memory_order_relaxed);
+    syncer_ask(log->syncer);
+}
+
+static void on_synced(struct letter *letter, void *consumer) {
+    (void)letter;
+    struct log *log = consumer;
+    struct round *covered = log->sync_last;
+    INVARIANT(covered != NULL);
+    for (struct round *round = log->rounds_first;; round = round->next) {
+        round->needs_sync = false;
+        if (round == covered) {
+            break;
+        }
+    }
+    log->sync_last = NULL;
+    release_rounds(log);
+}
+
+/* --- one turn ------------------------------------------------------------------------------- */
+
+/* The publishes of one round are cut off the waiting ones. Each has its channels then. */
+static struct publish *gather(struct log *log, size_t *ret_count, size_t *ret_bytes) {
+    struct publish *first = log->waiting_first;
+    struct publish *last = NULL;
+    size_t count = 0;
+    size_t bytes = 0;
+    for (struct publish *publish = first; publish != NULL; publish = publish->next) {
+        size_t more = 0;
+        for (size_t i = 0; i < publish->count; i++) {
+            more += message_size(publish->messages[i]);
+        }
+        if (last != NULL &&
+            (count + publish->count > COMMIT_MESSAGES_MAX || bytes + more > COMMIT_BYTES_MAX)) {
+            break;
+        }
+        count += publish->count;
+        bytes += more;
+        last = publish;
+    }
+    log->waiting_first = last->next;
+    if (log->waiting_first == NULL) {
+        log->waiting_last = &log->waiting_first;
+    }
+    last->next = NULL;
+    *ret_count = count;
+    *ret_bytes = bytes;
+    return first;
+}
+
+/* A publish whose channels cannot be had is answered and left out. */
+static bool has_channels(struct log *log, struct publish *publish) {
+    for (size_t i = 0; i < publish->count; i++) {
+        struct channel *channel;
+        struct message *message = publish->messages[i];
+        if (message->fields.kind == MESSAGE_TICK) {
+            continue;
+        }
+        struct error why = {0};
+        enum error_code code = channel_get(log, message->fields.channel, &channel, &why);
+        if (code != OK) {
+            atomic_fetch_add_explicit(&log->refused, 1, memory_order_relaxed);
+            answer(publish, code, &why);
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct round *round_create(size_t count) {
+    struct round *round = calloc(1, sizeof(*round));
+    struct commit *commit =
+        malloc(sizeof(*commit) + count * sizeof(struct message *));
+    if (round == NULL || commit == NULL) {
+        free(round);
+        free(commit);
+        return NULL;
+    }
+    *commit = (struct commit){0};
+    atomic_init(&commit->reference_count, 1);
+    round->commit = commit;
+    return round;
+}
+
+static void fill_round(struct log *log, struct round *round, struct publish *publishes) {
+    struct commit *commit = round->commit;
+    uint64_t wall_ms = clock_wall_ms();
+    if (wall_ms > log->state.time_ms) {
+        log->state.time_ms = wall_ms; /* record time never goes back */
+    }
+    commit->time_ms = log->state.time_ms;
+    commit->position_first = log->state.position_next;
+    round->publishes = publishes;
+    for (struct publish *publish = publishes; publish != NULL; publish = publish->next) {
+        for (size_t i = 0; i < publish->count; i++) {
+            struct message *message = publish->messages[i];
+            order_message(log, message, commit->time_ms);
+            commit->messages[commit->count++] = message_ref(message);
+            round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
+        }
+    }
+    commit->position_last = log->state.position_next - 1;
+    INVARIANT(commit->count > 0);
+    INVARIANT(commit->position_last - commit->position_first + 1 == commit->count);
+}
+
+/* Orders and writes one round. What fails is answered; nothing of it remains. */
+static void write_round(struct log *log) {
+    size_t count;
+    size_t bytes;
+    struct publish *publishes = gather(log, &count, &bytes);
+    struct error why = {.code = ERR_MEMORY, .detail = "no memory to order the message"};
+    struct round *round = round_create(count);
+    if (round == NULL) {
+        answer_all(publishes, ERR_MEMORY, &why);
+        return;
+    }
+    fill_round(log, round, publishes);
+    round->commit->bytes = bytes;
+    enum error_code code = storage_append(log->options.storage, round->commit->messages,
+                                          round->commit->count, &why);
+    if (code != OK) {
+        unorder(log, round->commit);
+        atomic_fetch_add_explicit(&log->refused, count, memory_order_relaxed);
+        log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", count,
+                  error_row(code)->slug, why.detail);
+        answer_all(publishes, code, &why);
+        commit_unref(round->commit);
+        free(round);
+        return;
+    }
+    log->rounds_bytes += bytes;
+    *log->rounds_last = round;
+    log->rounds_last = &round->next;
+    release_rounds(log);
+}
+
+static bool has_room(struct log *log) {
+    bool is_room = storage_has_room(log->options.storage);
+    if (!is_room && log->was_room) {
+        log_warning("OPEN_BATCH_FULL", "effect=\"publishers wait for the fold\"");
+    }
+    log->was_room = is_room;
+    return is_room && log->rounds_bytes < COMMITS_AWAITING_BYTES_MAX;
+}
+
+static void on_publish(struct letter *letter, void *consumer) {
+    struct log *log = consumer;
+    struct publish *publish = CONTAINER_OF(letter, struct publish, letter);
+    if (!has_channels(log, publish)) {
+        return;
+    }
+    publish->next = NULL;
+    *log->waiting_last = publish;
+    log->waiting_last = &publish->next;
+}
+
+/* --- ticks ---------------------------------------------------------------------------------- */
+
+
+/* Gives a silent log the time, so that age and expiry go on. An empty log has nothing to expire. */
+static void put_tick(struct log *log) {
+    if (log->state.position_next == 1 || log->tick_message != NULL) {
+        return;
+    }
+    struct message_fields fields = {.kind = MESSAGE_TICK};
+    log->tick_message = message_create(&fields);
+    if (log->tick_message == NULL) {
+        return; /* the next beat tries again */
+    }
+    log->tick = (struct publish){.messages = &log->tick_message, .count = 1};
+    *log->waiting_last = &log->tick;
+    log->waiting_last = &log->tick.next;
+}
+
+/* --- the thread ----------------------------------------------------------------------------- */
+
+static void on_folded(struct letter *letter, void *consumer) {
+    (void)letter; /* the turn looks for room anyway */
+    atomic_store(&((struct log *)consumer)->is_folded_told, false);
+}
+
+static bool is_done(const struct log *log) {
+    return atomic_load(&log->is_stopping) && log->waiting_first == NULL &&
+           log->rounds_first == NULL;
+}
+
+static void *log_thread(void *argument) {
+    struct log *log = argument;
+    owner_claim(&log->owner);
+    while (!is_done(log)) {
+        bool can_write = log->waiting_first != NULL && has_room(log);
+        if (!can_write && !atomic_load(&log->is_stopping)) {
+            uint64_t slept_ms = clock_monotonic_ms();
+            mailbox_wait(&log->mailbox, TICK_INTERVAL_MS);
+            if (clock_monotonic_ms() - slept_ms >= TICK_INTERVAL_MS) {
+                put_tick(log);
+            }
+        } else if (!can_write) {
+            mailbox_wait(&log->mailbox, FOLD_INTERVAL_MS); /* the last rounds wait for the disk */
+        }
+        mailbox_deliver_all(&log->mailbox, log);
+        while (log->waiting_first != NULL && has_room(log)) {
+            write_round(log);
+        }
+    }
+    return NULL;
+}
+
+static void on_known_channel(void *context, struct span name, uint64_t channel_id,
+                             uint64_t offset_last) {
+    struct log *log = context;
+    INVARIANT(channel_id < log->state.channel_id_next);
+    if (channel_add(log, name, channel_id, offset_last) == NULL) {
+        log->is_stopped = true; /* out of memory: log_create() sees it and fails */
+    }
+}
+
+enum error_code log_create(const struct log_options *options, struct log **ret_log,
+                           struct error *why) {
+    struct log *log = calloc(1, sizeof(*log));
+    if (log == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory for the log");
+    }
+    log->options = *options;
+    log->waiting_last = &log->waiting_first;
+    log->rounds_last = &log->rounds_first;
+    log->was_room = true;
+    log->folded.on_delivered = on_folded;
+    log->fold_please.on_delivered = on_fold_please;
+    log->synced.on_delivered = on_synced;
+    log->mailbox.event_fd = -1;
+    storage_get_state(options->storage, &log->state);
+    atomic_init(&log->position_readable, log->state.position_next - 1);
+    enum error_code code = map_init(&log->channels);
+    if (code == OK) {
+        code = mailbox_init(&log->mailbox, MAILBOX_NODES_MAX);
+    }
+    if (code == OK) {
+        code = storage_each_channel(options->storage, on_known_channel, log, why);
+    }
+    if (code == OK && log->is_stopped) {
+        code = error_set(why, ERR_MEMORY, "no memory for the names of all channels");
+    }
+    if (code != OK) {
+        log_destroy(log);
+        return code;
+    }
+    *ret_log = log;
+    return OK;
+}
+
+enum error_code log_start(struct log *log, struct error *why) {
+    enum error_code code =
+        syncer_create(log->options.storage, &log->mailbox, &log->synced, &log->syncer);
+    if (code != OK) {
+        return error_set(why, code, "the sync thread does not start");
+    }
+    if (pthread_create(&log->thread, NULL, log_thread, log) != 0) {
+        return error_set(why, ERR_MEMORY, "the log thread does not start");
+    }
+    log->is_started = true;
+    return OK;
+}
+
+static void on_stop(struct letter *letter, void *consumer) {
+    (void)letter;
+    (void)consumer; /* waking up was all that it is for */
+}
+
+void log_stop(struct log *log) {
+    if (!log->is_started) {
+        return;
+    }
+    struct letter stop = {.on_delivered = on_stop};
+    atomic_store(&log->is_stopping, true);
+    mailbox_put_answer(&log->mailbox, &stop);
+    pthread_join(log->thread, NULL);
+    syncer_destroy(log->syncer);
+    log->syncer = NULL;
+    log->is_started = false;
+}
+
+void log_destroy(struct log *log) {
+    if (log == NULL) {
+        return;
+    }
+    INVARIANT(!log->is_started);
+    INVARIANT(log->rounds_first == NULL);
+    struct map_node *node = map_first(&log->channels);
+    while (node != NULL) {
+        struct map_node *next = map_next(&log->channels, node);
+        free(CONTAINER_OF(node, struct channel, in_map));
+        node = next;
+    }
+    map_finish(&log->channels);
+    mailbox_finish(&log->mailbox);
+    syncer_destroy(log->syncer);
+    free(log);
+}
+
+/* --- other threads -------------------------------------------------------------------------- */
+
+enum error_code log_submit(struct log *log, struct publish *publish) {
+    INVARIANT(publish->count > 0 && publish->count <= COMMIT_MESSAGES_MAX);
+    INVARIANT(publish->reply_to != NULL);
+    if (atomic_load(&log->is_stopping)) {
+        return ERR_DRAINING;
+    }
+    publish->letter.on_delivered = on_publish;
+    return mailbox_put(&log->mailbox, &publish->letter);
+}
+
+uint64_t log_position_readable(const struct log *log) {
+    return atomic_load(&log->position_readable);
+}
+
+uint64_t log_id(const struct log *log) {
+    return log->state.log_id;
+}
+
+uint32_t log_generation(const struct log *log) {
+    return log->state.generation;
+}
+
+void log_on_folded(struct log *log) {
+    if (!atomic_exchange(&log->is_folded_told, true)) {
+        mailbox_put_answer(&log->mailbox, &log->folded);
+    }
+}
+
+void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
+    *ret_figures = (struct log_figures){
+        .commits = atomic_load_explicit(&log->commits, memory_order_relaxed),
+        .messages = atomic_load_explicit(&log->messages, memory_order_relaxed),
+        .refused = atomic_load_explicit(&log->refused, memory_order_relaxed),
+        .syncs = atomic_load_explicit(&log->syncs, memory_order_relaxed),
+        .waiting = atomic_load_explicit(&log->mailbox.letter_count, memory_order_relaxed),
+        .channels = atomic_load_explicit(&log->channel_count, memory_order_relaxed)};
+}

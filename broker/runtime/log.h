@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.h — the interface of the engine that orders: publishes go in, commits and answers come out.
+ *
+ * Place:   protocols/ submit, workers receive commits; the engine `local` (log_local.c) writes the
+ *          journal through storage/. A replicated engine takes its place behind the same calls.
+ * Thread:  log_submit: any. The engine orders on a thread of its own.
+ * Bounds:  MAILBOX_NODES_MAX publishes waiting (ERR_BUSY), COMMIT_MESSAGES_MAX and COMMIT_BYTES_MAX
+ *          a commit, COMMITS_WAITING_BYTES_MAX for a worker that does not keep up.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/limits.h"
+#include "broker/support/error.h"
+#include "broker/support/mailbox.h"
+#include "broker/support/message.h"
+
+struct log;
+struct storage;
+
+/* A publisher's request: messages for any channels, stored all or none. The maker owns it again
+ * when on_answered runs, on the thread that takes `reply_to`. */
+struct publish {
+    struct letter letter; /* the engine's, as is `next` */
+    struct publish *next;
+    struct mailbox *reply_to;
+    void (*on_answered)(struct publish *publish);
+    void *context;
+    struct message **messages; /* the caller's array and references; ordered in place */
+    size_t count;
+    enum error_code result; /* OK: each message has its place and is as durable as it asked for */
+    struct error why;
+};
+
+/* Messages that were ordered together: one journal write. Immutable, counted, in position order. */
+struct commit {
+    atomic_uint reference_count;
+    uint64_t position_first;
+    uint64_t position_last;
+    uint64_t time_ms;
+    size_t bytes;
+    size_t count;
+    struct message *messages[];
+};
+
+void commit_unref(struct commit *commit);
+
+/* One who gets every commit: a worker. Filled by the worker before log_start(). */
+struct log_listener {
+    struct mailbox *mailbox;
+    void (*on_commit)(struct log_listener *listener, struct commit *commit); /* takes the reference */
+    /* Set when a commit did not fit: the listener reads log_position_readable() and goes on there. */
+    atomic_bool has_missed;
+    atomic_size_t bytes_waiting;
+};
+
+struct log_options {
+    struct storage *storage;
+    struct log_listener **listeners;
+    size_t listener_count;
+    struct mailbox *store_mailbox; /* told when a fold is due; may be NULL */
+};
+
+MUST_USE enum error_code log_create(const struct log_options *options, struct log **ret_log,
+                                    struct error *why);
+
+/* Starts the thread. */
+MUST_USE enum error_code log_start(struct log *log, struct error *why);
+
+/* Answers what was submitted, then ends the thread. */
+void log_stop(struct log *log);
+
+void log_destroy(struct log *log);
+
+/* ERR_BUSY: too much waits. ERR_DRAINING: the log has stopped. Then on_answered is not called. */
+MUST_USE enum error_code log_submit(struct log *log, struct publish *publish);
+
+/* Up to here everything may be read. Any thread. */
+uint64_t log_position_readable(const struct log *log);
+
+uint64_t log_id(const struct log *log);
+uint32_t log_generation(const struct log *log);
+
+/* The store thread made room. */
+void log_on_folded(struct log *log);
+
+struct log_figures {
+    uint64_t commits;
+    uint64_t messages;
+    uint64_t refused;
+    uint64_t syncs;
+    uint64_t waiting; /* publishes in the mailbox */
+    uint64_t channels;
+};
+
+void log_get_figures(const struct log *log, struct log_figures *ret_figures);

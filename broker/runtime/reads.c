@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/runtime/reads.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "broker/limits.h"
+#include "broker/support/invariant.h"
+
+struct reads {
+    pthread_t threads[READ_THREADS];
+    size_t thread_count;
+    struct storage *storage;
+    pthread_mutex_t mutex; /* guards the queue and is_stopping; held for a few instructions */
+    pthread_cond_t has_work;
+    struct list queue;
+    bool is_stopping;
+    atomic_size_t waiting;
+};
+
+static void on_delivered(struct letter *letter, void *consumer) {
+    (void)consumer;
+    struct read *read = CONTAINER_OF(letter, struct read, letter);
+    read->on_read(read);
+}
+
+static void answer(struct read *read) {
+    mailbox_put_answer(read->reply_to, &read->letter);
+}
+
+/* Waits for the oldest question. NULL: the threads end. */
+static struct read *take(struct reads *reads) {
+    pthread_mutex_lock(&reads->mutex);
+    while (list_is_empty(&reads->queue) && !reads->is_stopping) {
+        pthread_cond_wait(&reads->has_work, &reads->mutex);
+    }
+    struct list *node = reads->is_stopping ? NULL : list_take_head(&reads->queue);
+    pthread_mutex_unlock(&reads->mutex);
+    return node == NULL ? NULL : CONTAINER_OF(node, struct read, in_queue);
+}
+
+static void *read_thread(void *argument) {
+    struct reads *reads = argument;
+    for (struct read *read = take(reads); read != NULL; read = take(reads)) {
+        atomic_fetch_sub_explicit(&reads->waiting, 1, memory_order_relaxed);
+        read->result = storage_read(reads->storage, &read->query, &read->page, &read->why);
+        answer(read);
+    }
+    return NULL;
+}
+
+enum error_code reads_create(struct storage *storage, struct reads **ret_reads,
+                             struct error *why) {
+    struct reads *reads = calloc(1, sizeof(*reads));
+    if (reads == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory for the read threads");
+    }
+    reads->storage = storage;
+    list_init(&reads->queue);
+    pthread_mutex_init(&reads->mutex, NULL);
+    pthread_cond_init(&reads->has_work, NULL);
+    for (size_t i = 0; i < READ_THREADS; i++) {
+        if (pthread_create(&reads->threads[i], NULL, read_thread, reads) != 0) {
+            reads_destroy(reads);
+            return error_set(why, ERR_MEMORY, "a read thread does not start");
+        }
+        reads->thread_count++;
+    }
+    *ret_reads = reads;
+    return OK;
+}
+
+void reads_destroy(struct reads *reads) {
+    if (reads == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&reads->mutex);
+    reads->is_stopping = true;
+    pthread_cond_broadcast(&reads->has_work);
+    pthread_mutex_unlock(&reads->mutex);
+    for (size_t i = 0; i < reads->thread_count; i++) {
+        pthread_join(reads->threads[i], NULL);
+    }
+    struct list *node;
+    while ((node = list_take_head(&reads->queue)) != NULL) {
+        struct read *read = CONTAINER_OF(node, struct read, in_queue);
+        read->result = error_set(&read->why, ERR_DRAINING, "the broker goes down");
+        answer(read);
+    }
+    pthread_cond_destroy(&reads->has_work);
+    pthread_mutex_destroy(&reads->mutex);
+    free(reads);
+}
+
+void reads_submit(struct reads *reads, struct read *read) {
+    INVARIANT(read->reply_to != NULL && read->on_read != NULL);
+    read->letter.on_delivered = on_delivered;
+    read->page = (struct storage_page){0};
+    list_init(&read->in_queue);
+    atomic_fetch_add_explicit(&reads->waiting, 1, memory_order_relaxed);
+    pthread_mutex_lock(&reads->mutex);
+    list_put_tail(&reads->queue, &read->in_queue);
+    pthread_cond_signal(&reads->has_work);
+    pthread_mutex_unlock(&reads->mutex);
+}
+
+size_t reads_waiting(const struct reads *reads) {
+    return atomic_load_explicit(&reads->waiting, memory_order_relaxed);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reads.h — the threads that read the disk, so that no worker ever waits for it.
+ *
+ * Place:   streams and REST pages ask; storage_read() answers; the result goes to a mailbox.
+ * Thread:  reads_submit: any. The work: READ_THREADS threads of its own.
+ * Bounds:  a reader asks for one page at a time, so at most one read a reader waits here. Pages are
+ *          served first come first served and are of bounded size: fair by bytes.
+ */
+#pragma once
+
+#include "broker/support/error.h"
+#include "broker/support/list.h"
+#include "broker/support/mailbox.h"
+#include "storage/storage.h"
+
+struct reads;
+
+/* One page asked for. The maker owns it again when on_read runs, on the thread of `reply_to`. */
+struct read {
+    struct letter letter;
+    struct list in_queue;
+    struct mailbox *reply_to;
+    void (*on_read)(struct read *read);
+    void *context;
+    struct storage_query query; /* the channel's bytes live as long as this */
+    enum error_code result;
+    struct error why;
+    struct storage_page page; /* the maker finishes it */
+};
+
+MUST_USE enum error_code reads_create(struct storage *storage, struct reads **ret_reads,
+                                      struct error *why);
+
+/* Ends the threads; what waits is answered with ERR_DRAINING. Accepts NULL. */
+void reads_destroy(struct reads *reads);
+
+void reads_submit(struct reads *reads, struct read *read);
+
+/* How many wait now. Any thread. */
+size_t reads_waiting(const struct reads *reads);

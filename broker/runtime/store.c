@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The beat: a first message wakes the thread, which then waits FOLD_INTERVAL_MS for more company, or
+ * less if the open batch says that a fold is due. A silent broker does not wake but for retention:
+ * what only grows older has to go, too. */
+#include "broker/runtime/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "broker/limits.h"
+#include "broker/runtime/log.h"
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "broker/support/logger.h"
+#include "storage/storage.h"
+
+#define RETAIN_INTERVAL_MS 1000
+#define RETRY_MS 1000
+#define LETTERS_MAX 2 /* the log's, and stop */
+
+struct store {
+    pthread_t thread;
+    bool is_started;
+    bool is_stopping;
+    bool has_failed; /* said once, until a fold succeeds */
+    struct storage *storage;
+    struct log *log;
+    struct mailbox mailbox;
+    struct letter stop;
+};
+
+static void on_stop(struct letter *letter, void *consumer) {
+    (void)letter;
+    ((struct store *)consumer)->is_stopping = true;
+}
+
+/* False: wait before the next try. */
+static bool fold(struct store *store) {
+    struct error why = {0};
+    enum error_code code = storage_fold(store->storage, &why);
+    if (code != OK) {
+        if (!store->has_failed) {
+            log_error("FOLD_FAILED", "code=%s detail=\"%s\" effect=\"tried again each second\"",
+                      error_row(code)->slug, why.detail);
+        }
+        store->has_failed = true;
+        return false;
+    }
+    if (store->has_failed) {
+        log_info("FOLD_RECOVERED", "detail=\"the disk takes data again\"");
+    }
+    store->has_failed = false;
+    log_on_folded(store->log);
+    return true;
+}
+
+/* One step, so that a fold is never far away. */
+static bool retain(struct store *store) {
+    struct error why = {0};
+    bool is_more = false;
+    enum error_code code = storage_retain(store->storage, &is_more, &why);
+    if (code != OK) {
+        log_error("RETAIN_FAILED", "code=%s detail=\"%s\"", error_row(code)->slug, why.detail);
+        return false;
+    }
+    return is_more;
+}
+
+/* Sleeps `timeout_ms`, or until a full open batch or the end asks for attention. Returns whether
+ * anything woke it. */
+static bool pause_for(struct store *store, int timeout_ms) {
+    mailbox_wait(&store->mailbox, timeout_ms);
+    return mailbox_deliver_all(&store->mailbox, store) > 0;
+}
+
+static void gather_company(struct store *store) {
+    uint64_t until_ms = clock_monotonic_ms() + FOLD_INTERVAL_MS;
+    uint64_t now_ms = clock_monotonic_ms();
+    while (!store->is_stopping && !storage_is_fold_due(store->storage) && now_ms < until_ms) {
+        pause_for(store, (int)(until_ms - now_ms));
+        now_ms = clock_monotonic_ms();
+    }
+}
+
+static void *store_thread(void *argument) {
+    struct store *store = argument;
+    bool is_more = false;
+    bool has_work = true; /* what recovery left */
+    while (!store->is_stopping) {
+        bool was_woken = pause_for(store, is_more ? 0 : has_work ? FOLD_INTERVAL_MS
+                                                                 : RETAIN_INTERVAL_MS);
+        if (was_woken) {
+            gather_company(store);
+            has_work = true;
+        }
+        if (has_work) {
+            has_work = !fold(store);
+            if (has_work) {
+                pause_for(store, RETRY_MS);
+            }
+        }
+        is_more = retain(store);
+    }
+    return NULL;
+}
+
+enum error_code store_create(struct storage *storage, struct store **ret_store) {
+    struct store *store = calloc(1, sizeof(*store));
+    if (store == NULL) {
+        return ERR_MEMORY;
+    }
+    store->storage = storage;
+    store->stop.on_delivered = on_stop;
+    enum error_code code = mailbox_init(&store->mailbox, LETTERS_MAX);
+    if (code != OK) {
+        free(store);
+        return code;
+    }
+    *ret_store = store;
+    return OK;
+}
+
+struct mailbox *store_mailbox(struct store *store) {
+    return &store->mailbox;
+}
+
+enum error_code store_start(struct store *store, struct log *log) {
+    INVARIANT(!store->is_started);
+    store->log = log;
+    if (pthread_create(&store->thread, NULL, store_thread, store) != 0) {
+        return ERR_MEMORY;
+    }
+    store->is_started = true;
+    return OK;
+}
+
+void store_destroy(struct store *store) {
+    if (store == NULL) {
+        return;
+    }
+    if (store->is_started) {
+        mailbox_put_answer(&store->mailbox, &store->stop);
+        pthread_join(store->thread, NULL);
+    }
+    mailbox_finish(&store->mailbox);
+    free(store);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/runtime/sync.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/support/invariant.h"
+#include "broker/support/logger.h"
+#include "storage/storage.h"
+
+#define EXIT_DISK_FAILED 3
+#define LETTERS_MAX 2 /* please and stop */
+
+struct syncer {
+    pthread_t thread;
+    struct storage *storage;
+    struct mailbox *reply_to;
+    struct letter *done;
+    struct mailbox mailbox;
+    struct letter please;
+    struct letter stop;
+    bool is_stopping;
+};
+
+static void on_please(struct letter *letter, void *consumer) {
+    (void)letter;
+    struct syncer *syncer = consumer;
+    struct error why = {0};
+    if (storage_sync(syncer->storage, &why) != OK) {
+        log_error("SYNC_FAILED", "detail=\"%s\" effect=\"the process ends\"", why.detail);
+        _exit(EXIT_DISK_FAILED);
+    }
+    mailbox_put_answer(syncer->reply_to, syncer->done);
+}
+
+static void on_stop(struct letter *letter, void *consumer) {
+    (void)letter;
+    ((struct syncer *)consumer)->is_stopping = true;
+}
+
+static void *sync_thread(void *argument) {
+    struct syncer *syncer = argument;
+    while (!syncer->is_stopping) {
+        mailbox_wait(&syncer->mailbox, -1);
+        mailbox_deliver_all(&syncer->mailbox, syncer);
+    }
+    return NULL;
+}
+
+enum error_code syncer_create(struct storage *storage, struct mailbox *reply_to,
+                              struct letter *done, struct syncer **ret_syncer) {
+    INVARIANT(done->on_delivered != NULL);
+    struct syncer *syncer = calloc(1, sizeof(*syncer));
+    if (syncer == NULL) {
+        return ERR_MEMORY;
+    }
+    syncer->storage = storage;
+    syncer->reply_to = reply_to;
+    syncer->done = done;
+    syncer->please.on_delivered = on_please;
+    syncer->stop.on_delivered = on_stop;
+    enum error_code code = mailbox_init(&syncer->mailbox, LETTERS_MAX);
+    if (code == OK && pthread_create(&syncer->thread, NULL, sync_thread, syncer) != 0) {
+        mailbox_finish(&syncer->mailbox);
+        code = ERR_MEMORY;
+    }
+    if (code != OK) {
+        free(syncer);
+        return code;
+    }
+    *ret_syncer = syncer;
+    return OK;
+}
+
+void syncer_ask(struct syncer *syncer) {
+    mailbox_put_answer(&syncer->mailbox, &syncer->please);
+}
+
+void syncer_destroy(struct syncer *syncer) {
+    if (syncer == NULL) {
+        return;
+    }
+    mailbox_put_answer(&syncer->mailbox, &syncer->stop);
+    pthread_join(syncer->thread, NULL);
+    mailbox_finish(&syncer->mailbox);
+    free(syncer);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.h — one thread that owns connections: its loop, acceptor, wheel, feeds and mailbox.
+ *
+ * Place:   started by main; protocols/ reach the rest of the broker through it.
+ * Thread:  everything here is the worker's own thread's, but for create, start, stop and destroy.
+ * Bounds:  its share of limits.connections, TAILS_BYTES_MAX of tails, BODIES_BYTES_MAX of bodies.
+ */
+#pragma once
+
+#include "broker/runtime/broker.h"
+#include "broker/runtime/connection.h"
+#include "broker/support/mailbox.h"
+#include "broker/support/wheel.h"
+
+struct worker;
+struct log_listener;
+struct metrics_shard;
+
+MUST_USE enum error_code worker_create(struct broker *broker, size_t index,
+                                       const struct protocol *first_protocol,
+                                       void *(*on_accepted)(struct connection *connection),
+                                       struct worker **ret_worker, struct error *why);
+
+/* Starts the thread; it listens when this returns. */
+MUST_USE enum error_code worker_start(struct worker *worker, struct error *why);
+
+/* Any thread: no more connections; those that are open say goodbye. The thread ends when the last
+ * one is closed, or after DRAIN_TIMEOUT_MS. */
+void worker_drain(struct worker *worker);
+
+/* Waits for the thread's end. */
+void worker_join(struct worker *worker);
+
+/* Joins and frees, when the log and the read threads have stopped. Accepts NULL. */
+void worker_destroy(struct worker *worker);
+
+struct broker *worker_broker(const struct worker *worker);
+struct mailbox *worker_mailbox(struct worker *worker);
+struct log_listener *worker_listener(struct worker *worker);
+struct metrics_shard *worker_metrics(const struct worker *worker);
+size_t worker_index(const struct worker *worker);
+
+/* The worker's clock: read once a turn. */
+uint64_t worker_now_ms(const struct worker *worker);
+
+/* A timer of the caller's on the worker's wheel. */
+void worker_arm(struct worker *worker, struct wheel_timer *timer, uint64_t due_ms);
+void worker_disarm(struct worker *worker, struct wheel_timer *timer);
+
+/* A scratch buffer that is empty now and may be used until the current callback returns. */
+struct buffer *worker_borrow_scratch(struct worker *worker);
+
+/* Memory for request bodies: false when BODIES_BYTES_MAX is reached; give back what was taken. */
+MUST_USE bool worker_take_body_room(struct worker *worker, size_t bytes);
+void worker_give_body_room(struct worker *worker, size_t bytes);
+
+size_t worker_connection_count(const struct worker *worker);

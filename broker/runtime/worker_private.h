@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker_private.h — the inside of a worker, for the few files that are one worker together.
+ *
+ * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c (readers).
+ * Thread:  the worker's, but for what is atomic.
+ * Bounds:  see worker.h.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "broker/channels/feed.h"
+#include "broker/runtime/log.h"
+#include "broker/runtime/worker.h"
+#include "broker/support/buffer.h"
+#include "broker/support/invariant.h"
+#include "broker/support/list.h"
+
+struct lws;
+struct lws_context;
+struct lws_vhost;
+struct metrics_shard;
+
+struct worker {
+    struct owner owner;
+    pthread_t thread;
+    bool is_started;
+    size_t index;
+    struct broker *broker;
+    struct metrics_shard *metrics;
+    const struct protocol *first_protocol;
+    void *(*on_accepted)(struct connection *connection);
+
+    uv_loop_t loop;
+    uv_prepare_t before_poll;
+    uv_idle_t never_block; /* active while work is left for the next turn */
+    uv_poll_t mailbox_poll;
+    uv_timer_t beat;
+    struct lws_context *lws;
+    struct lws_vhost *vhost;
+    struct mailbox mailbox;
+    struct log_listener listener;
+    struct wheel wheel;
+    uint64_t now_ms;
+
+    struct feeds feeds;
+    struct list due;        /* streams to be flushed in this turn */
+    struct frames scratch;  /* for what is not shared */
+    struct buffer borrowed; /* worker_borrow_scratch() */
+    size_t bodies_bytes;
+
+    int listen_fd; /* -1: not listening */
+    uv_poll_t listen_poll;
+    struct wheel_timer listen_again; /* armed while no descriptor was left */
+    struct list connections;
+    struct list doomed; /* to be closed before the loop blocks */
+    size_t connection_count;
+    bool is_draining;
+    uint64_t drain_until_ms;
+    struct letter drain;
+    atomic_bool is_drain_asked;
+};
+
+/* --- acceptor.c --- */
+
+/* Binds and listens on the broker's public address; ERR_IO with the address and the reason. */
+MUST_USE enum error_code acceptor_open(struct worker *worker, struct error *why);
+void acceptor_close(struct worker *worker);
+
+/* --- connection.c --- */
+
+/* Makes a connection of an accepted socket, which it owns from now on, also on failure. */
+MUST_USE enum error_code connection_create(struct worker *worker, int fd, const char *peer);
+
+/* Closes what connection_close() and connection_abort() have doomed. */
+void connections_bury(struct worker *worker);
+
+/* Tells each connection that the broker goes down. */
+void connections_drain(struct worker *worker);
+
+/* Ends all connections at once. */
+void connections_abort_all(struct worker *worker, enum close_reason reason);
+
+/* What the lws protocol of the worker's vhost calls. */
+int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t length);
+
+/* --- stream.c --- */
+
+/* The feeds' readers become due. */
+void streams_on_touched(struct worker *worker);
+
+/* Flushes due streams for FAN_OUT_SLICE_US; false: some are left for the next turn. */
+MUST_USE bool streams_flush_due(struct worker *worker);

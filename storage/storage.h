@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* storage.h — the log on disk: a journal for what is new, LMDB for what is folded, one read call.
+ *
+ * Place:   the only header of storage/ that others see; called by broker/runtime.
+ * Thread:  each call names its thread below; reads may run on several threads at once.
+ * Bounds:  the open batch (options.open_batch_bytes_max), the disk (options.bytes_max), one page
+ *          (query.bytes_max). One read transaction a call, ended before the call returns.
+ *
+ * The life of a message here: storage_append() writes it to the journal; storage_sync() puts it on
+ * the disk if it asks for that; storage_admit() makes it readable (the open batch); storage_fold()
+ * moves it into LMDB. A read sees LMDB and the open batch as one log without a seam.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+#include "broker/support/message.h"
+#include "broker/support/span.h"
+
+struct storage;
+
+/* How much of a channel is kept: whichever limit is reached first. */
+#define RETENTION_UNLIMITED UINT64_MAX
+struct retention {
+    uint64_t messages_max;
+    uint64_t age_ms_max;
+    uint64_t bytes_max;
+};
+
+struct storage_options {
+    const char *directory;        /* made (0700) if it is not there */
+    uint64_t bytes_max;           /* above it the oldest segments go, and gaps are told */
+    uint64_t journal_file_bytes;  /* a journal file is rolled at this size */
+    uint64_t open_batch_bytes_max;
+    uint64_t fold_bytes;          /* this much in the open batch makes a fold due at once */
+    uint64_t segment_messages;    /* a segment is closed at this many records … */
+    uint64_t segment_bytes;       /* … or this many bytes */
+    /* The retention of a channel. Called from the store thread and the read threads; must answer
+     * from what does not change, or from what is swapped whole. */
+    void (*on_retention)(void *context, struct span channel, struct retention *ret_retention);
+    void *context;
+};
+
+/* What the log thread goes on from. */
+struct storage_state {
+    uint64_t log_id;
+    uint32_t generation;
+    uint64_t position_next;
+    uint64_t channel_id_next;
+    uint64_t time_ms; /* of the newest record */
+    bool was_clean;   /* the last process closed it */
+};
+
+/* Opens or makes the data directory, replays the journal's rest, opens a new generation after an
+ * unclean end. ERR_DATA_VERSION: made by another version; ERR_LOCKED: another process has it;
+ * ERR_CORRUPT: damage that is not a torn tail; ERR_IO. The detail says what to do. */
+MUST_USE enum error_code storage_open(const struct storage_options *options,
+                                      struct storage **ret_storage, struct error *why);
+
+/* Folds what is left, marks the end as clean, frees. No other call may be running. Accepts NULL. */
+void storage_close(struct storage *storage);
+
+void storage_get_state(const struct storage *storage, struct storage_state *ret_state);
+
+/* Calls on_channel for each channel with its id and last offset. Before the first append. */
+typedef void storage_on_channel(void *context, struct span name, uint64_t channel_id,
+                                uint64_t offset_last);
+MUST_USE enum error_code storage_each_channel(struct storage *storage,
+                                              storage_on_channel *on_channel, void *context,
+                                              struct error *why);
+
+/* --- the log thread ------------------------------------------------------------------------- */
+
+/* Writes ordered messages to the journal with one system call; a killed process loses none of them
+ * once this returned. All or none: after an error nothing of them is in the journal.
+ * ERR_STORAGE_FULL, ERR_IO. Positions continue where the last append ended, without a hole. */
+MUST_USE enum error_code storage_append(struct storage *storage, struct message *const *messages,
+                                        size_t count, struct error *why);
+
+/* Makes appended messages readable, in order; takes a reference of each. */
+void storage_admit(struct storage *storage, struct message *const *messages, size_t count);
+
+/* False: the open batch is full; publishers wait until a fold made room. Any thread. */
+bool storage_has_room(const struct storage *storage);
+
+/* Enough waits in the open batch that it should be folded now rather than at the next beat. */
+bool storage_is_fold_due(const struct storage *storage);
+
+/* --- the sync thread ------------------------------------------------------------------------ */
+
+/* All that was appended before this call is on the disk when it returns OK. Runs beside appends. */
+MUST_USE enum error_code storage_sync(struct storage *storage, struct error *why);
+
+/* --- the store thread ----------------------------------------------------------------------- */
+
+/* Moves the open batch into LMDB in one synced transaction and removes journal files that are
+ * folded whole. Nothing to do is OK. ERR_STORAGE_FULL and ERR_IO leave all as it was: the open
+ * batch stays readable, and the call may be tried again. */
+MUST_USE enum error_code storage_fold(struct storage *storage, struct error *why);
+
+/* One bounded step of retention: moves survivors of the oldest segments to the cold table, drops
+ * segments, forgets channels. `ret_more` says that another step is due. */
+MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more,
+                                        struct error *why);
+
+/* --- reading, any thread -------------------------------------------------------------------- */
+
+enum storage_start {
+    STORAGE_EARLIEST,     /* the oldest kept; no gap is told */
+    STORAGE_NEWEST,       /* so that the page ends at the end and holds `limit` messages */
+    STORAGE_AFTER_OFFSET, /* exclusive; start.offset */
+    STORAGE_AFTER_PLACE,  /* exclusive; an id, or a reader's own cursor */
+    STORAGE_AFTER_TIME,   /* messages whose time is at or after time_ms */
+    STORAGE_NOW,          /* nothing that is readable now */
+};
+
+struct storage_query {
+    struct span channel;
+    enum storage_start start;
+    struct place place;   /* for AFTER_PLACE; `offset` alone for AFTER_OFFSET */
+    uint64_t time_ms;     /* for AFTER_TIME */
+    uint64_t newest;      /* for NEWEST: 0 means `limit` (`since=-N` begins N before the end) */
+    bool has_before;      /* only what stands before `before` */
+    struct place before;  /* exclusive end; position 0: its offset alone counts */
+    uint32_t limit;       /* messages a page at most */
+    uint32_t bytes_max;   /* payload bytes a page at most; one larger message passes alone */
+};
+
+enum gap_reason { GAP_EXPIRED, GAP_DROPPED, GAP_DELETED, GAP_AHEAD, GAP_EPOCH };
+
+/* What a reader asked for and cannot have. */
+struct gap {
+    enum gap_reason reason;
+    uint64_t from; /* first offset that is missing; 0 where it cannot be known */
+    uint64_t to;   /* last offset that is missing; 0 likewise */
+};
+
+/* Messages of one channel in order. If something is missing it is missing before the first. */
+struct storage_page {
+    struct message **messages; /* each a reference of the page's */
+    size_t count;
+    size_t bytes;       /* sum of message_size() */
+    struct place start; /* where the page begins (exclusive), after any gap: "resumed" */
+    struct place end;   /* the cursor to go on from; at the head, the place of the head */
+    bool at_head;       /* nothing more was readable after `end` */
+    bool has_gap;
+    struct gap gap;
+    uint64_t channel_id; /* 0: the channel has no message */
+    uint64_t first;      /* offsets kept now; both 0 when none is kept */
+    uint64_t last;
+    uint64_t offset_last; /* the last offset ever given, kept or not */
+};
+
+/* Reads one page. An unknown channel gives an empty page. ERR_IO, ERR_CORRUPT, ERR_MEMORY. */
+MUST_USE enum error_code storage_read(struct storage *storage, const struct storage_query *query,
+                                      struct storage_page *ret_page, struct error *why);
+
+/* Unrefs the messages and empties the page. */
+void storage_page_finish(struct storage_page *page);
+
+/* --- figures, any thread -------------------------------------------------------------------- */
+
+struct storage_figures {
+    uint64_t journal_bytes;
+    uint64_t journal_file_count;
+    uint64_t lmdb_bytes_used;
+    uint64_t lmdb_bytes_file;
+    uint64_t open_batch_bytes;
+    uint64_t open_batch_messages;
+    uint64_t segment_count;
+    uint64_t channel_count;
+    uint64_t position_folded;
+    uint64_t position_readable;
+    uint64_t fold_count;
+    uint64_t fold_us_last;
+    uint64_t append_us_last;
+    uint64_t sync_us_last;
+};
+
+void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures);
