@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by ./run and ./check: what Debian 12 calls the things that are needed, and how to get them.
+# Sourced by ./run and ./check: what Debian 12 calls the things needed, and how to get them.
 
 packages_build=(
     gcc libc6-dev meson ninja-build pkg-config
@@ -25,7 +25,7 @@ packages_install() {
     fi
     echo "Missing Debian packages: ${missing[*]}" >&2
     if ! command -v apt-get >/dev/null; then
-        echo "This is no Debian system: install their counterparts by hand, then run this again." >&2
+        echo "No Debian system: install their counterparts by hand, then run this again." >&2
         return 1
     fi
     if [ "$(id -u)" -ne 0 ]; then

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of tests/wire and tests/faults: one broker that a worker's tests share, and private ones."""
+"""Fixtures of tests/wire and tests/faults: a broker that tests share, and private ones."""
 import itertools
 import os
 import signal
@@ -52,7 +52,7 @@ def lend_shared_broker(shared_broker):
 
 @pytest.fixture(name="start_broker")
 def start_private_brokers():
-    """start_broker(*flags, config=…, data=…): a broker of one's own, stopped and judged at the end."""
+    """start_broker(*flags, config=…, data=…): one's own, stopped and judged at the end."""
     brokers = []
 
     def start(*arguments, **options):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 at any moment: nothing answered is lost, offsets stay dense, readers saw nothing false."""
+"""kill -9 at any moment: nothing answered is lost, offsets are dense, readers saw no lie."""
 import json
 import random
 import threading

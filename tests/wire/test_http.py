@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.1 itself: methods, statuses, bodies in chunks, pipelining, and bytes that are no request."""
+"""HTTP/1.1 itself: methods, statuses, bodies in chunks, pipelines, and bytes that are none."""
 import subprocess
 
 import pytest
@@ -244,7 +244,8 @@ def test_a_body_in_chunks_may_come_byte_by_byte(broker, channel):
 
 @pytest.mark.parametrize("body", [
     b"x\r\n1\r\n0\r\n\r\n", b"-1\r\n1\r\n0\r\n\r\n", b"1\n1\r\n0\r\n\r\n", b"1\r\n12\r\n0\r\n\r\n",
-    b"1\r\n1\n0\r\n\r\n", b"\r\n1\r\n0\r\n\r\n", b"FFFFFFFFFFFFFFFFF\r\n1\r\n", b" 1\r\n1\r\n0\r\n\r\n",
+    b"1\r\n1\n0\r\n\r\n", b"\r\n1\r\n0\r\n\r\n", b"FFFFFFFFFFFFFFFFF\r\n1\r\n",
+    b" 1\r\n1\r\n0\r\n\r\n",
     b"0x1\r\n1\r\n0\r\n\r\n", b"1;" + b"x" * 5000 + b"\r\n1\r\n0\r\n\r\n",
     b"1\r\n1\r\n0\r\n" + b"X: y\r\n" * 5000 + b"\r\n", b"1 \r\n1\r\n0\r\n\r\n",
     b"1;a\rb\r\n1\r\n0\r\n\r\n"])

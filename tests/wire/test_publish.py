@@ -79,7 +79,8 @@ def test_a_message_of_a_type_comes_out_with_it(broker, channel, media_type, body
 
 
 def test_json_comes_out_byte_for_byte(broker, channel):
-    body = b'{ "n" : 1.50e+2,"big":123456789012345678901234567890, "u":"\\u00e9\\/","\xc3\xa9":[ ] }'
+    body = (b'{ "n" : 1.50e+2,"big":123456789012345678901234567890,'
+            b' "u":"\\u00e9\\/","\xc3\xa9":[ ] }')
     assert broker.post(channel, body).status == 200
     assert body in broker.get(f"/channels/{channel}").body
 

@@ -89,7 +89,8 @@ def test_a_repeat_with_the_same_idempotency_key_stores_nothing(broker, channel):
 
 @pytest.mark.parametrize("text", [
     "", "x", "[]", "1", '"publish"', "{}", '{"publish":1,"ref":1}', '{"publish":{},"ref":1}',
-    '{"publish":{"data":1,"data_base64":"AA=="},"ref":1}', '{"publish":{"data_base64":"!"},"ref":1}',
+    '{"publish":{"data":1,"data_base64":"AA=="},"ref":1}',
+    '{"publish":{"data_base64":"!"},"ref":1}',
     '{"fly":{},"ref":1}', '{"publish":{"data":1}', "{" * 5000])
 def test_a_command_that_cannot_be_done_is_an_error_and_not_the_end(broker, channel, text):
     with broker.websocket(f"/channels/{channel}") as socket:

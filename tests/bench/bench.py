@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what the closing notes tell; prints one line of JSON a run.
+
+    tests/bench/bench.py latency             publish to delivery, one reader, an idle machine
+    tests/bench/bench.py memory [COUNT]      RSS per idle WebSocket and event stream (10,000)
+    tests/bench/bench.py syscalls            per delivery, 1,000 readers at 100 and 2,000 msg/s
+    tests/bench/bench.py nats                1,000 readers at 2,000 msg/s beside nats-server
+    tests/bench/bench.py all
+
+It needs a release build in build-release (or $TIDINGS_BINARY) and `ninja -C build-release
+tests/bench/load` (or $TIDINGS_LOAD). Server and load share the machine: compare the lines of one
+run, not those of two machines.
+"""
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+os.environ.setdefault("TIDINGS_BINARY", str(ROOT / "build-release" / "tidings"))
+
+from harness.broker import Broker, wait_for  # noqa: E402  (the path comes first)
+
+LOAD = os.environ.get("TIDINGS_LOAD", str(ROOT / "build-release" / "tests" / "bench" / "load"))
+READERS = 1000
+SECONDS = 10
+
+
+class Load:
+    """The load program: connected when made, measured by run()."""
+
+    def __init__(self, kind, host, readers, rate, seconds, size=64, publishers=4):
+        self.process = subprocess.Popen(
+            [LOAD, kind, host, "bench", str(readers), str(rate), str(seconds), str(size),
+             str(publishers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise RuntimeError("the load could not connect")
+
+    def go(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def result(self):
+        text = self.process.stdout.readline()
+        self.process.wait()
+        return json.loads(text)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def tell(name, **figures):
+    print(json.dumps({"bench": name, **figures}), flush=True)
+
+
+def cpu_seconds(pid):
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    fields = text.rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+
+
+def measured(pid, load):
+    """Runs a load; its result with the server's CPU a delivery."""
+    before = cpu_seconds(pid)
+    load.go()
+    figures = load.result()
+    cpu = cpu_seconds(pid) - before
+    figures["cpu_us_per_delivery"] = round(cpu * 1e6 / max(figures["delivered"], 1), 3)
+    figures["delivered_percent"] = round(100 * figures["delivered"] / figures["expected"], 2)
+    return figures
+
+
+def with_broker(work, *arguments, **options):
+    broker = Broker(*arguments, **options)
+    try:
+        broker.start()
+        work(broker)
+        broker.stop()
+    finally:
+        broker.close()
+
+
+def latency(*_):
+    def work(broker):
+        for kind in ("websocket", "events"):
+            for rate in (100, 1000):
+                tell("latency", kind=kind, rate=rate, **measured(
+                    broker.process.pid, Load(kind, broker.host, 1, rate, SECONDS, publishers=1)))
+    with_broker(work)
+
+
+def memory(count=10000):
+    for kind in ("websocket", "events"):
+        def work(broker, kind=kind):
+            Load(kind, broker.host, 100, 0, 0).end()
+            before = rss_bytes(broker.process.pid)
+            load = Load(kind, broker.host, int(count), 0, 0)
+            after = rss_bytes(broker.process.pid)
+            tell("memory", kind=kind, connections=int(count), rss_before=before, rss_after=after,
+                 bytes_per_connection=round((after - before) / int(count)))
+            load.end()
+        with_broker(work)
+
+
+def trace(pid, load):
+    """Counts the system calls of a run with strace, by name."""
+    report = pathlib.Path(f"/tmp/tidings-strace-{os.getpid()}")
+    tracer = subprocess.Popen(["strace", "-c", "-f", "-qq", "-o", str(report), "-p", str(pid)])
+    wait_for(lambda: "TracerPid:\t0\n" not in pathlib.Path(f"/proc/{pid}/status").read_text(
+        encoding="ascii"), 15, "strace")
+    load.go()
+    figures = load.result()
+    tracer.terminate()
+    tracer.wait()
+    calls = {}
+    for line in report.read_text(encoding="ascii").splitlines():
+        found = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
+        if found and found.group(2) != "total":
+            calls[found.group(2)] = int(found.group(1))
+    report.unlink()
+    return figures, calls
+
+
+def syscalls(*_):
+    def work(broker):
+        for rate, seconds in ((100, 10), (2000, 5)):
+            load = Load("websocket", broker.host, READERS, rate, seconds)
+            figures, calls = trace(broker.process.pid, load)
+            total = sum(calls.values())
+            top = dict(sorted(calls.items(), key=lambda item: -item[1])[:8])
+            tell("syscalls", rate=rate, calls=total, per_delivery=round(
+                total / max(figures["delivered"], 1), 3), top=top, **figures)
+    with_broker(work)
+
+
+def start_nats():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(port)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def is_up():
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    wait_for(is_up, 15, "nats-server")
+    return process, f"127.0.0.1:{port}"
+
+
+def nats(*_):
+    """In turns, so that what disturbs the machine disturbs both."""
+    def work(broker):
+        server, host = start_nats()
+        try:
+            for rate in (100, 2000):
+                for _ in range(3):
+                    tell("nats", server="tidings", rate=rate, **measured(
+                        broker.process.pid,
+                        Load("websocket", urlsplit(broker.public).netloc, READERS, rate, SECONDS)))
+                    tell("nats", server="nats-server", rate=rate, **measured(
+                        server.pid, Load("nats", host, READERS, rate, SECONDS)))
+        finally:
+            server.terminate()
+            server.wait()
+    with_broker(work)
+
+
+BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats}
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1] not in [*BENCHES, "all"]:
+        sys.exit(__doc__)
+    if not pathlib.Path(LOAD).exists():
+        sys.exit(f"{LOAD} is not built: ninja -C build-release tests/bench/load")
+    begin = time.monotonic()
+    for name, bench in BENCHES.items():
+        if sys.argv[1] in (name, "all"):
+            bench(*sys.argv[2:])
+    print(f"took {time.monotonic() - begin:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
