@@ -183,30 +183,37 @@ static void read_some(struct readers *readers, struct reader *reader) {
     }
 }
 
+/* Reads up to and with `mark`, byte by byte: what follows belongs to the loop. */
+static void read_until(const struct reader *reader, const char *mark, char *text, size_t room) {
+    size_t used = 0;
+    while (memmem(text, used, mark, strlen(mark)) == NULL) {
+        if (used == room || recv(reader->file, text + used, 1, 0) <= 0) {
+            load_fail("a handshake");
+        }
+        used++;
+    }
+}
+
 static void shake_hands(const struct load_options *options, struct reader *reader) {
-    char text[1024];
+    char text[2048];
     if (options->kind == LOAD_NATS) {
-        int length = snprintf(text, sizeof(text), "CONNECT {\"verbose\":false}\r\nSUB %s 1\r\n",
+        int length = snprintf(text, sizeof(text),
+                              "CONNECT {\"verbose\":false}\r\nSUB %s 1\r\nPING\r\n",
                               options->channel);
         load_write(reader->file, text, (size_t)length);
+        read_until(reader, "PONG\r\n", text, sizeof(text));
         return;
     }
-    const char *fields = options->kind == LOAD_WEBSOCKET
-                             ? "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                               "Sec-WebSocket-Version: 13\r\n"
-                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                             : "Accept: text/event-stream\r\n";
+    bool is_websocket = options->kind == LOAD_WEBSOCKET;
+    const char *fields = is_websocket ? "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                        "Sec-WebSocket-Version: 13\r\n"
+                                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                      : "Accept: text/event-stream\r\n";
     int length = snprintf(text, sizeof(text), "GET /channels/%s HTTP/1.1\r\nHost: %s\r\n%s\r\n",
                           options->channel, options->host, fields);
     load_write(reader->file, text, (size_t)length);
-    size_t used = 0;
-    while (memmem(text, used, "\r\n\r\n", 4) == NULL) {
-        ssize_t count = recv(reader->file, text + used, 1, 0);
-        if (count <= 0 || ++used == sizeof(text)) {
-            load_fail("a handshake");
-        }
-    }
-    const char *wanted = options->kind == LOAD_WEBSOCKET ? "HTTP/1.1 101" : "HTTP/1.1 200";
+    read_until(reader, "\r\n\r\n", text, sizeof(text));
+    const char *wanted = is_websocket ? "HTTP/1.1 101" : "HTTP/1.1 200";
     if (memcmp(text, wanted, strlen(wanted)) != 0) {
         load_fail("a handshake was refused");
     }
