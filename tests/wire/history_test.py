@@ -10,7 +10,7 @@ import pytest
 from harness import http
 
 
-@pytest.fixture(scope="module", name="ten")
+@pytest.fixture(scope="session", name="ten")
 def fill_a_channel(shared_broker):
     """A channel of ten messages, {"n": 1} to {"n": 10}, and their answers."""
     channel = "history/ten"
