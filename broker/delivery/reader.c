@@ -40,6 +40,7 @@ bool reader_join_live(struct reader *reader) {
     }
     reader->sequence = tail_find_after(&feed->tail, reader->place.position);
     reader->is_live = true;
+    reader->is_ahead = reader->place.position > feed->feeds->position;
     feed->live_count++;
     if (lacks_entries(reader)) {
         feed->behind_count++;
@@ -47,7 +48,27 @@ bool reader_join_live(struct reader *reader) {
     return true;
 }
 
-bool reader_is_due(const struct reader *reader) {
+/* Commits come to the log's readers a little before they come to the workers: what such a reader has
+ * from a page already does not reach it again through the tail. */
+static void skip_known(struct reader *reader) {
+    struct tail *tail = &reader->feed->tail;
+    reader->is_ahead = reader->place.position > reader->feed->feeds->position;
+    if (!lacks_entries(reader) || reader->sequence < tail->sequence_first ||
+        reader->place.position < tail->floor_position) {
+        return;
+    }
+    uint64_t sequence = tail_find_after(tail, reader->place.position);
+    INVARIANT(sequence >= reader->sequence);
+    reader->sequence = sequence;
+    if (!lacks_entries(reader)) {
+        feed_on_caught_up(reader->feed);
+    }
+}
+
+bool reader_is_due(struct reader *reader) {
+    if (reader->is_live && reader->is_ahead) {
+        skip_known(reader);
+    }
     return reader->is_live && lacks_entries(reader);
 }
 

@@ -20,6 +20,7 @@ struct reader {
     struct place place; /* everything up to here was sent or did not match */
     uint64_t sequence;  /* the next entry of the feed's tail; while live */
     bool is_live;
+    bool is_ahead; /* a page showed it commits that its worker has not seen when it went live */
 };
 
 /* Joins the feed's readers, behind. */
@@ -32,7 +33,7 @@ void reader_finish(struct reader *reader);
 MUST_USE bool reader_join_live(struct reader *reader);
 
 /* Live, and the tail has something for it. */
-bool reader_is_due(const struct reader *reader);
+bool reader_is_due(struct reader *reader);
 
 /* The frames that a live reader lacks. ERR_AGAIN: the tail has let go of them; the reader is behind
  * now and goes on from the log. ERR_MEMORY. */

@@ -19,14 +19,12 @@ struct metrics;
 struct reads;
 struct rules;
 struct static_assets;
-struct static_assets;
 struct storage;
 struct worker;
 
 struct broker {
     const struct config *config;
     _Atomic(const struct rules *) rules;
-    const struct static_assets *assets; /* the demo page */
     struct storage *storage;
     struct log *log;
     struct reads *reads;

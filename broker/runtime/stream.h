@@ -43,4 +43,4 @@ void stream_on_writable(struct stream *stream);
 void stream_get_place(const struct stream *stream, struct place *ret_place);
 
 /* At the head: nothing is waiting for this reader. */
-bool stream_is_live(const struct stream *stream);
+bool stream_is_live(struct stream *stream);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/delivery/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/limits.h"
+#include "tests/unit.h"
+
+static enum error_code put_offset(struct buffer *buffer, const struct message *message) {
+    return buffer_printf(buffer, "%llu,", (unsigned long long)message->place.offset);
+}
+
+static const struct framing offset_framing = {
+    .name = "offset", .slot = 2, .put_message = put_offset};
+
+struct world {
+    struct feeds feeds;
+    struct frames scratch;
+    uint64_t offset;
+};
+
+static void world_init(struct world *world, uint64_t position) {
+    *world = (struct world){0};
+    EXPECT_EQ(feeds_init(&world->feeds, position), OK);
+    frames_init(&world->scratch, FRAME_BYTES_MAX);
+}
+
+static void world_finish(struct world *world) {
+    frames_finish(&world->scratch);
+    feeds_finish(&world->feeds);
+}
+
+/* One commit with one message of `channel`. */
+static void commit(struct world *world, const char *channel, size_t payload_bytes) {
+    uint8_t *payload = calloc(1, payload_bytes + 1);
+    struct message_fields fields = {.kind = MESSAGE_DATA,
+                                    .channel = span_of_string(channel),
+                                    .payload = span_of(payload, payload_bytes)};
+    struct message *message = message_create(&fields);
+    struct place place = {.log_id = 1,
+                          .generation = 1,
+                          .position = world->feeds.position + 1,
+                          .channel_id = 1,
+                          .offset = ++world->offset};
+    message_order(message, &place, 1);
+    feeds_put(&world->feeds, &message, 1, place.position);
+    message_unref(message);
+    free(payload);
+}
+
+static void join_at(struct world *world, struct reader *reader, uint64_t position) {
+    reader_init(reader, feeds_get(&world->feeds, SPAN("a")));
+    reader->place.position = position;
+    EXPECT_TRUE(reader_join_live(reader));
+}
+
+/* All that the reader lacks, taken as a whole. */
+static void expect_frames(struct world *world, struct reader *reader, const char *expected) {
+    struct run run = {0};
+    EXPECT_TRUE(reader_is_due(reader));
+    EXPECT_EQ(reader_borrow_run(reader, &offset_framing, &world->scratch, &run), OK);
+    EXPECT_SPAN(run.bytes, expected);
+    reader_advance(reader, run.count);
+}
+
+TEST(a_live_reader_gets_each_message_once_and_in_order) {
+    struct world world;
+    struct reader reader;
+    world_init(&world, 50);
+    join_at(&world, &reader, 50);
+    EXPECT_FALSE(reader_is_due(&reader));
+    commit(&world, "a", 4);
+    commit(&world, "other", 4);
+    commit(&world, "a", 4);
+    expect_frames(&world, &reader, "1,3,");
+    EXPECT_FALSE(reader_is_due(&reader));
+    EXPECT_EQ(reader.feed->tail.bytes, 0); /* a quiet feed costs nothing */
+    commit(&world, "a", 4);
+    expect_frames(&world, &reader, "4,");
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(two_readers_share_frames_and_the_slower_one_keeps_them) {
+    struct world world;
+    struct reader fast;
+    struct reader slow;
+    world_init(&world, 0);
+    join_at(&world, &fast, 0);
+    join_at(&world, &slow, 0);
+    commit(&world, "a", 4);
+    expect_frames(&world, &fast, "1,");
+    commit(&world, "a", 4);
+    expect_frames(&world, &fast, "2,");
+    EXPECT_EQ(fast.feed->behind_count, 1);
+    EXPECT_TRUE(fast.feed->tail.bytes > 0);
+    expect_frames(&world, &slow, "1,2,");
+    EXPECT_EQ(fast.feed->tail.bytes, 0);
+    reader_finish(&fast);
+    reader_finish(&slow);
+    world_finish(&world);
+}
+
+TEST(a_partly_sent_run_goes_on_where_it_stopped) {
+    struct world world;
+    struct reader reader;
+    struct run run;
+    world_init(&world, 0);
+    join_at(&world, &reader, 0);
+    for (int i = 0; i < 5; i++) {
+        commit(&world, "a", 4);
+    }
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, &world.scratch, &run), OK);
+    reader_advance(&reader, 2);
+    EXPECT_EQ(reader.place.offset, 2);
+    expect_frames(&world, &reader, "3,4,5,");
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(a_reader_that_the_tail_has_left_goes_behind_and_back_to_the_log) {
+    struct world world;
+    struct reader reader;
+    struct run run;
+    world_init(&world, 0);
+    join_at(&world, &reader, 0);
+    for (int i = 0; i < 40; i++) {
+        commit(&world, "a", TAIL_BYTES_MAX / 16);
+    }
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, &world.scratch, &run), ERR_AGAIN);
+    EXPECT_FALSE(reader.is_live);
+    EXPECT_EQ(reader.feed->behind_count, 0);
+    EXPECT_FALSE(reader_join_live(&reader)); /* it has not read the log yet */
+    reader.place.position = reader.feed->tail.floor_position;
+    EXPECT_TRUE(reader_join_live(&reader)); /* the log brought it to the head */
+    commit(&world, "a", 4);
+    expect_frames(&world, &reader, "41,");
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(a_reader_that_read_past_the_worker_gets_nothing_twice) {
+    struct world world;
+    struct reader reader;
+    world_init(&world, 0);
+    reader_init(&reader, feeds_get(&world.feeds, SPAN("a")));
+    reader.place.position = 3; /* a page showed commits that this worker has not seen yet */
+    EXPECT_TRUE(reader_join_live(&reader));
+    for (int i = 0; i < 5; i++) {
+        commit(&world, "a", 4);
+        EXPECT_EQ(reader_is_due(&reader), world.offset > 3);
+    }
+    expect_frames(&world, &reader, "4,5,");
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(a_missed_commit_sends_every_reader_to_the_log) {
+    struct world world;
+    struct reader reader;
+    world_init(&world, 10);
+    join_at(&world, &reader, 10);
+    readers_cut(&world.feeds, 25);
+    EXPECT_FALSE(reader.is_live);
+    EXPECT_EQ(reader.place.position, 10);
+    EXPECT_FALSE(list_is_empty(&world.feeds.touched));
+    EXPECT_FALSE(reader_join_live(&reader));
+    reader.place.position = 25;
+    EXPECT_TRUE(reader_join_live(&reader));
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(progress_of_a_quiet_reader_is_the_head_of_its_worker) {
+    struct world world;
+    struct reader reader;
+    struct place place;
+    world_init(&world, 10);
+    join_at(&world, &reader, 10);
+    commit(&world, "other", 4);
+    commit(&world, "other", 4);
+    reader_get_place(&reader, &place);
+    EXPECT_EQ(place.position, 12);
+    commit(&world, "a", 4);
+    reader_get_place(&reader, &place); /* something waits for it: no progress past that */
+    EXPECT_EQ(place.position, 10);
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
+           UNIT(two_readers_share_frames_and_the_slower_one_keeps_them),
+           UNIT(a_partly_sent_run_goes_on_where_it_stopped),
+           UNIT(a_reader_that_the_tail_has_left_goes_behind_and_back_to_the_log),
+           UNIT(a_reader_that_read_past_the_worker_gets_nothing_twice),
+           UNIT(a_missed_commit_sends_every_reader_to_the_log),
+           UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker))
