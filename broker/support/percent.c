@@ -11,6 +11,25 @@ static bool digit_of(uint8_t character, uint8_t *ret_digit) {
     return lower >= 'a' && lower <= 'f';
 }
 
+bool percent_take_byte(struct span *text, enum percent_kind kind, uint8_t *ret_byte) {
+    uint8_t byte = text->bytes[0];
+    size_t taken = 1;
+    if (byte == '%') {
+        uint8_t high, low;
+        if (text->length < 3 || !digit_of(text->bytes[1], &high) ||
+            !digit_of(text->bytes[2], &low)) {
+            return false;
+        }
+        byte = (uint8_t)(high << 4 | low);
+        taken = 3;
+    } else if (byte == '+' && kind == PERCENT_QUERY) {
+        byte = ' ';
+    }
+    *ret_byte = byte;
+    *text = span_of(text->bytes + taken, text->length - taken);
+    return true;
+}
+
 enum error_code percent_put_decoded(struct buffer *buffer, struct span text,
                                     enum percent_kind kind) {
     enum error_code code = buffer_reserve(buffer, text.length);
@@ -18,20 +37,10 @@ enum error_code percent_put_decoded(struct buffer *buffer, struct span text,
         return code;
     }
     uint8_t *out = buffer->bytes + buffer->length;
-    for (size_t i = 0; i < text.length; i++) {
-        uint8_t byte = text.bytes[i];
-        if (byte == '%') {
-            uint8_t high, low;
-            if (text.length - i < 3 || !digit_of(text.bytes[i + 1], &high) ||
-                !digit_of(text.bytes[i + 2], &low)) {
-                return ERR_BAD_REQUEST;
-            }
-            byte = (uint8_t)(high << 4 | low);
-            i += 2;
-        } else if (byte == '+' && kind == PERCENT_QUERY) {
-            byte = ' ';
+    while (text.length > 0) {
+        if (!percent_take_byte(&text, kind, out++)) {
+            return ERR_BAD_REQUEST;
         }
-        *out++ = byte;
     }
     buffer->length = (size_t)(out - buffer->bytes);
     return OK;

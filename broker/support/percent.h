@@ -19,6 +19,9 @@ enum percent_kind {
     PERCENT_QUERY, /* `+` is a blank (the form encoding of the URL standard) */
 };
 
+/* Takes one decoded byte off the front of `text`, which is not empty. False: a broken escape. */
+bool percent_take_byte(struct span *text, enum percent_kind kind, uint8_t *ret_byte);
+
 /* Appends the decoded text. ERR_BAD_REQUEST: a `%` without two hexadecimal digits; nothing was
  * added. ERR_TOO_LARGE, ERR_MEMORY. What comes out is bytes: UTF-8 is the caller's question. */
 MUST_USE enum error_code percent_put_decoded(struct buffer *buffer, struct span text,

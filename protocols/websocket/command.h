@@ -6,7 +6,8 @@
  * Bounds:  one message; an event, key, channel … by its own limit, which names the field.
  *
  *     {"publish":{"channel":"chat/7","data":{"text":"hi"},"key":"k",…},"ref":2}
- *     {"subscribe":"tennis/*","since":"t1…","on_lag":"conflate","ref":1}      {"unsubscribe":1}
+ *     {"subscribe":"tennis/court-1","since":"t1…","on_lag":"conflate","ref":1}
+ *     {"unsubscribe":1,"ref":3}      {"auth":"<token>"}
  *
  * Exactly one verb. A member that is not known is refused and named, so that a misspelt option does
  * not pass silently. On a socket of one channel `channel` may be left out; whether a given one is the

@@ -35,7 +35,7 @@ enum frame_event_kind {
     FRAME_DATA,    /* a piece of a message; the last one if is_last (it may be empty) */
     FRAME_PINGED,  /* a whole ping; answer with a pong of the same bytes */
     FRAME_PONGED,
-    FRAME_CLOSED,  /* a whole close frame; no more input is taken after it */
+    FRAME_CLOSED,  /* a whole close frame; what comes after it is swallowed */
 };
 
 /* `bytes` of DATA borrow from the input; those of control frames from the decoder, until its next
@@ -62,6 +62,7 @@ struct frame_decoder {
     bool is_final;
     bool is_in_payload;
     bool has_failed;
+    bool is_closed;
     uint8_t control_length;
     uint8_t control[WEBSOCKET_CONTROL_BYTES_MAX];
 };
@@ -73,8 +74,8 @@ void frame_decoder_init(struct frame_decoder *decoder, uint64_t message_bytes_ma
  *     while ((code = frame_decode(&decoder, &bytes, &length, &event, &why)) == OK &&
  *            event.kind != FRAME_NOTHING) { … }
  *
- * ERR_PROTOCOL: close with 1002; ERR_BAD_UTF8: 1007; ERR_TOO_LARGE: 1009. After an error or a close
- * every call gives ERR_PROTOCOL. */
+ * ERR_PROTOCOL: close with 1002; ERR_BAD_UTF8: 1007; ERR_TOO_LARGE: 1009. After an error every call
+ * gives ERR_PROTOCOL. */
 MUST_USE enum error_code frame_decode(struct frame_decoder *decoder, uint8_t **input,
                                       size_t *input_length, struct frame_event *ret_event,
                                       struct error *why);
