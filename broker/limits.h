@@ -30,6 +30,8 @@
 #define HTTP_CHUNK_LINE_BYTES_MAX 256    /* a chunk's size with its extensions */
 #define PAGE_MESSAGES_MAX 1000           /* `limit` at most */
 #define PAGE_MESSAGES_DEFAULT 50
+#define PAGE_BYTES_MAX 4194304           /* payloads of a page; one larger message passes alone */
+#define TTL_S_MAX 3153600000             /* 100 years: the sum with any time fits 64 bits */
 #define WAIT_MS_MAX 60000                /* long poll */
 
 /* --- WebSocket --- */

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "broker/admission/addresses.h"
 #include "broker/channels/rules.h"
 #include "broker/config/command.h"
 #include "broker/config/config.h"
@@ -158,6 +159,10 @@ static enum error_code start_broker(struct process *process, struct error *why) 
         return error_set(why, ERR_MEMORY, "no memory for the first tables");
     }
     process->rules_count = 1;
+    if (process->config->connections_per_address_max != CONFIG_UNLIMITED &&
+        addresses_create(&broker->addresses) != OK) {
+        return error_set(why, ERR_MEMORY, "no memory for the table of addresses");
+    }
     atomic_store(&broker->rules, process->rules[0]);
     enum error_code code = open_storage(process, why);
     if (code == OK) {
@@ -200,6 +205,7 @@ static void stop_broker(struct process *process) {
     for (size_t i = 0; i < process->rules_count; i++) {
         rules_unref(process->rules[i]);
     }
+    addresses_destroy(broker->addresses);
     metrics_destroy(broker->metrics);
     free(broker->workers);
     free(process->listeners);

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,20 +19,6 @@
 #define BACKLOG 4096
 #define ACCEPTS_A_TURN 64 /* then readers get their turn: a storm of connects stops nobody */
 #define PAUSE_MS 200      /* without descriptors: until some connection has ended */
-#define PEER_TEXT_BYTES (INET6_ADDRSTRLEN + sizeof("[]:65535"))
-
-static void peer_format(const struct sockaddr_storage *address, char ret_text[PEER_TEXT_BYTES]) {
-    char host[INET6_ADDRSTRLEN] = "?";
-    if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        snprintf(ret_text, PEER_TEXT_BYTES, "[%s]:%u", host, ntohs(v6->sin6_port));
-    } else {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(ret_text, PEER_TEXT_BYTES, "%s:%u", host, ntohs(v4->sin_port));
-    }
-}
 
 static void pause_listening(struct worker *worker) {
     metrics_add(worker->metrics, METRIC_ACCEPT_PAUSES, 1);
@@ -65,10 +49,10 @@ static bool accept_one(struct worker *worker) {
         }
         return errno == ECONNABORTED || errno == EINTR;
     }
-    char peer[PEER_TEXT_BYTES];
-    peer_format(&address, peer);
-    if (connection_create(worker, fd, peer) != OK) {
-        log_warning("CONNECTION_REFUSED", "peer=%s reason=\"no memory\"", peer);
+    enum error_code code = connection_create(worker, fd, &address);
+    if (code == ERR_MEMORY) {
+        log_warning("CONNECTION_REFUSED", "reason=\"no memory\" connections=%zu",
+                    worker->connection_count);
     }
     return true;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct addresses;
 struct config;
 struct log;
 struct metrics;
@@ -29,6 +30,7 @@ struct broker {
     struct log *log;
     struct reads *reads;
     struct metrics *metrics;
+    struct addresses *addresses; /* NULL: no limit per address */
     const struct static_assets *assets; /* of protocols/rest: the demo; NULL: none */
     struct worker **workers;
     size_t worker_count;

@@ -10,16 +10,21 @@
  * from its own callback with none of ours below it. */
 #include "broker/runtime/connection.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "broker/admission/addresses.h"
+#include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/worker_private.h"
 
-#define PEER_BYTES_MAX 64
+#define PEER_BYTES_MAX (INET6_ADDRSTRLEN + sizeof("[]:65535"))
 
 enum connection_phase {
     CONNECTION_OPEN,
@@ -46,6 +51,7 @@ struct connection {
     uint64_t bytes_sent;
     struct buffer kept;
     struct wheel_timer deadline;
+    struct address_key address;
     char peer[PEER_BYTES_MAX];
 };
 
@@ -267,35 +273,59 @@ static void destroy(struct connection *connection) {
     buffer_finish(&connection->kept);
     worker->connection_count--;
     atomic_fetch_sub(&worker->broker->connection_count, 1);
+    if (worker->broker->addresses != NULL) {
+        addresses_give(worker->broker->addresses, &connection->address);
+    }
     free(connection);
 }
 
 /* --- the beginning -------------------------------------------------------------------------- */
 
-enum error_code connection_create(struct worker *worker, int fd, const char *peer) {
+static void format_peer(struct connection *connection, const struct sockaddr_storage *address) {
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *ipv6 = (const void *)address;
+        inet_ntop(AF_INET6, &ipv6->sin6_addr, host, sizeof(host));
+        snprintf(connection->peer, PEER_BYTES_MAX, "[%s]:%u", host, ntohs(ipv6->sin6_port));
+    } else {
+        const struct sockaddr_in *ipv4 = (const void *)address;
+        inet_ntop(AF_INET, &ipv4->sin_addr, host, sizeof(host));
+        snprintf(connection->peer, PEER_BYTES_MAX, "%s:%u", host, ntohs(ipv4->sin_port));
+    }
+}
+
+/* Not connected to anything yet. NULL: out of memory. */
+static struct connection *allocate(struct worker *worker, int fd,
+                                   const struct sockaddr_storage *address) {
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL) {
-        close(fd);
-        return ERR_MEMORY;
+        return NULL;
     }
     connection->worker = worker;
     connection->fd = fd;
     connection->id = atomic_fetch_add(&worker->broker->connection_id_next, 1);
     connection->opened_ms = worker->now_ms;
     connection->deadline.on_due = on_deadline;
+    connection->address = address_key_of(address);
     list_init(&connection->in_doomed);
     buffer_init(&connection->kept, SIZE_MAX / 2); /* bounded by what is written: see connection.h */
-    strncpy(connection->peer, peer, PEER_BYTES_MAX - 1);
-    lws_adopt_desc_t adopt = {.vh = worker->vhost,
-                              .type = LWS_ADOPT_SOCKET,
-                              .fd.sockfd = fd,
-                              .vh_prot_name = "tidings",
-                              .opaque = connection};
-    connection->wsi = lws_adopt_descriptor_vhost_via_info(&adopt); /* closes fd on failure */
-    if (connection->wsi == NULL) {
-        free(connection);
-        return ERR_MEMORY;
-    }
+    format_peer(connection, address);
+    return connection;
+}
+
+/* libwebsockets takes the socket over; it closes it when that fails. */
+static bool adopt(struct connection *connection) {
+    lws_adopt_desc_t adoption = {.vh = connection->worker->vhost,
+                                 .type = LWS_ADOPT_SOCKET,
+                                 .fd.sockfd = connection->fd,
+                                 .vh_prot_name = "tidings",
+                                 .opaque = connection};
+    connection->wsi = lws_adopt_descriptor_vhost_via_info(&adoption);
+    return connection->wsi != NULL;
+}
+
+static void begin(struct connection *connection) {
+    struct worker *worker = connection->worker;
     list_put_tail(&worker->connections, &connection->in_worker);
     worker->connection_count++;
     atomic_fetch_add(&worker->broker->connection_count, 1);
@@ -307,6 +337,35 @@ enum error_code connection_create(struct worker *worker, int fd, const char *pee
     if (connection->state == NULL) {
         connection_abort(connection, CLOSE_MEMORY);
     }
+}
+
+enum error_code connection_create(struct worker *worker, int fd,
+                                  const struct sockaddr_storage *address) {
+    struct broker *broker = worker->broker;
+    struct connection *connection = allocate(worker, fd, address);
+    if (connection == NULL) {
+        close(fd);
+        return ERR_MEMORY;
+    }
+    if (broker->addresses != NULL &&
+        !addresses_take(broker->addresses, &connection->address,
+                        broker->config->connections_per_address_max)) {
+        metrics_add_at(worker->metrics, METRIC_CONNECTIONS_CLOSED,
+                       METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER,
+                                    CLOSE_TOO_MANY),
+                       1);
+        close(fd);
+        free(connection);
+        return ERR_RATE;
+    }
+    if (!adopt(connection)) {
+        if (broker->addresses != NULL) {
+            addresses_give(broker->addresses, &connection->address);
+        }
+        free(connection);
+        return ERR_MEMORY;
+    }
+    begin(connection);
     return OK;
 }
 

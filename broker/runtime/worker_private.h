@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "broker/channels/feed.h"
@@ -72,7 +73,8 @@ void acceptor_close(struct worker *worker);
 /* --- connection.c --- */
 
 /* Makes a connection of an accepted socket, which it owns from now on, also on failure. */
-MUST_USE enum error_code connection_create(struct worker *worker, int fd, const char *peer);
+MUST_USE enum error_code connection_create(struct worker *worker, int fd,
+                                           const struct sockaddr_storage *address);
 
 /* Closes what connection_close() and connection_abort() have doomed. */
 void connections_bury(struct worker *worker);
