@@ -2,8 +2,8 @@
 /* A disk that forgets what was not synced: a library to preload under the real broker.
  *
  * TIDINGS_DISK_ABOVE names the directory that the broker works in, TIDINGS_DISK_BELOW one that
- * holds what a power cut would leave of it. Every write is noted; fsync() and fdatasync() of a file,
- * and writes by a descriptor with O_DSYNC or O_SYNC, carry what was noted for that file below.
+ * holds what a power cut would leave of it. Every write is noted; fsync() or fdatasync() of a file
+ * and writes by a descriptor with O_DSYNC or O_SYNC carry what was noted for that file below.
  * After `kill -9` the directory below is the disk at its emptiest; power_cut_test.py also mixes the
  * two, sector by sector, because a disk may have kept any part of what it was not asked to keep.
  *
