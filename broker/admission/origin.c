@@ -90,20 +90,17 @@ static bool is_in(char *const *items, size_t count, struct span text) {
     return false;
 }
 
-static enum error_code check_host(const struct origin_policy *policy, struct span host,
-                                  struct error *why) {
+static enum error_code check_host(const struct origin_policy *policy,
+                                  const struct origin_question *question, struct error *why) {
     struct span name, port;
-    /* HTTP/1.0 has no Host; no browser speaks that, so no page is behind it. */
-    if (host.length == 0 || (policy->is_open && policy->host_count == 0)) {
+    /* Without Host it is HTTP/1.0; no browser speaks that, so no page is behind it. */
+    if (!question->has_host || (policy->is_open && policy->host_count == 0)) {
         return OK;
     }
-    if (!origin_split_host(host, &name, &port)) {
+    if (!origin_split_host(question->host, &name, &port)) {
         return error_set_field(why, ERR_BAD_REQUEST, "Host", "Host is not a name and a port");
     }
-    if (is_in(policy->hosts, policy->host_count, name)) {
-        return OK;
-    }
-    if (origin_is_loopback_name(name)) {
+    if (is_in(policy->hosts, policy->host_count, name) || origin_is_loopback_name(name)) {
         return OK;
     }
     return error_set_field(why, ERR_MISDIRECTED, "Host",
@@ -113,7 +110,7 @@ static enum error_code check_host(const struct origin_policy *policy, struct spa
 enum error_code origin_check(const struct origin_policy *policy,
                              const struct origin_question *question, bool *ret_is_listed,
                              struct error *why) {
-    enum error_code code = check_host(policy, question->host, why);
+    enum error_code code = check_host(policy, question, why);
     if (code != OK) {
         return code;
     }
@@ -136,7 +133,7 @@ enum error_code origin_check(const struct origin_policy *policy,
             *ret_is_listed = true;
             return OK;
         }
-        if (question->host.length > 0 && origin_is_same(question->origin, question->host)) {
+        if (question->has_host && origin_is_same(question->origin, question->host)) {
             *ret_is_listed = false;
             return OK;
         }

@@ -30,6 +30,7 @@ struct origin_policy {
 
 /* What the request says. A header that did not come is an empty span. */
 struct origin_question {
+    bool has_host; /* HTTP/1.0 may have none */
     struct span host;
     struct span origin;
     struct span fetch_site; /* Sec-Fetch-Site */

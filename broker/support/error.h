@@ -103,6 +103,7 @@ enum error_code error_set_field(struct error *why, enum error_code code, const c
     X(CLOSE_PROTOCOL_ERROR, 1002, false, "protocol error")                                         \
     X(CLOSE_BAD_UTF8, 1007, false, "text is not UTF-8")                                            \
     X(CLOSE_TOO_BIG, 1009, false, "message too big")                                               \
+    X(CLOSE_UNSUPPORTED, 1003, false, "bytes where text is spoken")                                \
     X(CLOSE_NOT_ALLOWED, 1008, false, "not allowed")                                               \
     X(CLOSE_TOKEN_EXPIRED, 4001, true, "token expired")                                            \
     X(CLOSE_TAKEN_OVER, 4009, false, "taken over by a newer session")                              \

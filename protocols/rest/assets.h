@@ -12,12 +12,15 @@
 #include "broker/support/span.h"
 
 struct static_asset {
-    const char *path; /* below /demo/, without a leading slash; "" is /demo/ itself */
-    const char *media_type;
+    const char *path;       /* as in the request: "/demo", "/demo/demo.css" */
+    const char *media_type; /* for Content-Type */
+    const char *etag;       /* with its quotes (RFC 9110, section 8.8.3); NULL: none */
     struct span content;
 };
 
 struct static_assets {
     const struct static_asset *rows;
     size_t count;
+    const char *content_security_policy; /* of all of them */
+    const char *cache_control;
 };

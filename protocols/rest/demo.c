@@ -10,34 +10,43 @@ void demo_handle_root(struct request *request) {
         request_refuse_because(request, ERR_NOT_FOUND, NULL, "channels are below /channels/");
     } else {
         request->reply.status = 302;
-        reply_add_header(&request->reply, "Location", "/demo/");
+        reply_add_header(&request->reply, "Location", "/demo");
     }
     request_answer(request);
 }
 
-void demo_handle(struct request *request) {
-    size_t prefix_length = sizeof("/demo/") - 1; /* the row in routes.c */
-    struct span path = span_of(request->path.bytes + prefix_length,
-                               request->path.length - prefix_length);
+static const struct static_asset *find_asset(const struct request *request) {
     for (size_t i = 0; request->assets != NULL && i < request->assets->count; i++) {
-        const struct static_asset *asset = &request->assets->rows[i];
-        if (!span_is_equal(path, span_of_string(asset->path))) {
-            continue;
+        if (span_is_equal(request->path, span_of_string(request->assets->rows[i].path))) {
+            return &request->assets->rows[i];
         }
-        struct reply *reply = &request->reply;
-        reply->status = 200;
-        reply->body_static = asset->content;
-        reply_add_header(reply, "Content-Type", "%s", asset->media_type);
-        /* The files change with the program; asking again costs little. */
-        reply_add_header(reply, "Cache-Control", "no-cache");
-        reply_add_header(reply, "Referrer-Policy", "no-referrer");
-        reply_add_header(reply, "Content-Security-Policy",
-                         "default-src 'self'; connect-src 'self' ws: wss:; "
-                         "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-                         "base-uri 'none'; frame-ancestors 'none'");
+    }
+    return NULL;
+}
+
+void demo_handle(struct request *request) {
+    const struct static_asset *asset = find_asset(request);
+    struct reply *reply = &request->reply;
+    if (asset == NULL) {
+        request_refuse_because(request, ERR_NOT_FOUND, NULL, "the demo has no such file");
         request_answer(request);
         return;
     }
-    request_refuse_because(request, ERR_NOT_FOUND, NULL, "the demo has no such file");
+    struct span known = {0};
+    bool is_known = asset->etag != NULL &&
+                    request_find_header(request, "If-None-Match", &known) &&
+                    span_is_equal(known, span_of_string(asset->etag));
+    reply->status = is_known ? 304 : 200;
+    if (!is_known) {
+        reply->body_static = asset->content;
+        reply_add_header(reply, "Content-Type", "%s", asset->media_type);
+        reply_add_header(reply, "Content-Security-Policy", "%s",
+                         request->assets->content_security_policy);
+        reply_add_header(reply, "Referrer-Policy", "no-referrer");
+    }
+    if (asset->etag != NULL) {
+        reply_add_header(reply, "ETag", "%s", asset->etag);
+    }
+    reply_add_header(reply, "Cache-Control", "%s", request->assets->cache_control);
     request_answer(request);
 }

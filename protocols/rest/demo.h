@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* demo.h — the pages that come with the broker: /demo/ and the way there from /.
+/* demo.h — the pages that come with the broker: /demo and the way there from /.
  *
  * Place:   rows of routes.c; the files are handed in by the adapter (assets.h).
  * Thread:  the request's.
@@ -9,8 +9,8 @@
 
 struct request;
 
-/* `/` and `/demo` lead to /demo/; without assets they are 404. */
+/* `/` and `/demo/` lead to /demo; without assets they are 404. */
 void demo_handle_root(struct request *request);
 
-/* A file below /demo/. */
+/* A file: /demo itself, or below it. */
 void demo_handle(struct request *request);

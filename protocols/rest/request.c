@@ -9,7 +9,6 @@
 #include "broker/support/invariant.h"
 #include "broker/support/string_map.h"
 #include "protocols/rest/problem.h"
-#include "protocols/rest/reading.h"
 
 #define HEADER_VALUE_BYTES_MAX 8192
 
@@ -82,14 +81,42 @@ bool request_is_head(const struct request *request) {
 
 /* --- replies --------------------------------------------------------------------------------- */
 
+/* What an error's reply keeps of the headers that are set already: those that are not of the form
+ * that it was going to have. */
+static bool is_kept(struct span name) {
+    static const char *const kept[] = {"Allow", "Vary", "X-Content-Type-Options",
+                                       "Sec-WebSocket-Version"};
+    for (size_t i = 0; i < ARRAY_COUNT(kept); i++) {
+        if (span_is_equal(name, span_of_string(kept[i]))) {
+            return true;
+        }
+    }
+    return span_has_prefix(name, SPAN("Access-Control-"));
+}
+
+static void drop_headers_of_content(struct reply *reply) {
+    struct buffer all = reply->headers;
+    struct span rest = buffer_borrow(&all);
+    struct span name, value;
+    buffer_init(&reply->headers, REPLY_HEADERS_BYTES_MAX);
+    while (reply_next_header(&rest, &name, &value)) {
+        if (is_kept(name)) {
+            IGNORE_RESULT(string_map_put(&reply->headers, name, value)); /* fitted before */
+        }
+    }
+    buffer_finish(&all);
+}
+
 void request_refuse(struct request *request, enum error_code code, const struct error *why) {
     struct reply *reply = &request->reply;
     INVARIANT(code != OK);
+    drop_headers_of_content(reply);
     reply->kind = REPLY_WHOLE;
+    reply->has_no_length = false;
     reply->status = error_row(code)->http_status;
     reply->body_static = (struct span){0};
     buffer_clear(&reply->body);
-    reply_add_header(reply, "Content-Type", "application/problem+json");
+    reply_add_header(reply, "Content-Type", PROBLEM_MEDIA_TYPE);
     reply_add_header(reply, "Cache-Control", "no-store");
     if (reply->status == 503 || reply->status == 507 || reply->status == 429) {
         /* A fold or a retention step makes room within a second or so. */

@@ -73,6 +73,7 @@ struct request {
     bool is_secure;   /* TLS: the scheme that an Origin is compared with */
     bool is_operator; /* came in on the operator's port */
     bool can_switch;  /* the adapter can open streams */
+    bool is_upgrade;  /* asks for a WebSocket (RFC 6455, section 4.2.1) */
     /* The reply is ready. Called exactly once after routes_handle(), from within it or later; never
      * after request_destroy(), which may be called from here. */
     void (*on_replied)(struct request *request);

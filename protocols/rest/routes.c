@@ -17,10 +17,9 @@
 static const struct route routes[] = {
     {.path = "/channels/", .is_prefix = true, .methods = READING | METHOD_POST,
      .on_admit = channel_admit, .on_request = channel_handle},
-    {.path = "/channels", .methods = READING | METHOD_POST,
-     .on_admit = channel_admit, .on_request = channel_handle},
     {.path = "/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
-    {.path = "/demo", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
+    {.path = "/demo/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
+    {.path = "/demo", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle},
     {.path = "/demo/", .is_prefix = true, .port = ROUTE_PUBLIC, .methods = READING,
      .on_request = demo_handle},
     {.path = "/stream", .reserved_for = "reading several channels on one connection is not in this "
@@ -92,13 +91,15 @@ static enum error_code admit_origin(struct request *request, struct error *why) 
         /* Pages of other origins have no business on the operator's port. */
         .origin_count = request->is_operator ? 0 : config->public_origins.count,
     };
+    struct span host = {0};
     struct origin_question question = {
-        .host = header_or_empty(request, "Host"),
+        .has_host = request_find_header(request, "Host", &host),
         .origin = header_or_empty(request, "Origin"),
         .fetch_site = header_or_empty(request, "Sec-Fetch-Site"),
         .changes_state = request->method_bit != METHOD_GET && request->method_bit != METHOD_HEAD,
     };
     bool is_listed = false;
+    question.host = host;
     enum error_code code = origin_check(&policy, &question, &is_listed, why);
     if (code != OK) {
         return code;
@@ -167,9 +168,15 @@ static enum error_code admit_route(struct request *request, struct error *why) {
 static enum error_code admit_length(struct request *request, struct error *why) {
     struct span text = {0};
     uint64_t length = 0;
-    if (!request_find_header(request, "Content-Length", &text) || !span_parse_u64(text, &length) ||
-        length <= request->body_bytes_max) {
-        return OK;
+    if (!request_find_header(request, "Content-Length", &text)) {
+        bool is_length_told = request_find_header(request, "Transfer-Encoding", &text);
+        return is_length_told || request->method_bit != METHOD_POST
+                   ? OK
+                   : error_set_field(why, ERR_LENGTH_REQUIRED, "Content-Length",
+                                     "a body needs Content-Length or Transfer-Encoding: chunked");
+    }
+    if (!span_parse_u64(text, &length) || length <= request->body_bytes_max) {
+        return OK; /* a length that is none is the adapter's to refuse */
     }
     if (request->body_bytes_max == 0) {
         return error_set_field(why, ERR_TOO_LARGE, "Content-Length", "no body is taken here");

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/rest/channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/channels/name.h"
+#include "broker/limits.h"
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "broker/support/percent.h"
+#include "protocols/http/accept.h"
+#include "protocols/http/query.h"
+#include "protocols/rest/page.h"
+#include "protocols/rest/publish.h"
+#include "protocols/rest/reading.h"
+#include "protocols/rest/request.h"
+#include "protocols/rest/routes.h"
+#include "protocols/websocket/handshake.h"
+
+/* --- which channel ---------------------------------------------------------------------------- */
+
+static enum error_code admit_name(struct request *request, struct error *why) {
+    struct span rest = request->path;
+    size_t prefix_length = sizeof("/channels/") - 1;
+    bool is_found = false;
+    rest = span_of(rest.bytes + prefix_length, rest.length - prefix_length);
+    enum error_code code = rest.length == 0
+                               ? query_find(request->query, "channel", &request->channel,
+                                            &is_found, why)
+                               : percent_put_decoded(&request->channel, rest, PERCENT_PATH);
+    if (code == ERR_BAD_REQUEST || (code == OK && rest.length == 0 && !is_found)) {
+        return error_set_field(why, ERR_BAD_CHANNEL, "channel",
+                               rest.length == 0 && code == OK
+                                   ? "the channel's name is the rest of the path"
+                                   : "an escape in the name is no two hexadecimal digits");
+    }
+    if (code != OK) {
+        return code;
+    }
+    struct span name = buffer_borrow(&request->channel);
+    if (request->method_bit != METHOD_POST && memchr(name.bytes, '*', name.length) != NULL) {
+        return error_set_field(why, ERR_NOT_IMPLEMENTED, "channel",
+                               "reading by pattern is not in this version");
+    }
+    code = channel_name_check(name, rest.length == 0, why);
+    if (code == OK && request->method_bit == METHOD_POST && channel_name_is_reserved(name)) {
+        return error_set_field(why, ERR_FORBIDDEN, "channel",
+                               "channels that begin with $ are the broker's own");
+    }
+    return code;
+}
+
+/* --- in which form ---------------------------------------------------------------------------- */
+
+static enum error_code choose_kind(const struct request *request, enum reading_kind *ret_kind,
+                                   struct error *why) {
+    static const char *const offers[] = {"application/json", "text/event-stream"};
+    struct span accept = {0};
+    size_t index = 0;
+    if (request->is_upgrade && request->can_switch) {
+        *ret_kind = READING_WEBSOCKET;
+        return OK;
+    }
+    if (!request_find_header(request, "Accept", &accept)) {
+        accept = (struct span){0};
+    }
+    if (!accept_choose(accept, offers, request->can_switch ? 2 : 1, &index)) {
+        return error_set_field(why, ERR_NOT_ACCEPTABLE, "Accept", "there is application/json%s",
+                               request->can_switch ? " and text/event-stream"
+                                                   : "; streams are on the public port");
+    }
+    *ret_kind = index == 0 ? READING_PAGE : READING_EVENTS;
+    return OK;
+}
+
+static void reply_with_events(struct request *request) {
+    struct reply *reply = &request->reply;
+    reply->status = 200;
+    reply->has_no_length = true;
+    reply->kind = request_is_head(request) ? REPLY_WHOLE : REPLY_EVENT_STREAM;
+    reply_add_header(reply, "Content-Type", "text/event-stream");
+    reply_add_header(reply, "Cache-Control", "no-store");
+    reply_add_header(reply, "Vary", "Accept, Authorization");
+    /* nginx would hold events back until its buffer is full. */
+    reply_add_header(reply, "X-Accel-Buffering", "no");
+}
+
+static enum error_code admit_reading(struct request *request, struct error *why) {
+    enum reading_kind kind = READING_PAGE;
+    struct span last_event_id = {0};
+    struct reading reading;
+    enum error_code code = choose_kind(request, &kind, why);
+    if (code != OK) {
+        return code;
+    }
+    if (kind == READING_EVENTS &&
+        !request_find_header(request, "Last-Event-ID", &last_event_id)) {
+        last_event_id = (struct span){0};
+    }
+    code = reading_parse(request->query, last_event_id, kind, clock_wall_ms(), &reading, why);
+    if (code != OK) {
+        return code;
+    }
+    request->reading = malloc(sizeof(*request->reading));
+    if (request->reading == NULL) {
+        return ERR_MEMORY;
+    }
+    *request->reading = reading;
+    return OK;
+}
+
+/* --- the resource ----------------------------------------------------------------------------- */
+
+enum error_code channel_admit(struct request *request, struct error *why) {
+    enum error_code code = admit_name(request, why);
+    if (code != OK) {
+        return code;
+    }
+    return request->method_bit == METHOD_POST ? publish_admit(request, why)
+                                              : admit_reading(request, why);
+}
+
+void channel_handle(struct request *request) {
+    if (request->method_bit == METHOD_POST) {
+        publish_handle(request);
+        return;
+    }
+    INVARIANT(request->reading != NULL);
+    if (request->reading->kind == READING_PAGE) {
+        page_handle(request);
+        return;
+    }
+    struct error why = {0};
+    enum error_code code = OK;
+    if (request->reading->kind == READING_EVENTS) {
+        reply_with_events(request);
+    } else {
+        code = handshake_accept(request, &why);
+    }
+    if (code != OK) {
+        request_refuse(request, code, &why);
+    }
+    request_answer(request);
+}

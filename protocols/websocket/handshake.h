@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handshake.h — from a request for a WebSocket to the reply that opens it (RFC 6455, section 4.2).
+ *
+ * Place:   called by protocols/rest/channel.c.
+ * Thread:  the request's.
+ * Bounds:  none of its own.
+ */
+#pragma once
+
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+
+struct request;
+
+#define WEBSOCKET_SUBPROTOCOL "tidings.v1"
+
+/* Makes the reply a 101 of kind REPLY_WEBSOCKET. ERR_UPGRADE_REQUIRED: another version is asked for;
+ * the one that is spoken is told. ERR_BAD_REQUEST: the key is none. */
+MUST_USE enum error_code handshake_accept(struct request *request, struct error *why);
