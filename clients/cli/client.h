@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.h — the subcommands of `tidings` that talk to a broker.
+ *
+ * Place:   called by main's table of subcommands, with the words behind the subcommand.
+ * Thread:  main, alone in its process.
+ * Bounds:  a message of CLIENT_MESSAGE_BYTES_MAX; no queue: one message at a time.
+ *
+ * Each returns what to exit with. Output is on standard output, everything else on standard error.
+ */
+#pragma once
+
+/* The broker takes payloads of 16 MiB at most; what is larger is not even sent. */
+#define CLIENT_MESSAGE_BYTES_MAX 16777216
+
+#define CLIENT_URL_DEFAULT "http://localhost:8080"
+#define CLIENT_URL_VARIABLE "TIDINGS_URL"
+
+enum client_exit {
+    CLIENT_OK = 0,
+    CLIENT_FAILED = 1,
+    CLIENT_USAGE = 2, /* the command line is wrong; nothing was tried */
+};
+
+/* `tidings pub CHANNEL [DATA | -]`: publishes one message, or one a line. */
+int client_pub(int count, char *const *words);
+
+/* `tidings sub CHANNEL…`: writes a line a message until told to stop; reconnects and resumes. */
+int client_sub(int count, char *const *words);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "clients/cli/http.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "clients/cli/client.h"
+
+const char *http_base_url(const char *flag) {
+    const char *variable = getenv(CLIENT_URL_VARIABLE);
+    if (flag != NULL) {
+        return flag;
+    }
+    return variable != NULL && *variable != '\0' ? variable : CLIENT_URL_DEFAULT;
+}
+
+char *http_channel_url(const char *base, const char *channel, const char *query) {
+    size_t base_length = strlen(base);
+    while (base_length > 0 && base[base_length - 1] == '/') {
+        base_length--;
+    }
+    char *path = http_encode(channel, true);
+    char *url = NULL;
+    if (path == NULL || asprintf(&url, "%.*s/channels/%s%s%s", (int)base_length, base, path,
+                                 query == NULL ? "" : "?", query == NULL ? "" : query) < 0) {
+        url = NULL;
+    }
+    free(path);
+    return url;
+}
+
+char *http_encode(const char *text, bool keeps_slashes) {
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-._~"; /* RFC 3986, section 2.3 */
+    static const char digits[] = "0123456789ABCDEF";
+    char *encoded = malloc(3 * strlen(text) + 1);
+    char *end = encoded;
+    for (const char *byte = text; encoded != NULL && *byte != '\0'; byte++) {
+        if (strchr(unreserved, *byte) != NULL || (keeps_slashes && *byte == '/')) {
+            *end++ = *byte;
+        } else {
+            *end++ = '%';
+            *end++ = digits[(unsigned char)*byte >> 4];
+            *end++ = digits[(unsigned char)*byte & 15];
+        }
+    }
+    if (encoded != NULL) {
+        *end = '\0';
+    }
+    return encoded;
+}
+
+CURL *http_create(const char *url) {
+    CURL *curl = curl_easy_init();
+    if (curl == NULL || curl_easy_setopt(curl, CURLOPT_URL, url) != CURLE_OK) {
+        curl_easy_cleanup(curl);
+        return NULL;
+    }
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* `a/../b` is a channel like any other */
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "tidings/" TIDINGS_VERSION);
+    return curl;
+}
+
+bool http_add_header(struct curl_slist **headers, const char *name, const char *value) {
+    if (strpbrk(value, "\r\n") != NULL) {
+        fprintf(stderr, "tidings: %s must be one line\n", name);
+        return false;
+    }
+    /* libcurl takes "name;" for a header without value. */
+    char *line = NULL;
+    if (asprintf(&line, *value == '\0' ? "%s;" : "%s: %s", name, value) < 0) {
+        return false;
+    }
+    struct curl_slist *longer = curl_slist_append(*headers, line);
+    free(line);
+    if (longer != NULL) {
+        *headers = longer;
+    }
+    return longer != NULL;
+}
+
+size_t http_on_answer(char *bytes, size_t size, size_t count, void *context) {
+    struct http_answer *answer = context;
+    size_t length = size * count;
+    size_t room = sizeof(answer->bytes) - answer->length;
+    size_t taken = length < room ? length : room;
+    if (taken > 0) {
+        memcpy(answer->bytes + answer->length, bytes, taken);
+    }
+    answer->length += taken;
+    return length; /* the rest is read and dropped, so that the connection stays usable */
+}
+
+/* What a server says may be meant for the terminal: control characters are not passed on. */
+static void print_safely(const char *text, FILE *stream) {
+    for (; text != NULL && *text != '\0'; text++) {
+        bool is_control = (unsigned char)*text < ' ' || *text == 0x7f;
+        fputc(is_control ? '?' : *text, stream);
+    }
+}
+
+void http_tell_problem(FILE *stream, const char *about, long status,
+                       const struct http_answer *answer) {
+    json_t *problem = json_loadb(answer->bytes, answer->length, 0, NULL);
+    const char *title = json_string_value(json_object_get(problem, "title"));
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
+    fprintf(stream, "tidings: ");
+    print_safely(about, stream);
+    fprintf(stream, ": %ld ", status);
+    print_safely(title == NULL ? "and no word why" : title, stream);
+    fputs(detail == NULL ? "" : ": ", stream);
+    print_safely(detail, stream);
+    fputc('\n', stream);
+    json_decref(problem);
+}
+
+uint64_t http_backoff_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempt, uint64_t random) {
+    uint64_t span_ms = base_ms;
+    for (unsigned i = 0; i < attempt && span_ms < ceiling_ms; i++) {
+        span_ms *= 2;
+    }
+    return random % ((span_ms < ceiling_ms ? span_ms : ceiling_ms) + 1);
+}
+
+uint64_t http_retry_after_ms(uint64_t asked_s, uint64_t ceiling_ms, uint64_t random) {
+    uint64_t asked_ms = asked_s < ceiling_ms / 1000 ? asked_s * 1000 : ceiling_ms;
+    return asked_ms + random % (asked_ms / 2 + 1);
+}
+
+uint64_t http_random(void) {
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+        return http_now_ms(); /* jitter need not be unguessable */
+    }
+    return random;
+}
+
+uint64_t http_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A message is sent again only when it was surely not stored: nothing answered the connection, or
+ * the broker refused with 429 or 503. Where the connection broke behind the body it may be stored,
+ * and without an idempotency key a second one would be another message; then this says so and ends.
+ *
+ * libcurl by itself repeats a request on a kept connection that turns out to be closed. It does so
+ * only where it can rewind the body, so the body comes from a callback that cannot be rewound.
+ */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clients/cli/client.h"
+#include "clients/cli/envelope.h"
+#include "clients/cli/http.h"
+#include "clients/cli/options.h"
+
+#define ATTEMPTS_MAX 8
+#define BACKOFF_BASE_MS 250
+#define BACKOFF_CEILING_MS 15000
+#define STALLED_AFTER_S 60        /* a request in which nothing moves for so long is given up */
+#define KEPT_CONNECTION_AGE_S 30L /* less than any broker or proxy keeps an idle connection */
+
+enum { URL, KEY, EVENT, TYPE, QUIET };
+static const struct option_row rows[] = {
+    [URL] = {"--url", "URL", "The broker (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
+    [KEY] = {"--key", "KEY", "What the message is about, for conflation and latest values"},
+    [EVENT] = {"--event", "NAME", "The event's name"},
+    [TYPE] = {"--type", "TYPE", "The media type; unless told: JSON if it parses, else text"},
+    [QUIET] = {"--quiet", NULL, "Do not write offset and id of what was stored"},
+};
+
+static const struct options_table table = {
+    .usage = "tidings pub CHANNEL [DATA | -] [flags]",
+    .about = "Publishes DATA, or with - each line of standard input, or without either all of\n"
+             "standard input as one message. Writes offset and id of each.\n\n"
+             "Waits and tries again where the broker cannot be reached or says so (429, 503).\n"
+             "Where an answer was lost the message may be stored: it is not sent again.\n",
+    .rows = rows,
+    .row_count = sizeof(rows) / sizeof(rows[0]),
+    .operands_min = 1,
+    .operands_max = 2,
+};
+
+struct publisher {
+    CURL *curl;
+    struct curl_slist *headers;
+    const char *channel;
+    bool is_quiet;
+    const char *body; /* of the message that is being sent */
+    size_t length;
+    size_t sent;
+    struct http_answer answer;
+};
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
+    struct publisher *publisher = context;
+    size_t room = size * count;
+    size_t left = publisher->length - publisher->sent;
+    size_t taken = left < room ? left : room;
+    if (taken > 0) {
+        memcpy(bytes, publisher->body + publisher->sent, taken);
+    }
+    publisher->sent += taken;
+    return taken;
+}
+
+static bool was_surely_not_sent(CURLcode code) {
+    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+           code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR;
+}
+
+/* One request: its status, or 0 and what libcurl says. */
+static long send_once(struct publisher *publisher, CURLcode *ret_code) {
+    publisher->sent = 0;
+    publisher->answer.length = 0;
+    curl_easy_setopt(publisher->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)publisher->length);
+    *ret_code = curl_easy_perform(publisher->curl);
+    long status = 0;
+    if (*ret_code == CURLE_OK) {
+        curl_easy_getinfo(publisher->curl, CURLINFO_RESPONSE_CODE, &status);
+    }
+    return status;
+}
+
+static void write_stored(const struct publisher *publisher) {
+    struct envelope_value offset;
+    struct envelope_value id;
+    const char *text = publisher->answer.bytes;
+    size_t length = publisher->answer.length;
+    if (!publisher->is_quiet && envelope_find(text, length, "offset", &offset) &&
+        envelope_find(text, length, "id", &id) && id.length >= 2) {
+        printf("%.*s %.*s\n", (int)offset.length, offset.bytes, (int)id.length - 2, id.bytes + 1);
+    }
+}
+
+/* Waits before the next attempt: what the server asked for, else more each time. */
+static void wait_for_attempt(const struct publisher *publisher, unsigned attempt) {
+    curl_off_t asked_s = 0;
+    curl_easy_getinfo(publisher->curl, CURLINFO_RETRY_AFTER, &asked_s);
+    uint64_t wait_ms =
+        asked_s > 0 ? http_retry_after_ms((uint64_t)asked_s, 4 * BACKOFF_CEILING_MS, http_random())
+                    : http_backoff_ms(BACKOFF_BASE_MS, BACKOFF_CEILING_MS, attempt, http_random());
+    poll(NULL, 0, (int)wait_ms);
+}
+
+/* Publishes the body. False: it was complained about. */
+static bool publish(struct publisher *publisher, const char *body, size_t length) {
+    publisher->body = body;
+    publisher->length = length;
+    for (unsigned attempt = 0;; attempt++) {
+        bool is_last = attempt + 1 == ATTEMPTS_MAX;
+        CURLcode code;
+        long status = send_once(publisher, &code);
+        if (status >= 200 && status < 300) {
+            write_stored(publisher);
+            return true;
+        }
+        bool may_try = status == 429 || status == 503 || was_surely_not_sent(code);
+        if (may_try && !is_last) {
+            wait_for_attempt(publisher, attempt);
+            continue;
+        }
+        if (code == CURLE_OK) {
+            http_tell_problem(stderr, publisher->channel, status, &publisher->answer);
+        } else {
+            fprintf(stderr, "tidings: %s: %s%s\n", publisher->channel, curl_easy_strerror(code),
+                    was_surely_not_sent(code) ? ""
+                                              : "; the message may be stored or not, and was not "
+                                                "sent again");
+        }
+        return false;
+    }
+}
+
+/* Reads up to `end` (or the end, where it is EOF) into `buffer`. False: nothing was left. */
+static bool read_until(FILE *stream, int end, char *buffer, size_t *ret_length,
+                       bool *ret_is_large) {
+    size_t length = 0;
+    int byte = getc(stream);
+    bool has_any = byte != EOF;
+    while (byte != EOF && byte != end && length < CLIENT_MESSAGE_BYTES_MAX) {
+        buffer[length++] = (char)byte;
+        byte = getc(stream);
+    }
+    *ret_length = length;
+    *ret_is_large = byte != EOF && byte != end;
+    return has_any;
+}
+
+static bool publish_input(struct publisher *publisher, bool has_lines) {
+    char *buffer = malloc(CLIENT_MESSAGE_BYTES_MAX);
+    if (buffer == NULL) {
+        fputs("tidings: out of memory\n", stderr);
+        return false;
+    }
+    bool is_large = false;
+    size_t length = 0;
+    bool is_good = true;
+    unsigned long long line = 0;
+    while (is_good && read_until(stdin, has_lines ? '\n' : EOF, buffer, &length, &is_large)) {
+        line++;
+        is_good = !is_large && publish(publisher, buffer, length);
+    }
+    if (is_large) {
+        fprintf(stderr, "tidings: larger than %d bytes\n", CLIENT_MESSAGE_BYTES_MAX);
+    }
+    if (!is_good && has_lines) {
+        fprintf(stderr, "tidings: ended at line %llu; those before it are stored\n", line);
+    }
+    if (is_good && ferror(stdin)) {
+        fputs("tidings: standard input cannot be read\n", stderr);
+        is_good = false;
+    }
+    free(buffer);
+    return is_good;
+}
+
+static bool add_headers(struct publisher *publisher, const struct options *options) {
+    struct curl_slist **headers = &publisher->headers;
+    const char *type = options->values[TYPE];
+    const char *key = options->values[KEY];
+    const char *event = options->values[EVENT];
+    /* libcurl would say application/x-www-form-urlencoded, and wait for "100 Continue". */
+    *headers = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *longer =
+        type == NULL ? curl_slist_append(*headers, "Content-Type:") : *headers;
+    return longer != NULL && (type == NULL || http_add_header(headers, "Content-Type", type)) &&
+           (key == NULL || http_add_header(headers, "Tidings-Key", key)) &&
+           (event == NULL || http_add_header(headers, "Tidings-Event", event));
+}
+
+static bool prepare(struct publisher *publisher, const struct options *options) {
+    char *url = http_channel_url(http_base_url(options->values[URL]), publisher->channel, NULL);
+    CURL *curl = url == NULL ? NULL : http_create(url);
+    free(url);
+    if (curl == NULL) {
+        fputs("tidings: out of memory\n", stderr);
+        return false;
+    }
+    publisher->curl = curl;
+    if (!add_headers(publisher, options)) {
+        return false;
+    }
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, publisher->headers);
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_READDATA, publisher);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, http_on_answer);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &publisher->answer);
+    curl_easy_setopt(curl, CURLOPT_MAXAGE_CONN, KEPT_CONNECTION_AGE_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALLED_AFTER_S);
+    return true;
+}
+
+static bool publish_all(struct publisher *publisher, const struct options *options) {
+    const char *data = options->operand_count < 2 ? NULL : options->operands[1];
+    if (!prepare(publisher, options)) {
+        return false;
+    }
+    if (data == NULL || strcmp(data, "-") == 0) {
+        return publish_input(publisher, data != NULL);
+    }
+    return publish(publisher, data, strlen(data));
+}
+
+int client_pub(int count, char *const *words) {
+    struct options options;
+    int leave = CLIENT_OK;
+    if (!options_parse(&table, count, words, &options, &leave)) {
+        return leave;
+    }
+    if (options.operand_count == 1 && isatty(STDIN_FILENO)) {
+        fprintf(stderr, "tidings: what is to be published?\nUsage: %s\n", table.usage);
+        options_finish(&options);
+        return CLIENT_USAGE;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    struct publisher *publisher = calloc(1, sizeof(*publisher)); /* 64 KiB: not on the stack */
+    bool is_good = publisher != NULL;
+    if (is_good) {
+        publisher->channel = options.operands[0];
+        publisher->is_quiet = options.values[QUIET] != NULL;
+        is_good = publish_all(publisher, &options);
+        curl_easy_cleanup(publisher->curl);
+        curl_slist_free_all(publisher->headers);
+    }
+    free(publisher);
+    options_finish(&options);
+    return is_good && fflush(stdout) == 0 ? CLIENT_OK : CLIENT_FAILED;
+}

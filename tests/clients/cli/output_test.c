@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "clients/cli/output.h"
+
+#include <stdlib.h>
+
+#include "tests/unit.h"
+
+static void expect_message(const char *envelope, bool whole, const char *expected) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    output_message(stream, envelope, strlen(envelope), whole);
+    fclose(stream);
+    EXPECT_STRING(text, expected);
+    free(text);
+}
+
+TEST(json_is_written_as_it_was_published) {
+    expect_message("{\"channel\":\"a\",\"data\":{\"x\": 1.10}}", false, "{\"x\": 1.10}\n");
+    expect_message("{\"data\":\"zwei\"}", false, "\"zwei\"\n");
+    expect_message("{\"data\":\"a\",\"type\":\"application/vnd.x+json\"}", false, "\"a\"\n");
+    expect_message("{\"data\":null}", false, "null\n");
+}
+
+TEST(text_is_written_without_quotes) {
+    expect_message("{\"data\":\"a\\n\\u00fc\\\"b\",\"type\":\"text/plain\"}", false, "a\nü\"b\n");
+}
+
+TEST(binary_is_written_as_base64) {
+    expect_message("{\"data_base64\":\"AAEC\",\"type\":\"image/png\"}", false, "AAEC\n");
+}
+
+TEST(line_ends_between_tokens_become_blanks) {
+    expect_message("{\"data\":{\"a\":1,\r\n\"b\":2}}", false, "{\"a\":1,  \"b\":2}\n");
+    expect_message("{\"data\":[1,\n2]}", true, "{\"data\":[1, 2]}\n");
+}
+
+TEST(what_has_no_payload_is_written_whole) {
+    expect_message("nonsense", false, "nonsense\n");
+    expect_message("{\"data_base64\":5}", false, "5\n");
+}
+
+TEST(gaps_are_told_in_words) {
+    static const char known[] = "{\"from\":44,\"to\":90,\"reason\":\"expired\",\"id\":\"t1\"}";
+    static const char unknown[] = "{\"reason\":\"epoch\"}";
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    output_gap(stream, "a", known, sizeof(known) - 1);
+    output_gap(stream, "a", unknown, sizeof(unknown) - 1);
+    output_gap(stream, "a", "?", 1);
+    fclose(stream);
+    EXPECT_STRING(text, "gap: a: offsets 44 to 90 are missing (expired)\n"
+                        "gap: a: messages are missing (epoch)\n"
+                        "gap: a: messages are missing (for no reason told)\n");
+    free(text);
+}
+
+TEST(a_farewell_says_whether_to_come_back) {
+    static const char draining[] = "{\"code\":\"draining\",\"reconnect\":true}";
+    static const char forbidden[] = "{\"code\":\"forbidden\",\"reconnect\":false}";
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    EXPECT_TRUE(output_close(stream, "a", draining, sizeof(draining) - 1));
+    EXPECT_FALSE(output_close(stream, "a", forbidden, sizeof(forbidden) - 1));
+    EXPECT_TRUE(output_close(stream, "a", "?", 1));
+    fclose(stream);
+    EXPECT_STRING(text, "tidings: a: closed by the broker (draining)\n"
+                        "tidings: a: closed by the broker (forbidden) for good\n"
+                        "tidings: a: closed by the broker (for no reason told)\n");
+    free(text);
+}
+
+UNIT_TESTS(UNIT(json_is_written_as_it_was_published), UNIT(text_is_written_without_quotes),
+           UNIT(binary_is_written_as_base64), UNIT(line_ends_between_tokens_become_blanks),
+           UNIT(what_has_no_payload_is_written_whole), UNIT(gaps_are_told_in_words),
+           UNIT(a_farewell_says_whether_to_come_back))
