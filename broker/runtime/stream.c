@@ -17,6 +17,7 @@
 #include "broker/runtime/reads.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/clock.h"
+#include "broker/support/logger.h"
 
 #define STREAMS_BETWEEN_CLOCKS 16
 
@@ -35,7 +36,7 @@ struct stream {
     struct page_read *page_read; /* NULL: none is under way */
     enum metrics_protocol counted_as;
     bool is_resolved;
-    bool has_failed;
+    enum error_code failure; /* not OK: told at the next flush, and nothing is sent any more */
 };
 
 static void on_page(struct read *read);
@@ -79,27 +80,23 @@ static size_t send_run(struct stream *stream, const struct run *run) {
     return count;
 }
 
-static void fail(struct stream *stream, enum error_code code, const struct error *why) {
-    if (!stream->has_failed) {
-        stream->has_failed = true;
-        stream->options.on_failed(stream->options.context, code, why);
-    }
-}
-
-static void fail_without_memory(struct stream *stream) {
-    const struct error why = {.code = ERR_MEMORY, .detail = "no memory for the stream"};
-    fail(stream, ERR_MEMORY, &why);
+/* The protocol is told from flush(), where nothing below touches the stream any more: it may destroy
+ * it at once. */
+static void fail(struct stream *stream, enum error_code code) {
+    INVARIANT(code != OK);
+    stream->failure = code;
+    become_due(stream);
 }
 
 /* --- the log -------------------------------------------------------------------------------- */
 
 static void ask_for_page(struct stream *stream) {
-    if (stream->page_read != NULL || stream->has_failed) {
+    if (stream->page_read != NULL || stream->failure != OK) {
         return;
     }
     struct page_read *page_read = malloc(sizeof(*page_read));
     if (page_read == NULL) {
-        fail_without_memory(stream);
+        fail(stream, ERR_MEMORY);
         return;
     }
     struct span channel = feed_channel(stream->reader.feed);
@@ -135,7 +132,7 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
         code = frames_put(scratch, stream->options.framing, page->messages[next++]);
     }
     if (scratch->count == 0) {
-        fail_without_memory(stream);
+        fail(stream, ERR_MEMORY);
         return 0;
     }
     struct run run = frames_borrow_run(scratch, index, FRAME_BYTES_MAX);
@@ -149,7 +146,7 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
 static void tell_gap(struct stream *stream, const struct storage_page *page) {
     struct buffer *scratch = worker_borrow_scratch(stream->worker);
     if (stream->options.framing->put_gap(scratch, feed_channel(stream->reader.feed), page) != OK) {
-        fail_without_memory(stream);
+        fail(stream, ERR_MEMORY);
         return;
     }
     metrics_add_at(stream->worker->metrics, METRIC_GAPS, page->gap.reason, 1);
@@ -163,7 +160,7 @@ static bool send_page(struct stream *stream, const struct storage_page *page) {
     }
     stream->reader.place = page->start;
     size_t index = 0;
-    while (index < page->count && !stream->has_failed &&
+    while (index < page->count && stream->failure == OK &&
            !connection_is_blocked(stream->options.connection)) {
         index += send_page_part(stream, page, index);
     }
@@ -194,7 +191,9 @@ static void resolve(struct stream *stream, const struct storage_page *page) {
 
 static void take_page(struct stream *stream, const struct read *read) {
     if (read->result != OK) {
-        fail(stream, read->result, &read->why);
+        log_warning("READ_FAILED", "code=%s detail=\"%s\"", error_row(read->result)->slug,
+                    read->why.detail);
+        fail(stream, read->result);
         return;
     }
     metrics_add(stream->worker->metrics, METRIC_PAGES_READ, 1);
@@ -240,7 +239,11 @@ static enum error_code send_live(struct stream *stream) {
 }
 
 static void flush(struct stream *stream) {
-    if (stream->page_read != NULL || stream->has_failed ||
+    if (stream->failure != OK) {
+        stream->options.on_failed(stream->options.context, stream->failure);
+        return;
+    }
+    if (stream->page_read != NULL ||
         connection_is_blocked(stream->options.connection)) {
         return;
     }
@@ -252,7 +255,7 @@ static void flush(struct stream *stream) {
     if (code == ERR_AGAIN) {
         ask_for_page(stream);
     } else if (code != OK) {
-        fail_without_memory(stream);
+        fail(stream, ERR_MEMORY);
     }
 }
 
