@@ -19,6 +19,6 @@ void process_collect(struct metrics_shard *shard);
 /* The number behind `name` ("RssAnon:") in the text of /proc/self/status, in kilobytes. */
 MUST_USE bool process_find_kilobytes(struct span status, const char *name, uint64_t *ret_kilobytes);
 
-/* Field `number` (from 1, as in proc(5); above 2) of the text of /proc/self/stat. The second one,
- * the program's name, may hold blanks and parentheses: what follows is counted from the last `)`. */
+/* Field `number` (from 1, as in proc(5); above 2) of the text of /proc/self/stat. The second,
+ * a name, may hold blanks and parentheses: what follows is counted from the last `)`. */
 MUST_USE bool process_find_stat(struct span stat, unsigned number, uint64_t *ret_value);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* operator.h — the operator's port: libmicrohttpd on a thread of its own.
+ *
+ * Place:   made by main; serves its own pages (pages.h) and the routes of protocols/rest/.
+ * Thread:  a call names its own below. It answers while workers and disk are saturated: what waits
+ *          for the log or a read is suspended, and the thread goes on.
+ * Bounds:  OPERATOR_CONNECTIONS_MAX connections of OPERATOR_CONNECTION_BYTES each, further ones are
+ *          closed at once; BODIES_BYTES_MAX of bodies; a deadline for head, body and next request.
+ *
+ * The life of it: create (listens), start (answers), stop, destroy. Stop it after the workers and
+ * before the log; destroy it after the log and the read threads have ended, because answers to
+ * calls that were given up still come back to its mailbox.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+
+struct broker;
+struct config_address;
+struct operator;
+
+#define OPERATOR_CONNECTIONS_MAX 512    /* operators, probes and the pools of back ends */
+#define OPERATOR_CONNECTION_BYTES 65536 /* a head of 16 KiB and a reply's, with their tables */
+#define OPERATOR_BACKLOG 128            /* connections that the kernel keeps for us */
+#define OPERATOR_STOP_MS 400            /* for answers under way; the rest is cut off */
+
+/* Listens at `address`; port 0 takes a free one. `broker` is borrowed: its metrics and config are
+ * there already. ERR_IO: the detail says which address is taken or not ours; ERR_MEMORY. */
+MUST_USE enum error_code operator_create(struct broker *broker,
+                                         const struct config_address *address,
+                                         struct operator **ret_operator, struct error *why);
+
+/* Starts the thread. ERR_MEMORY. */
+MUST_USE enum error_code operator_start(struct operator *operator, struct error *why);
+
+/* The real port. Any thread. */
+uint16_t operator_port(const struct operator *operator);
+
+/* Takes no more connections, answers what is under way for at most OPERATOR_STOP_MS, ends the
+ * thread. The caller is another thread. Harmless twice, and before operator_start(). */
+void operator_stop(struct operator *operator);
+
+/* Frees; stopped before. Accepts NULL. */
+void operator_destroy(struct operator *operator);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/operator/pages.h"
+
+#include "broker/admission/origin.h"
+#include "broker/config/config.h"
+#include "broker/metrics/exposition.h"
+#include "broker/runtime/broker.h"
+#include "broker/support/invariant.h"
+#include "protocols/operator/figures.h"
+#include "protocols/rest/request.h"
+
+#define PAGES_ALLOW "GET, HEAD, OPTIONS"
+
+static const char first_page[] =
+    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Tidings " TIDINGS_VERSION
+    "</title>\n<style>body{font:1rem/1.5 system-ui,sans-serif;margin:3rem auto;max-width:40rem;"
+    "padding:0 1rem}dt{font-family:ui-monospace,monospace}</style>\n"
+    "<h1>Tidings " TIDINGS_VERSION "</h1>\n<p>This is the operator's port.\n<dl>\n"
+    "<dt><a href=\"/healthz\">/healthz</a><dd>200 while the process lives\n"
+    "<dt><a href=\"/readyz\">/readyz</a><dd>200 while it takes traffic, else 503\n"
+    "<dt><a href=\"/metrics\">/metrics</a><dd>figures for Prometheus\n"
+    "<dt>/channels/&hellip;<dd>publish and read, as on the public port, for trusted back ends\n"
+    "</dl>\n</html>\n";
+
+static enum error_code put_first_page(struct request *request, struct error *why) {
+    (void)why;
+    reply_add_header(&request->reply, "Content-Type", "text/html; charset=utf-8");
+    reply_add_header(&request->reply, "Content-Security-Policy",
+                     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    request->reply.body_static = span_of(first_page, sizeof(first_page) - 1);
+    return OK;
+}
+
+static enum error_code put_health(struct request *request, struct error *why) {
+    (void)why;
+    reply_add_header(&request->reply, "Content-Type", "text/plain; charset=utf-8");
+    request->reply.body_static = SPAN("alive\n");
+    return OK;
+}
+
+static enum error_code put_readiness(struct request *request, struct error *why) {
+    if (atomic_load(&request->broker->is_draining)) {
+        return error_set(why, ERR_DRAINING, "the broker goes down");
+    }
+    if (!atomic_load(&request->broker->is_ready)) {
+        return error_set(why, ERR_BUSY, "the broker is not ready yet");
+    }
+    reply_add_header(&request->reply, "Content-Type", "text/plain; charset=utf-8");
+    request->reply.body_static = SPAN("ready\n");
+    return OK;
+}
+
+static enum error_code put_metrics(struct request *request, struct error *why) {
+    struct broker *broker = request->broker;
+    figures_collect(broker, metrics_shard(broker->metrics, METRICS_OPERATOR));
+    enum error_code code = exposition_put(&request->reply.body, broker->metrics);
+    if (code != OK) {
+        return error_set(why, code, "the metrics could not be written");
+    }
+    reply_add_header(&request->reply, "Content-Type", "%s", EXPOSITION_MEDIA_TYPE);
+    return OK;
+}
+
+/* A row puts headers and a body, or says why not. */
+static const struct page {
+    const char *path;
+    enum error_code (*on_put)(struct request *request, struct error *why);
+} pages[] = {
+    {"/", put_first_page},
+    {"/healthz", put_health},
+    {"/readyz", put_readiness},
+    {"/metrics", put_metrics},
+};
+
+static const struct page *find(struct span path) {
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) {
+        if (span_is_equal(path, span_of_string(pages[i].path))) {
+            return &pages[i];
+        }
+    }
+    return NULL;
+}
+
+bool pages_has(struct span path) {
+    return find(path) != NULL;
+}
+
+/* As routes_admit() does for channels; no page of another origin is listed for this port. */
+static enum error_code check_origin(const struct request *request, bool changes_state,
+                                    struct error *why) {
+    const struct config *config = request->broker->config;
+    struct origin_policy policy = {.is_open = config->open,
+                                   .hosts = config->public_hosts.items,
+                                   .host_count = config->public_hosts.count};
+    struct origin_question question = {.changes_state = changes_state};
+    bool is_listed;
+    question.has_host = request_find_header(request, "Host", &question.host);
+    /* A header that did not come leaves its span empty, which is what the question wants. */
+    IGNORE_RESULT(request_find_header(request, "Origin", &question.origin));
+    IGNORE_RESULT(request_find_header(request, "Sec-Fetch-Site", &question.fetch_site));
+    return origin_check(&policy, &question, &is_listed, why);
+}
+
+static enum error_code answer(struct request *request, struct error *why) {
+    bool is_read = span_is_equal(request->method, SPAN("GET")) || request_is_head(request);
+    const struct page *page = find(request->path);
+    INVARIANT(page != NULL);
+    enum error_code code = check_origin(request, !is_read, why);
+    if (code != OK) {
+        return code;
+    }
+    if (span_is_equal(request->method, SPAN("OPTIONS"))) {
+        request->reply.status = 204;
+        reply_add_header(&request->reply, "Allow", PAGES_ALLOW);
+        return OK;
+    }
+    if (!is_read) {
+        reply_add_header(&request->reply, "Allow", PAGES_ALLOW);
+        return error_set(why, ERR_METHOD, "allowed here: " PAGES_ALLOW);
+    }
+    request->reply.status = 200;
+    code = page->on_put(request, why);
+    if (code == OK) {
+        reply_add_header(&request->reply, "Cache-Control", "no-store");
+    }
+    return code;
+}
+
+void pages_handle(struct request *request) {
+    struct error why = {0};
+    reply_add_header(&request->reply, "X-Content-Type-Options", "nosniff");
+    enum error_code code = answer(request, &why);
+    if (code != OK) {
+        request_refuse(request, code, &why);
+    }
+    request_answer(request);
+}

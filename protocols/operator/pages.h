@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pages.h — what the operator's port answers by itself: health, readiness, metrics, a first page.
+ *
+ * Place:   asked by call.c before the routes; a table of rows.
+ * Thread:  the operator's.
+ * Bounds:  EXPOSITION_BYTES_MAX.
+ *
+ * The Host and Origin rules hold here as for channels: a page that a developer visits must not read
+ * the metrics of the broker on their machine.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "broker/support/span.h"
+
+struct request;
+
+/* The path is one of the operator's own. */
+bool pages_has(struct span path);
+
+/* Answers a request whose path pages_has(), with whatever it deserves; on_replied follows before it
+ * returns. */
+void pages_handle(struct request *request);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/protocols/operator/fakes.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/config/config.h"
+#include "broker/limits.h"
+#include "broker/metrics/metrics.h"
+#include "broker/runtime/log.h"
+#include "broker/runtime/reads.h"
+#include "broker/runtime/worker.h"
+#include "broker/support/invariant.h"
+#include "broker/support/mailbox.h"
+#include "protocols/rest/request.h"
+#include "protocols/rest/routes.h"
+#include "storage/storage.h"
+
+struct storage {
+    int unused;
+};
+struct log {
+    int unused;
+};
+struct reads {
+    int unused;
+};
+struct worker {
+    struct mailbox mailbox;
+};
+
+/* --- figures --------------------------------------------------------------------------------- */
+
+void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures) {
+    (void)storage;
+    *ret_figures = (struct storage_figures){.journal_bytes = 101, .fold_us_last = 2500000};
+}
+
+void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
+    (void)log;
+    *ret_figures = (struct log_figures){.commits = 102, .waiting = 103};
+}
+
+size_t reads_waiting(const struct reads *reads) {
+    (void)reads;
+    return 104;
+}
+
+struct mailbox *worker_mailbox(struct worker *worker) { return &worker->mailbox; }
+
+/* --- the broker ------------------------------------------------------------------------------ */
+
+struct fakes {
+    struct broker broker;
+    struct config config;
+    struct storage storage;
+    struct log log;
+    struct reads reads;
+    struct worker workers[2];
+    struct worker *worker_list[2];
+};
+
+struct broker *fakes_create(void) {
+    struct fakes *fakes = calloc(1, sizeof(*fakes));
+    INVARIANT(fakes != NULL);
+    for (size_t i = 0; i < 2; i++) {
+        fakes->worker_list[i] = &fakes->workers[i];
+        atomic_store(&fakes->workers[i].mailbox.letter_count, (unsigned)(105 + i));
+    }
+    fakes->broker.config = &fakes->config;
+    fakes->broker.storage = &fakes->storage;
+    fakes->broker.log = &fakes->log;
+    fakes->broker.reads = &fakes->reads;
+    fakes->broker.workers = fakes->worker_list;
+    fakes->broker.worker_count = 2;
+    INVARIANT(metrics_create(2, &fakes->broker.metrics) == OK);
+    atomic_store(&fakes->broker.is_ready, true);
+    return &fakes->broker;
+}
+
+void fakes_destroy(struct broker *broker) {
+    metrics_destroy(broker->metrics);
+    free(CONTAINER_OF(broker, struct fakes, broker));
+}
+
+/* --- routes ---------------------------------------------------------------------------------- */
+
+/* An answer on its way, as the log's and the read threads' are. */
+struct answer {
+    struct letter letter;
+    struct request *request;
+    struct mailbox *reply_to;
+    struct answer *next;
+};
+
+static _Atomic(struct answer *) held_answers;
+static atomic_uint held_count;
+static atomic_uint thread_count; /* of answers on their way */
+
+static void reply_ok(struct request *request, const char *text) {
+    request->reply.status = 200;
+    reply_add_header(&request->reply, "Content-Type", "text/plain");
+    INVARIANT(buffer_put(&request->reply.body, span_of_string(text)) == OK);
+    request_answer(request);
+}
+
+static void on_answer(struct letter *letter, void *consumer) {
+    struct answer *answer = CONTAINER_OF(letter, struct answer, letter);
+    struct request *request = answer->request;
+    (void)consumer;
+    free(answer);
+    if (request_is_wanted(request)) {
+        reply_ok(request, "later\n");
+    } else {
+        request_answer(request);
+    }
+}
+
+static void *answer_thread(void *argument) {
+    struct answer *answer = argument;
+    mailbox_put_answer(answer->reply_to, &answer->letter);
+    atomic_fetch_sub(&thread_count, 1);
+    return NULL;
+}
+
+static struct answer *answer_create(struct request *request) {
+    struct answer *answer = calloc(1, sizeof(*answer));
+    INVARIANT(answer != NULL);
+    answer->letter.on_delivered = on_answer;
+    answer->request = request;
+    answer->reply_to = request->reply_to;
+    request_wait(request);
+    return answer;
+}
+
+static void handle_now(struct request *request) { reply_ok(request, "now\n"); }
+
+static void handle_later(struct request *request) {
+    pthread_t thread;
+    atomic_fetch_add(&thread_count, 1);
+    INVARIANT(pthread_create(&thread, NULL, answer_thread, answer_create(request)) == 0);
+    pthread_detach(thread);
+}
+
+static void handle_held(struct request *request) {
+    struct answer *answer = answer_create(request);
+    answer->next = atomic_load(&held_answers);
+    while (!atomic_compare_exchange_weak(&held_answers, &answer->next, answer)) {
+    }
+    atomic_fetch_add(&held_count, 1);
+}
+
+static void handle_echo(struct request *request) {
+    request->reply.status = 200;
+    INVARIANT(buffer_put(&request->reply.body, request->body) == OK);
+    request_answer(request);
+}
+
+static void handle_empty(struct request *request) {
+    request->reply.status = 204;
+    reply_add_header(&request->reply, "X-Path", "%.*s?%.*s", SPAN_PRINTF(request->path),
+                     SPAN_PRINTF(request->query));
+    request_answer(request);
+}
+
+static void handle_large(struct request *request) {
+    request->reply.status = 200;
+    INVARIANT(buffer_reserve(&request->reply.body, FAKES_LARGE_BYTES) == OK);
+    memset(request->reply.body.bytes, 'x', FAKES_LARGE_BYTES);
+    request->reply.body.length = FAKES_LARGE_BYTES;
+    request_answer(request);
+}
+
+static const struct {
+    const char *path;
+    uint64_t body_bytes_max;
+    void (*on_request)(struct request *request);
+} fake_routes[] = {
+    {"/channels/now", 0, handle_now},
+    {"/channels/later", 0, handle_later},
+    {"/channels/held", 0, handle_held},
+    {"/channels/echo", FAKES_ECHO_BYTES_MAX, handle_echo},
+    {"/channels/a%20b", 0, handle_empty},
+    {"/channels/large", 0, handle_large},
+};
+
+bool routes_admit(struct request *request) {
+    for (size_t i = 0; i < ARRAY_COUNT(fake_routes); i++) {
+        if (span_is_equal(request->path, span_of_string(fake_routes[i].path))) {
+            request->body_bytes_max = fake_routes[i].body_bytes_max;
+            return true;
+        }
+    }
+    request_refuse_because(request, ERR_NOT_FOUND, NULL, "there are only fakes");
+    return false;
+}
+
+void routes_handle(struct request *request) {
+    for (size_t i = 0; i < ARRAY_COUNT(fake_routes); i++) {
+        if (span_is_equal(request->path, span_of_string(fake_routes[i].path))) {
+            fake_routes[i].on_request(request);
+            return;
+        }
+    }
+    INVARIANT(false);
+}
+
+void fakes_release(void) {
+    struct answer *answer = atomic_exchange(&held_answers, NULL);
+    while (answer != NULL) {
+        struct answer *next = answer->next;
+        atomic_fetch_sub(&held_count, 1);
+        mailbox_put_answer(answer->reply_to, &answer->letter);
+        answer = next;
+    }
+    while (atomic_load(&thread_count) > 0) {
+        usleep(1000);
+    }
+}
+
+unsigned fakes_held(void) { return atomic_load(&held_count); }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fakes.h — a broker without threads, disk and routes, for tests of the operator's port alone.
+ *
+ * Place:   linked instead of broker/runtime, storage and protocols/rest/routes.c.
+ * Thread:  the test's; fake answers come from threads of their own, as those of the log do.
+ * Bounds:  none.
+ *
+ * The fake routes below /channels/: now (answers at once), later (answers from another thread),
+ * echo (sends the body back, at most FAKES_ECHO_BYTES_MAX), held (answers at fakes_release()),
+ * a%20b (204 with the target in a header), large (FAKES_LARGE_BYTES of 'x'). All else is 404.
+ */
+#pragma once
+
+#include "broker/runtime/broker.h"
+
+#define FAKES_ECHO_BYTES_MAX 100000
+#define FAKES_LARGE_BYTES 5000000
+
+/* A broker that is ready, with metrics, config and figures. */
+struct broker *fakes_create(void);
+void fakes_destroy(struct broker *broker);
+
+/* Answers all calls of /channels/held, from the calling thread; no answer is on its way then. */
+void fakes_release(void);
+
+/* How many calls of /channels/held wait. Any thread. */
+unsigned fakes_held(void);

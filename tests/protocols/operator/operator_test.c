@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/operator/operator.h"
+
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "broker/config/config.h"
+#include "broker/metrics/metrics.h"
+#include "broker/support/clock.h"
+#include "tests/protocols/operator/client.h"
+#include "tests/protocols/operator/fakes.h"
+#include "tests/unit.h"
+
+struct port {
+    struct broker *broker;
+    struct operator *operator;
+};
+
+static struct config_address address_of(bool six, uint16_t number) {
+    struct config_address address = {.length = six ? sizeof(struct sockaddr_in6)
+                                                   : sizeof(struct sockaddr_in)};
+    if (six) {
+        struct sockaddr_in6 *socket = (void *)&address.socket;
+        socket->sin6_family = AF_INET6;
+        socket->sin6_addr = in6addr_loopback;
+        socket->sin6_port = htons(number);
+    } else {
+        struct sockaddr_in *socket = (void *)&address.socket;
+        socket->sin_family = AF_INET;
+        socket->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socket->sin_port = htons(number);
+    }
+    return address;
+}
+
+static void open_port(struct port *port, bool six) {
+    struct error why = {0};
+    struct config_address address = address_of(six, 0);
+    port->broker = fakes_create();
+    if (operator_create(port->broker, &address, &port->operator, &why) != OK) {
+        fail_msg("%s", why.detail);
+    }
+    EXPECT_EQ(operator_start(port->operator, &why), OK);
+    EXPECT_TRUE(operator_port(port->operator) != 0);
+}
+
+static void close_port(struct port *port) {
+    operator_stop(port->operator);
+    fakes_release();
+    operator_destroy(port->operator);
+    fakes_destroy(port->broker);
+}
+
+static void wait_for_held(unsigned count) {
+    for (unsigned i = 0; i < 2000 && fakes_held() != count; i++) {
+        usleep(5000);
+    }
+    EXPECT_EQ(fakes_held(), count);
+}
+
+static size_t drop_bytes(char *bytes, size_t size, size_t count, void *context) {
+    (void)bytes;
+    *(size_t *)context += size * count;
+    return size * count;
+}
+
+/* One request by libcurl; returns the status. */
+static long fetch(CURL *curl, uint16_t number, const char *path, size_t *ret_length) {
+    char url[128];
+    long status = 0;
+    *ret_length = 0;
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", (unsigned)number, path);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)CLIENT_SECONDS_MAX);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret_length);
+    EXPECT_EQ(curl_easy_perform(curl), CURLE_OK);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+TEST(answers_at_once_and_later_on_one_connection) {
+    struct port port;
+    size_t length;
+    long connects = 0;
+    long all_connects = 0;
+    open_port(&port, false);
+    CURL *curl = curl_easy_init();
+    for (size_t i = 0; i < 50; i++) {
+        EXPECT_EQ(fetch(curl, operator_port(port.operator), "/channels/now", &length), 200);
+        EXPECT_EQ(length, 4);
+        curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+        all_connects += connects;
+        EXPECT_EQ(fetch(curl, operator_port(port.operator), "/channels/later", &length), 200);
+        EXPECT_EQ(length, 6);
+        curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+        all_connects += connects;
+    }
+    EXPECT_EQ(all_connects, 1);
+    curl_easy_cleanup(curl);
+    close_port(&port);
+}
+
+struct asker {
+    pthread_t thread;
+    uint16_t number;
+    unsigned answered;
+};
+
+static void *ask_often(void *argument) {
+    struct asker *asker = argument;
+    size_t length;
+    CURL *curl = curl_easy_init();
+    for (unsigned i = 0; i < 40; i++) {
+        asker->answered +=
+            fetch(curl, asker->number, i % 4 == 0 ? "/metrics" : "/channels/later", &length) == 200;
+    }
+    curl_easy_cleanup(curl);
+    return NULL;
+}
+
+TEST(many_clients_at_once_are_all_answered) {
+    struct port port;
+    struct asker askers[8];
+    open_port(&port, false);
+    for (size_t i = 0; i < 8; i++) {
+        askers[i] = (struct asker){.number = operator_port(port.operator)};
+        EXPECT_EQ(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        pthread_join(askers[i].thread, NULL);
+        EXPECT_EQ(askers[i].answered, 40);
+    }
+    struct broker *broker = port.broker;
+    uint64_t channels = metrics_sum(
+        broker->metrics, METRIC_HTTP_REQUESTS,
+        METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_CHANNELS, METRICS_STATUS_2XX));
+    uint64_t operator_own = metrics_sum(
+        broker->metrics, METRIC_HTTP_REQUESTS,
+        METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_OPERATOR, METRICS_STATUS_2XX));
+    EXPECT_EQ(channels, 240);
+    EXPECT_EQ(operator_own, 80);
+    close_port(&port);
+}
+
+TEST(health_is_told_while_every_call_waits) {
+    struct port port;
+    int held[20];
+    struct buffer text = {0};
+    open_port(&port, false);
+    for (size_t i = 0; i < 20; i++) {
+        static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        held[i] = client_connect(operator_port(port.operator), false);
+        client_send(held[i], request);
+    }
+    wait_for_held(20);
+    client_ask(operator_port(port.operator), "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+               &text);
+    EXPECT_NOT_NULL(strstr((const char *)text.bytes, "HTTP/1.1 200 OK\r\n"));
+    fakes_release();
+    for (size_t i = 0; i < 20; i++) {
+        buffer_clear(&text);
+        EXPECT_TRUE(client_read_reply(held[i], &text));
+        EXPECT_NOT_NULL(strstr((const char *)text.bytes, "\r\n\r\nlater\n"));
+        close(held[i]);
+    }
+    buffer_finish(&text);
+    close_port(&port);
+}
+
+TEST(client_that_leaves_a_waiting_call_harms_nobody) {
+    struct port port;
+    struct buffer text = {0};
+    open_port(&port, false);
+    for (size_t i = 0; i < 10; i++) {
+        static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        int client = client_connect(operator_port(port.operator), false);
+        client_send(client, request);
+        wait_for_held((unsigned)i + 1);
+        close(client);
+    }
+    fakes_release();
+    client_ask(operator_port(port.operator), "GET /channels/later HTTP/1.1\r\nHost: a\r\n\r\n",
+               &text);
+    EXPECT_NOT_NULL(strstr((const char *)text.bytes, "later\n"));
+    buffer_finish(&text);
+    close_port(&port);
+}
+
+TEST(stop_gives_up_calls_that_stay_unanswered) {
+    struct port port;
+    static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    open_port(&port, false);
+    int client = client_connect(operator_port(port.operator), false);
+    client_send(client, request);
+    wait_for_held(1);
+    uint64_t before_ms = clock_monotonic_ms();
+    operator_stop(port.operator);
+    EXPECT_TRUE(clock_monotonic_ms() - before_ms >= OPERATOR_STOP_MS - 5);
+    EXPECT_TRUE(clock_monotonic_ms() - before_ms < OPERATOR_STOP_MS + 500);
+    struct buffer text = {0};
+    client_read_to_end(client, &text);
+    EXPECT_EQ(text.length, 0);
+    close(client);
+    buffer_finish(&text);
+    fakes_release(); /* the letter comes after the thread's end and frees the request */
+    close_port(&port);
+}
+
+TEST(stop_lets_an_answer_out_that_comes_in_time) {
+    struct port port;
+    static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    struct buffer text = {0};
+    open_port(&port, false);
+    int client = client_connect(operator_port(port.operator), false);
+    client_send(client, request);
+    wait_for_held(1);
+    pthread_t thread;
+    EXPECT_EQ(pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))operator_stop,
+                             port.operator),
+              0);
+    usleep(20000);
+    fakes_release();
+    EXPECT_TRUE(client_read_reply(client, &text));
+    EXPECT_NOT_NULL(strstr((const char *)text.bytes, "later\n"));
+    EXPECT_NOT_NULL(strstr((const char *)text.bytes, "Connection: close"));
+    pthread_join(thread, NULL);
+    EXPECT_EQ(client_connect(operator_port(port.operator), false), -1);
+    close(client);
+    buffer_finish(&text);
+    close_port(&port);
+}
+
+TEST(idle_connections_do_not_delay_the_end) {
+    struct port port;
+    int idle[100];
+    open_port(&port, false);
+    for (size_t i = 0; i < 100; i++) {
+        idle[i] = client_connect(operator_port(port.operator), false);
+    }
+    uint64_t before_ms = clock_monotonic_ms();
+    operator_stop(port.operator);
+    EXPECT_TRUE(clock_monotonic_ms() - before_ms < OPERATOR_STOP_MS);
+    for (size_t i = 0; i < 100; i++) {
+        close(idle[i]);
+    }
+    close_port(&port);
+}
+
+TEST(connections_above_the_limit_are_closed_and_the_others_served) {
+    struct port port;
+    static int clients[OPERATOR_CONNECTIONS_MAX + 20];
+    struct buffer text = {0};
+    open_port(&port, false);
+    for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
+        clients[i] = client_connect(operator_port(port.operator), false);
+    }
+    client_send(clients[0], "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(client_read_reply(clients[0], &text));
+    for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
+        close(clients[i]);
+    }
+    buffer_finish(&text);
+    close_port(&port);
+}
+
+TEST(address_that_is_taken_is_an_error) {
+    struct port port;
+    struct operator *second = NULL;
+    struct error why = {0};
+    open_port(&port, false);
+    struct config_address address = address_of(false, operator_port(port.operator));
+    EXPECT_EQ(operator_create(port.broker, &address, &second, &why), ERR_IO);
+    EXPECT_NULL(second);
+    EXPECT_NOT_NULL(strstr(why.detail, "cannot listen at the operator's port 127.0.0.1:"));
+    EXPECT_NOT_NULL(strstr(why.detail, "is another broker running?"));
+    close_port(&port);
+}
+
+TEST(address_of_the_sixth_version_is_served) {
+    struct port port;
+    struct buffer text = {0};
+    int probe = client_connect(9, true);
+    if (probe < 0 && access("/proc/net/if_inet6", R_OK) != 0) {
+        skip(); /* the machine has no IPv6 */
+    }
+    open_port(&port, true);
+    int client = client_connect(operator_port(port.operator), true);
+    client_send(client, "GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n");
+    EXPECT_TRUE(client_read_reply(client, &text));
+    EXPECT_NOT_NULL(strstr((const char *)text.bytes, " 200 OK"));
+    close(client);
+    buffer_finish(&text);
+    close_port(&port);
+}
+
+TEST(port_that_was_never_started_can_be_destroyed) {
+    struct error why = {0};
+    struct config_address address = address_of(false, 0);
+    struct broker *broker = fakes_create();
+    struct operator *operator;
+    EXPECT_EQ(operator_create(broker, &address, &operator, &why), OK);
+    operator_destroy(operator);
+    operator_destroy(NULL);
+    fakes_destroy(broker);
+}
+
+UNIT_TESTS(UNIT(answers_at_once_and_later_on_one_connection),
+           UNIT(many_clients_at_once_are_all_answered), UNIT(health_is_told_while_every_call_waits),
+           UNIT(client_that_leaves_a_waiting_call_harms_nobody),
+           UNIT(stop_gives_up_calls_that_stay_unanswered),
+           UNIT(stop_lets_an_answer_out_that_comes_in_time),
+           UNIT(idle_connections_do_not_delay_the_end),
+           UNIT(connections_above_the_limit_are_closed_and_the_others_served),
+           UNIT(address_that_is_taken_is_an_error), UNIT(address_of_the_sixth_version_is_served),
+           UNIT(port_that_was_never_started_can_be_destroyed))

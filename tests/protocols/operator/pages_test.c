@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/operator/pages.h"
+
+#include "protocols/rest/request.h"
+#include "tests/broker/metrics/exposition_checker.h"
+#include "tests/protocols/operator/fakes.h"
+#include "tests/unit.h"
+
+static bool is_replied;
+
+static void on_replied(struct request *request) {
+    (void)request;
+    is_replied = true;
+}
+
+/* Asks for `path` with up to two headers of which the first is Host. */
+static struct request *ask(struct broker *broker, const char *method, const char *path,
+                           const struct request_header *headers, size_t header_count) {
+    struct request *request = request_create();
+    EXPECT_NOT_NULL(request);
+    request->broker = broker;
+    request->method = span_of_string(method);
+    request->path = span_of_string(path);
+    request->headers = headers;
+    request->header_count = header_count;
+    request->is_operator = true;
+    request->on_replied = on_replied;
+    is_replied = false;
+    EXPECT_TRUE(pages_has(request->path));
+    pages_handle(request);
+    EXPECT_TRUE(is_replied);
+    return request;
+}
+
+static const struct request_header local[] = {{SPAN("Host"), SPAN("localhost:8081")}};
+
+static unsigned status_of(struct broker *broker, const char *method, const char *path) {
+    struct request *request = ask(broker, method, path, local, 1);
+    unsigned status = request->reply.status;
+    request_destroy(request);
+    return status;
+}
+
+static bool has_header(const struct request *request, const char *wanted, const char *expected) {
+    struct span rest = buffer_borrow(&request->reply.headers);
+    struct span name;
+    struct span value;
+    while (reply_next_header(&rest, &name, &value)) {
+        if (span_is_equal_nocase(name, span_of_string(wanted)) &&
+            span_is_equal(value, span_of_string(expected))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+TEST(own_paths_are_known_exactly) {
+    EXPECT_TRUE(pages_has(SPAN("/")));
+    EXPECT_TRUE(pages_has(SPAN("/metrics")));
+    EXPECT_FALSE(pages_has(SPAN("/metrics/")));
+    EXPECT_FALSE(pages_has(SPAN("/channels/a")));
+    EXPECT_FALSE(pages_has(SPAN("")));
+}
+
+TEST(readiness_follows_the_broker) {
+    struct broker *broker = fakes_create();
+    EXPECT_EQ(status_of(broker, "GET", "/readyz"), 200);
+    atomic_store(&broker->is_draining, true);
+    EXPECT_EQ(status_of(broker, "GET", "/readyz"), 503);
+    atomic_store(&broker->is_draining, false);
+    atomic_store(&broker->is_ready, false);
+    EXPECT_EQ(status_of(broker, "GET", "/readyz"), 503);
+    EXPECT_EQ(status_of(broker, "GET", "/healthz"), 200);
+    fakes_destroy(broker);
+}
+
+TEST(metrics_are_clean_and_hold_the_figures) {
+    struct broker *broker = fakes_create();
+    char fault[CHECKER_FAULT_BYTES] = "";
+    double number = 0;
+    struct request *request = ask(broker, "GET", "/metrics", local, 1);
+    struct span text = reply_body(&request->reply);
+    EXPECT_EQ(request->reply.status, 200);
+    EXPECT_TRUE(has_header(request, "Content-Type", "text/plain; version=0.0.4; charset=utf-8"));
+    if (!exposition_is_clean(text, fault)) {
+        fail_msg("%s", fault);
+    }
+    EXPECT_TRUE(exposition_find(text, "tidings_journal_bytes", &number));
+    EXPECT_EQ(number, 101);
+    request_destroy(request);
+    fakes_destroy(broker);
+}
+
+TEST(methods_that_change_something_are_refused) {
+    struct broker *broker = fakes_create();
+    struct request *request = ask(broker, "POST", "/metrics", local, 1);
+    EXPECT_EQ(request->reply.status, 405);
+    EXPECT_TRUE(has_header(request, "Allow", "GET, HEAD, OPTIONS"));
+    request_destroy(request);
+    request = ask(broker, "OPTIONS", "/metrics", local, 1);
+    EXPECT_EQ(request->reply.status, 204);
+    EXPECT_TRUE(has_header(request, "Allow", "GET, HEAD, OPTIONS"));
+    request_destroy(request);
+    EXPECT_EQ(status_of(broker, "HEAD", "/"), 200);
+    fakes_destroy(broker);
+}
+
+TEST(name_that_was_rebound_reads_nothing) {
+    static const struct request_header rebound[] = {{SPAN("Host"), SPAN("evil.example:8081")}};
+    struct broker *broker = fakes_create();
+    struct request *request = ask(broker, "GET", "/metrics", rebound, 1);
+    EXPECT_EQ(request->reply.status, 421);
+    request_destroy(request);
+    fakes_destroy(broker);
+}
+
+TEST(page_of_another_origin_reads_nothing) {
+    static const struct request_header foreign[] = {{SPAN("Host"), SPAN("localhost:8081")},
+                                                    {SPAN("Origin"), SPAN("https://evil.example")}};
+    struct broker *broker = fakes_create();
+    struct request *request = ask(broker, "GET", "/metrics", foreign, 2);
+    EXPECT_EQ(request->reply.status, 403);
+    request_destroy(request);
+    fakes_destroy(broker);
+}
+
+TEST(first_page_links_the_others) {
+    struct broker *broker = fakes_create();
+    struct request *request = ask(broker, "GET", "/", local, 1);
+    struct span page = reply_body(&request->reply);
+    EXPECT_NOT_NULL(memmem(page.bytes, page.length, "href=\"/metrics\"", 15));
+    EXPECT_NOT_NULL(memmem(page.bytes, page.length, "href=\"/readyz\"", 14));
+    EXPECT_TRUE(has_header(request, "Content-Type", "text/html; charset=utf-8"));
+    request_destroy(request);
+    fakes_destroy(broker);
+}
+
+UNIT_TESTS(UNIT(own_paths_are_known_exactly), UNIT(readiness_follows_the_broker),
+           UNIT(metrics_are_clean_and_hold_the_figures),
+           UNIT(methods_that_change_something_are_refused),
+           UNIT(name_that_was_rebound_reads_nothing), UNIT(page_of_another_origin_reads_nothing),
+           UNIT(first_page_links_the_others))
