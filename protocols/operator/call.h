@@ -6,7 +6,7 @@
  * Bounds:  OPERATOR_CONNECTIONS_MAX calls; heads as on the public port; BODIES_BYTES_MAX of bodies.
  *          A refused body is read and thrown away, up to CALL_DISCARD_BYTES_MAX.
  *
- * libmicrohttpd calls on_access several times a request: with the head, with each piece of the body,
+ * libmicrohttpd calls on_access several times a request: with the head, with each piece of body,
  * and when all of it is there. A call whose answer comes later from the log or a read thread is
  * suspended; the letter that brings the answer resumes it.
  */
