@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Members are rows of two tables, one for the command and one inside "publish"; what a row calls puts
- * its value into the command. Texts are decoded into the scratch buffer, which is given its full size
- * first, so that spans into it stay good: a decoded text is never longer than its literal. */
+/* Members are rows of two tables, one for the command and one inside "publish"; what a row calls
+ * puts its value into the command. Texts are decoded into the scratch buffer, which is given its full
+ * size first, so that spans into it stay good: no decoded text is longer than its literal. */
 #include "protocols/websocket/command.h"
 
 #include "broker/limits.h"
@@ -193,18 +193,18 @@ static const struct row publish_rows[] = {
 
 /* --- the payload ---------------------------------------------------------------------------- */
 
-static bool is_json_type(struct span type) {
-    struct media media;
-    return media_classify(type, SPAN("null"), &media, NULL) == OK &&
-           media.payload_kind == PAYLOAD_JSON;
-}
-
-/* `data`: JSON as it stands; a string that carries text of the given type. */
+/* `data`: JSON as it stands; or a string, which is text of the given type. */
 static enum error_code conclude_data(struct parse *parse) {
     struct message_fields *publish = &parse->command->publish;
-    publish->payload_kind = PAYLOAD_JSON;
-    publish->payload = parse->data.text;
-    if (is_json_type(publish->type)) {
+    struct media media;
+    enum error_code code = media_classify(publish->type, SPAN("null"), &media, parse->why);
+    if (code != OK) {
+        return code;
+    }
+    if (media.payload_kind == PAYLOAD_JSON) {
+        publish->payload_kind = PAYLOAD_JSON;
+        publish->payload = parse->data.text;
+        publish->type = media.type;
         return OK;
     }
     if (parse->data.kind != JSON_STRING) {
@@ -253,17 +253,12 @@ static enum error_code conclude_data_base64(struct parse *parse) {
 }
 
 static enum error_code conclude_publish(struct parse *parse) {
-    struct message_fields *publish = &parse->command->publish;
-    publish->kind = MESSAGE_DATA;
+    parse->command->publish.kind = MESSAGE_DATA;
     bool has_data = parse->data.text.length > 0;
     if (has_data == (parse->data_base64.text.length > 0)) {
         return blame(parse, "publish", "has either `data` or `data_base64`");
     }
-    enum error_code code = has_data ? conclude_data(parse) : conclude_data_base64(parse);
-    if (code == OK && media_type_is(publish->type, "application/json")) {
-        publish->type = (struct span){0};
-    }
-    return code;
+    return has_data ? conclude_data(parse) : conclude_data_base64(parse);
 }
 
 /* --- members of a command ------------------------------------------------------------------- */
