@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files are read in order of their first position. A file whose successor begins at or before what
+ * is wanted next is passed over unread. Where a file breaks off, what follows is judged:
+ *
+ *   the file is sealed, or breaks off before its seal    damage: refuse to open
+ *   it is the last file                                   a torn tail: the log ends here
+ *   it is not sealed and not the last                     the same, and later files are lost with
+ *                                                         it: no sync had covered this one, so none
+ *                                                         had covered them (syncs go oldest first)
+ *
+ * A journal that ends before what is folded is normal after a power cut: LMDB was synced and the
+ * journal was not. The log then goes on behind what is folded. */
+#include "storage/recovery.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/support/logger.h"
+#include "storage/journal.h"
+#include "storage/record.h"
+#include "storage/rows.h"
+
+struct file_list {
+    uint64_t *positions;
+    size_t count;
+    size_t capacity;
+};
+
+struct replay {
+    const struct recovery_options *options;
+    uint64_t position; /* the last one that is known */
+    uint64_t time_ms;
+    uint32_t generation;
+    bool is_sealed; /* the file read last */
+    bool is_over;   /* the log ends here, whatever follows */
+};
+
+static int compare_positions(const void *left, const void *right) {
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static enum error_code add_file(struct file_list *list, uint64_t position, struct error *why) {
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
+        uint64_t *positions = realloc(list->positions, capacity * sizeof(*positions));
+        if (positions == NULL) {
+            return error_set(why, ERR_MEMORY, "no memory to list the journal");
+        }
+        list->positions = positions;
+        list->capacity = capacity;
+    }
+    list->positions[list->count++] = position;
+    return OK;
+}
+
+/* The caller frees list->positions, also after an error. */
+static enum error_code list_files(const char *directory, struct file_list *list,
+                                  struct error *why) {
+    *list = (struct file_list){0};
+    DIR *folder = opendir(directory);
+    if (folder == NULL) {
+        return error_set(why, ERR_IO, "cannot list %s: %s", directory, strerror(errno));
+    }
+    enum error_code result = OK;
+    const struct dirent *item;
+    while (result == OK && (item = readdir(folder)) != NULL) {
+        uint64_t position = 0;
+        if (journal_read_name(item->d_name, &position)) {
+            result = add_file(list, position, why);
+        }
+    }
+    closedir(folder);
+    if (list->count > 1) {
+        qsort(list->positions, list->count, sizeof(list->positions[0]), compare_positions);
+    }
+    return result;
+}
+
+static enum error_code read_whole(const char *path, uint8_t **ret_bytes, size_t *ret_length,
+                                  struct error *why) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat stat;
+    uint8_t *bytes = NULL;
+    enum error_code result = OK;
+    if (fd < 0 || fstat(fd, &stat) != 0) {
+        result = error_set(why, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+        goto out;
+    }
+    size_t length = (size_t)stat.st_size;
+    bytes = malloc(length + 1);
+    if (bytes == NULL) {
+        result = error_set(why, ERR_MEMORY, "no memory to read %s", path);
+        goto out;
+    }
+    for (size_t done = 0; done < length;) {
+        ssize_t got = pread(fd, bytes + done, length - done, (off_t)done);
+        if (got <= 0) {
+            result = error_set(why, ERR_IO, "cannot read %s: %s", path,
+                               got < 0 ? strerror(errno) : "it became shorter");
+            goto out;
+        }
+        done += (size_t)got;
+    }
+    *ret_bytes = bytes;
+    *ret_length = length;
+    bytes = NULL;
+out:
+    free(bytes);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return result;
+}
+
+/* A record whose frame is whole and that still cannot come next. */
+static bool is_possible(const struct replay *replay, const struct record *record,
+                        uint64_t position) {
+    return record->place.position == position &&
+           (position <= replay->position || record->time_ms >= replay->time_ms) &&
+           record->place.generation >= replay->generation &&
+           (record->fields.kind != MESSAGE_DATA ||
+            (record->fields.channel.length > 0 &&
+             record->fields.channel.length < KEY_NAME_BYTES_MAX - 1));
+}
+
+static enum error_code hand_over(struct replay *replay, const struct record *record,
+                                 struct error *why) {
+    replay->generation = record->place.generation;
+    if (record->place.position <= replay->position) {
+        return OK;
+    }
+    struct message *message =
+        record_create_message(record, replay->options->log_id, (struct span){0});
+    if (message == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory to replay a record");
+    }
+    replay->position = record->place.position;
+    replay->time_ms = record->time_ms;
+    return replay->options->on_message(replay->options->context, message, why);
+}
+
+static enum error_code judge_break(struct replay *replay, const char *path, size_t at,
+                                   size_t length, uint64_t sealed_bytes, struct error *why) {
+    if (at < sealed_bytes) {
+        return error_set(why, ERR_CORRUPT,
+                         "%s is damaged at byte %zu, though %" PRIu64 " bytes of it were synced: "
+                         "restore the data directory from a backup",
+                         path, at, sealed_bytes);
+    }
+    replay->is_over = true;
+    if (at < length) {
+        log_warning("JOURNAL_TAIL_TORN", "file=%s byte=%zu lost_bytes=%zu position=%" PRIu64, path,
+                    at, length - at, replay->position);
+    }
+    return OK;
+}
+
+static enum error_code replay_bytes(struct replay *replay, const char *path,
+                                    uint64_t position_first, struct span bytes,
+                                    struct error *why) {
+    struct journal_head head;
+    if (!journal_read_head(bytes, &head)) {
+        return judge_break(replay, path, 0, bytes.length, 0, why);
+    }
+    if (head.log_id != replay->options->log_id || head.position_first != position_first) {
+        return error_set(why, ERR_CORRUPT, "%s belongs to another log: remove it from this one",
+                         path);
+    }
+    replay->is_sealed = head.sealed_bytes > 0;
+    struct span rest = span_of(bytes.bytes + JOURNAL_HEAD_BYTES,
+                               bytes.length - JOURNAL_HEAD_BYTES);
+    for (uint64_t position = position_first;; position++) {
+        size_t at = bytes.length - rest.length;
+        struct record record;
+        enum record_found found = record_next_frame(&rest, &record);
+        if (found == RECORD_FOUND && is_possible(replay, &record, position)) {
+            enum error_code result = hand_over(replay, &record, why);
+            if (result != OK) {
+                return result;
+            }
+            continue;
+        }
+        if (found != RECORD_END || at < head.sealed_bytes) {
+            return judge_break(replay, path, at, bytes.length, head.sealed_bytes, why);
+        }
+        return OK;
+    }
+}
+
+static enum error_code replay_file(struct replay *replay, uint64_t position_first,
+                                   struct error *why) {
+    char name[JOURNAL_NAME_BYTES];
+    char path[4200];
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    journal_write_name(position_first, name);
+    snprintf(path, sizeof(path), "%s/%s", replay->options->directory, name);
+    enum error_code result = read_whole(path, &bytes, &length, why);
+    if (result == OK) {
+        result = replay_bytes(replay, path, position_first, span_of(bytes, length), why);
+    }
+    free(bytes);
+    return result;
+}
+
+static enum error_code replay_list(struct replay *replay, const struct file_list *list,
+                                   struct error *why) {
+    for (size_t i = 0; i < list->count; i++) {
+        bool is_last = i + 1 == list->count;
+        if (!is_last && list->positions[i + 1] <= replay->position + 1) {
+            continue;
+        }
+        bool is_gap = list->positions[i] > replay->position + 1;
+        if (replay->is_over || (is_gap && i > 0 && !replay->is_sealed)) {
+            replay->is_over = true;
+            log_warning("JOURNAL_FILE_LOST", "position_first=%" PRIu64 " position=%" PRIu64,
+                        list->positions[i], replay->position);
+            continue;
+        }
+        if (is_gap) {
+            return error_set(why, ERR_CORRUPT,
+                             "the journal in %s goes from position %" PRIu64 " to %" PRIu64
+                             ": a file is missing; restore the data directory from a backup",
+                             replay->options->directory, replay->position, list->positions[i]);
+        }
+        enum error_code result = replay_file(replay, list->positions[i], why);
+        if (result != OK) {
+            return result;
+        }
+    }
+    return OK;
+}
+
+enum error_code recovery_replay(const struct recovery_options *options, struct error *why) {
+    struct file_list list;
+    struct replay replay = {.options = options,
+                            .is_sealed = true,
+                            .position = options->position_folded,
+                            .time_ms = options->time_ms};
+    enum error_code result = list_files(options->directory, &list, why);
+    if (result == OK) {
+        result = replay_list(&replay, &list, why);
+    }
+    free(list.positions);
+    return result;
+}
+
+static enum error_code sync_folder(const char *directory, struct error *why) {
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_synced = fd >= 0 && fsync(fd) == 0;
+    int number = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_synced ? OK
+                     : error_set(why, ERR_IO, "cannot sync %s: %s", directory, strerror(number));
+}
+
+/* Synced: a file of a lost tail that came back would stand among the files of the next one. */
+enum error_code recovery_clear(const char *directory, struct error *why) {
+    struct file_list list;
+    enum error_code result = list_files(directory, &list, why);
+    for (size_t i = 0; result == OK && i < list.count; i++) {
+        char name[JOURNAL_NAME_BYTES];
+        char path[4200];
+        journal_write_name(list.positions[i], name);
+        snprintf(path, sizeof(path), "%s/%s", directory, name);
+        if (unlink(path) != 0) {
+            result = error_set(why, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
+        }
+    }
+    if (result == OK && list.count > 0) {
+        result = sync_folder(directory, why);
+    }
+    free(list.positions);
+    return result;
+}

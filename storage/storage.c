@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, in order: lock and version, LMDB, the journal's rest through the same fold that runs
+ * live, a new generation if the last end was not clean, an empty journal. Only then may anything be
+ * appended. An end is clean if all that was appended is folded; the mark is taken away in the
+ * transaction that opens, so that a killed process leaves none. */
+#include "storage/storage.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "broker/support/logger.h"
+#include "storage/apply.h"
+#include "storage/bytes.h"
+#include "storage/data_directory.h"
+#include "storage/journal.h"
+#include "storage/open_batch.h"
+#include "storage/read.h"
+#include "storage/recovery.h"
+#include "storage/sweep.h"
+#include "storage/view.h"
+
+#define SEGMENTS_PER_DISK 8 /* bytes_max is met by dropping a part, so a segment is a small part */
+
+struct storage {
+    struct storage_options options;
+    struct segment_limits limits;
+    struct data_directory directory;
+    struct store store;
+    struct open_batch batch;
+    struct journal *journal;
+    struct storage_state state; /* as at opening; never changed after */
+    struct segments segments;   /* the store thread's, as is all to `sweep` */
+    struct sweep sweep;
+    atomic_uint_fast64_t position_folded;
+    atomic_uint_fast64_t segment_count;
+    atomic_uint_fast64_t channel_count;
+    atomic_uint_fast64_t bytes_used;
+    atomic_uint_fast64_t fold_count;
+    atomic_uint_fast64_t fold_us_last;
+    atomic_uint_fast64_t append_us_last;
+    atomic_uint_fast64_t sync_us_last;
+};
+
+/* --- folding --- */
+
+static enum error_code fold_in(struct storage *storage, MDB_txn *txn,
+                               struct message *const *messages, size_t count,
+                               struct meta_row *ret_meta, struct error *why) {
+    struct apply *apply = NULL;
+    enum error_code result = apply_create(&storage->store, txn, &storage->segments,
+                                          &storage->limits, &apply, why);
+    for (size_t i = 0; result == OK && i < count; i++) {
+        result = apply_message(apply, messages[i], why);
+    }
+    if (result == OK) {
+        result = apply_finish(apply, ret_meta, why);
+    }
+    apply_destroy(apply);
+    return result;
+}
+
+/* What is in memory about segments is as in LMDB again after a transaction that came to nothing. */
+static void reload_segments(struct storage *storage) {
+    MDB_txn *txn = NULL;
+    enum error_code result = store_take_snapshot(&storage->store, &txn, NULL);
+    if (result == OK) {
+        result = segments_load(&storage->segments, &storage->store, txn, NULL);
+        store_release(&storage->store, txn);
+    }
+    INVARIANT(result == OK); /* going on with wrong counts would drop what is alive */
+}
+
+static void count_tables(struct storage *storage) {
+    MDB_txn *txn = NULL;
+    MDB_stat stat = {0};
+    uint64_t bytes = 0;
+    uint64_t segments = 0;
+    if (store_take_snapshot(&storage->store, &txn, NULL) != OK) {
+        return; /* figures stay as they were */
+    }
+    if (sweep_measure(&storage->store, txn, &storage->segments, &bytes, NULL) == OK &&
+        mdb_stat(txn, storage->store.channels, &stat) == 0) {
+        for (unsigned slot = 1; slot <= storage->store.slot_count; slot++) {
+            segments += storage->segments.rows[slot].state == SEGMENT_FREE ? 0 : 1;
+        }
+        atomic_store(&storage->bytes_used, bytes);
+        atomic_store(&storage->channel_count, stat.ms_entries);
+        atomic_store(&storage->segment_count, segments);
+    }
+    store_release(&storage->store, txn);
+}
+
+static enum error_code fold_messages(struct storage *storage, struct message *const *messages,
+                                     size_t count, struct error *why) {
+    unsigned slots = segments_wanted(&storage->segments, &storage->limits, count,
+                                     atomic_load(&storage->batch.bytes));
+    MDB_txn *txn = NULL;
+    struct meta_row meta;
+    enum error_code result = store_open_slots(&storage->store, slots, why);
+    if (result == OK) {
+        result = store_begin(&storage->store, &txn, why);
+    }
+    if (result != OK) {
+        return result;
+    }
+    result = fold_in(storage, txn, messages, count, &meta, why);
+    if (result == OK) {
+        result = store_commit(txn, why);
+    } else {
+        mdb_txn_abort(txn);
+    }
+    if (result != OK) {
+        reload_segments(storage);
+        return result;
+    }
+    atomic_store(&storage->position_folded, meta.position_folded);
+    return OK;
+}
+
+enum error_code storage_fold(struct storage *storage, struct error *why) {
+    uint64_t begin_us = clock_monotonic_us();
+    struct message *const *messages = NULL;
+    size_t count = open_batch_begin_fold(&storage->batch, &messages);
+    if (count == 0) {
+        return OK;
+    }
+    enum error_code result = fold_messages(storage, messages, count, why);
+    if (result != OK) {
+        return result;
+    }
+    open_batch_end_fold(&storage->batch);
+    struct error detail = {0};
+    if (storage->journal != NULL &&
+        journal_remove(storage->journal, atomic_load(&storage->position_folded), false,
+                       &detail) != OK) {
+        /* The fold itself stands; a file that stays is passed over by the next start. */
+        log_warning("JOURNAL_NOT_REMOVED", "detail=\"%s\"", detail.detail);
+    }
+    count_tables(storage);
+    atomic_fetch_add(&storage->fold_count, 1);
+    atomic_store(&storage->fold_us_last, clock_monotonic_us() - begin_us);
+    return OK;
+}
+
+enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
+    struct sweep_options options = {.bytes_max = storage->options.bytes_max,
+                                    .on_retention = storage->options.on_retention,
+                                    .context = storage->options.context};
+    *ret_more = false;
+    enum error_code result = sweep_step(&storage->sweep, &storage->store, &storage->segments,
+                                        &options, ret_more, why);
+    if (result != OK) {
+        reload_segments(storage);
+    }
+    return result;
+}
+
+/* --- opening --- */
+
+static enum error_code replay_message(void *context, struct message *message, struct error *why) {
+    struct storage *storage = context;
+    open_batch_admit(&storage->batch, &message, 1);
+    message_unref(message);
+    return storage_is_fold_due(storage) ? storage_fold(storage, why) : OK;
+}
+
+static enum error_code replay(struct storage *storage, const struct meta_row *meta,
+                              struct error *why) {
+    struct recovery_options options = {.directory = storage->directory.journal_path,
+                                       .log_id = meta->log_id,
+                                       .position_folded = meta->position_folded,
+                                       .time_ms = meta->time_ms,
+                                       .on_message = replay_message,
+                                       .context = storage};
+    enum error_code result = recovery_replay(&options, why);
+    return result == OK ? storage_fold(storage, why) : result;
+}
+
+/* Marks the log as open, and begins a generation if its last end was not clean. */
+static enum error_code mark_open(struct storage *storage, struct error *why) {
+    MDB_txn *txn = NULL;
+    struct meta_row meta;
+    enum error_code result = store_begin(&storage->store, &txn, why);
+    if (result != OK) {
+        return result;
+    }
+    result = store_get_meta(&storage->store, txn, &meta, why);
+    bool was_clean = result == OK && meta.is_clean;
+    if (result == OK && !was_clean) {
+        meta.generation++;
+        result = store_put_generation(&storage->store, txn, meta.generation,
+                                      meta.position_folded + 1, why);
+    }
+    if (result == OK) {
+        meta.is_clean = false;
+        result = store_put_meta(&storage->store, txn, &meta, why);
+    }
+    if (result != OK) {
+        mdb_txn_abort(txn);
+        return result;
+    }
+    storage->state = (struct storage_state){.log_id = meta.log_id,
+                                            .generation = meta.generation,
+                                            .position_next = meta.position_folded + 1,
+                                            .channel_id_next = meta.channel_id_next,
+                                            .time_ms = meta.time_ms,
+                                            .was_clean = was_clean};
+    return store_commit(txn, why);
+}
+
+static enum error_code load(struct storage *storage, struct meta_row *ret_meta,
+                            struct error *why) {
+    MDB_txn *txn = NULL;
+    enum error_code result = store_take_snapshot(&storage->store, &txn, why);
+    if (result != OK) {
+        return result;
+    }
+    result = store_get_meta(&storage->store, txn, ret_meta, why);
+    if (result == OK) {
+        result = segments_load(&storage->segments, &storage->store, txn, why);
+    }
+    store_release(&storage->store, txn);
+    atomic_store(&storage->position_folded, ret_meta->position_folded);
+    return result;
+}
+
+static enum error_code open_log(struct storage *storage, struct error *why) {
+    struct meta_row meta = {0};
+    enum error_code result = load(storage, &meta, why);
+    if (result != OK) {
+        return result;
+    }
+    result = open_batch_init(&storage->batch, meta.position_folded, meta.time_ms);
+    if (result != OK) {
+        return error_set(why, result, "no random number for the open batch");
+    }
+    const char *journal_path = storage->directory.journal_path;
+    result = replay(storage, &meta, why);
+    if (result == OK) {
+        result = mark_open(storage, why);
+    }
+    if (result == OK) {
+        result = recovery_clear(journal_path, why);
+    }
+    if (result == OK) {
+        result = journal_create(journal_path, meta.log_id, storage->options.journal_file_bytes,
+                                &storage->journal, why);
+    }
+    if (result != OK) {
+        open_batch_finish(&storage->batch);
+        return result;
+    }
+    count_tables(storage);
+    return OK;
+}
+
+static enum error_code draw_log_id(uint64_t *ret_log_id, struct error *why) {
+    do {
+        if (getrandom(ret_log_id, sizeof(*ret_log_id), 0) != sizeof(*ret_log_id)) {
+            return error_set(why, ERR_IO, "no random number for the log's id");
+        }
+    } while (*ret_log_id == 0);
+    return OK;
+}
+
+enum error_code storage_open(const struct storage_options *options, struct storage **ret_storage,
+                             struct error *why) {
+    INVARIANT(options->on_retention != NULL);
+    INVARIANT(options->segment_messages > 0);
+    INVARIANT(options->segment_bytes > 0);
+    uint64_t log_id = 0;
+    enum error_code result = draw_log_id(&log_id, why);
+    struct storage *storage = result == OK ? calloc(1, sizeof(*storage)) : NULL;
+    if (storage == NULL) {
+        return result == OK ? error_set(why, ERR_MEMORY, "no memory for the storage") : result;
+    }
+    storage->options = *options;
+    uint64_t part = options->bytes_max / SEGMENTS_PER_DISK + 1;
+    storage->limits.messages_max = options->segment_messages;
+    storage->limits.bytes_max = options->segment_bytes < part ? options->segment_bytes : part;
+    result = data_directory_open(&storage->directory, options->directory, why);
+    if (result != OK) {
+        free(storage);
+        return result;
+    }
+    result = store_open(&storage->store, storage->directory.path, options->bytes_max, log_id, why);
+    if (result != OK) {
+        data_directory_close(&storage->directory);
+        free(storage);
+        return result;
+    }
+    result = open_log(storage, why);
+    if (result != OK) {
+        store_close(&storage->store);
+        data_directory_close(&storage->directory);
+        free(storage);
+        return result;
+    }
+    *ret_storage = storage;
+    return OK;
+}
+
+static enum error_code mark_clean(struct storage *storage, struct error *why) {
+    MDB_txn *txn = NULL;
+    struct meta_row meta;
+    enum error_code result = store_begin(&storage->store, &txn, why);
+    if (result != OK) {
+        return result;
+    }
+    result = store_get_meta(&storage->store, txn, &meta, why);
+    if (result == OK) {
+        meta.is_clean = true;
+        result = store_put_meta(&storage->store, txn, &meta, why);
+    }
+    if (result != OK) {
+        mdb_txn_abort(txn);
+        return result;
+    }
+    return store_commit(txn, why);
+}
+
+/* The journal goes before the mark is set: an end that is called clean has nothing to replay. */
+static enum error_code end_cleanly(struct storage *storage, struct error *why) {
+    enum error_code result = storage_fold(storage, why);
+    if (result == OK) {
+        result = storage_fold(storage, why); /* a fold that failed before may have left a piece */
+    }
+    uint64_t folded = atomic_load(&storage->position_folded);
+    if (result == OK && journal_get_position(storage->journal) > folded) {
+        result = error_set(why, ERR_BUSY, "messages were appended and not admitted");
+    }
+    if (result == OK) {
+        result = journal_remove(storage->journal, folded, true, why);
+    }
+    return result == OK ? mark_clean(storage, why) : result;
+}
+
+void storage_close(struct storage *storage) {
+    if (storage == NULL) {
+        return;
+    }
+    struct error why = {0};
+    if (end_cleanly(storage, &why) != OK) {
+        log_warning("STORAGE_END_UNCLEAN", "detail=\"%s\"", why.detail);
+    }
+    journal_destroy(storage->journal);
+    open_batch_finish(&storage->batch);
+    store_close(&storage->store);
+    data_directory_close(&storage->directory);
+    free(storage);
+}
+
+void storage_get_state(const struct storage *storage, struct storage_state *ret_state) {
+    *ret_state = storage->state;
+}
+
+static enum error_code walk_channels(MDB_cursor *cursor, storage_on_channel *on_channel,
+                                     void *context, struct error *why) {
+    MDB_val key = {0};
+    MDB_val value = {0};
+    int code;
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct channel_row row;
+        if (key.mv_size != 8 || !channel_row_read(store_span(value), &row)) {
+            return error_set(why, ERR_CORRUPT, "a row of the table of channels is damaged");
+        }
+        on_channel(context, row.name, bytes_get_big(key.mv_data, 8), row.offset_last);
+    }
+    return code == MDB_NOTFOUND ? OK : store_error(why, code, "list its channels");
+}
+
+enum error_code storage_each_channel(struct storage *storage, storage_on_channel *on_channel,
+                                     void *context, struct error *why) {
+    MDB_txn *txn = NULL;
+    MDB_cursor *cursor = NULL;
+    enum error_code result = store_take_snapshot(&storage->store, &txn, why);
+    if (result != OK) {
+        return result;
+    }
+    int code = mdb_cursor_open(txn, storage->store.channels, &cursor);
+    if (code == 0) {
+        result = walk_channels(cursor, on_channel, context, why);
+        mdb_cursor_close(cursor);
+    } else {
+        result = store_error(why, code, "list its channels");
+    }
+    store_release(&storage->store, txn);
+    return result;
+}
+
+/* --- writing --- */
+
+enum error_code storage_append(struct storage *storage, struct message *const *messages,
+                               size_t count, struct error *why) {
+    uint64_t begin_us = clock_monotonic_us();
+    enum error_code result = journal_append(storage->journal, messages, count, why);
+    if (result == OK) {
+        atomic_store(&storage->append_us_last, clock_monotonic_us() - begin_us);
+    }
+    return result;
+}
+
+void storage_admit(struct storage *storage, struct message *const *messages, size_t count) {
+    open_batch_admit(&storage->batch, messages, count);
+}
+
+bool storage_has_room(const struct storage *storage) {
+    return atomic_load(&storage->batch.bytes) < storage->options.open_batch_bytes_max;
+}
+
+bool storage_is_fold_due(const struct storage *storage) {
+    return atomic_load(&storage->batch.bytes) >= storage->options.fold_bytes;
+}
+
+enum error_code storage_sync(struct storage *storage, struct error *why) {
+    uint64_t begin_us = clock_monotonic_us();
+    enum error_code result = journal_sync(storage->journal, why);
+    if (result == OK) {
+        atomic_store(&storage->sync_us_last, clock_monotonic_us() - begin_us);
+    }
+    return result;
+}
+
+/* --- reading --- */
+
+enum error_code storage_read(struct storage *storage, const struct storage_query *query,
+                             struct storage_page *ret_page, struct error *why) {
+    struct view view;
+    struct retention retention = {RETENTION_UNLIMITED, RETENTION_UNLIMITED, RETENTION_UNLIMITED};
+    storage->options.on_retention(storage->options.context, query->channel, &retention);
+    enum error_code result =
+        view_init(&view, &storage->store, &storage->batch, query->channel, why);
+    if (result != OK) {
+        return result;
+    }
+    result = view_apply_retention(&view, &retention, why);
+    if (result == OK) {
+        result = read_page(&view, query, ret_page, why);
+    }
+    view_finish(&view);
+    return result;
+}
+
+void storage_page_finish(struct storage_page *page) {
+    for (size_t i = 0; i < page->count; i++) {
+        message_unref(page->messages[i]);
+    }
+    free(page->messages);
+    *page = (struct storage_page){0};
+}
+
+void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures) {
+    struct journal_figures journal;
+    MDB_envinfo info = {0};
+    MDB_stat stat = {0};
+    journal_get_figures(storage->journal, &journal);
+    IGNORE_RESULT(mdb_env_info(storage->store.env, &info)); /* fails on a NULL environment alone */
+    IGNORE_RESULT(mdb_env_stat(storage->store.env, &stat)); /* likewise */
+    *ret_figures = (struct storage_figures){
+        .journal_bytes = journal.bytes,
+        .journal_file_count = journal.file_count,
+        .lmdb_bytes_used = atomic_load(&storage->bytes_used),
+        .lmdb_bytes_file = (info.me_last_pgno + 1) * stat.ms_psize,
+        .open_batch_bytes = atomic_load(&storage->batch.bytes),
+        .open_batch_messages = atomic_load(&storage->batch.messages),
+        .segment_count = atomic_load(&storage->segment_count),
+        .channel_count = atomic_load(&storage->channel_count),
+        .position_folded = atomic_load(&storage->position_folded),
+        .position_readable = atomic_load(&storage->batch.position_readable),
+        .fold_count = atomic_load(&storage->fold_count),
+        .fold_us_last = atomic_load(&storage->fold_us_last),
+        .append_us_last = atomic_load(&storage->append_us_last),
+        .sync_us_last = atomic_load(&storage->sync_us_last),
+    };
+}

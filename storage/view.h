@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* view.h — one channel at one moment: LMDB and the open batch as one log without a seam.
+ *
+ * Place:   made for each read, and by the sweep over LMDB alone; asked by resolve, read, sweep.
+ * Thread:  its maker's.
+ * Bounds:  each question is one look-up or one search; nothing here grows.
+ *
+ * Offsets `physical_first` to `offset_last` are known to index or batch without a hole; those
+ * before `first` are past their retention and no longer given out.
+ */
+#pragma once
+
+#include "storage/open_batch.h"
+#include "storage/storage.h"
+#include "storage/store.h"
+
+struct view {
+    struct store *store;
+    MDB_txn *txn;
+    struct meta_row meta;
+    bool has_row;            /* the channel is in LMDB … */
+    struct channel_row row;  /* … as this */
+    struct batch_view batch;
+    uint64_t channel_id;     /* 0: no message ever, or forgotten */
+    uint64_t position_head;  /* the last readable position of the whole log */
+    uint64_t time_ms;        /* the log's time */
+    uint64_t bytes_total;    /* counted bytes of the channel's messages, ever */
+    uint64_t offset_last;
+    uint64_t batch_first;    /* offsets from here on are read from the batch */
+    uint64_t physical_first;
+    uint64_t first;          /* the first that is kept; offset_last + 1: none */
+};
+
+/* Figures of one offset. */
+struct figures {
+    uint64_t position;
+    uint64_t time_ms;
+    uint64_t bytes_before;
+};
+
+/* A view for a read: batch and snapshot of one moment. Ended by view_finish(). */
+MUST_USE enum error_code view_init(struct view *view, struct store *store,
+                                   struct open_batch *batch, struct span channel,
+                                   struct error *why);
+void view_finish(struct view *view);
+
+/* A view of LMDB alone inside a transaction, for the sweep; nothing to finish. */
+void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
+                   const struct meta_row *meta, uint64_t channel_id,
+                   const struct channel_row *row);
+
+/* Sets `first` from what is kept by count, age, bytes, trim and floor. */
+MUST_USE enum error_code view_apply_retention(struct view *view, const struct retention *retention,
+                                              struct error *why);
+
+/* Figures of an offset from physical_first through offset_last. */
+MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offset,
+                                          struct figures *ret_figures, struct error *why);
+
+/* The first offset from `low` (at least physical_first) through offset_last that reaches `value`;
+ * offset_last + 1 if none does. */
+MUST_USE enum error_code view_search(const struct view *view, enum index_metric metric,
+                                     uint64_t value, uint64_t low, uint64_t *ret_offset,
+                                     struct error *why);
