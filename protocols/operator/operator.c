@@ -111,8 +111,8 @@ static enum error_code start_daemon(struct operator *operator, struct error *why
     return OK;
 }
 
-enum error_code operator_create(struct broker *broker, const struct config_address *address,
-                                struct operator **ret_operator, struct error *why) {
+enum error_code operator_create(struct broker *broker, struct operator **ret_operator,
+                                struct error *why) {
     struct operator *operator = calloc(1, sizeof(*operator));
     if (operator == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the operator's port");
@@ -128,7 +128,7 @@ enum error_code operator_create(struct broker *broker, const struct config_addre
         free(operator);
         return error_set(why, code, "no eventfd for the operator's port");
     }
-    code = listen_at(operator, address, why);
+    code = listen_at(operator, &broker->config->operator_listen, why);
     if (code == OK) {
         code = start_daemon(operator, why);
     }
@@ -222,6 +222,9 @@ static void on_stop(struct letter *letter, void *consumer) {
 }
 
 void operator_stop(struct operator *operator) {
+    if (operator == NULL) {
+        return;
+    }
     if (operator->is_started) {
         operator->stop.on_delivered = on_stop;
         atomic_store(&operator->is_stopping, true);

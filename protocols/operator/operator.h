@@ -19,7 +19,6 @@
 #include "broker/support/macros.h"
 
 struct broker;
-struct config_address;
 struct operator;
 
 #define OPERATOR_CONNECTIONS_MAX 512    /* operators, probes and the pools of back ends */
@@ -27,11 +26,11 @@ struct operator;
 #define OPERATOR_BACKLOG 128            /* connections that the kernel keeps for us */
 #define OPERATOR_STOP_MS 400            /* for answers under way; the rest is cut off */
 
-/* Listens at `address`; port 0 takes a free one. `broker` is borrowed: its metrics and config are
- * there already. ERR_IO: the detail says which address is taken or not ours; ERR_MEMORY. */
-MUST_USE enum error_code operator_create(struct broker *broker,
-                                         const struct config_address *address,
-                                         struct operator **ret_operator, struct error *why);
+/* Listens at config->operator_listen; port 0 takes a free one. `broker` is borrowed: its metrics
+ * and config are there already. ERR_IO: the detail names the address that is taken or not ours;
+ * ERR_MEMORY. */
+MUST_USE enum error_code operator_create(struct broker *broker, struct operator **ret_operator,
+                                         struct error *why);
 
 /* Starts the thread. ERR_MEMORY. */
 MUST_USE enum error_code operator_start(struct operator *operator, struct error *why);
@@ -40,7 +39,8 @@ MUST_USE enum error_code operator_start(struct operator *operator, struct error 
 uint16_t operator_port(const struct operator *operator);
 
 /* Takes no more connections, answers what is under way for at most OPERATOR_STOP_MS, ends the
- * thread. The caller is another thread. Harmless twice, and before operator_start(). */
+ * thread. The caller is another thread. Harmless twice, and before operator_start(); accepts
+ * NULL. */
 void operator_stop(struct operator *operator);
 
 /* Frees; stopped before. Accepts NULL. */

@@ -23,8 +23,8 @@ static int open_port(void **state) {
     (void)state;
     socket->sin_family = AF_INET;
     socket->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    broker = fakes_create();
-    EXPECT_EQ(operator_create(broker, &address, &operator, &why), OK);
+    broker = fakes_create(&address);
+    EXPECT_EQ(operator_create(broker, &operator, &why), OK);
     EXPECT_EQ(operator_start(operator, &why), OK);
     return 0;
 }

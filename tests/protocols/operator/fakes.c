@@ -61,12 +61,15 @@ struct fakes {
     struct worker *worker_list[2];
 };
 
-struct broker *fakes_create(void) {
+struct broker *fakes_create(const struct config_address *address) {
     struct fakes *fakes = calloc(1, sizeof(*fakes));
     INVARIANT(fakes != NULL);
     for (size_t i = 0; i < 2; i++) {
         fakes->worker_list[i] = &fakes->workers[i];
         atomic_store(&fakes->workers[i].mailbox.letter_count, (unsigned)(105 + i));
+    }
+    if (address != NULL) {
+        fakes->config.operator_listen = *address;
     }
     fakes->broker.config = &fakes->config;
     fakes->broker.storage = &fakes->storage;

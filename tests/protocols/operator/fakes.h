@@ -11,13 +11,14 @@
  */
 #pragma once
 
+#include "broker/config/config.h"
 #include "broker/runtime/broker.h"
 
 #define FAKES_ECHO_BYTES_MAX 100000
 #define FAKES_LARGE_BYTES 5000000
 
-/* A broker that is ready, with metrics, config and figures. */
-struct broker *fakes_create(void);
+/* A broker that is ready, with metrics, figures and a config that names the address. */
+struct broker *fakes_create(const struct config_address *address);
 void fakes_destroy(struct broker *broker);
 
 /* Answers all calls of /channels/held, from the calling thread; no answer is on its way then. */

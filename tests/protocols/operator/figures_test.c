@@ -6,7 +6,7 @@
 #include "tests/unit.h"
 
 TEST(figures_of_all_parts_become_metrics) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     struct metrics *metrics = broker->metrics;
     figures_collect(broker, metrics_shard(metrics, METRICS_OPERATOR));
     EXPECT_EQ(metrics_sum(metrics, METRIC_JOURNAL_BYTES, 0), 101);
@@ -23,7 +23,7 @@ TEST(figures_of_all_parts_become_metrics) {
 }
 
 TEST(collecting_twice_counts_once) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     for (size_t i = 0; i < 2; i++) {
         figures_collect(broker, metrics_shard(broker->metrics, METRICS_OPERATOR));
     }
@@ -32,7 +32,7 @@ TEST(collecting_twice_counts_once) {
 }
 
 TEST(broker_that_starts_has_figures_of_what_is_there) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     broker->storage = NULL;
     broker->log = NULL;
     broker->reads = NULL;

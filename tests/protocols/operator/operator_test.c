@@ -39,8 +39,8 @@ static struct config_address address_of(bool six, uint16_t number) {
 static void open_port(struct port *port, bool six) {
     struct error why = {0};
     struct config_address address = address_of(six, 0);
-    port->broker = fakes_create();
-    if (operator_create(port->broker, &address, &port->operator, &why) != OK) {
+    port->broker = fakes_create(&address);
+    if (operator_create(port->broker, &port->operator, &why) != OK) {
         fail_msg("%s", why.detail);
     }
     EXPECT_EQ(operator_start(port->operator, &why), OK);
@@ -275,7 +275,9 @@ TEST(address_that_is_taken_is_an_error) {
     struct error why = {0};
     open_port(&port, false);
     struct config_address address = address_of(false, operator_port(port.operator));
-    EXPECT_EQ(operator_create(port.broker, &address, &second, &why), ERR_IO);
+    struct broker *broker = fakes_create(&address);
+    EXPECT_EQ(operator_create(broker, &second, &why), ERR_IO);
+    fakes_destroy(broker);
     EXPECT_NULL(second);
     EXPECT_NOT_NULL(strstr(why.detail, "cannot listen at the operator's port 127.0.0.1:"));
     EXPECT_NOT_NULL(strstr(why.detail, "is another broker running?"));
@@ -302,10 +304,11 @@ TEST(address_of_the_sixth_version_is_served) {
 TEST(port_that_was_never_started_can_be_destroyed) {
     struct error why = {0};
     struct config_address address = address_of(false, 0);
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(&address);
     struct operator *operator;
-    EXPECT_EQ(operator_create(broker, &address, &operator, &why), OK);
+    EXPECT_EQ(operator_create(broker, &operator, &why), OK);
     operator_destroy(operator);
+    operator_stop(NULL);
     operator_destroy(NULL);
     fakes_destroy(broker);
 }

@@ -63,7 +63,7 @@ TEST(own_paths_are_known_exactly) {
 }
 
 TEST(readiness_follows_the_broker) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     EXPECT_EQ(status_of(broker, "GET", "/readyz"), 200);
     atomic_store(&broker->is_draining, true);
     EXPECT_EQ(status_of(broker, "GET", "/readyz"), 503);
@@ -75,7 +75,7 @@ TEST(readiness_follows_the_broker) {
 }
 
 TEST(metrics_are_clean_and_hold_the_figures) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     char fault[CHECKER_FAULT_BYTES] = "";
     double number = 0;
     struct request *request = ask(broker, "GET", "/metrics", local, 1);
@@ -92,7 +92,7 @@ TEST(metrics_are_clean_and_hold_the_figures) {
 }
 
 TEST(methods_that_change_something_are_refused) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     struct request *request = ask(broker, "POST", "/metrics", local, 1);
     EXPECT_EQ(request->reply.status, 405);
     EXPECT_TRUE(has_header(request, "Allow", "GET, HEAD, OPTIONS"));
@@ -107,7 +107,7 @@ TEST(methods_that_change_something_are_refused) {
 
 TEST(name_that_was_rebound_reads_nothing) {
     static const struct request_header rebound[] = {{SPAN("Host"), SPAN("evil.example:8081")}};
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     struct request *request = ask(broker, "GET", "/metrics", rebound, 1);
     EXPECT_EQ(request->reply.status, 421);
     request_destroy(request);
@@ -117,7 +117,7 @@ TEST(name_that_was_rebound_reads_nothing) {
 TEST(page_of_another_origin_reads_nothing) {
     static const struct request_header foreign[] = {{SPAN("Host"), SPAN("localhost:8081")},
                                                     {SPAN("Origin"), SPAN("https://evil.example")}};
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     struct request *request = ask(broker, "GET", "/metrics", foreign, 2);
     EXPECT_EQ(request->reply.status, 403);
     request_destroy(request);
@@ -125,7 +125,7 @@ TEST(page_of_another_origin_reads_nothing) {
 }
 
 TEST(first_page_links_the_others) {
-    struct broker *broker = fakes_create();
+    struct broker *broker = fakes_create(NULL);
     struct request *request = ask(broker, "GET", "/", local, 1);
     struct span page = reply_body(&request->reply);
     EXPECT_NOT_NULL(memmem(page.bytes, page.length, "href=\"/metrics\"", 15));
