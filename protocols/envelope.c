@@ -153,8 +153,7 @@ static void put_gap(struct writer *writer, const struct envelope_gap *gap) {
     if (gap->gap.to != 0) {
         put_number(writer, SPAN(",\"to\":"), gap->gap.to);
     }
-    put_string(writer, SPAN(",\"reason\":"),
-               span_of_string(envelope_gap_reason(gap->gap.reason)));
+    put_string(writer, SPAN(",\"reason\":"), span_of_string(envelope_gap_reason(gap->gap.reason)));
     put_id(writer, SPAN(",\"id\":"), &gap->resumed);
     if (gap->last != 0) {
         put_number(writer, SPAN(",\"first\":"), gap->first);

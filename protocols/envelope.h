@@ -32,6 +32,9 @@ struct envelope_options {
 MUST_USE enum error_code envelope_put(struct buffer *buffer, const struct message *message,
                                       const struct envelope_options *options);
 
+/* "expired", "dropped", … */
+const char *envelope_gap_reason(enum gap_reason reason);
+
 /* What is missing for a reader of one channel, as the value of "gap":
  * {"channel","from","to","reason","id","first","last"}. `from` and `to` are left out where they are
  * not known, `first` and `last` where nothing is kept; `resumed` is where the reader goes on. */
@@ -43,9 +46,6 @@ struct envelope_gap {
     uint64_t last;
 };
 MUST_USE enum error_code envelope_put_gap(struct buffer *buffer, const struct envelope_gap *gap);
-
-/* "expired", "dropped", … */
-const char *envelope_gap_reason(enum gap_reason reason);
 
 /* A page is the head, envelopes with commas between them, and the tail:
  * {"messages":[ … ],"first":1,"last":9,"prev":"t1…","next":"t1…","at_head":true,"gap":{…}} */

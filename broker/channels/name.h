@@ -16,6 +16,10 @@
 #include "broker/support/macros.h"
 #include "broker/support/span.h"
 
+/* The rules that a name and a pattern share: length, UTF-8, control characters, segments. */
+MUST_USE enum error_code channel_text_check(struct span text, bool may_have_empty_segments,
+                                            struct error *why);
+
 /* ERR_BAD_CHANNEL with the rule that is broken. An empty segment ("a//b", "/a", "a/") is legal in
  * MQTT and in message bodies, but not in a URL path, because proxies merge slashes. */
 MUST_USE enum error_code channel_name_check(struct span name, bool may_have_empty_segments,
@@ -23,7 +27,3 @@ MUST_USE enum error_code channel_name_check(struct span name, bool may_have_empt
 
 /* The first segment begins with `$`: the broker's own; nobody publishes there. */
 bool channel_name_is_reserved(struct span name);
-
-/* The rules that a name and a pattern share: length, UTF-8, control characters, segments. */
-MUST_USE enum error_code channel_text_check(struct span text, bool may_have_empty_segments,
-                                            struct error *why);

@@ -6,7 +6,7 @@
  * Bounds:  as a name's (name.h); matching is one pass over both.
  *
  * `**` is the last segment only, and matches the name before it too: behind `a/` it matches `a`,
- * `a/b` and `a/b/c`, as MQTT's `a/#` does. A pattern that begins with a wildcard never matches `$…`.
+ * `a/b` and `a/b/c`, as MQTT's `a/#` does. One that begins with a wildcard never matches `$…`.
  */
 #pragma once
 

@@ -39,8 +39,7 @@ struct since {
 };
 
 /* Text as it stands after percent-decoding. ERR_BAD_SINCE, naming what is accepted. */
-MUST_USE enum error_code since_parse(struct span text, struct since *ret_since,
-                                     struct error *why);
+MUST_USE enum error_code since_parse(struct span text, struct since *ret_since, struct error *why);
 
 /* An id, or an offset from 1 on (then position and all else are 0). ERR_BAD_SINCE. */
 MUST_USE enum error_code before_parse(struct span text, struct place *ret_before,

@@ -19,7 +19,7 @@
 #include "broker/support/span.h"
 
 #define BASE64_TEXT_BYTES(bytes) (((bytes) + 2) / 3 * 4)
-#define BASE64_URL_TEXT_BYTES(bytes) (((bytes) * 4 + 2) / 3)
+#define BASE64_URL_TEXT_BYTES(bytes) (((bytes)*4 + 2) / 3)
 
 /* Appends the text of `bytes`, standard alphabet with padding. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code base64_put(struct buffer *buffer, struct span bytes);
@@ -32,7 +32,7 @@ MUST_USE enum error_code base64_put_decoded(struct buffer *buffer, struct span t
 MUST_USE enum error_code base64_url_put(struct buffer *buffer, struct span bytes);
 MUST_USE enum error_code base64_url_put_decoded(struct buffer *buffer, struct span text);
 
-/* Without a buffer: writes BASE64_URL_TEXT_BYTES(bytes.length) characters, no NUL; returns how many. */
+/* Without a buffer: writes BASE64_URL_TEXT_BYTES(bytes.length) characters, returns how many. */
 size_t base64_url_encode(struct span bytes, char *ret_text);
 
 /* Writes at most text.length * 3 / 4 bytes. ERR_BAD_REQUEST: no text of this alphabet. */

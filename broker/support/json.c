@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The check is one pass of a small machine: what may come next (`expects`), and one bit for each
- * container that is open (1: an object). UTF-8 is checked first and apart, because that pass is fast;
- * after it only ASCII decides, and a string is skipped eight bytes at a time. */
+ * container that is open (1: an object). UTF-8 is checked first and apart, because that pass is
+ * fast; after it only ASCII decides, and a string is skipped eight bytes at a time. */
 #include "broker/support/json.h"
 
 #include "broker/support/utf8.h"
@@ -187,8 +187,7 @@ static bool scan_value(struct scan *scan) {
     case 'n':
         return scan_word(scan, "null");
     default:
-        return byte == '-' || is_digit(byte) ? scan_number(scan)
-                                             : fail(scan, "a value is missing");
+        return byte == '-' || is_digit(byte) ? scan_number(scan) : fail(scan, "a value is missing");
     }
 }
 
@@ -262,8 +261,7 @@ static size_t utf8_fault_position(struct span text) {
     return good;
 }
 
-enum error_code json_check(struct span text, size_t *ret_fault_position,
-                           const char **ret_fault) {
+enum error_code json_check(struct span text, size_t *ret_fault_position, const char **ret_fault) {
     struct scan scan = {.bytes = text.bytes, .length = text.length, .expects = A_VALUE};
     if (!utf8_is_valid(text)) {
         scan.fault = "the text is not UTF-8";
@@ -304,7 +302,7 @@ static bool take_value(struct span *rest, struct json_value *ret_value) {
         }
     } while (scan.depth > 0);
     static const enum json_kind kinds[256] = {
-        ['n'] = JSON_NULL,   ['f'] = JSON_FALSE,  ['t'] = JSON_TRUE,
+        ['n'] = JSON_NULL,   ['f'] = JSON_FALSE, ['t'] = JSON_TRUE,
         ['"'] = JSON_STRING, ['['] = JSON_ARRAY, ['{'] = JSON_OBJECT,
     };
     uint8_t first = text.bytes[0];
@@ -378,8 +376,7 @@ bool json_number_u64(struct json_value value, uint64_t *ret_number) {
 /* --- strings -------------------------------------------------------------------------------- */
 
 static struct span inside_quotes(struct span literal) {
-    return literal.length < 2 ? (struct span){0}
-                              : span_of(literal.bytes + 1, literal.length - 2);
+    return literal.length < 2 ? (struct span){0} : span_of(literal.bytes + 1, literal.length - 2);
 }
 
 static uint32_t hexadecimal_of(const uint8_t *digits) {

@@ -25,7 +25,15 @@
 
 #define JSON_DEPTH_MAX 64
 
-enum json_kind { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind {
+    JSON_NULL,
+    JSON_FALSE,
+    JSON_TRUE,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT,
+};
 
 /* A value where it stands: its first to its last byte, a string with its quotes. */
 struct json_value {
@@ -39,8 +47,8 @@ struct json_member {
 };
 
 /* OK: `text` is one JSON value, blanks around it allowed. ERR_BAD_JSON: the byte at
- * `ret_fault_position` (text.length: it ends too early) cannot stand there, and `ret_fault` says why
- * in a few constant words. Both may be NULL. */
+ * `ret_fault_position` (text.length: it ends too early) cannot stand there, and `ret_fault` says
+ * why in a few constant words. Both may be NULL. */
 MUST_USE enum error_code json_check(struct span text, size_t *ret_fault_position,
                                     const char **ret_fault);
 
@@ -56,9 +64,12 @@ struct json_walk {
 /* Of anything but an array or object: a walk that is at its end. */
 struct json_walk json_walk_of(struct json_value container);
 
-/* The next member or element. False at the end. */
-bool json_object_next(struct json_walk *walk, struct json_member *ret_member);
+/* The next element or member. False at the end. */
 bool json_array_next(struct json_walk *walk, struct json_value *ret_value);
+bool json_object_next(struct json_walk *walk, struct json_member *ret_member);
+
+/* A number that is written as digits alone and fits. */
+bool json_number_u64(struct json_value value, uint64_t *ret_number);
 
 /* Is this string literal that ASCII word? Escapes are understood. */
 bool json_string_is(struct span literal, const char *word);
@@ -66,9 +77,6 @@ bool json_string_is(struct span literal, const char *word);
 /* Appends what a string literal means, as UTF-8. ERR_BAD_JSON: a surrogate without its other half;
  * nothing was added. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code json_string_put(struct buffer *buffer, struct span literal);
-
-/* A number that is written as digits alone and fits. */
-bool json_number_u64(struct json_value value, uint64_t *ret_number);
 
 /* Appends UTF-8 text as a string literal: quotes and control characters escaped, the rest as it is.
  * ERR_TOO_LARGE, ERR_MEMORY: nothing was added. */

@@ -23,7 +23,9 @@ static inline void list_init(struct list *list) {
     list->next = list;
 }
 
-static inline bool list_is_empty(const struct list *list) { return list->next == list; }
+static inline bool list_is_empty(const struct list *list) {
+    return list->next == list;
+}
 
 static inline void list_put_between(struct list *previous, struct list *node, struct list *next) {
     node->previous = previous;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* While the map grows a node stands in exactly one table, and its hash says which: in the old one if
- * its old bucket has not been moved yet. New nodes follow the same rule, so a search looks into one
- * bucket only. A growth is over after old_bucket_count / MOVED_PER_PUT puts, long before the next. */
+/* While the map grows a node stands in exactly one table, and its hash says which: in the old one
+ * if its old bucket has not been moved yet. New nodes follow the same rule, so a search looks into
+ * one bucket only. A growth is over after a quarter as many puts as there were buckets. */
 #include "broker/support/map.h"
 
 #include <stdlib.h>
@@ -126,8 +126,7 @@ static struct map_node *first_from(struct map_node *const *buckets, size_t index
 }
 
 struct map_node *map_first(const struct map *map) {
-    struct map_node *node =
-        first_from(map->old_buckets, map->old_moved, map->old_bucket_count);
+    struct map_node *node = first_from(map->old_buckets, map->old_moved, map->old_bucket_count);
     return node != NULL ? node : first_from(map->buckets, 0, map->bucket_count);
 }
 
@@ -140,6 +139,5 @@ struct map_node *map_next(const struct map *map, const struct map_node *node) {
         struct map_node *next = first_from(map->old_buckets, old + 1, map->old_bucket_count);
         return next != NULL ? next : first_from(map->buckets, 0, map->bucket_count);
     }
-    return first_from(map->buckets, (node->hash & (map->bucket_count - 1)) + 1,
-                      map->bucket_count);
+    return first_from(map->buckets, (node->hash & (map->bucket_count - 1)) + 1, map->bucket_count);
 }

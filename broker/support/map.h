@@ -4,7 +4,7 @@
  * Place:   channels, feeds, tables of names: whoever finds things by bytes that strangers choose.
  * Thread:  its owner's; no locks.
  * Bounds:  the nodes are the caller's. The buckets double with the count and are kept until the end
- *          (8 to 16 bytes a node at the highest count). Without memory for more buckets chains grow.
+ *          (8 to 16 bytes a node at the highest count). Without memory for more, chains grow.
  *
  * While it grows there are two tables: each put moves a few buckets from the old to the new one, so
  * that a million names cost no single call more than a few microseconds.

@@ -27,7 +27,7 @@ bool percent_take_byte(struct span *text, enum percent_kind kind, uint8_t *ret_b
 MUST_USE enum error_code percent_put_decoded(struct buffer *buffer, struct span text,
                                              enum percent_kind kind);
 
-/* Appends `bytes` with all but the unreserved characters (section 2.3) escaped; for a path `/` stays
- * as it is. ERR_TOO_LARGE, ERR_MEMORY. */
+/* Appends `bytes` with all but the unreserved characters (section 2.3) escaped; for a path `/`
+ * stays as it is. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code percent_put_encoded(struct buffer *buffer, struct span bytes,
                                              enum percent_kind kind);

@@ -14,8 +14,6 @@
 
 #include "broker/support/span.h"
 
-bool utf8_is_valid(struct span text);
-
 /* Between two pieces. Zeroed is the start. */
 struct utf8_state {
     uint8_t missing; /* continuation bytes that the current character still lacks */
@@ -29,3 +27,6 @@ bool utf8_feed(struct utf8_state *state, struct span piece);
 
 /* No character is cut in two at this point. */
 bool utf8_is_complete(const struct utf8_state *state);
+
+/* Of bytes that are whole. */
+bool utf8_is_valid(struct span text);

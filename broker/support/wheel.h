@@ -40,13 +40,13 @@ void wheel_init(struct wheel *wheel, uint64_t now_ms);
 /* Disarms what is left, without calling anything. */
 void wheel_finish(struct wheel *wheel);
 
-/* Arms, or arms anew. A due time that has passed fires at the next tick. */
-void wheel_arm(struct wheel *wheel, struct wheel_timer *timer, uint64_t due_ms);
+bool wheel_is_armed(const struct wheel_timer *timer);
 
 /* Harmless for a timer that is not armed. */
 void wheel_disarm(struct wheel *wheel, struct wheel_timer *timer);
 
-bool wheel_is_armed(const struct wheel_timer *timer);
+/* Arms, or arms anew. A due time that has passed fires at the next tick. */
+void wheel_arm(struct wheel *wheel, struct wheel_timer *timer, uint64_t due_ms);
 
 /* Calls on_due of each timer that is due, disarmed before the call; a callback may arm, disarm and
  * free any timer, its own too. Not to be called from a callback. */

@@ -28,8 +28,7 @@ static bool parse_quality(struct span text, unsigned *ret_quality) {
     return quality <= QUALITY_MAX;
 }
 
-static bool parse_range(struct span element, struct media_type *ret_range,
-                        unsigned *ret_quality) {
+static bool parse_range(struct span element, struct media_type *ret_range, unsigned *ret_quality) {
     *ret_quality = QUALITY_MAX;
     if (!media_type_parse(element, ret_range)) {
         return false;
@@ -88,8 +87,9 @@ bool accept_choose(struct span accept, const char *const *offers, size_t offer_c
             continue;
         }
         struct liking liking = liking_of(accept, &offer, &has_range);
-        if (liking.quality > best.quality || (liking.quality == best.quality && liking.quality > 0 &&
-                                              liking.specificity > best.specificity)) {
+        bool is_as_good = liking.quality == best.quality && liking.quality > 0;
+        if (liking.quality > best.quality ||
+            (is_as_good && liking.specificity > best.specificity)) {
             best = liking;
             *ret_index = i;
         }

@@ -17,7 +17,7 @@
 
 #include "broker/support/span.h"
 
-/* `accept` is the value of Accept, several joined by commas; empty, or with no sound range in it, it
- * means anything. False: none of the `offers` ("application/json") is acceptable. */
+/* `accept` is the value of Accept, several joined by commas; empty, or with no sound range in it,
+ * it means anything. False: none of the `offers` ("application/json") is acceptable. */
 bool accept_choose(struct span accept, const char *const *offers, size_t offer_count,
                    size_t *ret_index);

@@ -6,13 +6,13 @@
 #define DIGITS_MAX 15
 
 enum state {
-    AT_SIZE,        /* digits of a chunk's size */
-    IN_EXTENSION,   /* behind the size, up to CR */
-    AT_SIZE_LF,     /* the LF of that line */
+    AT_SIZE,      /* digits of a chunk's size */
+    IN_EXTENSION, /* behind the size, up to CR */
+    AT_SIZE_LF,   /* the LF of that line */
     IN_DATA,
-    AT_DATA_CR,     /* behind the data */
+    AT_DATA_CR, /* behind the data */
     AT_DATA_LF,
-    AT_TRAILER,     /* the first byte of a trailer, or the CR of the last line */
+    AT_TRAILER, /* the first byte of a trailer, or the CR of the last line */
     IN_TRAILER,
     AT_TRAILER_LF,
     AT_LAST_LF,

@@ -30,10 +30,13 @@ struct chunked {
 };
 
 /* Takes bytes off the front of `input` up to the end of the next piece of data, which `ret_data`
- * then borrows from the input; an empty piece means that the input is used up or the body has ended.
- * What stands behind the end stays in `input`: it is the next request.
+ * then borrows from the input; an empty piece means that the input is used up or the body has
+ * ended. What stands behind the end stays in `input`: it is the next request.
  *
- *     do { code = chunked_feed(&chunked, &input, &data, &why); … } while (code == OK && data.length > 0);
+ *     do {
+ *         code = chunked_feed(&chunked, &input, &data, &why);
+ *         …
+ *     } while (code == OK && data.length > 0);
  *
  * ERR_BAD_REQUEST: the connection must be closed. */
 MUST_USE enum error_code chunked_feed(struct chunked *chunked, struct span *input,

@@ -115,9 +115,8 @@ static const struct {
     const char *text;
     enum head_method method;
 } methods[] = {
-    {"GET", HEAD_METHOD_GET},       {"HEAD", HEAD_METHOD_HEAD},
-    {"POST", HEAD_METHOD_POST},     {"PUT", HEAD_METHOD_PUT},
-    {"PATCH", HEAD_METHOD_PATCH},   {"DELETE", HEAD_METHOD_DELETE},
+    {"GET", HEAD_METHOD_GET},         {"HEAD", HEAD_METHOD_HEAD},   {"POST", HEAD_METHOD_POST},
+    {"PUT", HEAD_METHOD_PUT},         {"PATCH", HEAD_METHOD_PATCH}, {"DELETE", HEAD_METHOD_DELETE},
     {"OPTIONS", HEAD_METHOD_OPTIONS},
 };
 
@@ -163,8 +162,7 @@ static bool take_authority(struct span *target, struct span *ret_host) {
         if (target->length > length &&
             span_is_equal_nocase(span_of(target->bytes, length), schemes[i])) {
             size_t end = length;
-            while (end < target->length && target->bytes[end] != '/' &&
-                   target->bytes[end] != '?') {
+            while (end < target->length && target->bytes[end] != '/' && target->bytes[end] != '?') {
                 end++;
             }
             *ret_host = span_of(target->bytes + length, end - length);
@@ -204,8 +202,7 @@ static enum error_code parse_target(struct head *head, struct error *why) {
     return OK;
 }
 
-static enum error_code parse_request_line(struct head *head, struct span line,
-                                          struct error *why) {
+static enum error_code parse_request_line(struct head *head, struct span line, struct error *why) {
     head->method_text = span_split(&line, ' ');
     head->target = span_split(&line, ' ');
     head->method = method_of(head->method_text);
@@ -232,8 +229,7 @@ static enum error_code on_host(struct head *head, struct span value, struct erro
     return OK;
 }
 
-static enum error_code on_content_length(struct head *head, struct span value,
-                                         struct error *why) {
+static enum error_code on_content_length(struct head *head, struct span value, struct error *why) {
     if (head->has_content_length) {
         return bad(why, "More than one Content-Length");
     }

@@ -40,31 +40,34 @@ struct head_header {
 struct head {
     enum head_method method;
     struct span method_text;
-    struct span target; /* as it stands in the request line */
-    struct span path;   /* still percent-encoded, begins with `/`; "*" where is_asterisk */
-    struct span query;  /* behind the `?`, still encoded; empty when there is none */
-    struct span host;   /* of the target where it has one (RFC 9112, 3.2.2), else of Host */
+    struct span target;    /* as it stands in the request line */
+    struct span path;      /* still percent-encoded, begins with `/`; "*" where is_asterisk */
+    struct span query;     /* behind the `?`, still encoded; empty when there is none */
+    struct span host;      /* of the target where it has one (RFC 9112, 3.2.2), else of Host */
     uint8_t version_minor; /* of HTTP/1: 0 or 1 */
     bool is_asterisk;      /* OPTIONS * */
     bool has_host;
     bool has_content_length;
     bool is_chunked;
-    bool keep_alive;           /* the connection may serve another request */
-    bool expects_continue;     /* Expect: 100-continue, from a peer of version 1.1 */
+    bool keep_alive;            /* the connection may serve another request */
+    bool expects_continue;      /* Expect: 100-continue, from a peer of version 1.1 */
     bool upgrades_to_websocket; /* GET, HTTP/1.1, Upgrade: websocket, Connection: upgrade */
-    uint64_t content_length;   /* UINT64_MAX also stands for what does not fit */
+    uint64_t content_length;    /* UINT64_MAX also stands for what does not fit */
     size_t header_count;
     struct head_header headers[HTTP_HEADERS_MAX];
 };
 
 /* Where a search for the end has come to. Zeroed is the start. */
 struct head_search {
-    size_t scanned;      /* bytes looked at */
+    size_t scanned; /* bytes looked at */
     size_t line_start;
     size_t target_start; /* 0: not yet */
     unsigned blanks;     /* of the request line */
     bool is_in_headers;
 };
+
+/* A token (RFC 9110, 5.6.2): what methods and names of headers are made of. Not empty. */
+bool head_is_token(struct span text);
 
 /* Looks for the end of the head in all bytes that have come since its first (the same bytes again,
  * and more, at each call). OK: `ret_length` bytes are the head with its empty line. ERR_AGAIN: not
@@ -83,12 +86,9 @@ bool head_find(const struct head *head, const char *name, struct span *ret_value
 /* How many headers have that name. */
 size_t head_count(const struct head *head, const char *name);
 
-/* Is the token an element of the comma-separated lists in all headers of that name? Case ignored. */
+/* Is the token an element of a comma-separated list in any header of that name? Case ignored. */
 bool head_has_token(const struct head *head, const char *name, const char *token);
 
 /* The next element of a comma-separated list (RFC 9110, 5.6.1): trimmed, empty ones left out,
  * quoted strings kept whole. False at the end. */
 bool head_list_next(struct span *rest, struct span *ret_element);
-
-/* A token (RFC 9110, 5.6.2): what methods and names of headers are made of. Not empty. */
-bool head_is_token(struct span text);

@@ -4,7 +4,7 @@
 #include "broker/limits.h"
 #include "protocols/http/head.h"
 
-/* ASCII without control characters: what is kept of a type goes out again as JSON and as a header. */
+/* ASCII without control characters: what is kept of a type goes out again, in JSON and headers. */
 static bool is_visible(struct span text) {
     for (size_t i = 0; i < text.length; i++) {
         if ((text.bytes[i] < 0x20 && text.bytes[i] != '\t') || text.bytes[i] > 0x7E) {

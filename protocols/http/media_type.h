@@ -20,11 +20,11 @@ struct media_type {
     struct span parameters; /* from behind the first `;` on, for media_type_next_parameter() */
 };
 
-/* False: not a media type, or its parameters are broken. */
-bool media_type_parse(struct span text, struct media_type *ret_type);
-
 /* The next parameter; a quoted value comes without its quotes, escapes inside as they are. */
 bool media_type_next_parameter(struct span *rest, struct span *ret_name, struct span *ret_value);
+
+/* False: not a media type, or its parameters are broken. */
+bool media_type_parse(struct span text, struct media_type *ret_type);
 
 /* Is it "type/subtype", whatever its parameters? */
 bool media_type_is(struct span text, const char *type);

@@ -19,8 +19,8 @@ bool query_name_is(struct span encoded_name, const char *word) {
     struct span wanted = span_of_string(word);
     for (size_t i = 0; i < wanted.length; i++) {
         uint8_t byte;
-        if (encoded_name.length == 0 ||
-            !percent_take_byte(&encoded_name, PERCENT_QUERY, &byte) || byte != wanted.bytes[i]) {
+        if (encoded_name.length == 0 || !percent_take_byte(&encoded_name, PERCENT_QUERY, &byte) ||
+            byte != wanted.bytes[i]) {
             return false;
         }
     }

@@ -23,7 +23,7 @@ bool query_next(struct span *rest, struct span *ret_name, struct span *ret_value
 /* Does the encoded name mean that word? */
 bool query_name_is(struct span encoded_name, const char *word);
 
-/* Appends the decoded value of the first pair of that name; `ret_is_found` says whether there is one.
- * ERR_BAD_REQUEST: a broken escape, with the name as its field; ERR_TOO_LARGE, ERR_MEMORY. */
+/* Appends the decoded value of the first pair of that name; `ret_is_found` says whether there is
+ * one. ERR_BAD_REQUEST: a broken escape, with the name as its field; ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code query_find(struct span query, const char *name, struct buffer *buffer,
                                     bool *ret_is_found, struct error *why);

@@ -82,8 +82,8 @@ static enum error_code check_json(struct span body, struct error *why) {
     return error_set(why, ERR_BAD_JSON, "The body is no JSON at byte %zu: %s", position, fault);
 }
 
-enum error_code media_classify(struct span content_type, struct span body,
-                               struct media *ret_media, struct error *why) {
+enum error_code media_classify(struct span content_type, struct span body, struct media *ret_media,
+                               struct error *why) {
     struct media_type type;
     content_type = span_trim(content_type);
     if (content_type.length == 0) {
@@ -98,8 +98,7 @@ enum error_code media_classify(struct span content_type, struct span body,
     enum rule rule = rule_of(&type);
     struct media media = {PAYLOAD_BINARY, content_type};
     if ((rule == RULE_JSON || rule == RULE_TEXT) && !is_charset_readable(&type)) {
-        return error_set_field(why, ERR_MEDIA_TYPE, "Content-Type",
-                               "Text is taken as UTF-8 only");
+        return error_set_field(why, ERR_MEDIA_TYPE, "Content-Type", "Text is taken as UTF-8 only");
     }
     enum error_code code = OK;
     if (rule == RULE_LOOK) {

@@ -8,7 +8,7 @@
  *     Content-Type                                payload                     type kept
  *     none, application/octet-stream,             JSON if it parses,          none (JSON),
  *       application/x-www-form-urlencoded           else text if UTF-8,       text/plain,
- *                                                   else bytes                application/octet-stream
+ *                                                   else bytes        application/octet-stream
  *     application/json                            JSON, else 400              none
  *     application/…+json, text/json               JSON, else 400              as given
  *     text/…                                      text, 400 if not UTF-8      as given
@@ -30,7 +30,7 @@ struct media {
     struct span type; /* for message_fields.type: of the given text, or constant; empty: JSON */
 };
 
-/* By Content-Type; empty: none was given. ERR_BAD_JSON with the position of the fault, ERR_BAD_UTF8,
- * ERR_MEDIA_TYPE. */
+/* By Content-Type; empty: none was given. ERR_BAD_JSON with the position of the fault,
+ * ERR_BAD_UTF8, ERR_MEDIA_TYPE. */
 MUST_USE enum error_code media_classify(struct span content_type, struct span body,
                                         struct media *ret_media, struct error *why);

@@ -14,8 +14,7 @@ static enum error_code put_member(struct buffer *buffer, struct span name, const
     return code != OK ? code : json_escape_put(buffer, value);
 }
 
-enum error_code problem_put(struct buffer *buffer, enum error_code code,
-                            const struct error *why) {
+enum error_code problem_put(struct buffer *buffer, enum error_code code, const struct error *why) {
     const struct error_row *row = error_row(code);
     size_t length_before = buffer->length;
     enum error_code result =

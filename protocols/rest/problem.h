@@ -18,6 +18,6 @@
 
 #define PROBLEM_MEDIA_TYPE "application/problem+json"
 
-/* Appends the object for `code`; `why` (nullable) adds detail and field. ERR_TOO_LARGE, ERR_MEMORY. */
+/* Appends the object for `code`; `why` may add detail and field. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code problem_put(struct buffer *buffer, enum error_code code,
                                      const struct error *why);

@@ -4,7 +4,8 @@
 #include "broker/channels/id.h"
 #include "broker/support/json.h"
 
-#define DATA "data: " /* with the blank: a client takes one away, and the payload may begin with one */
+/* With the blank: a client takes one away, and the payload may begin with one. */
+#define DATA "data: "
 
 static enum error_code put_id_line(struct buffer *buffer, const struct place *place) {
     char line[4 + ID_TEXT_BYTES_MAX + 1];
@@ -19,7 +20,8 @@ static size_t count_line_ends(struct span text) {
     size_t count = 0;
     for (size_t i = 0; i < text.length; i++) {
         uint8_t byte = text.bytes[i];
-        count += byte == '\n' || (byte == '\r' && !(i + 1 < text.length && text.bytes[i + 1] == '\n'));
+        bool is_half = byte == '\r' && i + 1 < text.length && text.bytes[i + 1] == '\n';
+        count += (byte == '\n' || byte == '\r') && !is_half;
     }
     return count;
 }
@@ -126,8 +128,7 @@ enum error_code event_put_gap(struct buffer *buffer, const struct envelope_gap *
     return finish(code, buffer, length_before);
 }
 
-enum error_code event_put_close(struct buffer *buffer, const char *code_text,
-                                bool may_reconnect) {
+enum error_code event_put_close(struct buffer *buffer, const char *code_text, bool may_reconnect) {
     size_t length_before = buffer->length;
     enum error_code code = buffer_put(buffer, SPAN("event: close\n" DATA "{\"code\":"));
     if (code == OK) {

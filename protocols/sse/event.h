@@ -6,8 +6,8 @@
  * Bounds:  as the envelope's, plus seven bytes a line of the payload.
  *
  * HTML standard, section 9.2. A payload that holds line ends (CR, LF, CRLF) becomes several `data:`
- * lines, which the client joins by LF: the one change that text suffers here, also inside JSON, where
- * a line end between two tokens means the same in either form.
+ * lines, which the client joins by LF: the one change that text suffers here, also inside JSON,
+ * where a line end between two tokens means the same in either form.
  * Each call adds all or nothing: ERR_TOO_LARGE and ERR_MEMORY leave the buffer as it was.
  */
 #pragma once

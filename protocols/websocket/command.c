@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Members are rows of two tables, one for the command and one inside "publish"; what a row calls
- * puts its value into the command. Texts are decoded into the scratch buffer, which is given its full
- * size first, so that spans into it stay good: no decoded text is longer than its literal. */
+ * puts its value into the command. Texts are decoded into the scratch buffer, which is given its
+ * full size first, so that spans into it stay good: no decoded text is longer than its literal. */
 #include "protocols/websocket/command.h"
 
 #include "broker/limits.h"
@@ -78,10 +78,8 @@ static enum error_code take_line(struct parse *parse, struct json_value value, c
 
 /* --- members of "publish" ------------------------------------------------------------------- */
 
-static enum error_code on_channel(struct parse *parse, struct json_value value,
-                                  const char *name) {
-    return take_text(parse, value, name, CHANNEL_NAME_BYTES_MAX,
-                     &parse->command->publish.channel);
+static enum error_code on_channel(struct parse *parse, struct json_value value, const char *name) {
+    return take_text(parse, value, name, CHANNEL_NAME_BYTES_MAX, &parse->command->publish.channel);
 }
 
 static enum error_code on_data(struct parse *parse, struct json_value value, const char *name) {
@@ -113,8 +111,7 @@ static enum error_code on_key(struct parse *parse, struct json_value value, cons
 }
 
 /* One string of a header, decoded on the stack of the map being written: u16 length, bytes. */
-static enum error_code put_header_text(struct parse *parse, struct span literal,
-                                       size_t bytes_min) {
+static enum error_code put_header_text(struct parse *parse, struct span literal, size_t bytes_min) {
     struct buffer *scratch = parse->scratch;
     size_t start = scratch->length;
     enum error_code code = buffer_put(scratch, SPAN("\0\0"));
@@ -130,8 +127,7 @@ static enum error_code put_header_text(struct parse *parse, struct span literal,
     return OK;
 }
 
-static enum error_code on_headers(struct parse *parse, struct json_value value,
-                                  const char *name) {
+static enum error_code on_headers(struct parse *parse, struct json_value value, const char *name) {
     struct json_walk walk = json_walk_of(value);
     struct json_member member;
     size_t start = parse->scratch->length;
@@ -169,8 +165,7 @@ static enum error_code on_ttl(struct parse *parse, struct json_value value, cons
     return OK;
 }
 
-static enum error_code on_retain(struct parse *parse, struct json_value value,
-                                 const char *name) {
+static enum error_code on_retain(struct parse *parse, struct json_value value, const char *name) {
     if (value.kind != JSON_TRUE && value.kind != JSON_FALSE) {
         return blame(parse, name, "is true or false");
     }
@@ -185,9 +180,15 @@ static enum error_code on_idempotency_key(struct parse *parse, struct json_value
 }
 
 static const struct row publish_rows[] = {
-    {"channel", on_channel},   {"data", on_data},     {"data_base64", on_data_base64},
-    {"type", on_type},         {"event", on_event},   {"key", on_key},
-    {"headers", on_headers},   {"ttl", on_ttl},       {"retain", on_retain},
+    {"channel", on_channel},
+    {"data", on_data},
+    {"data_base64", on_data_base64},
+    {"type", on_type},
+    {"event", on_event},
+    {"key", on_key},
+    {"headers", on_headers},
+    {"ttl", on_ttl},
+    {"retain", on_retain},
     {"idempotency_key", on_idempotency_key},
 };
 
@@ -215,8 +216,7 @@ static enum error_code conclude_data(struct parse *parse) {
         return blame(parse, "data", "has half of a surrogate pair");
     }
     publish->payload_kind = PAYLOAD_TEXT;
-    publish->payload =
-        span_of(parse->scratch->bytes + start, parse->scratch->length - start);
+    publish->payload = span_of(parse->scratch->bytes + start, parse->scratch->length - start);
     return OK;
 }
 
@@ -236,8 +236,7 @@ static enum error_code conclude_data_base64(struct parse *parse) {
     if (base64_put_decoded(parse->scratch, text) != OK) {
         return blame(parse, "data_base64", "is not base64");
     }
-    publish->payload =
-        span_of(parse->scratch->bytes + start, parse->scratch->length - start);
+    publish->payload = span_of(parse->scratch->bytes + start, parse->scratch->length - start);
     publish->payload_kind = PAYLOAD_BINARY;
     if (publish->type.length == 0 || media_type_is(publish->type, "application/octet-stream")) {
         publish->type = SPAN("application/octet-stream");
@@ -307,8 +306,7 @@ static void count_verb(struct parse *parse, enum command_kind kind) {
     parse->verbs++;
 }
 
-static enum error_code on_publish(struct parse *parse, struct json_value value,
-                                  const char *name) {
+static enum error_code on_publish(struct parse *parse, struct json_value value, const char *name) {
     count_verb(parse, COMMAND_PUBLISH);
     if (value.kind != JSON_OBJECT) {
         return blame(parse, name, "is an object");
@@ -332,8 +330,7 @@ static enum error_code on_since(struct parse *parse, struct json_value value, co
     return take_text(parse, value, name, SINCE_TEXT_BYTES_MAX, &parse->command->since);
 }
 
-static enum error_code on_on_lag(struct parse *parse, struct json_value value,
-                                 const char *name) {
+static enum error_code on_on_lag(struct parse *parse, struct json_value value, const char *name) {
     parse->has_subscribe_options = true;
     return take_text(parse, value, name, REF_BYTES_MAX, &parse->command->on_lag);
 }
@@ -380,8 +377,8 @@ static void find_ref(struct parse *parse, struct json_value object) {
     parse->why = why;
 }
 
-enum error_code command_parse(struct span text, struct buffer *scratch,
-                              struct command *ret_command, struct error *why) {
+enum error_code command_parse(struct span text, struct buffer *scratch, struct command *ret_command,
+                              struct error *why) {
     struct parse parse = {.command = ret_command, .scratch = scratch, .why = why};
     struct json_value object;
     size_t position;

@@ -10,8 +10,8 @@
  *     {"unsubscribe":1,"ref":3}      {"auth":"<token>"}
  *
  * Exactly one verb. A member that is not known is refused and named, so that a misspelt option does
- * not pass silently. On a socket of one channel `channel` may be left out; whether a given one is the
- * right one is the caller's question.
+ * not pass silently. On a socket of one channel `channel` may be left out; whether a given one is
+ * the right one is the caller's question.
  */
 #pragma once
 

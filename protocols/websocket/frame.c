@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A frame (RFC 6455, section 5.2): byte 0 is FIN, three reserved bits, opcode; byte 1 is MASK and a
- * length of 7 bits, of which 126 and 127 announce 2 or 8 bytes of length, big-endian; then 4 bytes of
- * mask; then the payload. The header is gathered byte by byte and refused at its first bad byte. */
+ * length of 7 bits, of which 126 and 127 announce 2 or 8 bytes of length, big-endian; then 4 bytes
+ * of mask; then the payload. A header is gathered byte by byte and refused at its first bad one. */
 #include "protocols/websocket/frame.h"
 
 #include <openssl/evp.h>
@@ -221,8 +221,8 @@ static enum error_code take_data(struct frame_decoder *decoder, uint8_t *bytes, 
 static enum error_code take_payload(struct frame_decoder *decoder, uint8_t **input,
                                     size_t *input_length, struct frame_event *ret_event,
                                     struct error *why) {
-    size_t length = *input_length < decoder->payload_missing ? *input_length
-                                                             : (size_t)decoder->payload_missing;
+    size_t length =
+        *input_length < decoder->payload_missing ? *input_length : (size_t)decoder->payload_missing;
     uint8_t *bytes = *input;
     unmask(decoder, bytes, length);
     *input += length;

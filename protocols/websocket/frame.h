@@ -3,8 +3,8 @@
  *
  * Place:   the WebSocket connection of protocols/websocket.
  * Thread:  pure; the decoder unmasks in place and allocates nothing.
- * Bounds:  message_bytes_max for a message of any number of frames; refused by its announced length,
- *          before the bytes come. Control frames WEBSOCKET_CONTROL_BYTES_MAX.
+ * Bounds:  message_bytes_max for a message of any number of frames; refused by its announced
+ *          length, before the bytes come. Control frames WEBSOCKET_CONTROL_BYTES_MAX.
  *
  * RFC 6455, section 5. No extension is negotiated, so the reserved bits are 0. The caller collects
  * the pieces of a message; the decoder keeps only where it is, and checks text as it passes.
@@ -35,7 +35,7 @@ enum frame_event_kind {
     FRAME_DATA,    /* a piece of a message; the last one if is_last (it may be empty) */
     FRAME_PINGED,  /* a whole ping; answer with a pong of the same bytes */
     FRAME_PONGED,
-    FRAME_CLOSED,  /* a whole close frame; what comes after it is swallowed */
+    FRAME_CLOSED, /* a whole close frame; what comes after it is swallowed */
 };
 
 /* `bytes` of DATA borrow from the input; those of control frames from the decoder, until its next
@@ -44,8 +44,8 @@ struct frame_event {
     enum frame_event_kind kind;
     enum frame_opcode opcode; /* of a DATA: FRAME_TEXT or FRAME_BINARY, whatever frame it came in */
     bool is_last;
-    struct span bytes;    /* of a CLOSED: the reason's text, UTF-8 */
-    uint16_t close_code;  /* of a CLOSED; 1005 where the peer gave none (RFC 6455, 7.1.5) */
+    struct span bytes;   /* of a CLOSED: the reason's text, UTF-8 */
+    uint16_t close_code; /* of a CLOSED; 1005 where the peer gave none (RFC 6455, 7.1.5) */
 };
 
 /* All members belong to the decoder. */
@@ -55,10 +55,10 @@ struct frame_decoder {
     uint64_t payload_missing; /* of the current frame */
     struct utf8_state utf8;
     uint8_t header[14];
-    uint8_t header_length; /* bytes of it that have come */
-    uint8_t opcode;        /* of the current frame */
+    uint8_t header_length;  /* bytes of it that have come */
+    uint8_t opcode;         /* of the current frame */
     uint8_t message_opcode; /* 0: between messages */
-    uint8_t mask_at;       /* the next byte of the mask, 0 to 3 */
+    uint8_t mask_at;        /* the next byte of the mask, 0 to 3 */
     bool is_final;
     bool is_in_payload;
     bool has_failed;
@@ -101,8 +101,7 @@ MUST_USE enum error_code frame_begin(struct buffer *buffer, size_t *ret_start);
 void frame_end(struct buffer *buffer, size_t start, enum frame_opcode opcode);
 
 /* Appends a close frame; the reason is cut at a character so that it fits 123 bytes. */
-MUST_USE enum error_code frame_put_close(struct buffer *buffer, uint16_t code,
-                                         struct span reason);
+MUST_USE enum error_code frame_put_close(struct buffer *buffer, uint16_t code, struct span reason);
 
 /* --- the handshake (RFC 6455, section 4.2) ---------------------------------------------------- */
 

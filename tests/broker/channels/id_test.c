@@ -6,7 +6,11 @@
 
 static const struct place PLACES[] = {
     {.log_id = 1},
-    {.log_id = 0x1122334455667788, .generation = 1, .position = 1000, .channel_id = 3, .offset = 42},
+    {.log_id = 0x1122334455667788,
+     .generation = 1,
+     .position = 1000,
+     .channel_id = 3,
+     .offset = 42},
     {.log_id = 7, .generation = 128, .position = 127, .channel_id = 16383, .offset = 16384},
     {.log_id = UINT64_MAX,
      .generation = UINT32_MAX,
@@ -52,7 +56,12 @@ TEST(an_id_with_any_character_changed_or_cut_is_refused) {
 }
 
 TEST(what_is_no_id_is_refused) {
-    static const char *const bad[] = {"", "t", "t1", "t2AAAAAAAAAAAAAAAAAA", "earliest", "42",
+    static const char *const bad[] = {"",
+                                      "t",
+                                      "t1",
+                                      "t2AAAAAAAAAAAAAAAAAA",
+                                      "earliest",
+                                      "42",
                                       "t1AAAAAAAAAAAAAAAAAAAAAAAAA",
                                       "t1________________________________________________________"
                                       "____________________________________________"};

@@ -5,16 +5,22 @@
 #include "tests/unit.h"
 
 TEST(sound_names_are_accepted) {
-    static const char *const good[] = {"a", "tennis/court-1", "gr\xC3\xBC\xC3\x9F/\xF0\x9F\x8E\xBE",
-                                       "$sys/load", "a b", "a.b:c@d", "%2F", "\xC2\xA0"};
+    static const char *const good[] = {"a",
+                                       "tennis/court-1",
+                                       "gr\xC3\xBC\xC3\x9F/\xF0\x9F\x8E\xBE",
+                                       "$sys/load",
+                                       "a b",
+                                       "a.b:c@d",
+                                       "%2F",
+                                       "\xC2\xA0"};
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         EXPECT_EQ(channel_name_check(span_of_string(good[i]), false, NULL), OK);
     }
 }
 
 TEST(names_against_the_rules_are_refused) {
-    static const char *const bad[] = {"", "a+b", "#", "a/*", "a*b", "a\nb", "a\x7F", "a\xC2\x85",
-                                      "\x80", "\xED\xA0\x80", "\x1F", "a/+"};
+    static const char *const bad[] = {"",      "a+b",       "#",    "a/*",          "a*b",  "a\nb",
+                                      "a\x7F", "a\xC2\x85", "\x80", "\xED\xA0\x80", "\x1F", "a/+"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct error why = {0};
         EXPECT_EQ(channel_name_check(span_of_string(bad[i]), true, &why), ERR_BAD_CHANNEL);

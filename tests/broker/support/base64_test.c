@@ -31,8 +31,9 @@ TEST(vectors_of_rfc_4648_hold_both_ways) {
 }
 
 TEST(anything_but_the_one_text_is_refused) {
-    static const char *const bad[] = {"Z",     "Zg",    "Zg=",   "Zh==",  "Zm9=",  "Zm8==", "====",
-                                      "Z===",  " Zg==", "Zg==\n", "Zg==Zg==", "Zm9-", "Zm=v"};
+    static const char *const bad[] = {"Z",        "Zg",   "Zg=",  "Zh==",  "Zm9=",
+                                      "Zm8==",    "====", "Z===", " Zg==", "Zg==\n",
+                                      "Zg==Zg==", "Zm9-", "Zm=v"};
     struct buffer buffer;
     buffer_init(&buffer, 1000);
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {

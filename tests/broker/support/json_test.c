@@ -5,9 +5,22 @@
 
 TEST(json_of_every_kind_is_accepted) {
     static const char *const good[] = {
-        "null", " true ", "false", "0", "-0", "-0.5e+10", "1E5", "\"\"", "[]", "{}", "[1,2 , 3]",
-        "{\"a\":1,\"a\":{\"b\":[]}}", "\"\\u0000 \\ud83c\\udfbe \\/ \\n\"", "\t\r\n[ ] ",
-        "\"gr\xC3\xBC\xC3\x9F, and a text of more than sixteen bytes\"", "[[[[[[]]]],{}]]"};
+        "null",
+        " true ",
+        "false",
+        "0",
+        "-0",
+        "-0.5e+10",
+        "1E5",
+        "\"\"",
+        "[]",
+        "{}",
+        "[1,2 , 3]",
+        "{\"a\":1,\"a\":{\"b\":[]}}",
+        "\"\\u0000 \\ud83c\\udfbe \\/ \\n\"",
+        "\t\r\n[ ] ",
+        "\"gr\xC3\xBC\xC3\x9F, and a text of more than sixteen bytes\"",
+        "[[[[[[]]]],{}]]"};
     for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
         EXPECT_EQ(json_check(span_of_string(good[i]), NULL, NULL), OK);
     }
@@ -17,13 +30,42 @@ TEST(a_fault_is_told_with_its_position) {
     static const struct {
         const char *text;
         size_t position;
-    } bad[] = {
-        {"", 0}, {"  ", 2}, {"{", 1}, {"[1,]", 3}, {"{\"a\":1,}", 7}, {"{\"a\"1}", 4}, {"[1 2]", 3},
-        {"01", 1}, {"-", 1}, {"1.", 2}, {".5", 0}, {"1e", 2}, {"+1", 0}, {"tru", 3}, {"nul1", 3},
-        {"\"a", 2}, {"\"\n\"", 1}, {"\"\\x\"", 2}, {"\"\\u12g4\"", 5}, {"{1:2}", 1}, {"[}", 1},
-        {"{]", 1}, {"[1}", 2}, {"1 1", 2}, {"'a'", 0}, {"{\"a\":}", 5}, {"\xEF\xBB\xBF{}", 0},
-        {"\"\xC3\x28\"", 2}, {"\"\xED\xA0\x80\"", 2}, {"[\"abcdefgh\x01\"]", 10}, {"NaN", 0},
-        {"[1,2]]", 5}, {"\"\xC3", 1}, {"// no", 0}, {"\"\\", 2}, {"\"a\x7F\x1F\"", 3}};
+    } bad[] = {{"", 0},
+               {"  ", 2},
+               {"{", 1},
+               {"[1,]", 3},
+               {"{\"a\":1,}", 7},
+               {"{\"a\"1}", 4},
+               {"[1 2]", 3},
+               {"01", 1},
+               {"-", 1},
+               {"1.", 2},
+               {".5", 0},
+               {"1e", 2},
+               {"+1", 0},
+               {"tru", 3},
+               {"nul1", 3},
+               {"\"a", 2},
+               {"\"\n\"", 1},
+               {"\"\\x\"", 2},
+               {"\"\\u12g4\"", 5},
+               {"{1:2}", 1},
+               {"[}", 1},
+               {"{]", 1},
+               {"[1}", 2},
+               {"1 1", 2},
+               {"'a'", 0},
+               {"{\"a\":}", 5},
+               {"\xEF\xBB\xBF{}", 0},
+               {"\"\xC3\x28\"", 2},
+               {"\"\xED\xA0\x80\"", 2},
+               {"[\"abcdefgh\x01\"]", 10},
+               {"NaN", 0},
+               {"[1,2]]", 5},
+               {"\"\xC3", 1},
+               {"// no", 0},
+               {"\"\\", 2},
+               {"\"a\x7F\x1F\"", 3}};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         size_t position = 999;
         const char *fault = NULL;
@@ -47,7 +89,8 @@ TEST(nesting_is_bounded) {
 TEST(members_are_walked_in_order_with_their_bytes_untouched) {
     struct json_value object;
     EXPECT_EQ(json_parse(SPAN(" { \"a\" : 1.50 , \"b\":[ true,{\"x\":\"]}\"} ],\"\\u0063\":null} "),
-                         &object, NULL, NULL), OK);
+                         &object, NULL, NULL),
+              OK);
     EXPECT_EQ(object.kind, JSON_OBJECT);
     struct json_walk walk = json_walk_of(object);
     struct json_member member;
@@ -82,7 +125,8 @@ TEST(a_scalar_has_nothing_to_walk) {
 TEST(a_string_gives_back_what_it_means) {
     struct buffer buffer;
     buffer_init(&buffer, 200);
-    EXPECT_EQ(json_string_put(&buffer, SPAN("\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00fc\\u20AC\\ud83c\\udfbe z\"")),
+    EXPECT_EQ(json_string_put(&buffer, SPAN("\"a\\\"\\\\\\/\\b\\f\\n\\r\\t"
+                                            "\\u00fc\\u20AC\\ud83c\\udfbe z\"")),
               OK);
     EXPECT_SPAN(buffer_borrow(&buffer), "a\"\\/\b\f\n\r\t\xC3\xBC\xE2\x82\xAC\xF0\x9F\x8E\xBE z");
     buffer_finish(&buffer);
@@ -152,7 +196,5 @@ TEST(whole_numbers_are_read_and_others_are_not) {
 UNIT_TESTS(UNIT(json_of_every_kind_is_accepted), UNIT(a_fault_is_told_with_its_position),
            UNIT(nesting_is_bounded), UNIT(members_are_walked_in_order_with_their_bytes_untouched),
            UNIT(a_scalar_has_nothing_to_walk), UNIT(a_string_gives_back_what_it_means),
-           UNIT(half_a_surrogate_pair_is_refused),
-           UNIT(escaping_any_text_gives_json_that_means_it),
-           UNIT(a_name_is_compared_by_its_meaning),
-           UNIT(whole_numbers_are_read_and_others_are_not))
+           UNIT(half_a_surrogate_pair_is_refused), UNIT(escaping_any_text_gives_json_that_means_it),
+           UNIT(a_name_is_compared_by_its_meaning), UNIT(whole_numbers_are_read_and_others_are_not))

@@ -23,7 +23,7 @@ TEST(a_message_owns_copies_of_all_its_fields) {
 TEST(ordering_gives_place_time_and_expiry) {
     struct message_fields fields = {.kind = MESSAGE_DATA, .channel = SPAN("a"), .ttl_ms = 500};
     struct message *message = message_create(&fields);
-    struct place place = {.log_id = 9, .generation = 1, .position = 3, .channel_id = 2, .offset = 1};
+    struct place place = {.log_id = 9, .position = 3, .channel_id = 2, .offset = 1};
     message_order(message, &place, 1000);
     EXPECT_EQ(message->place.position, 3);
     EXPECT_EQ(message->time_ms, 1000);

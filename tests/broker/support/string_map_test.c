@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/support/string_map.h"
 
-
 #include "tests/unit.h"
 
 TEST(pairs_come_back_in_order) {

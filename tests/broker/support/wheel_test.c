@@ -32,9 +32,9 @@ static void free_alarm(struct wheel_timer *timer) {
 }
 
 TEST(timers_fire_once_never_early_and_within_a_tick) {
-    static const uint64_t waits_ms[] = {1,     63,      64,         65,         4095,
-                                        4096,  4097,    262143,     262144,     300000,
-                                        DAY_MS, 7 * DAY_MS, 40 * DAY_MS, 41 * DAY_MS + 77};
+    static const uint64_t waits_ms[] = {
+        1,      63,     64,     65,     4095,       4096,        4097,
+        262143, 262144, 300000, DAY_MS, 7 * DAY_MS, 40 * DAY_MS, 41 * DAY_MS + 77};
     struct wheel wheel;
     struct alarm alarms[ARRAY_COUNT(waits_ms)] = {0};
     uint64_t start_ms = 1234567891;

@@ -44,12 +44,28 @@ TEST(chunks_are_joined_however_they_come) {
 }
 
 TEST(broken_chunks_are_refused) {
-    static const char *const bad[] = {
-        "\r\n",        ";a\r\n",          "g\r\n",       " 4\r\n",           "4 \r\nWiki\r\n",
-        "+4\r\n",      "0x4\r\n",         "4\nWiki",     "4\r\nWikix\r\n",   "4\r\nWiki\n",
-        "4\r\nWiki\r4", "-1\r\n",         "4\rW",        "1000000000000000\r\n",
-        "ffffffffffffffffff\r\n",         "4;\x01\r\n",  "4;a\nb\r\n",       "0\r\n X: y\r\n\r\n",
-        "0\r\nX: y\n\r\n", "0\r\n\rx",    "0\r\n: y\r\n\r\n", "0\r\nX\x01\r\n"};
+    static const char *const bad[] = {"\r\n",
+                                      ";a\r\n",
+                                      "g\r\n",
+                                      " 4\r\n",
+                                      "4 \r\nWiki\r\n",
+                                      "+4\r\n",
+                                      "0x4\r\n",
+                                      "4\nWiki",
+                                      "4\r\nWikix\r\n",
+                                      "4\r\nWiki\n",
+                                      "4\r\nWiki\r4",
+                                      "-1\r\n",
+                                      "4\rW",
+                                      "1000000000000000\r\n",
+                                      "ffffffffffffffffff\r\n",
+                                      "4;\x01\r\n",
+                                      "4;a\nb\r\n",
+                                      "0\r\n X: y\r\n\r\n",
+                                      "0\r\nX: y\n\r\n",
+                                      "0\r\n\rx",
+                                      "0\r\n: y\r\n\r\n",
+                                      "0\r\nX\x01\r\n"};
     struct buffer data;
     buffer_init(&data, 1000);
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {

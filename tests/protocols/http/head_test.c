@@ -15,7 +15,8 @@ static enum error_code parse(const char *text) {
 
 TEST(a_plain_request_is_taken_apart) {
     EXPECT_EQ(parse("POST /channels/a%20b?since=1&x HTTP/1.1\r\n" HOST
-                    "content-length: 17\r\nX-Empty:\r\nX-Blanks: \t a b \t\r\n\r\n"), OK);
+                    "content-length: 17\r\nX-Empty:\r\nX-Blanks: \t a b \t\r\n\r\n"),
+              OK);
     EXPECT_EQ(head.method, HEAD_METHOD_POST);
     EXPECT_SPAN(head.method_text, "POST");
     EXPECT_SPAN(head.path, "/channels/a%20b");
@@ -143,8 +144,7 @@ TEST(codings_and_expectations_are_told_apart) {
     EXPECT_EQ(parse("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n"), OK);
     EXPECT_FALSE(head.expects_continue);
     EXPECT_EQ(parse("POST / HTTP/1.1\r\n" HOST "Expect: tea\r\n\r\n"), ERR_EXPECTATION);
-    EXPECT_EQ(parse("POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n"),
-              OK);
+    EXPECT_EQ(parse("POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n"), OK);
     EXPECT_TRUE(head.content_length == UINT64_MAX);
 }
 
@@ -159,14 +159,15 @@ TEST(the_connection_lives_as_its_version_and_header_say) {
 
 TEST(an_upgrade_needs_both_headers) {
     EXPECT_EQ(parse("GET / HTTP/1.1\r\n" HOST
-                    "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"), OK);
+                    "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"),
+              OK);
     EXPECT_TRUE(head.upgrades_to_websocket);
     EXPECT_EQ(parse("GET / HTTP/1.1\r\n" HOST "Upgrade: websocket\r\n\r\n"), OK);
     EXPECT_FALSE(head.upgrades_to_websocket);
     EXPECT_EQ(parse("GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n"), OK);
     EXPECT_FALSE(head.upgrades_to_websocket);
-    EXPECT_EQ(parse("POST / HTTP/1.1\r\n" HOST
-                    "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"), OK);
+    EXPECT_EQ(parse("POST / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+              OK);
     EXPECT_FALSE(head.upgrades_to_websocket);
 }
 
@@ -202,8 +203,7 @@ TEST(too_much_is_refused_before_it_has_all_come) {
               ERR_URI_TOO_LONG);
     memcpy(text, "GET / HTTP/1.1\r\n", 16);
     search = (struct head_search){0};
-    EXPECT_EQ(head_find_end(&search, span_of(text, HTTP_HEAD_BYTES_MAX), &length, NULL),
-              ERR_AGAIN);
+    EXPECT_EQ(head_find_end(&search, span_of(text, HTTP_HEAD_BYTES_MAX), &length, NULL), ERR_AGAIN);
     EXPECT_EQ(head_find_end(&search, span_of(text, HTTP_HEAD_BYTES_MAX + 1), &length, NULL),
               ERR_HEADERS_TOO_LARGE);
 }
@@ -233,7 +233,8 @@ TEST(lists_are_split_at_commas_outside_quotes) {
 
 TEST(tokens_are_found_in_all_headers_of_a_name) {
     EXPECT_EQ(parse("GET / HTTP/1.1\r\n" HOST "Sec-WebSocket-Protocol: mqtt\r\n"
-                    "sec-websocket-protocol: chat, tidings.v1\r\n\r\n"), OK);
+                    "sec-websocket-protocol: chat, tidings.v1\r\n\r\n"),
+              OK);
     EXPECT_TRUE(head_has_token(&head, "Sec-WebSocket-Protocol", "tidings.v1"));
     EXPECT_FALSE(head_has_token(&head, "Sec-WebSocket-Protocol", "tidings"));
     EXPECT_EQ(head_count(&head, "Sec-WebSocket-Protocol"), 2);
@@ -246,6 +247,6 @@ UNIT_TESTS(UNIT(a_plain_request_is_taken_apart),
            UNIT(the_connection_lives_as_its_version_and_header_say),
            UNIT(an_upgrade_needs_both_headers), UNIT(one_empty_line_before_the_request_is_forgiven),
            UNIT(the_end_is_found_however_the_bytes_come),
-           UNIT(too_much_is_refused_before_it_has_all_come),
-           UNIT(the_number_of_headers_is_bounded), UNIT(lists_are_split_at_commas_outside_quotes),
+           UNIT(too_much_is_refused_before_it_has_all_come), UNIT(the_number_of_headers_is_bounded),
+           UNIT(lists_are_split_at_commas_outside_quotes),
            UNIT(tokens_are_found_in_all_headers_of_a_name))

@@ -5,8 +5,8 @@
 
 TEST(pairs_are_walked_in_order) {
     struct span rest = SPAN("&a=1&&b&=x&c==2=&a=3&"), name, value;
-    static const char *const expected[][2] = {{"a", "1"}, {"b", ""}, {"", "x"}, {"c", "=2="},
-                                              {"a", "3"}};
+    static const char *const expected[][2] = {
+        {"a", "1"}, {"b", ""}, {"", "x"}, {"c", "=2="}, {"a", "3"}};
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
         EXPECT_TRUE(query_next(&rest, &name, &value));
         EXPECT_SPAN(name, expected[i][0]);

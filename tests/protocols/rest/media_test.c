@@ -61,8 +61,7 @@ TEST(what_is_no_type_is_refused) {
     static const char *const bad[] = {"json", "text/", "text/plain; charset", "a b/c"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct media media;
-        EXPECT_EQ(media_classify(span_of_string(bad[i]), SPAN("1"), &media, NULL),
-                  ERR_MEDIA_TYPE);
+        EXPECT_EQ(media_classify(span_of_string(bad[i]), SPAN("1"), &media, NULL), ERR_MEDIA_TYPE);
     }
 }
 

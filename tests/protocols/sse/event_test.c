@@ -49,10 +49,10 @@ TEST(a_bare_payload_has_the_messages_name) {
 }
 
 TEST(every_kind_of_line_end_begins_a_line_of_data) {
-    expect_bare(PAYLOAD_TEXT, NULL, "a\nb\rc\r\nd\n\re\n", "id: " ID
-                "\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\ndata: \n\n");
-    expect_bare(PAYLOAD_TEXT, NULL, "\n\n\n\n", "id: " ID
-                "\ndata: \ndata: \ndata: \ndata: \ndata: \n\n");
+    expect_bare(PAYLOAD_TEXT, NULL, "a\nb\rc\r\nd\n\re\n",
+                "id: " ID "\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\ndata: \n\n");
+    expect_bare(PAYLOAD_TEXT, NULL, "\n\n\n\n",
+                "id: " ID "\ndata: \ndata: \ndata: \ndata: \ndata: \n\n");
     expect_bare(PAYLOAD_TEXT, NULL, "\r", "id: " ID "\ndata: \ndata: \n\n");
 }
 

@@ -17,8 +17,10 @@ static enum error_code parse(const char *text) {
 
 TEST(a_publish_has_all_its_fields) {
     EXPECT_EQ(parse("{\"ref\":2,\"publish\":{\"channel\":\"chat\\/7\",\"data\":{ \"text\":\"hi\"},"
-                    "\"event\":\"goal\",\"key\":\"\\u00fc\",\"headers\":{\"lang\":\"de\",\"x\":\"\"},"
-                    "\"ttl\":60,\"retain\":true,\"idempotency_key\":\"k\"}}"), OK);
+                    "\"event\":\"goal\",\"key\":\"\\u00fc\","
+                    "\"headers\":{\"lang\":\"de\",\"x\":\"\"},"
+                    "\"ttl\":60,\"retain\":true,\"idempotency_key\":\"k\"}}"),
+              OK);
     EXPECT_EQ(command.kind, COMMAND_PUBLISH);
     EXPECT_SPAN(command.ref, "2");
     EXPECT_SPAN(command.publish.channel, "chat/7");
@@ -83,7 +85,8 @@ TEST(base64_carries_bytes_and_what_its_type_says) {
 
 TEST(the_other_verbs_are_understood) {
     EXPECT_EQ(parse("{\"subscribe\":\"tennis/*\",\"since\":\"-5m\",\"on_lag\":\"conflate\","
-                    "\"ref\":\"a\"}"), OK);
+                    "\"ref\":\"a\"}"),
+              OK);
     EXPECT_EQ(command.kind, COMMAND_SUBSCRIBE);
     EXPECT_SPAN(command.subscribe, "tennis/*");
     EXPECT_SPAN(command.since, "-5m");
@@ -107,7 +110,8 @@ TEST(what_is_not_known_is_named) {
     EXPECT_NOT_NULL(strstr(why.detail, "`Since`"));
     EXPECT_EQ(parse("{\"\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC"
                     "x\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC"
-                    "\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\":1}"), ERR_BAD_REQUEST);
+                    "\xC3\xBC\xC3\xBC\xC3\xBC\xC3\xBC\":1}"),
+              ERR_BAD_REQUEST);
     EXPECT_NOT_NULL(strstr(why.detail, "…"));
 }
 

@@ -9,9 +9,9 @@
 #define MAX 100000
 #define FIN 0x80
 
-static struct buffer wire;   /* what the client sends */
-static struct buffer taken;  /* the data that came out */
-static char log_text[256];   /* one letter an event: d data, D last data, p ping, q pong, c close */
+static struct buffer wire;  /* what the client sends */
+static struct buffer taken; /* the data that came out */
+static char log_text[256];  /* one letter an event: d data, D last data, p ping, q pong, c close */
 static uint16_t close_code;
 
 static void begin(void) {
@@ -92,7 +92,8 @@ TEST(messages_come_whole_with_control_frames_between_fragments) {
     put_frame(FIN | FRAME_CONTINUATION, SPAN("\xBC"));
     put_frame(FIN | FRAME_BINARY, SPAN("\xFF"));
     put_frame(FIN | FRAME_TEXT, SPAN(""));
-    put_frame(FIN | FRAME_CLOSE, SPAN("\x03\xE9" "bye"));
+    put_frame(FIN | FRAME_CLOSE, SPAN("\x03\xE9"
+                                      "bye"));
     EXPECT_EQ(buffer_put(&wire, SPAN("whatever comes after")), OK);
     expect_decoded("DpqDDDc", "Hello, gr\xC3\xBC\xC3\x9F A\xC3\xBC\xFF");
     EXPECT_EQ(close_code, 1001);
@@ -120,25 +121,25 @@ TEST(broken_frames_are_protocol_errors) {
         const char *bytes;
         size_t length;
     } bad[] = {
-        {"\xC1\x80", 2},                 /* reserved bit 1 */
-        {"\xA1\x80", 2},                 /* reserved bit 2 */
-        {"\x91\x80", 2},                 /* reserved bit 3 */
-        {"\x83\x80", 2},                 /* reserved opcode */
-        {"\x8B\x80", 2},                 /* reserved control opcode */
-        {"\x81\x05Hello", 7},            /* no mask */
-        {"\x09\x80", 2},                 /* a ping in fragments */
-        {"\x89\xFE", 2},                 /* a ping of 126 or more bytes */
-        {"\x80\x80", 2},                 /* a continuation of nothing */
-        {"\x81\xFE\x00\x7D", 4},         /* 125 in the long form */
+        {"\xC1\x80", 2},                                  /* reserved bit 1 */
+        {"\xA1\x80", 2},                                  /* reserved bit 2 */
+        {"\x91\x80", 2},                                  /* reserved bit 3 */
+        {"\x83\x80", 2},                                  /* reserved opcode */
+        {"\x8B\x80", 2},                                  /* reserved control opcode */
+        {"\x81\x05Hello", 7},                             /* no mask */
+        {"\x09\x80", 2},                                  /* a ping in fragments */
+        {"\x89\xFE", 2},                                  /* a ping of 126 or more bytes */
+        {"\x80\x80", 2},                                  /* a continuation of nothing */
+        {"\x81\xFE\x00\x7D", 4},                          /* 125 in the long form */
         {"\x81\xFF\x00\x00\x00\x00\x00\x00\xFF\xFF", 10}, /* 65535 in the longest form */
         {"\x81\xFF\x80\x00\x00\x00\x00\x00\x00\x00", 10}, /* above 63 bits */
-        {"\x01\x80\x00\x00\x00\x00\x81\x80", 8}, /* a message within a message */
-        {"\x88\x81\x00\x00\x00\x00\x03", 7},     /* half a close code */
-        {"\x88\x82\x00\x00\x00\x00\x03\xED", 8}, /* 1005 may not be sent */
-        {"\x88\x82\x00\x00\x00\x00\x03\xEE", 8}, /* 1006 likewise */
-        {"\x88\x82\x00\x00\x00\x00\x03\xE7", 8}, /* 999 */
-        {"\x88\x82\x00\x00\x00\x00\x07\xD0", 8}, /* 2000 */
-        {"\x88\x82\x00\x00\x00\x00\x13\x88", 8}, /* 5000 */
+        {"\x01\x80\x00\x00\x00\x00\x81\x80", 8},          /* a message within a message */
+        {"\x88\x81\x00\x00\x00\x00\x03", 7},              /* half a close code */
+        {"\x88\x82\x00\x00\x00\x00\x03\xED", 8},          /* 1005 may not be sent */
+        {"\x88\x82\x00\x00\x00\x00\x03\xEE", 8},          /* 1006 likewise */
+        {"\x88\x82\x00\x00\x00\x00\x03\xE7", 8},          /* 999 */
+        {"\x88\x82\x00\x00\x00\x00\x07\xD0", 8},          /* 2000 */
+        {"\x88\x82\x00\x00\x00\x00\x13\x88", 8},          /* 5000 */
     };
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         begin();
@@ -247,7 +248,6 @@ TEST(the_handshake_of_the_rfc_is_answered) {
 UNIT_TESTS(UNIT(messages_come_whole_with_control_frames_between_fragments),
            UNIT(long_frames_are_unmasked_whole), UNIT(broken_frames_are_protocol_errors),
            UNIT(text_is_refused_at_its_first_bad_byte),
-           UNIT(a_message_is_refused_by_its_announced_length),
-           UNIT(a_close_without_a_code_is_1005), UNIT(after_an_error_nothing_is_taken),
-           UNIT(a_frame_encoded_in_place_is_the_same), UNIT(a_close_reason_is_cut_at_a_character),
-           UNIT(the_handshake_of_the_rfc_is_answered))
+           UNIT(a_message_is_refused_by_its_announced_length), UNIT(a_close_without_a_code_is_1005),
+           UNIT(after_an_error_nothing_is_taken), UNIT(a_frame_encoded_in_place_is_the_same),
+           UNIT(a_close_reason_is_cut_at_a_character), UNIT(the_handshake_of_the_rfc_is_answered))
