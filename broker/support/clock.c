@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/support/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #define MS_PER_SECOND 1000
@@ -25,16 +24,36 @@ uint64_t clock_wall_ms(void) {
     return now_ns(CLOCK_REALTIME) / 1000000u;
 }
 
+static void write_digits(char *text, uint64_t number, size_t digits) {
+    for (size_t i = digits; i > 0; i--, number /= 10) {
+        text[i - 1] = (char)('0' + number % 10);
+    }
+}
+
+/* The date of a day since 1970 (Hinnant, as below, the other way round). gmtime_r() and snprintf()
+ * would take half of the time that an envelope takes. */
+static void write_date(char *text, uint64_t days) {
+    uint64_t shifted = days + 719468; /* since the first of March of the year 0 */
+    uint64_t era = shifted / 146097;
+    uint64_t day_of_era = shifted % 146097;
+    uint64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint64_t month_from_march = (5 * day_of_year + 2) / 153;
+    uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    write_digits(text, era * 400 + year_of_era + (month <= 2), 4);
+    write_digits(text + 5, month, 2);
+    write_digits(text + 8, day_of_year - (153 * month_from_march + 2) / 5 + 1, 2);
+}
+
 void clock_format_rfc3339(uint64_t time_ms, char ret_text[CLOCK_RFC3339_BYTES]) {
-    time_t seconds = (time_t)(time_ms / MS_PER_SECOND);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    char text[64];
-    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", parts.tm_year + 1900,
-             parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-             (unsigned)(time_ms % MS_PER_SECOND));
-    memcpy(ret_text, text, CLOCK_RFC3339_BYTES - 1);
-    ret_text[CLOCK_RFC3339_BYTES - 1] = '\0';
+    uint64_t seconds = time_ms / MS_PER_SECOND;
+    memcpy(ret_text, "0000-00-00T00:00:00.000Z", CLOCK_RFC3339_BYTES);
+    write_date(ret_text, time_ms / MS_PER_DAY);
+    write_digits(ret_text + 11, seconds / 3600 % 24, 2);
+    write_digits(ret_text + 14, seconds / 60 % 60, 2);
+    write_digits(ret_text + 17, seconds % 60, 2);
+    write_digits(ret_text + 20, time_ms % MS_PER_SECOND, 3);
 }
 
 /* Days since 1970 of a date of the Gregorian calendar (Howard Hinnant, "chrono-compatible

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/support/clock.h"
 
+#include <time.h>
+
 #include "broker/support/macros.h"
 #include "tests/unit.h"
 
@@ -20,6 +22,17 @@ TEST(a_time_and_its_text_give_each_other) {
         EXPECT_STRING(text, times[i].text);
         EXPECT_TRUE(clock_parse_rfc3339(span_of_string(text), &time_ms));
         EXPECT_EQ(time_ms, times[i].time_ms);
+    }
+}
+
+TEST(every_day_of_ninety_years_agrees_with_the_library) {
+    for (uint64_t day = 0; day < 33000; day++) {
+        char text[CLOCK_RFC3339_BYTES], expected[64];
+        time_t seconds = (time_t)(day * 86400 + day % 86400);
+        struct tm parts;
+        clock_format_rfc3339((uint64_t)seconds * 1000 + day % 1000, text);
+        strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
+        EXPECT_EQ(memcmp(text, expected, strlen(expected)), 0);
     }
 }
 
@@ -64,5 +77,6 @@ TEST(the_monotonic_clock_does_not_go_back) {
 }
 
 UNIT_TESTS(UNIT(a_time_and_its_text_give_each_other),
+           UNIT(every_day_of_ninety_years_agrees_with_the_library),
            UNIT(every_form_of_a_zone_and_fraction_is_understood), UNIT(what_is_no_time_is_refused),
            UNIT(the_monotonic_clock_does_not_go_back))

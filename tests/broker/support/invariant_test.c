@@ -16,7 +16,7 @@ static int signal_of(void (*body)(void)) {
     pid_t child = fork();
     if (child == 0) {
         close(STDERR_FILENO);
-        signal(SIGABRT, SIG_DFL);
+        sigaction(SIGABRT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
         body();
         _exit(0);
     }
