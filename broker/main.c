@@ -300,7 +300,7 @@ static void prepare_process(void) {
 
 /* --- subcommands ---------------------------------------------------------------------------- */
 
-static int run_serve(int count, char **words) {
+static int run_serve(int count, char *const *words) {
     static struct process process; /* zeroed, and too large for the stack; main's alone */
     extern char **environ;
     process.sources = (struct config_sources){.environment = environ,
@@ -329,23 +329,23 @@ static int run_serve(int count, char **words) {
     return exit_code;
 }
 
-static int run_check(int count, char **words) {
+static int run_check(int count, char *const *words) {
     return command_check(count, words, rules_check_pattern);
 }
 
-static int run_version(int count, char **words) {
+static int run_version(int count, char *const *words) {
     (void)count;
     (void)words;
     puts("tidings " TIDINGS_VERSION);
     return COMMAND_OK;
 }
 
-static int run_help(int count, char **words);
+static int run_help(int count, char *const *words);
 
 struct subcommand {
     const char *name;
     const char *summary;
-    int (*run)(int count, char **words); /* the words behind the subcommand */
+    int (*run)(int count, char *const *words); /* the words behind the subcommand */
 };
 
 static const struct subcommand subcommands[] = {
@@ -357,7 +357,7 @@ static const struct subcommand subcommands[] = {
     {"help", "print this", run_help},
 };
 
-static int run_help(int count, char **words) {
+static int run_help(int count, char *const *words) {
     (void)count;
     (void)words;
     puts("usage: tidings COMMAND [--help]\n");

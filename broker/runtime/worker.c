@@ -263,10 +263,16 @@ void worker_drain(struct worker *worker) {
     }
 }
 
-static void close_handle(uv_handle_t *handle, void *context) {
-    (void)context;
-    if (!uv_is_closing(handle)) {
-        uv_close(handle, NULL);
+/* Ours alone: libwebsockets closes its own, and both need turns of the loop to be done with it. */
+static void close_handles(struct worker *worker) {
+    uv_close((uv_handle_t *)&worker->before_poll, NULL);
+    uv_close((uv_handle_t *)&worker->never_block, NULL);
+    uv_close((uv_handle_t *)&worker->beat, NULL);
+    uv_close((uv_handle_t *)&worker->mailbox_poll, NULL);
+}
+
+static void run_out(struct worker *worker) {
+    for (int i = 0; i < LOOP_TURNS_AT_END && uv_run(&worker->loop, UV_RUN_NOWAIT) != 0; i++) {
     }
 }
 
@@ -285,11 +291,11 @@ void worker_destroy(struct worker *worker) {
     owner_claim(&worker->owner);
     mailbox_deliver_all(&worker->mailbox, worker); /* answers to connections that are gone */
     acceptor_close(worker);
-    uv_prepare_stop(&worker->before_poll);
-    lws_context_destroy(worker->lws); /* closes its handles on our loop */
-    uv_walk(&worker->loop, close_handle, NULL);
-    for (int i = 0; i < LOOP_TURNS_AT_END && uv_run(&worker->loop, UV_RUN_NOWAIT) != 0; i++) {
-    }
+    close_handles(worker);
+    lws_context_destroy(worker->lws); /* on a foreign loop: begins to close what it has there … */
+    run_out(worker);
+    lws_context_destroy(worker->lws); /* … and frees itself when asked again */
+    run_out(worker);
     uv_loop_close(&worker->loop);
     feeds_finish(&worker->feeds);
     wheel_finish(&worker->wheel);

@@ -14,7 +14,7 @@ static const struct error_row error_rows[ERROR_CODE_COUNT] = {
 };
 
 static const struct close_row close_rows[CLOSE_REASON_COUNT] = {
-#define CLOSE_ROW(reason, ws, reconnect, text) [reason] = {ws, reconnect, #reason, text},
+#define CLOSE_ROW(reason, name, ws, reconnect, text) [reason] = {ws, reconnect, name, text},
     CLOSE_REASON_TABLE(CLOSE_ROW)
 #undef CLOSE_ROW
 };

@@ -89,31 +89,31 @@ enum error_code error_set(struct error *why, enum error_code code, const char *f
 enum error_code error_set_field(struct error *why, enum error_code code, const char *field,
                                 const char *format, ...) PRINTF_LIKE(4, 5);
 
-/* X(reason, WebSocket close code, may the client reconnect, text) */
+/* X(reason, name, WebSocket close code, may the client reconnect, text) */
 #define CLOSE_REASON_TABLE(X)                                                                      \
-    X(CLOSE_NORMAL, 1000, true, "normal")                                                          \
-    X(CLOSE_PEER_GONE, 1006, true, "peer gone")                                                    \
-    X(CLOSE_DRAINING, 1001, true, "draining")                                                      \
-    X(CLOSE_REPLIED, 1000, true, "replied, and the connection was not to be kept")                 \
-    X(CLOSE_HANDSHAKE_TIMEOUT, 1008, true, "no request in time")                                   \
-    X(CLOSE_IDLE, 1000, true, "idle")                                                              \
-    X(CLOSE_STALLED, 4008, true, "stalled")                                                        \
-    X(CLOSE_PONG_LATE, 1002, true, "no pong in time")                                              \
-    X(CLOSE_TOO_SLOW, 4008, true, "too slow")                                                      \
-    X(CLOSE_PROTOCOL_ERROR, 1002, false, "protocol error")                                         \
-    X(CLOSE_BAD_UTF8, 1007, false, "text is not UTF-8")                                            \
-    X(CLOSE_TOO_BIG, 1009, false, "message too big")                                               \
-    X(CLOSE_UNSUPPORTED, 1003, false, "bytes where text is spoken")                                \
-    X(CLOSE_NOT_ALLOWED, 1008, false, "not allowed")                                               \
-    X(CLOSE_TOKEN_EXPIRED, 4001, true, "token expired")                                            \
-    X(CLOSE_TAKEN_OVER, 4009, false, "taken over by a newer session")                              \
-    X(CLOSE_TOO_MANY, 1013, true, "too many connections")                                          \
-    X(CLOSE_MEMORY, 1013, true, "out of memory")                                                   \
-    X(CLOSE_OPERATOR, 1001, true, "closed by the operator")                                        \
-    X(CLOSE_INTERNAL, 1011, true, "the broker failed")
+    X(CLOSE_NORMAL, "normal", 1000, true, "normal")                                                \
+    X(CLOSE_PEER_GONE, "peer_gone", 1006, true, "peer gone")                                       \
+    X(CLOSE_DRAINING, "draining", 1001, true, "draining")                                          \
+    X(CLOSE_REPLIED, "replied", 1000, true, "replied, and the connection was not to be kept")      \
+    X(CLOSE_HANDSHAKE_TIMEOUT, "handshake_timeout", 1008, true, "no request in time")              \
+    X(CLOSE_IDLE, "idle", 1000, true, "idle")                                                      \
+    X(CLOSE_STALLED, "stalled", 4008, true, "stalled")                                             \
+    X(CLOSE_PONG_LATE, "pong_late", 1002, true, "no pong in time")                                 \
+    X(CLOSE_TOO_SLOW, "too_slow", 4008, true, "too slow")                                          \
+    X(CLOSE_PROTOCOL_ERROR, "protocol_error", 1002, false, "protocol error")                       \
+    X(CLOSE_BAD_UTF8, "bad_utf8", 1007, false, "text is not UTF-8")                                \
+    X(CLOSE_TOO_BIG, "too_big", 1009, false, "message too big")                                    \
+    X(CLOSE_UNSUPPORTED, "unsupported", 1003, false, "bytes where text is spoken")                 \
+    X(CLOSE_NOT_ALLOWED, "not_allowed", 1008, false, "not allowed")                                \
+    X(CLOSE_TOKEN_EXPIRED, "token_expired", 4001, true, "token expired")                           \
+    X(CLOSE_TAKEN_OVER, "taken_over", 4009, false, "taken over by a newer session")                \
+    X(CLOSE_TOO_MANY, "too_many", 1013, true, "too many connections")                              \
+    X(CLOSE_MEMORY, "memory", 1013, true, "out of memory")                                         \
+    X(CLOSE_OPERATOR, "operator", 1001, true, "closed by the operator")                            \
+    X(CLOSE_INTERNAL, "internal", 1011, true, "the broker failed")
 
 enum close_reason {
-#define CLOSE_REASON(reason, ws, reconnect, text) reason,
+#define CLOSE_REASON(reason, name, ws, reconnect, text) reason,
     CLOSE_REASON_TABLE(CLOSE_REASON)
 #undef CLOSE_REASON
         CLOSE_REASON_COUNT
@@ -122,7 +122,7 @@ enum close_reason {
 struct close_row {
     uint16_t websocket_close;
     bool may_reconnect;
-    const char *name; /* "CLOSE_IDLE": what logs and metrics call it */
+    const char *name; /* "idle": what logs and metrics call it */
     const char *text;
 };
 
