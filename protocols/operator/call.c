@@ -144,9 +144,9 @@ static enum MHD_Result send_reply(struct call *call) {
     struct span body = reply_body(reply);
     INVARIANT(reply->kind == REPLY_WHOLE);
     INVARIANT(reply->status >= 200);
+    const void *bytes = body.length == 0 ? "" : (const void *)body.bytes;
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        body.length, body.length == 0 ? "" : (void *)(uintptr_t)body.bytes,
-        MHD_RESPMEM_PERSISTENT);
+        body.length, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
     if (response == NULL) {
         return MHD_NO;
     }
@@ -278,6 +278,16 @@ static struct request *request_of(struct call *call, const char *method) {
     return request;
 }
 
+static void admit(struct call *call) {
+    struct request *request = call->request;
+    if (!routes_admit(request)) {
+        call->phase = CALL_REFUSED;
+    } else if (request->is_upgrade) {
+        refuse(call, ERR_NOT_ACCEPTABLE, "Upgrade",
+               "no WebSockets are spoken here; they are on the public port");
+    }
+}
+
 /* The head is there. A reply that is ready goes out at once only where the body must not come:
  * otherwise the connection would end under a peer that is still writing. */
 static enum MHD_Result take_head(struct call *call, const char *method) {
@@ -287,8 +297,8 @@ static enum MHD_Result take_head(struct call *call, const char *method) {
     }
     call->phase = CALL_BODY;
     check_head(call);
-    if (call->phase == CALL_BODY && !pages_has(request->path) && !routes_admit(request)) {
-        call->phase = CALL_REFUSED;
+    if (call->phase == CALL_BODY && !pages_has(request->path)) {
+        admit(call);
     }
     if (call->phase == CALL_REFUSED && has_body(request) &&
         (call->must_close || !is_worth_discarding(request))) {

@@ -145,6 +145,13 @@ TEST(expectation_that_nobody_can_meet_is_refused) {
                  "HTTP/1.1 417 ");
 }
 
+TEST(socket_for_streams_is_on_the_public_port) {
+    EXPECT_REPLY("GET /channels/now HTTP/1.1\r\n" HOST
+                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                 "HTTP/1.1 406 ", "they are on the public port");
+}
+
 TEST(address_that_is_too_long_is_refused) {
     static char request[12000];
     int length = snprintf(request, sizeof(request), "GET /channels/now?");
@@ -233,6 +240,7 @@ UNIT_TESTS(PORT_UNIT(target_reaches_the_routes_as_it_was_written), PORT_UNIT(bod
            PORT_UNIT(refused_body_leaves_the_connection_usable),
            PORT_UNIT(head_that_two_parties_may_read_differently_is_refused),
            PORT_UNIT(expectation_that_nobody_can_meet_is_refused),
+           PORT_UNIT(socket_for_streams_is_on_the_public_port),
            PORT_UNIT(address_that_is_too_long_is_refused),
            PORT_UNIT(head_that_is_too_large_is_refused),
            PORT_UNIT(length_of_the_body_is_told_without_it), PORT_UNIT(large_reply_comes_whole),
