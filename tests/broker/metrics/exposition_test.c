@@ -76,7 +76,7 @@ TEST(shards_are_summed_and_labels_told) {
     expect_sample(&text, "tidings_publishes_total{result=\"ok\"}", 5);
     expect_sample(&text, "tidings_publishes_total{result=\"too-large\"}", 1);
     expect_sample(&text,
-                  "tidings_connections_closed_total{protocol=\"sse\",reason=\"CLOSE_DRAINING\"}",
+                  "tidings_connections_closed_total{protocol=\"sse\",reason=\"draining\"}",
                   7);
     expect_sample(&text, "tidings_http_requests_total{route=\"channels\",status=\"4xx\"}", 4);
     expect_sample(&text, "tidings_turns_total{thread=\"worker-0\"}", 11);

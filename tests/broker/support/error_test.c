@@ -28,7 +28,7 @@ TEST(every_close_reason_may_be_sent_and_read) {
         const struct close_row *row = close_row(reason);
         EXPECT_TRUE(row->websocket_close >= 1000 && row->websocket_close < 5000);
         EXPECT_TRUE(strlen(row->text) > 0 && strlen(row->text) <= 123);
-        EXPECT_EQ(strncmp(row->name, "CLOSE_", 6), 0);
+        EXPECT_TRUE(strlen(row->name) > 0 && strchr(row->name, (char)32) == NULL);
     }
 }
 
