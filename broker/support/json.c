@@ -302,11 +302,11 @@ static bool take_value(struct span *rest, struct json_value *ret_value) {
         }
     } while (scan.depth > 0);
     static const enum json_kind kinds[256] = {
-        ['n'] = JSON_NULL,   ['f'] = JSON_FALSE, ['t'] = JSON_TRUE,
-        ['"'] = JSON_STRING, ['['] = JSON_ARRAY, ['{'] = JSON_OBJECT,
+        ['n'] = JSON_KIND_NULL,   ['f'] = JSON_KIND_FALSE, ['t'] = JSON_KIND_TRUE,
+        ['"'] = JSON_KIND_STRING, ['['] = JSON_KIND_ARRAY, ['{'] = JSON_KIND_OBJECT,
     };
     uint8_t first = text.bytes[0];
-    ret_value->kind = first == '-' || is_digit(first) ? JSON_NUMBER : kinds[first];
+    ret_value->kind = first == '-' || is_digit(first) ? JSON_KIND_NUMBER : kinds[first];
     ret_value->text = span_of(text.bytes, scan.at);
     *rest = span_of(text.bytes + scan.at, text.length - scan.at);
     return true;
@@ -325,7 +325,8 @@ enum error_code json_parse(struct span text, struct json_value *ret_value,
     }
     struct span rest = value;
     if (value.bytes[0] == '{' || value.bytes[0] == '[') {
-        *ret_value = (struct json_value){value.bytes[0] == '{' ? JSON_OBJECT : JSON_ARRAY, value};
+        *ret_value =
+            (struct json_value){value.bytes[0] == '{' ? JSON_KIND_OBJECT : JSON_KIND_ARRAY, value};
         return OK;
     }
     return take_value(&rest, ret_value) ? OK : ERR_BAD_JSON;
@@ -333,7 +334,7 @@ enum error_code json_parse(struct span text, struct json_value *ret_value,
 
 struct json_walk json_walk_of(struct json_value container) {
     struct json_walk walk = {0};
-    if ((container.kind == JSON_ARRAY || container.kind == JSON_OBJECT) &&
+    if ((container.kind == JSON_KIND_ARRAY || container.kind == JSON_KIND_OBJECT) &&
         container.text.length >= 2) {
         walk.rest = span_of(container.text.bytes + 1, container.text.length - 2);
     }
@@ -370,7 +371,7 @@ bool json_object_next(struct json_walk *walk, struct json_member *ret_member) {
 }
 
 bool json_number_u64(struct json_value value, uint64_t *ret_number) {
-    return value.kind == JSON_NUMBER && span_parse_u64(value.text, ret_number);
+    return value.kind == JSON_KIND_NUMBER && span_parse_u64(value.text, ret_number);
 }
 
 /* --- strings -------------------------------------------------------------------------------- */

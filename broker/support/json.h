@@ -25,14 +25,15 @@
 
 #define JSON_DEPTH_MAX 64
 
+/* Not JSON_NULL and so on, which are the names of jansson. */
 enum json_kind {
-    JSON_NULL,
-    JSON_FALSE,
-    JSON_TRUE,
-    JSON_NUMBER,
-    JSON_STRING,
-    JSON_ARRAY,
-    JSON_OBJECT,
+    JSON_KIND_NULL,
+    JSON_KIND_FALSE,
+    JSON_KIND_TRUE,
+    JSON_KIND_NUMBER,
+    JSON_KIND_STRING,
+    JSON_KIND_ARRAY,
+    JSON_KIND_OBJECT,
 };
 
 /* A value where it stands: its first to its last byte, a string with its quotes. */

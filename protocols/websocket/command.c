@@ -42,7 +42,7 @@ static enum error_code blame(struct parse *parse, const char *name, const char *
 /* A string of 1 to `bytes_max` bytes, decoded into the scratch buffer. */
 static enum error_code take_text(struct parse *parse, struct json_value value, const char *name,
                                  size_t bytes_max, struct span *ret_text) {
-    if (value.kind != JSON_STRING) {
+    if (value.kind != JSON_KIND_STRING) {
         return blame(parse, name, "is a string");
     }
     size_t start = parse->scratch->length;
@@ -91,7 +91,7 @@ static enum error_code on_data(struct parse *parse, struct json_value value, con
 static enum error_code on_data_base64(struct parse *parse, struct json_value value,
                                       const char *name) {
     parse->data_base64 = value;
-    return value.kind == JSON_STRING ? OK : blame(parse, name, "is a string");
+    return value.kind == JSON_KIND_STRING ? OK : blame(parse, name, "is a string");
 }
 
 static enum error_code on_type(struct parse *parse, struct json_value value, const char *name) {
@@ -131,11 +131,11 @@ static enum error_code on_headers(struct parse *parse, struct json_value value, 
     struct json_walk walk = json_walk_of(value);
     struct json_member member;
     size_t start = parse->scratch->length;
-    if (value.kind != JSON_OBJECT) {
+    if (value.kind != JSON_KIND_OBJECT) {
         return blame(parse, name, "is an object of strings");
     }
     while (json_object_next(&walk, &member)) {
-        if (member.value.kind != JSON_STRING) {
+        if (member.value.kind != JSON_KIND_STRING) {
             return blame(parse, name, "is an object of strings");
         }
         enum error_code code = put_header_text(parse, member.name, 1);
@@ -166,10 +166,10 @@ static enum error_code on_ttl(struct parse *parse, struct json_value value, cons
 }
 
 static enum error_code on_retain(struct parse *parse, struct json_value value, const char *name) {
-    if (value.kind != JSON_TRUE && value.kind != JSON_FALSE) {
+    if (value.kind != JSON_KIND_TRUE && value.kind != JSON_KIND_FALSE) {
         return blame(parse, name, "is true or false");
     }
-    parse->command->publish.flags |= value.kind == JSON_TRUE ? MESSAGE_RETAIN : 0;
+    parse->command->publish.flags |= value.kind == JSON_KIND_TRUE ? MESSAGE_RETAIN : 0;
     return OK;
 }
 
@@ -208,7 +208,7 @@ static enum error_code conclude_data(struct parse *parse) {
         publish->type = media.type;
         return OK;
     }
-    if (parse->data.kind != JSON_STRING) {
+    if (parse->data.kind != JSON_KIND_STRING) {
         return blame(parse, "data", "of a type that is not JSON is a string");
     }
     size_t start = parse->scratch->length;
@@ -308,7 +308,7 @@ static void count_verb(struct parse *parse, enum command_kind kind) {
 
 static enum error_code on_publish(struct parse *parse, struct json_value value, const char *name) {
     count_verb(parse, COMMAND_PUBLISH);
-    if (value.kind != JSON_OBJECT) {
+    if (value.kind != JSON_KIND_OBJECT) {
         return blame(parse, name, "is an object");
     }
     enum error_code code = walk_members(parse, value, publish_rows, ARRAY_COUNT(publish_rows));
@@ -323,7 +323,7 @@ static enum error_code on_subscribe(struct parse *parse, struct json_value value
 
 static enum error_code on_since(struct parse *parse, struct json_value value, const char *name) {
     parse->has_subscribe_options = true;
-    if (value.kind == JSON_NUMBER && value.text.length <= SINCE_TEXT_BYTES_MAX) {
+    if (value.kind == JSON_KIND_NUMBER && value.text.length <= SINCE_TEXT_BYTES_MAX) {
         parse->command->since = value.text;
         return OK;
     }
@@ -349,7 +349,7 @@ static enum error_code on_auth(struct parse *parse, struct json_value value, con
 }
 
 static enum error_code on_ref(struct parse *parse, struct json_value value, const char *name) {
-    if ((value.kind != JSON_NUMBER && value.kind != JSON_STRING) ||
+    if ((value.kind != JSON_KIND_NUMBER && value.kind != JSON_KIND_STRING) ||
         value.text.length > REF_BYTES_MAX) {
         return blame(parse, name, "is a number or a short string");
     }
@@ -388,7 +388,7 @@ enum error_code command_parse(struct span text, struct buffer *scratch, struct c
         return error_set(why, ERR_BAD_JSON, "The command is no JSON at byte %zu: %s", position,
                          fault);
     }
-    if (object.kind != JSON_OBJECT) {
+    if (object.kind != JSON_KIND_OBJECT) {
         return error_set(why, ERR_BAD_REQUEST, "A command is an object");
     }
     find_ref(&parse, object);

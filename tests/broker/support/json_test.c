@@ -91,32 +91,32 @@ TEST(members_are_walked_in_order_with_their_bytes_untouched) {
     EXPECT_EQ(json_parse(SPAN(" { \"a\" : 1.50 , \"b\":[ true,{\"x\":\"]}\"} ],\"\\u0063\":null} "),
                          &object, NULL, NULL),
               OK);
-    EXPECT_EQ(object.kind, JSON_OBJECT);
+    EXPECT_EQ(object.kind, JSON_KIND_OBJECT);
     struct json_walk walk = json_walk_of(object);
     struct json_member member;
     EXPECT_TRUE(json_object_next(&walk, &member));
     EXPECT_SPAN(member.name, "\"a\"");
-    EXPECT_EQ(member.value.kind, JSON_NUMBER);
+    EXPECT_EQ(member.value.kind, JSON_KIND_NUMBER);
     EXPECT_SPAN(member.value.text, "1.50");
     EXPECT_TRUE(json_object_next(&walk, &member));
-    EXPECT_EQ(member.value.kind, JSON_ARRAY);
+    EXPECT_EQ(member.value.kind, JSON_KIND_ARRAY);
     struct json_walk elements = json_walk_of(member.value);
     struct json_value element;
     EXPECT_TRUE(json_array_next(&elements, &element));
-    EXPECT_EQ(element.kind, JSON_TRUE);
+    EXPECT_EQ(element.kind, JSON_KIND_TRUE);
     EXPECT_TRUE(json_array_next(&elements, &element));
     EXPECT_SPAN(element.text, "{\"x\":\"]}\"}");
     EXPECT_FALSE(json_array_next(&elements, &element));
     EXPECT_TRUE(json_object_next(&walk, &member));
     EXPECT_TRUE(json_string_is(member.name, "c"));
-    EXPECT_EQ(member.value.kind, JSON_NULL);
+    EXPECT_EQ(member.value.kind, JSON_KIND_NULL);
     EXPECT_FALSE(json_object_next(&walk, &member));
 }
 
 TEST(a_scalar_has_nothing_to_walk) {
     struct json_value value;
     EXPECT_EQ(json_parse(SPAN(" \"[1]\" "), &value, NULL, NULL), OK);
-    EXPECT_EQ(value.kind, JSON_STRING);
+    EXPECT_EQ(value.kind, JSON_KIND_STRING);
     EXPECT_SPAN(value.text, "\"[1]\"");
     struct json_walk walk = json_walk_of(value);
     EXPECT_FALSE(json_array_next(&walk, &value));
