@@ -132,7 +132,7 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
         code = frames_put(scratch, stream->options.framing, page->messages[next++]);
     }
     if (scratch->count == 0) {
-        fail(stream, ERR_MEMORY);
+        fail(stream, code);
         return 0;
     }
     struct run run = frames_borrow_run(scratch, index, FRAME_BYTES_MAX);
@@ -255,7 +255,7 @@ static void flush(struct stream *stream) {
     if (code == ERR_AGAIN) {
         ask_for_page(stream);
     } else if (code != OK) {
-        fail(stream, ERR_MEMORY);
+        fail(stream, code);
     }
 }
 
