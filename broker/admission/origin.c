@@ -7,7 +7,8 @@
 static const struct {
     const char *prefix;
     const char *port_default;
-} schemes[] = {{"http://", "80"}, {"https://", "443"}};
+    bool is_secure;
+} schemes[] = {{"http://", "80", false}, {"https://", "443", true}};
 
 static bool is_port(struct span text) {
     uint64_t number = 0;
@@ -40,7 +41,13 @@ bool origin_split_host(struct span host, struct span *ret_name, struct span *ret
     return true;
 }
 
-bool origin_is_same(struct span origin, struct span host) {
+/* May a page of this scheme have come over a connection of that kind? */
+static bool fits_connection(bool is_scheme_secure, bool is_secure, struct span host_name) {
+    return is_scheme_secure == is_secure ||
+           (is_scheme_secure && !origin_is_loopback_name(host_name));
+}
+
+bool origin_is_same(struct span origin, struct span host, bool is_secure) {
     for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
         struct span prefix = span_of_string(schemes[i].prefix);
         if (origin.length <= prefix.length ||
@@ -55,7 +62,8 @@ bool origin_is_same(struct span origin, struct span host) {
             return false;
         }
         struct span standard = span_of_string(schemes[i].port_default);
-        return span_is_equal_nocase(origin_name, host_name) &&
+        return fits_connection(schemes[i].is_secure, is_secure, host_name) &&
+               span_is_equal_nocase(origin_name, host_name) &&
                span_is_equal(origin_port.length == 0 ? standard : origin_port,
                              host_port.length == 0 ? standard : host_port);
     }
@@ -133,7 +141,7 @@ enum error_code origin_check(const struct origin_policy *policy,
             *ret_is_listed = true;
             return OK;
         }
-        if (question->has_host && origin_is_same(question->origin, question->host)) {
+        if (question->has_host && origin_is_same(question->origin, question->host, question->is_secure)) {
             *ret_is_listed = false;
             return OK;
         }

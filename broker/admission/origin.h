@@ -34,6 +34,7 @@ struct origin_question {
     struct span host;
     struct span origin;
     struct span fetch_site; /* Sec-Fetch-Site */
+    bool is_secure;         /* the connection is TLS */
     bool changes_state;     /* publishing */
 };
 
@@ -47,9 +48,10 @@ MUST_USE enum error_code origin_check(const struct origin_policy *policy,
  * form (RFC 9110, section 7.2). */
 bool origin_split_host(struct span host, struct span *ret_name, struct span *ret_port);
 
-/* The page of that origin was served under that Host. A port that is not told is the default of the
- * origin's scheme, so that it also holds behind a proxy that speaks TLS in our place. */
-bool origin_is_same(struct span origin, struct span host);
+/* The page of that origin was served under that Host: scheme, name and port are the same. A port
+ * that is not told is the default of the origin's scheme. On plain HTTP an https origin passes too,
+ * because a proxy may speak TLS in our place; but not under a loopback name, where none stands. */
+bool origin_is_same(struct span origin, struct span host, bool is_secure);
 
 /* "localhost", a name below it, an address of 127.0.0.0/8, or "[::1]". */
 bool origin_is_loopback_name(struct span name);

@@ -96,6 +96,7 @@ static enum error_code admit_origin(struct request *request, struct error *why) 
         .has_host = request_find_header(request, "Host", &host),
         .origin = header_or_empty(request, "Origin"),
         .fetch_site = header_or_empty(request, "Sec-Fetch-Site"),
+        .is_secure = request->is_secure,
         .changes_state = request->method_bit != METHOD_GET && request->method_bit != METHOD_HEAD,
     };
     bool is_listed = false;
@@ -175,8 +176,12 @@ static enum error_code admit_length(struct request *request, struct error *why) 
                    : error_set_field(why, ERR_LENGTH_REQUIRED, "Content-Length",
                                      "a body needs Content-Length or Transfer-Encoding: chunked");
     }
-    if (!span_parse_u64(text, &length) || length <= request->body_bytes_max) {
-        return OK; /* a length that is none is the adapter's to refuse */
+    if (!span_parse_u64(text, &length)) {
+        return error_set_field(why, ERR_BAD_REQUEST, "Content-Length",
+                               "this is no length, or one beyond 64 bits");
+    }
+    if (length <= request->body_bytes_max) {
+        return OK;
     }
     if (request->body_bytes_max == 0) {
         return error_set_field(why, ERR_TOO_LARGE, "Content-Length", "no body is taken here");

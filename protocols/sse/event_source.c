@@ -83,7 +83,9 @@ void event_source_start(struct event_source *source) {
     uint64_t id = connection_id(source->connection);
     struct hash_key key = {{id, connection_opened_ms(source->connection)}};
     uint64_t jitter_ms = hash_bytes(&key, span_of(&id, sizeof(id))) % RETRY_JITTER_MS;
-    if (event_put_retry(scratch, RETRY_MS + jitter_ms) == OK) {
+    /* Without an empty line behind it: it is part of whatever event or heartbeat comes first. */
+    if (buffer_printf(scratch, "retry: %llu\n",
+                      (unsigned long long)(RETRY_MS + jitter_ms)) == OK) {
         connection_write(source->connection, buffer_borrow(scratch));
     }
     source->moved_ms = worker_now_ms(worker);

@@ -163,7 +163,7 @@ static void on_text(struct websocket *websocket, struct span text) {
     struct command command = {0};
     struct error why = {0};
     struct buffer texts;
-    buffer_init(&texts, text.length + FRAME_HEADER_BYTES_MAX);
+    buffer_init(&texts, text.length * 2 + WEBSOCKET_COMMAND_BYTES_EXTRA);
     enum error_code code = command_parse(text, &texts, &command, &why);
     if (code == OK) {
         code = obey(websocket, &command, &why);

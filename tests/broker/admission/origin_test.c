@@ -60,7 +60,8 @@ TEST(a_page_of_another_origin_is_refused) {
                              "http://localhost:8081", "http://localhost",
                              "http://127.0.0.1:8080", "http://localhost:8080.evil.example",
                              "file://",               "x",
-                             "localhost:8080",        "http://localhost:8080/"};
+                             "localhost:8080",        "http://localhost:8080/",
+                             "https://localhost:8080"};
     for (size_t i = 0; i < ARRAY_COUNT(foreign); i++) {
         EXPECT_EQ(publish_from("localhost:8080", foreign[i]), ERR_FORBIDDEN_ORIGIN);
     }
@@ -74,10 +75,12 @@ TEST(the_brokers_own_pages_pass) {
 }
 
 TEST(a_proxy_that_speaks_tls_for_us_keeps_pages_same_origin) {
-    EXPECT_TRUE(origin_is_same(SPAN("https://example.org"), SPAN("example.org")));
-    EXPECT_TRUE(origin_is_same(SPAN("https://example.org"), SPAN("example.org:443")));
-    EXPECT_FALSE(origin_is_same(SPAN("https://example.org"), SPAN("example.org:80")));
-    EXPECT_FALSE(origin_is_same(SPAN("https://example.org:8443"), SPAN("example.org")));
+    EXPECT_TRUE(origin_is_same(SPAN("https://example.org"), SPAN("example.org"), false));
+    EXPECT_TRUE(origin_is_same(SPAN("https://example.org"), SPAN("example.org:443"), false));
+    EXPECT_FALSE(origin_is_same(SPAN("https://example.org"), SPAN("example.org:80"), false));
+    EXPECT_FALSE(origin_is_same(SPAN("https://example.org:8443"), SPAN("example.org"), false));
+    EXPECT_TRUE(origin_is_same(SPAN("https://example.org"), SPAN("example.org"), true));
+    EXPECT_FALSE(origin_is_same(SPAN("http://example.org"), SPAN("example.org"), true));
 }
 
 TEST(a_listed_origin_passes_and_is_told_apart) {
