@@ -70,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
                                                  : PAYLOAD_BINARY,
         .payload = payload,
     };
-    struct place place = {.log_id = 1, .position = length, .channel_id = 1, .offset = length};
+    struct place place = {
+        .log_id = 1, .position = 1 + length, .channel_id = 1, .offset = 1 + length};
     struct message *message = message_create(&fields);
     struct buffer envelope;
     buffer_init(&envelope, FUZZ_BUFFER_BYTES_MAX);

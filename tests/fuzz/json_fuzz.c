@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         check_value(value, 0);
     } else {
         CLAIM(fault != NULL && position <= length);
-        CLAIM(theirs == NULL || strstr(fault, "64") != NULL);
+        /* To jansson a NUL is the end of the text. */
+        CLAIM(theirs == NULL || strstr(fault, "64") != NULL || memchr(bytes, '\0', length) != NULL);
     }
     json_decref(theirs);
     return 0;
