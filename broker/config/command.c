@@ -51,6 +51,7 @@ bool command_prepare_serve(const struct config_sources *sources, struct config *
         *ret_exit = COMMAND_FAILED;
         return false;
     }
+    logger_set_level(config->log_level);
     *ret_config = config;
     return true;
 }

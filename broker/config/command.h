@@ -18,8 +18,9 @@ enum command_exit {
     COMMAND_USAGE = 2, /* the command line is wrong; nothing was tried */
 };
 
-/* Loads the configuration for `serve` and holds it against the exposure rule. True: run with
- * `ret_config`, which the caller owns. False: exit with `ret_exit`; help or faults were printed. */
+/* Loads the configuration for `serve`, holds it against the exposure rule, sets the log's level.
+ * True: run with `ret_config`, which the caller owns. False: exit with `ret_exit`; help or faults
+ * were printed. */
 MUST_USE bool command_prepare_serve(const struct config_sources *sources,
                                     struct config **ret_config, int *ret_exit);
 

@@ -16,6 +16,9 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
 
+/* Lines below this level are left out; until it is called, none is. */
+void logger_set_level(enum log_level least);
+
 /* Control characters and line ends that come in through arguments are written as '?'. */
 void logger_write(enum log_level level, const char *event, const char *format, ...)
     PRINTF_LIKE(3, 4);
