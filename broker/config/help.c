@@ -104,8 +104,8 @@ void help_write_reference(FILE *stream) {
         "    message_bytes_max: 64KiB\n"
         "limits: { connections: 100000, send_budget: 256KiB, stall_timeout: 5m }\n"
         "```\n\n"
-        "This version reads its configuration at start alone; \"at a reload\" below marks what\n"
-        "may change without a restart once it can be reloaded.\n\n"
+        "SIGHUP reads everything again: what is marked \"at a reload\" below changes at once, the\n"
+        "rest at the next start. A configuration with faults changes nothing.\n\n"
         "## Keys\n\n",
         stream);
     write_rows(stream, "", &config_scope_file);

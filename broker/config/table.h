@@ -42,12 +42,12 @@
       "Directory of the log; made if it is not there")                                             \
     X(public_listen, "public.listen", ADDRESS, "", "127.0.0.1:8080", NULL, NULL, AT_START,         \
       "--listen", "Where clients connect; port 0 takes a free one")                                \
-    X(public_origins, "public.origins", ORIGINS, "", NULL, NULL, NULL, RELOADABLE, NULL,           \
+    X(public_origins, "public.origins", ORIGINS, "", NULL, NULL, NULL, AT_START, NULL,             \
       "Web pages that may use the broker from another origin")                                     \
-    X(public_hosts, "public.hosts", HOSTS, "", NULL, NULL, NULL, RELOADABLE, NULL,                 \
+    X(public_hosts, "public.hosts", HOSTS, "", NULL, NULL, NULL, AT_START, NULL,                   \
       "Host names that are served beside the address listened on")                                 \
-    X(public_trusted_proxies, "public.trusted_proxies", NETWORKS, "", NULL, NULL, NULL,            \
-      RELOADABLE, NULL, "Networks of reverse proxies in front of the broker")                      \
+    X(public_trusted_proxies, "public.trusted_proxies", NETWORKS, "", NULL, NULL, NULL, AT_START,  \
+      NULL, "Networks of reverse proxies; checked, but not yet used in this version")              \
     X(operator_listen, "operator.listen", ADDRESS, "", "127.0.0.1:8081", NULL, NULL, AT_START,     \
       "--operator", "Where operators, probes and trusted back ends connect")                       \
     X(storage_bytes_max, "storage.bytes_max", BYTES, "bytes", "10GiB", "64MiB", "64TiB", AT_START, \
@@ -57,14 +57,14 @@
     X(open, "open", SWITCH, "", "false", NULL, NULL, AT_START, "--open",                           \
       "Listen beyond loopback although everyone may then do everything")                           \
     X(connections_max, "limits.connections", COUNT, "connections", "100000", "1", "10000000",      \
-      RELOADABLE, NULL, "Connections of the whole broker")                                         \
+      AT_START, NULL, "Connections of the whole broker")                                           \
     X(connections_per_address_max, "limits.connections_per_address", COUNT, "connections",         \
-      "unlimited", "1", "unlimited", RELOADABLE, NULL, "Connections of one client address")        \
+      "unlimited", "1", "unlimited", AT_START, NULL, "Connections of one client address")          \
     X(send_budget_bytes, "limits.send_budget", BYTES, "bytes", "256KiB", "4KiB", "16MiB",          \
-      RELOADABLE, NULL, "Unsent bytes one reader may have before it falls back to the log")        \
+      AT_START, NULL, "Unsent bytes one reader may have before it falls back to the log")          \
     X(stall_timeout_ms, "limits.stall_timeout", DURATION, "milliseconds", "5m", "1s", "24h",       \
-      RELOADABLE, NULL, "A connection on which nothing moves for so long is closed")               \
-    X(log_level, "log.level", LOG_LEVEL, "", "info", NULL, NULL, RELOADABLE, NULL,                 \
+      AT_START, NULL, "A connection on which nothing moves for so long is closed")                 \
+    X(log_level, "log.level", LOG_LEVEL, "", "info", NULL, NULL, AT_START, NULL,                   \
       "The least important lines that are written to standard error")
 
 /* The keys of one rule in the list `channels`; same columns. */
