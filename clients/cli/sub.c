@@ -180,6 +180,11 @@ static bool is_hopeless(CURLcode code) {
            code == CURLE_OUT_OF_MEMORY || code == CURLE_WRITE_ERROR;
 }
 
+/* 501 and 505 say that this will never work; the other faults of a server pass. */
+static bool is_passing(long status) {
+    return status == 429 || (status >= 500 && status != 501 && status != 505);
+}
+
 /* A connection ended: for good, or until the next attempt. */
 static void on_ended(struct stream *stream, CURLcode code) {
     long status = 0;
@@ -197,7 +202,7 @@ static void on_ended(struct stream *stream, CURLcode code) {
         end_stream(stream, false); /* HTML standard: the server wants no reconnect */
     } else if (is_event_stream(stream->curl)) {
         retry_later(stream, "the stream ended");
-    } else if (status == 429 || status >= 500) {
+    } else if (is_passing(status)) {
         retry_later(stream, "the broker is not ready");
     } else {
         http_tell_problem(stderr, stream->channel, status, &stream->answer);
