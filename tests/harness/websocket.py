@@ -146,6 +146,12 @@ class WebSocket:
         assert isinstance(text, str), "a binary message"
         return json.loads(text)
 
+    def recv_message(self, timeout_s=None):
+        """The next envelope: progress and answers are passed over."""
+        while "offset" not in (entry := self.recv_json(timeout_s)):
+            assert "gap" not in entry, entry
+        return entry
+
     def recv_close(self, timeout_s=None):
         """Reads until the peer closes; gives the code."""
         while True:

@@ -210,8 +210,10 @@ channels:
         assert gap["channel"] == "short/a"
         assert numbers(page) == [16, 17, 18, 19, 20] and (page["first"], page["last"]) == (16, 20)
         assert numbers(broker.page("short/a", since=gap["id"])) == [16, 17, 18, 19, 20]
-    for since in ("earliest", 15, answers[14]["id"], "-3", "-100", "-1h"):
+    for since in ("earliest", 15, answers[14]["id"], "-3", "-100"):
         assert "gap" not in broker.page("short/a", since=since), since
+    gap = broker.page("short/a", since="-1h")["gap"]  # of the last hour, something is missing
+    assert (gap["from"], gap["to"], gap["reason"]) == (1, 15, "expired")
     page = broker.page("short/a", since=16, limit=2)
     assert "gap" not in page and numbers(page) == [17, 18]
 
@@ -236,6 +238,13 @@ def test_an_id_of_another_log_is_a_gap_of_reason_epoch(broker, channel, start_br
     assert page["messages"] == broker.page(channel, since=page["gap"]["id"])["messages"]
 
 
+@pytest.fixture(name="waits")
+def skip_without_long_polls(broker, channel):
+    if broker.get(f"/channels/{channel}?wait=1s").status == 501:
+        pytest.skip("wait= comes with a later version, and is refused until then")
+
+
+@pytest.mark.usefixtures("waits")
 def test_a_long_poll_answers_when_there_is_something(broker, channel):
     start = broker.page(channel)["next"]
     with broker.connect() as connection:
@@ -248,11 +257,13 @@ def test_a_long_poll_answers_when_there_is_something(broker, channel):
     assert numbers(page) == [1] and time.monotonic() - begin < 10
 
 
+@pytest.mark.usefixtures("waits")
 def test_a_long_poll_answers_with_an_empty_page_in_the_end(broker, channel):
     page = broker.page(channel, since="now", wait="1s")
     assert page["messages"] == [] and page["at_head"] is True
 
 
+@pytest.mark.usefixtures("waits")
 def test_a_long_poll_that_has_something_answers_at_once(broker, ten):
     begin = time.monotonic()
     assert numbers(broker.page(ten[0], since=8, wait="30s")) == [9, 10]

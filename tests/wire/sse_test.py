@@ -148,7 +148,9 @@ def test_a_quiet_stream_has_a_heartbeat(broker, channel):
     broker.fill(channel, 1)
     with broker.events(f"/channels/{channel}") as stream:
         block = stream.block(25)
-        assert block.data is None and (block.comments or block.id)
+        while not (block.comments or block.id):  # the first block tells `retry:`
+            block = stream.block(25)
+        assert block.data is None
 
 
 def test_a_reader_far_from_its_messages_is_told_its_progress(broker, channel):
@@ -174,11 +176,11 @@ def test_a_stream_over_http_1_0_ends_with_its_connection(broker, channel):
         head = connection.read_until(b"\r\n\r\n").lower()
         assert head.split(b" ")[1] == b"200" and b"transfer-encoding" not in head
         broker.publish(channel, "x")
-        assert b'"x"' in connection.read_until(b"\n\n")
+        connection.read_until(b'"x"')
 
 
 def test_a_message_of_a_megabyte_arrives_whole(broker, channel):
     text = "é" * 500000
     with broker.events(f"/channels/{channel}") as stream:
-        broker.publish(channel, text)
+        assert broker.post(channel, text.encode(), "text/plain").status == 200
         assert stream.next().json()["data"] == text
