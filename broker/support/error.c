@@ -29,6 +29,7 @@ const struct close_row *close_row(enum close_reason reason) {
     return &close_rows[reason];
 }
 
+PRINTF_LIKE(4, 0)
 static enum error_code fill(struct error *why, enum error_code code, const char *field,
                             const char *format, va_list arguments) {
     INVARIANT(code != OK);

@@ -56,15 +56,15 @@ TEST(an_id_with_any_character_changed_or_cut_is_refused) {
 }
 
 TEST(what_is_no_id_is_refused) {
-    static const char *const bad[] = {"",
-                                      "t",
-                                      "t1",
-                                      "t2AAAAAAAAAAAAAAAAAA",
-                                      "earliest",
-                                      "42",
-                                      "t1AAAAAAAAAAAAAAAAAAAAAAAAA",
-                                      "t1________________________________________________________"
-                                      "____________________________________________"};
+    static const char *const bad[] = {
+        "",
+        "t",
+        "t1",
+        "t2AAAAAAAAAAAAAAAAAA",
+        "earliest",
+        "42",
+        "t1AAAAAAAAAAAAAAAAAAAAAAAAA",
+        "t1__________________________________________________________________________________"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         struct place place;
         EXPECT_FALSE(id_parse(span_of_string(bad[i]), &place));
