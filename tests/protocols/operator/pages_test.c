@@ -13,29 +13,34 @@ static void on_replied(struct request *request) {
     is_replied = true;
 }
 
-/* Asks for `path` with up to two headers of which the first is Host. */
-static struct request *ask(struct broker *broker, const char *method, const char *path,
-                           const struct request_header *headers, size_t header_count) {
+/* Asks as a program does, or with `origin` as a page of it does. */
+static struct request *ask_as(struct broker *broker, const char *method, const char *path,
+                              const char *host, const char *origin) {
     struct request *request = request_create();
     EXPECT_NOT_NULL(request);
+    struct request_header headers[] = {{SPAN("Host"), span_of_string(host)},
+                                       {SPAN("Origin"), span_of_string(origin)}};
     request->broker = broker;
     request->method = span_of_string(method);
     request->path = span_of_string(path);
     request->headers = headers;
-    request->header_count = header_count;
+    request->header_count = origin == NULL ? 1 : 2;
     request->is_operator = true;
     request->on_replied = on_replied;
     is_replied = false;
     EXPECT_TRUE(pages_has(request->path));
     pages_handle(request);
     EXPECT_TRUE(is_replied);
+    request->header_count = 0; /* they end here */
     return request;
 }
 
-static const struct request_header local[] = {{SPAN("Host"), SPAN("localhost:8081")}};
+static struct request *ask(struct broker *broker, const char *method, const char *path) {
+    return ask_as(broker, method, path, "localhost:8081", NULL);
+}
 
 static unsigned status_of(struct broker *broker, const char *method, const char *path) {
-    struct request *request = ask(broker, method, path, local, 1);
+    struct request *request = ask(broker, method, path);
     unsigned status = request->reply.status;
     request_destroy(request);
     return status;
@@ -78,7 +83,7 @@ TEST(metrics_are_clean_and_hold_the_figures) {
     struct broker *broker = fakes_create(NULL);
     char fault[CHECKER_FAULT_BYTES] = "";
     double number = 0;
-    struct request *request = ask(broker, "GET", "/metrics", local, 1);
+    struct request *request = ask(broker, "GET", "/metrics");
     struct span text = reply_body(&request->reply);
     EXPECT_EQ(request->reply.status, 200);
     EXPECT_TRUE(has_header(request, "Content-Type", "text/plain; version=0.0.4; charset=utf-8"));
@@ -93,11 +98,11 @@ TEST(metrics_are_clean_and_hold_the_figures) {
 
 TEST(methods_that_change_something_are_refused) {
     struct broker *broker = fakes_create(NULL);
-    struct request *request = ask(broker, "POST", "/metrics", local, 1);
+    struct request *request = ask(broker, "POST", "/metrics");
     EXPECT_EQ(request->reply.status, 405);
     EXPECT_TRUE(has_header(request, "Allow", "GET, HEAD, OPTIONS"));
     request_destroy(request);
-    request = ask(broker, "OPTIONS", "/metrics", local, 1);
+    request = ask(broker, "OPTIONS", "/metrics");
     EXPECT_EQ(request->reply.status, 204);
     EXPECT_TRUE(has_header(request, "Allow", "GET, HEAD, OPTIONS"));
     request_destroy(request);
@@ -106,19 +111,17 @@ TEST(methods_that_change_something_are_refused) {
 }
 
 TEST(name_that_was_rebound_reads_nothing) {
-    static const struct request_header rebound[] = {{SPAN("Host"), SPAN("evil.example:8081")}};
     struct broker *broker = fakes_create(NULL);
-    struct request *request = ask(broker, "GET", "/metrics", rebound, 1);
+    struct request *request = ask_as(broker, "GET", "/metrics", "evil.example:8081", NULL);
     EXPECT_EQ(request->reply.status, 421);
     request_destroy(request);
     fakes_destroy(broker);
 }
 
 TEST(page_of_another_origin_reads_nothing) {
-    static const struct request_header foreign[] = {{SPAN("Host"), SPAN("localhost:8081")},
-                                                    {SPAN("Origin"), SPAN("https://evil.example")}};
     struct broker *broker = fakes_create(NULL);
-    struct request *request = ask(broker, "GET", "/metrics", foreign, 2);
+    struct request *request =
+        ask_as(broker, "GET", "/metrics", "localhost:8081", "https://evil.example");
     EXPECT_EQ(request->reply.status, 403);
     request_destroy(request);
     fakes_destroy(broker);
@@ -126,7 +129,7 @@ TEST(page_of_another_origin_reads_nothing) {
 
 TEST(first_page_links_the_others) {
     struct broker *broker = fakes_create(NULL);
-    struct request *request = ask(broker, "GET", "/", local, 1);
+    struct request *request = ask(broker, "GET", "/");
     struct span page = reply_body(&request->reply);
     EXPECT_NOT_NULL(memmem(page.bytes, page.length, "href=\"/metrics\"", 15));
     EXPECT_NOT_NULL(memmem(page.bytes, page.length, "href=\"/readyz\"", 14));
