@@ -3,12 +3,14 @@
 
 TIDINGS_SCREENSHOTS names a folder to leave pictures of the page in, for somebody to look at.
 """
+import http.server
 import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 from selenium import webdriver
@@ -122,6 +124,40 @@ def test_the_script_publishes_each_point_once_and_in_order(broker, channel, poin
     assert [message["data"] for message in stored] == points[349:]
     assert [message["offset"] for message in stored] == list(range(1, 21))
     assert done.stdout.decode().splitlines()[-1].endswith("offset 20")
+
+
+def test_the_script_does_not_repeat_a_point_whose_answer_was_lost(broker, channel, points):
+    class Forgetful(http.server.BaseHTTPRequestHandler):
+        """Passes requests on to the broker, and keeps every third answer to a POST to itself."""
+        posts = 0
+
+        def answer(self, answer):
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def do_GET(self):
+            self.answer(broker.get(self.path))
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            stored = broker.post(channel, body)
+            Forgetful.posts += 1
+            if Forgetful.posts % 3 != 0:
+                self.answer(stored)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        subprocess.run(
+            [PLAY, "--url", f"http://127.0.0.1:{proxy.server_port}", "--channel", channel,
+             "--every", "1ms", "--from", "360"], capture_output=True, timeout=60, check=True)
+        proxy.shutdown()
+    stored = broker.page(channel, since="earliest")["messages"]
+    assert [message["data"] for message in stored] == points[359:] and Forgetful.posts == 10
 
 
 def test_the_script_waits_for_a_broker_that_is_away_and_stops_when_told():
