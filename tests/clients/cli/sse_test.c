@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTML standard, section 9.2.6. Each stream is fed whole and byte by byte: both must be the same. */
+/* HTML standard, section 9.2.6. Each stream is fed whole and in pieces: both must be the same. */
 #include "clients/cli/sse.h"
 
 #include <stdio.h>
