@@ -13,8 +13,8 @@ static void check_rule(const struct channel_rule *rule) {
     CLAIM(rule->on_lag == ON_LAG_CATCH_UP);
 }
 
-/* Any file is read to its end, every fault has a place and a reason, and what has no fault is within
- * the bounds of the table. */
+/* Any file is read to its end, every fault has a place and a reason, and what has no fault is
+ * within the bounds of the table. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     static struct config_faults faults;
     struct config_sources none = {0};
