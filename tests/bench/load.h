@@ -15,6 +15,10 @@
 
 enum load_kind { LOAD_WEBSOCKET, LOAD_EVENTS, LOAD_NATS };
 
+/* Added to the time in a payload, so that it has TIME_DIGITS digits without leading zeros, which
+ * would not be JSON. */
+#define LOAD_TIME_BASE_US 1000000000000000ull
+
 struct load_options {
     enum load_kind kind;
     struct sockaddr_in address;

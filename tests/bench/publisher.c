@@ -24,7 +24,7 @@ struct batch {
 };
 
 static size_t put_payload(char *bytes, uint32_t length) {
-    int head = snprintf(bytes, 64, "{\"t\":%016llu,\"x\":\"", (unsigned long long)load_now_us());
+    int head = snprintf(bytes, 64, "{\"t\":%llu,\"x\":\"", (unsigned long long)(LOAD_TIME_BASE_US + load_now_us()));
     size_t used = (size_t)head;
     while (used + 2 < length) {
         bytes[used++] = 'x';
@@ -35,7 +35,7 @@ static size_t put_payload(char *bytes, uint32_t length) {
 
 /* One message as the server wants it: a request, or a PUB. */
 static size_t put_message(const struct load_options *options, struct batch *batch) {
-    static const char least[] = "{\"t\":0000000000000000,\"x\":\"\"}";
+    static const char least[] = "{\"t\":1000000000000000,\"x\":\"\"}";
     uint32_t length = options->payload_bytes;
     if (length < sizeof(least) - 1) {
         length = sizeof(least) - 1;

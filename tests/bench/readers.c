@@ -45,6 +45,7 @@ static void note_time(struct readers *readers, const uint8_t *bytes, size_t leng
     for (int index = 0; index < TIME_DIGITS; index++) {
         sent = sent * 10 + (uint64_t)(mark[4 + index] - '0');
     }
+    sent -= LOAD_TIME_BASE_US;
     histogram_add(&readers->latencies, readers->now_us > sent ? readers->now_us - sent : 0);
 }
 
