@@ -311,17 +311,31 @@ enum error_code journal_append(struct journal *journal, struct message *const *m
 
 /* --- syncing --- */
 
-/* The next file at or behind `from` that is to be synced, with a reference. */
-static struct journal_file *take_unsealed(struct journal *journal, uint64_t from, bool with_current,
+/* A seal says that the file and all before it are on the disk, names too: recovery relies on it. So
+ * a round ends with the file that was current when it began, before the directory was synced. */
+
+/* What one round of syncing covers. */
+struct round {
+    uint64_t from;    /* the next file to look at, by first position */
+    uint64_t through; /* the last one */
+    bool with_current;
+};
+
+/* The next file to be synced, with a reference; NULL: the round is over. */
+static struct journal_file *take_unsealed(struct journal *journal, struct round *round,
                                           bool *ret_is_current) {
     pthread_mutex_lock(&journal->lock);
     struct journal_file *file = journal->oldest;
-    while (file != NULL && (file->is_sealed || file->position_first < from ||
-                            (file == journal->current && !with_current))) {
+    while (file != NULL && (file->is_sealed || file->position_first < round->from ||
+                            (file == journal->current && !round->with_current))) {
         file = file->next;
+    }
+    if (file != NULL && file->position_first > round->through) {
+        file = NULL;
     }
     if (file != NULL) {
         file->reference_count++;
+        round->from = file->position_first + 1;
         *ret_is_current = file == journal->current;
     }
     pthread_mutex_unlock(&journal->lock);
@@ -335,16 +349,13 @@ static bool write_seal(const struct journal_file *file) {
     return write_all(file->fd, seal, sizeof(seal), SEAL_AT) == 0 && fdatasync(file->fd) == 0;
 }
 
-static bool sync_files(struct journal *journal, bool with_current) {
+static bool sync_files(struct journal *journal, struct round *round) {
     bool is_current = false;
     bool is_synced = true;
-    uint64_t from = 0;
     struct journal_file *file;
-    while (is_synced && !is_current &&
-           (file = take_unsealed(journal, from, with_current, &is_current)) != NULL) {
+    while (is_synced && (file = take_unsealed(journal, round, &is_current)) != NULL) {
         /* A file that has become full while it was synced is sealed the next time. */
         is_synced = fdatasync(file->fd) == 0 && (is_current || write_seal(file));
-        from = file->position_first + 1;
         pthread_mutex_lock(&journal->lock);
         file->is_sealed = is_synced && !is_current;
         file_unref(file);
@@ -353,20 +364,26 @@ static bool sync_files(struct journal *journal, bool with_current) {
     return is_synced;
 }
 
+/* Under the sync lock. False: errno says why. */
+static bool sync_round(struct journal *journal, bool with_current) {
+    pthread_mutex_lock(&journal->lock);
+    struct round round = {.with_current = with_current};
+    bool is_needed = journal->current != NULL && (with_current ||
+                                                  journal->oldest != journal->current);
+    round.through = journal->current == NULL ? 0 : journal->current->position_first;
+    bool is_directory_dirty = is_needed && journal->is_directory_dirty;
+    journal->is_directory_dirty = journal->is_directory_dirty && !is_directory_dirty;
+    pthread_mutex_unlock(&journal->lock);
+    return !is_needed || ((!is_directory_dirty || fsync(journal->directory_fd) == 0) &&
+                          sync_files(journal, &round));
+}
+
 static enum error_code sync_all(struct journal *journal, bool with_current, struct error *why) {
     pthread_mutex_lock(&journal->sync_lock);
     pthread_mutex_lock(&journal->lock);
     bool is_broken = journal->is_broken;
-    bool is_directory_dirty = journal->is_directory_dirty && with_current;
     pthread_mutex_unlock(&journal->lock);
-    bool is_synced = !is_broken;
-    if (is_synced && is_directory_dirty) {
-        pthread_mutex_lock(&journal->lock);
-        journal->is_directory_dirty = false; /* before: a file made during the sync is not in it */
-        pthread_mutex_unlock(&journal->lock);
-        is_synced = fsync(journal->directory_fd) == 0;
-    }
-    is_synced = is_synced && sync_files(journal, with_current);
+    bool is_synced = !is_broken && sync_round(journal, with_current);
     int number = errno;
     if (!is_synced) {
         break_journal(journal);

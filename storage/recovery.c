@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files are read in order of their first position. A file whose successor begins at or before what
- * is wanted next is passed over unread. Where a file breaks off, what follows is judged:
- *
- *   the file is sealed, or breaks off before its seal    damage: refuse to open
- *   it is the last file                                   a torn tail: the log ends here
- *   it is not sealed and not the last                     the same, and later files are lost with
- *                                                         it: no sync had covered this one, so none
- *                                                         had covered them (syncs go oldest first)
+ * is wanted next is passed over unread. Files are synced and sealed oldest first, and the directory
+ * before them; so up to the last sealed file all must be there and whole: else this is damage, and
+ * the log is not opened. Behind it, where a file is missing or breaks off, the log ends: no sync had
+ * covered that place, and so none had covered a later one. What follows is a lost tail.
  *
  * A journal that ends before what is folded is normal after a power cut: LMDB was synced and the
  * journal was not. The log then goes on behind what is folded. */
@@ -38,8 +35,8 @@ struct replay {
     uint64_t position; /* the last one that is known */
     uint64_t time_ms;
     uint32_t generation;
-    bool is_sealed; /* the file read last */
-    bool is_over;   /* the log ends here, whatever follows */
+    uint64_t sealed_through; /* the first position of the last sealed file */
+    bool is_over;            /* the log ends here, whatever follows */
 };
 
 static int compare_positions(const void *left, const void *right) {
@@ -148,13 +145,15 @@ static enum error_code hand_over(struct replay *replay, const struct record *rec
     return replay->options->on_message(replay->options->context, message, why);
 }
 
-static enum error_code judge_break(struct replay *replay, const char *path, size_t at,
-                                   size_t length, uint64_t sealed_bytes, struct error *why) {
-    if (at < sealed_bytes) {
+/* A file that breaks off at byte `at`, of which `sealed_bytes` were synced. */
+static enum error_code judge_break(struct replay *replay, const char *path,
+                                   uint64_t position_first, size_t at, size_t length,
+                                   uint64_t sealed_bytes, struct error *why) {
+    if (at < sealed_bytes || position_first < replay->sealed_through) {
         return error_set(why, ERR_CORRUPT,
-                         "%s is damaged at byte %zu, though %" PRIu64 " bytes of it were synced: "
-                         "restore the data directory from a backup",
-                         path, at, sealed_bytes);
+                         "%s is damaged at byte %zu, though it was synced: restore the data "
+                         "directory from a backup",
+                         path, at);
     }
     replay->is_over = true;
     if (at < length) {
@@ -169,13 +168,12 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
                                     struct error *why) {
     struct journal_head head;
     if (!journal_read_head(bytes, &head)) {
-        return judge_break(replay, path, 0, bytes.length, 0, why);
+        return judge_break(replay, path, position_first, 0, bytes.length, 0, why);
     }
     if (head.log_id != replay->options->log_id || head.position_first != position_first) {
         return error_set(why, ERR_CORRUPT, "%s belongs to another log: remove it from this one",
                          path);
     }
-    replay->is_sealed = head.sealed_bytes > 0;
     struct span rest = span_of(bytes.bytes + JOURNAL_HEAD_BYTES,
                                bytes.length - JOURNAL_HEAD_BYTES);
     for (uint64_t position = position_first;; position++) {
@@ -190,7 +188,8 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
             continue;
         }
         if (found != RECORD_END || at < head.sealed_bytes) {
-            return judge_break(replay, path, at, bytes.length, head.sealed_bytes, why);
+            return judge_break(replay, path, position_first, at, bytes.length,
+                               head.sealed_bytes, why);
         }
         return OK;
     }
@@ -212,38 +211,66 @@ static enum error_code replay_file(struct replay *replay, uint64_t position_firs
     return result;
 }
 
+static bool is_sealed(const char *directory, uint64_t position_first) {
+    char name[JOURNAL_NAME_BYTES];
+    char path[4200];
+    uint8_t bytes[JOURNAL_HEAD_BYTES];
+    struct journal_head head;
+    journal_write_name(position_first, name);
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false; /* replaying it says why */
+    }
+    ssize_t length = pread(fd, bytes, sizeof(bytes), 0);
+    close(fd);
+    return length == (ssize_t)sizeof(bytes) &&
+           journal_read_head(span_of(bytes, sizeof(bytes)), &head) && head.sealed_bytes > 0;
+}
+
+/* What stands between two files, or before the first. */
+static enum error_code judge_gap(struct replay *replay, uint64_t position_first,
+                                 struct error *why) {
+    if (position_first <= replay->sealed_through) {
+        return error_set(why, ERR_CORRUPT,
+                         "the journal in %s goes from position %" PRIu64 " to %" PRIu64
+                         ": a file is missing; restore the data directory from a backup",
+                         replay->options->directory, replay->position, position_first);
+    }
+    replay->is_over = true;
+    return OK;
+}
+
 static enum error_code replay_list(struct replay *replay, const struct file_list *list,
                                    struct error *why) {
+    enum error_code result = OK;
     for (size_t i = 0; i < list->count; i++) {
+        if (is_sealed(replay->options->directory, list->positions[i])) {
+            replay->sealed_through = list->positions[i];
+        }
+    }
+    for (size_t i = 0; result == OK && i < list->count; i++) {
+        uint64_t position_first = list->positions[i];
         bool is_last = i + 1 == list->count;
         if (!is_last && list->positions[i + 1] <= replay->position + 1) {
             continue;
         }
-        bool is_gap = list->positions[i] > replay->position + 1;
-        if (replay->is_over || (is_gap && i > 0 && !replay->is_sealed)) {
-            replay->is_over = true;
+        if (!replay->is_over && position_first > replay->position + 1) {
+            result = judge_gap(replay, position_first, why);
+        }
+        if (result == OK && !replay->is_over) {
+            result = replay_file(replay, position_first, why);
+        } else if (result == OK) {
             log_warning("JOURNAL_FILE_LOST", "position_first=%" PRIu64 " position=%" PRIu64,
-                        list->positions[i], replay->position);
-            continue;
-        }
-        if (is_gap) {
-            return error_set(why, ERR_CORRUPT,
-                             "the journal in %s goes from position %" PRIu64 " to %" PRIu64
-                             ": a file is missing; restore the data directory from a backup",
-                             replay->options->directory, replay->position, list->positions[i]);
-        }
-        enum error_code result = replay_file(replay, list->positions[i], why);
-        if (result != OK) {
-            return result;
+                        position_first, replay->position);
         }
     }
-    return OK;
+    return result;
 }
 
 enum error_code recovery_replay(const struct recovery_options *options, struct error *why) {
     struct file_list list;
     struct replay replay = {.options = options,
-                            .is_sealed = true,
                             .position = options->position_folded,
                             .time_ms = options->time_ms};
     enum error_code result = list_files(options->directory, &list, why);

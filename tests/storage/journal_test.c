@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disk says no: full, failing, or cut from its power. Nothing answered as durable is lost, and
+ * what failed left no trace. */
+#include "storage/journal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/storage/disk.h"
+#include "tests/storage/fixture.h"
+
+/* What a disk does wrong is played by disk.c; a slow one would add nothing but time. */
+static void init_in_memory(struct fixture *fixture) {
+    if (access("/dev/shm", W_OK) == 0) {
+        setenv("TMPDIR", "/dev/shm", 1);
+    }
+    fixture_init(fixture);
+}
+
+/* A message that was refused was never given its offset. */
+static enum error_code try_publish(struct fixture *fixture, const char *channel, size_t count,
+                                   struct error *why) {
+    struct message *messages[64];
+    struct fixture before = *fixture;
+    for (size_t i = 0; i < count; i++) {
+        char payload[96];
+        struct message *message = fixture_make(fixture, channel, SPAN("?"));
+        snprintf(payload, sizeof(payload), "%s:%llu", channel,
+                 (unsigned long long)message->place.offset);
+        struct message_fields fields = message->fields;
+        fields.payload = span_of_string(payload);
+        messages[i] = message_create(&fields);
+        message_order(messages[i], &message->place, message->time_ms);
+        message_unref(message);
+    }
+    enum error_code result = storage_append(fixture->storage, messages, count, why);
+    if (result == OK) {
+        storage_admit(fixture->storage, messages, count);
+    } else {
+        memcpy(fixture->channels, before.channels, sizeof(before.channels));
+        fixture->channel_count = before.channel_count;
+        fixture->channel_id_next = before.channel_id_next;
+        fixture->position_next = before.position_next;
+    }
+    for (size_t i = 0; i < count; i++) {
+        message_unref(messages[i]);
+    }
+    return result;
+}
+
+TEST(an_append_to_a_full_disk_leaves_nothing_behind) {
+    for (long room = 0; room < 700; room += 23) {
+        struct fixture fixture;
+        struct error why = {0};
+        init_in_memory(&fixture);
+        fixture_open(&fixture);
+        bool is_first = room % 2 == 0; /* the file is not there yet */
+        EXPECT_EQ(try_publish(&fixture, "a", is_first ? 0 : 3, NULL), OK);
+        disk_limit_writes(room, ENOSPC);
+        EXPECT_EQ(try_publish(&fixture, "a", 10, &why), ERR_STORAGE_FULL);
+        EXPECT_EQ(why.code, ERR_STORAGE_FULL);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 10), is_first ? 0 : 3);
+        disk_limit_writes(-1, 0);
+        EXPECT_EQ(try_publish(&fixture, "a", 2, NULL), OK);
+        fixture_kill(&fixture);
+        fixture_open(&fixture);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 10), is_first ? 2 : 5);
+        fixture_finish(&fixture);
+    }
+}
+
+TEST(a_journal_that_cannot_be_cut_back_takes_nothing_more) {
+    struct fixture fixture;
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 3, NULL), OK);
+    disk_limit_writes(300, ENOSPC);
+    disk_fail_truncations(true);
+    EXPECT_EQ(try_publish(&fixture, "a", 10, NULL), ERR_STORAGE_FULL);
+    disk_fail_truncations(false);
+    disk_limit_writes(-1, 0);
+    EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), ERR_IO);
+    EXPECT_EQ(fixture_check_all(&fixture, "a", 10), 3);
+    fixture_finish(&fixture);
+}
+
+TEST(a_failed_sync_is_not_tried_again_as_if_nothing_were) {
+    struct fixture fixture;
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 3, NULL), OK);
+    disk_fail_syncs(true);
+    EXPECT_EQ(storage_sync(fixture.storage, NULL), ERR_IO);
+    disk_fail_syncs(false);
+    EXPECT_EQ(storage_sync(fixture.storage, NULL), ERR_IO);
+    EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), ERR_IO);
+    EXPECT_EQ(fixture_check_all(&fixture, "a", 10), 3);
+    fixture_finish(&fixture);
+}
+
+TEST(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later) {
+    for (long room = 0; room < 40000; room += 3001) {
+        struct fixture fixture;
+        struct error why = {0};
+        init_in_memory(&fixture);
+        fixture.options.segment_messages = 50;
+        fixture_open(&fixture);
+        fixture_publish_many(&fixture, "a", 100);
+        fixture_fold(&fixture);
+        fixture_publish_many(&fixture, "a", 200);
+        disk_limit_writes(room, ENOSPC);
+        enum error_code result = storage_fold(fixture.storage, &why);
+        EXPECT_TRUE(result == ERR_STORAGE_FULL || result == ERR_IO || result == OK);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 300);
+        disk_limit_writes(-1, 0);
+        fixture_publish_many(&fixture, "a", 10);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 310);
+        fixture_fold(&fixture);
+        fixture_fold(&fixture);
+        struct storage_figures figures;
+        storage_get_figures(fixture.storage, &figures);
+        EXPECT_EQ(figures.position_folded, 310);
+        EXPECT_EQ(figures.open_batch_messages, 0);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 310);
+        fixture_kill(&fixture);
+        fixture_open(&fixture);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 310);
+        fixture_finish(&fixture);
+    }
+}
+
+/* --- power --- */
+
+#define GENERATIONS 4
+
+static struct {
+    uint64_t durable[3];           /* per channel: the last offset that must survive */
+    uint64_t begin[GENERATIONS + 2]; /* first position of each generation */
+} told;
+
+static const char *const NAMES[] = {"a", "b", "c"};
+
+static uint64_t last_of(const struct fixture *fixture, const char *name) {
+    for (size_t i = 0; i < fixture->channel_count; i++) {
+        if (strcmp(fixture->channels[i].name, name) == 0) {
+            return fixture->channels[i].offset_last;
+        }
+    }
+    return 0;
+}
+
+static void note_durable(const struct fixture *fixture) {
+    for (size_t i = 0; i < 3; i++) {
+        told.durable[i] = last_of(fixture, NAMES[i]);
+    }
+}
+
+static void live_for_a_while(struct fixture *fixture, unsigned *seed) {
+    for (unsigned steps = (unsigned)rand_r(seed) % 60; steps > 0; steps--) {
+        unsigned what = (unsigned)rand_r(seed) % 10;
+        if (what < 7) {
+            EXPECT_EQ(try_publish(fixture, NAMES[rand_r(seed) % 3], (size_t)rand_r(seed) % 12,
+                                  NULL), OK);
+        } else if (what < 9) {
+            EXPECT_EQ(storage_sync(fixture->storage, NULL), OK);
+            note_durable(fixture);
+        } else {
+            fixture_fold(fixture);
+            note_durable(fixture);
+        }
+    }
+}
+
+/* Pulls the plug; the broker's process is gone too. */
+static void cut_power(struct fixture *fixture, unsigned seed) {
+    char old[64];
+    memcpy(old, fixture->directory, sizeof(old));
+    fixture->directory[strlen(old) - 1] = fixture->directory[strlen(old) - 1] == 'x' ? 'y' : 'x';
+    disk_cut(fixture->directory, seed);
+    disk_forget();
+    fixture->options.directory = old;
+    fixture_close(fixture);
+    fixture_shell("rm -rf %s", old);
+    fixture->options.directory = fixture->directory;
+}
+
+static void expect_survivors(struct fixture *fixture, uint32_t generation) {
+    EXPECT_EQ(fixture->generation, generation);
+    told.begin[generation] = fixture->position_next;
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_TRUE(last_of(fixture, NAMES[i]) >= told.durable[i]);
+        EXPECT_EQ(fixture_check_all(fixture, NAMES[i], 50), last_of(fixture, NAMES[i]));
+        struct storage_query query = {.channel = span_of_string(NAMES[i]), .limit = 5000,
+                                      .bytes_max = 1 << 20};
+        struct storage_page page = fixture_read(fixture, &query);
+        for (size_t j = 0; j < page.count; j++) {
+            const struct place *place = &page.messages[j]->place;
+            EXPECT_TRUE(place->position >= told.begin[place->generation]);
+            EXPECT_TRUE(place->position < told.begin[place->generation + 1]);
+        }
+        storage_page_finish(&page);
+    }
+}
+
+TEST(a_power_cut_loses_nothing_that_was_synced_and_the_log_opens) {
+    for (unsigned seed = 1; seed <= 40; seed++) {
+        struct fixture fixture;
+        unsigned state = seed;
+        memset(&told, 0, sizeof(told));
+        init_in_memory(&fixture);
+        fixture.options.journal_file_bytes = 1500;
+        fixture.options.segment_messages = 60;
+        fixture_open(&fixture);
+        for (uint32_t generation = 2; generation <= GENERATIONS; generation++) {
+            disk_watch(fixture.directory);
+            live_for_a_while(&fixture, &state);
+            cut_power(&fixture, state);
+            fixture_open(&fixture);
+            expect_survivors(&fixture, generation);
+        }
+        fixture_finish(&fixture);
+    }
+}
+
+UNIT_TESTS(UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
+           UNIT(a_journal_that_cannot_be_cut_back_takes_nothing_more),
+           UNIT(a_failed_sync_is_not_tried_again_as_if_nothing_were),
+           UNIT(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later),
+           UNIT(a_power_cut_loses_nothing_that_was_synced_and_the_log_opens))
