@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reader that stalls costs reads, not memory, and slows nobody."""
 import json
-import socket
 import statistics
 import threading
 import time
@@ -63,13 +62,9 @@ class Watcher:
 
 
 def stall(broker, channel, count):
-    """Readers that take the handshake and then nothing."""
-    readers = []
-    for _ in range(count):
-        reader = broker.websocket(f"/channels/{channel}", timeout_s=120)
-        reader.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        readers.append(reader)
-    return readers
+    """Readers that take the handshake and then nothing. What their kernel takes for them is no more
+    than its first window: it grows only where somebody reads."""
+    return [broker.websocket(f"/channels/{channel}", timeout_s=120) for _ in range(count)]
 
 
 def read_all(reader):
@@ -121,8 +116,6 @@ def test_a_stalled_reader_of_any_protocol_gets_every_message(start_broker):
     broker = start_broker()
     with broker.websocket("/channels/a", timeout_s=30) as frames, \
             broker.events("/channels/a", timeout_s=30) as stream:
-        for one in (frames, stream):
-            one.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for _ in range(600):
             assert broker.post("a", b'"' + b"x" * 20000 + b'"').status == 200
         assert [frames.recv_json()["offset"] for _ in range(600)] == list(range(1, 601))
@@ -133,8 +126,6 @@ def test_a_stalled_reader_whose_messages_expired_is_told_the_gap(start_broker):
     broker = start_broker(config="channels: [ { match: \"a\", history: { messages: 50 } } ]\n")
     with broker.websocket("/channels/a", timeout_s=30) as frames, \
             broker.events("/channels/a", timeout_s=30) as stream:
-        for one in (frames, stream):
-            one.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         total = 1500
         for _ in range(total):
             assert broker.post("a", b'"' + b"x" * 20000 + b'"').status == 200
