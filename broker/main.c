@@ -39,6 +39,7 @@
 
 #define ASSETS_MAX 16
 #define RELOADS_MAX 1000 /* rules that were swapped out live to the end: a thread may look at them */
+#define SEGMENTS_MIN 16 /* a full disk is at least so many segments */
 #define HEAP_TRIM_BYTES 4194304
 #define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
 
@@ -66,6 +67,12 @@ static void on_retention(void *context, struct span channel, struct retention *r
                                         .bytes_max = rule->history_bytes_max};
 }
 
+/* A small disk has small segments: space comes back by whole segments. */
+static uint64_t segment_bytes(const struct config *config) {
+    uint64_t share = config->storage_bytes_max / SEGMENTS_MIN;
+    return share < SEGMENT_BYTES ? share : SEGMENT_BYTES;
+}
+
 static enum error_code open_storage(struct process *process, struct error *why) {
     struct storage_options options = {.directory = process->config->data,
                                       .bytes_max = process->config->storage_bytes_max,
@@ -73,7 +80,7 @@ static enum error_code open_storage(struct process *process, struct error *why) 
                                       .open_batch_bytes_max = OPEN_BATCH_BYTES_MAX,
                                       .fold_bytes = FOLD_BYTES,
                                       .segment_messages = SEGMENT_MESSAGES,
-                                      .segment_bytes = SEGMENT_BYTES,
+                                      .segment_bytes = segment_bytes(process->config),
                                       .on_retention = on_retention,
                                       .context = &process->broker};
     return storage_open(&options, &process->broker.storage, why);
@@ -358,8 +365,10 @@ static const struct subcommand subcommands[] = {
 };
 
 static int run_help(int count, char *const *words) {
-    (void)count;
-    (void)words;
+    if (count == 1 && strcmp(words[0], "configuration") == 0) {
+        help_write_reference(stdout);
+        return COMMAND_OK;
+    }
     puts("usage: tidings COMMAND [--help]\n");
     for (size_t i = 0; i < ARRAY_COUNT(subcommands); i++) {
         printf("  %-8s %s\n", subcommands[i].name, subcommands[i].summary);

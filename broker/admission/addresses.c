@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admission/addresses.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -58,6 +59,31 @@ struct address_key address_key_of(const struct sockaddr_storage *address) {
         memcpy(&key.bytes[1], &ipv4->sin_addr, sizeof(ipv4->sin_addr));
     }
     return key;
+}
+
+/* The first `bits` bits of both are the same. */
+static bool has_prefix(const uint8_t *left, const uint8_t *right, size_t bits) {
+    size_t whole = bits / 8;
+    uint8_t mask = (uint8_t)(0xff00u >> (bits % 8));
+    return memcmp(left, right, whole) == 0 &&
+           (bits % 8 == 0 || ((left[whole] ^ right[whole]) & mask) == 0);
+}
+
+bool address_is_in_network(const struct sockaddr_storage *address, const char *network) {
+    char host[INET6_ADDRSTRLEN] = "";
+    uint8_t bytes[sizeof(struct in6_addr)];
+    struct span rest = span_of_string(network);
+    struct span prefix = span_split(&rest, '/');
+    uint64_t bits = 0;
+    bool is_ipv6 = address->ss_family == AF_INET6;
+    const void *own = is_ipv6 ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+                              : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
+    if (prefix.length >= sizeof(host) || !span_parse_u64(rest, &bits) ||
+        bits > (is_ipv6 ? 128 : 32)) {
+        return false;
+    }
+    memcpy(host, prefix.bytes, prefix.length);
+    return inet_pton(address->ss_family, host, bytes) == 1 && has_prefix(own, bytes, (size_t)bits);
 }
 
 static struct address *find(const struct addresses *addresses, const struct address_key *key) {

@@ -31,6 +31,9 @@ void addresses_destroy(struct addresses *addresses);
 
 struct address_key address_key_of(const struct sockaddr_storage *address);
 
+/* `network` is "10.0.0.0/8" or "2001:db8::/32", checked by the configuration. */
+bool address_is_in_network(const struct sockaddr_storage *address, const char *network);
+
 /* Counts one more connection. False: there are `connections_max` already, or there is no memory. */
 MUST_USE bool addresses_take(struct addresses *addresses, const struct address_key *key,
                              uint64_t connections_max);

@@ -47,7 +47,7 @@
     X(public_hosts, "public.hosts", HOSTS, "", NULL, NULL, NULL, AT_START, NULL,                   \
       "Host names that are served beside the address listened on")                                 \
     X(public_trusted_proxies, "public.trusted_proxies", NETWORKS, "", NULL, NULL, NULL, AT_START,  \
-      NULL, "Networks of reverse proxies; checked, but not yet used in this version")              \
+      NULL, "Networks of reverse proxies: not held to limits.connections_per_address")             \
     X(operator_listen, "operator.listen", ADDRESS, "", "127.0.0.1:8081", NULL, NULL, AT_START,     \
       "--operator", "Where operators, probes and trusted back ends connect")                       \
     X(storage_bytes_max, "storage.bytes_max", BYTES, "bytes", "10GiB", "64MiB", "64TiB", AT_START, \

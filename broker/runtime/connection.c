@@ -52,6 +52,7 @@ struct connection {
     struct buffer kept;
     struct wheel_timer deadline;
     struct address_key address;
+    bool is_counted; /* among the connections of its address */
     char peer[PEER_BYTES_MAX];
 };
 
@@ -254,6 +255,12 @@ void connections_abort_all(struct worker *worker, enum close_reason reason) {
     }
 }
 
+static void uncount_address(struct connection *connection) {
+    if (connection->is_counted) {
+        addresses_give(connection->worker->broker->addresses, &connection->address);
+    }
+}
+
 /* The only place where a connection ends: libwebsockets has closed the socket. */
 static void destroy(struct connection *connection) {
     struct worker *worker = connection->worker;
@@ -273,9 +280,7 @@ static void destroy(struct connection *connection) {
     buffer_finish(&connection->kept);
     worker->connection_count--;
     atomic_fetch_sub(&worker->broker->connection_count, 1);
-    if (worker->broker->addresses != NULL) {
-        addresses_give(worker->broker->addresses, &connection->address);
-    }
+    uncount_address(connection);
     free(connection);
 }
 
@@ -339,17 +344,36 @@ static void begin(struct connection *connection) {
     }
 }
 
+/* Proxies stand for many clients, so they are not held to the limit of one. */
+static bool is_proxy(const struct broker *broker, const struct sockaddr_storage *address) {
+    const struct config_list *proxies = &broker->config->public_trusted_proxies;
+    for (size_t i = 0; i < proxies->count; i++) {
+        if (address_is_in_network(address, proxies->items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Counts the connection under its address. False: there are too many. */
+static bool count_address(struct connection *connection, const struct sockaddr_storage *address) {
+    struct broker *broker = connection->worker->broker;
+    if (broker->addresses == NULL || is_proxy(broker, address)) {
+        return true;
+    }
+    connection->is_counted = addresses_take(broker->addresses, &connection->address,
+                                            broker->config->connections_per_address_max);
+    return connection->is_counted;
+}
+
 enum error_code connection_create(struct worker *worker, int fd,
                                   const struct sockaddr_storage *address) {
-    struct broker *broker = worker->broker;
     struct connection *connection = allocate(worker, fd, address);
     if (connection == NULL) {
         close(fd);
         return ERR_MEMORY;
     }
-    if (broker->addresses != NULL &&
-        !addresses_take(broker->addresses, &connection->address,
-                        broker->config->connections_per_address_max)) {
+    if (!count_address(connection, address)) {
         metrics_add_at(worker->metrics, METRIC_CONNECTIONS_CLOSED,
                        METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER,
                                     CLOSE_TOO_MANY),
@@ -359,9 +383,7 @@ enum error_code connection_create(struct worker *worker, int fd,
         return ERR_RATE;
     }
     if (!adopt(connection)) {
-        if (broker->addresses != NULL) {
-            addresses_give(broker->addresses, &connection->address);
-        }
+        uncount_address(connection);
         free(connection);
         return ERR_MEMORY;
     }
