@@ -285,6 +285,19 @@ static void try_resolve_now(struct stream *stream) {
     resolve(stream, &page);
 }
 
+/* `now` is when the reader was let in, not when a read thread gets to it: what is published after
+ * the client saw its handshake answered is for it. */
+static void pin_now(struct stream *stream) {
+    struct storage_query *start = &stream->options.start;
+    const struct log *log = stream->worker->broker->log;
+    if (!stream->is_resolved && start->start == STORAGE_NOW) {
+        start->start = STORAGE_AFTER_PLACE;
+        start->place = (struct place){.log_id = log_id(log),
+                                      .generation = log_generation(log),
+                                      .position = log_position_readable(log)};
+    }
+}
+
 enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
     struct worker *worker = connection_worker(options->connection);
     OWNER_CHECK(worker);
@@ -308,6 +321,7 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     metrics_add_at(worker->metrics, METRIC_READERS_OPENED, stream->counted_as, 1);
     *ret_stream = stream;
     try_resolve_now(stream);
+    pin_now(stream);
     become_due(stream);
     return OK;
 }
