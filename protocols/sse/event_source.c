@@ -21,9 +21,10 @@ struct event_source {
     struct connection *connection;
     struct stream *stream;
     uint64_t position_told; /* the last one that a heartbeat told */
-    uint64_t bytes_sent;    /* when the peer was last seen to take some */
-    uint64_t moved_ms;
-    bool has_ended; /* the farewell is written */
+    uint64_t heartbeat_due_ms;
+    uint64_t moved_ms;   /* when the peer was last seen to take bytes … */
+    uint64_t bytes_sent; /* … and how many there were then */
+    bool has_ended;      /* the farewell is written */
 };
 
 /* Says goodbye: the client reads why, and whether coming back makes sense. Nothing of the stream
@@ -72,9 +73,14 @@ enum error_code event_source_create(struct connection *connection, const struct 
     return OK;
 }
 
+/* Often enough to see a peer that takes nothing, however short a time it is given. */
 static void arm(struct event_source *source) {
-    uint64_t now_ms = worker_now_ms(connection_worker(source->connection));
-    connection_set_deadline(source->connection, now_ms + HEARTBEAT_MS);
+    struct worker *worker = connection_worker(source->connection);
+    uint64_t stall_due_ms =
+        worker_now_ms(worker) + worker_broker(worker)->config->stall_timeout_ms;
+    connection_set_deadline(source->connection, source->heartbeat_due_ms < stall_due_ms
+                                                    ? source->heartbeat_due_ms
+                                                    : stall_due_ms);
 }
 
 void event_source_start(struct event_source *source) {
@@ -89,6 +95,7 @@ void event_source_start(struct event_source *source) {
         connection_write(source->connection, buffer_borrow(scratch));
     }
     source->moved_ms = worker_now_ms(worker);
+    source->heartbeat_due_ms = source->moved_ms + HEARTBEAT_MS;
     arm(source);
 }
 
@@ -131,14 +138,19 @@ static void on_deadline(struct connection *connection, void *state) {
         source->bytes_sent = connection_bytes_sent(connection);
         source->moved_ms = now_ms;
     }
-    if (!connection_is_blocked(connection)) {
-        struct buffer *scratch = worker_borrow_scratch(worker);
-        put_heartbeat(source, scratch);
-        connection_write(connection, buffer_borrow(scratch));
-        source->moved_ms = now_ms;
-    } else if (now_ms - source->moved_ms >= worker_broker(worker)->config->stall_timeout_ms) {
+    bool is_blocked = connection_is_blocked(connection);
+    if (is_blocked &&
+        now_ms - source->moved_ms >= worker_broker(worker)->config->stall_timeout_ms) {
         connection_abort(connection, CLOSE_STALLED);
         return;
+    }
+    if (now_ms >= source->heartbeat_due_ms) {
+        source->heartbeat_due_ms = now_ms + HEARTBEAT_MS;
+        if (!is_blocked) {
+            struct buffer *scratch = worker_borrow_scratch(worker);
+            put_heartbeat(source, scratch);
+            connection_write(connection, buffer_borrow(scratch));
+        }
     }
     arm(source);
 }

@@ -362,9 +362,10 @@ static void tell_progress(struct websocket *websocket) {
     write_own(websocket, scratch);
 }
 
+/* At the next thing that is due, and often enough to see a peer that takes nothing. */
 static void arm(struct websocket *websocket) {
-    uint64_t stall_ms = worker_broker(worker_of(websocket))->config->stall_timeout_ms;
-    uint64_t due_ms = websocket->moved_ms + stall_ms;
+    uint64_t due_ms =
+        now_ms(websocket) + worker_broker(worker_of(websocket))->config->stall_timeout_ms;
     uint64_t others[] = {websocket->ping_due_ms, websocket->pong_due_ms,
                          websocket->progress_due_ms};
     for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
@@ -375,10 +376,11 @@ static void arm(struct websocket *websocket) {
 
 static void on_deadline(struct connection *connection, void *state) {
     struct websocket *websocket = state;
-    (void)connection;
     uint64_t stall_ms = worker_broker(worker_of(websocket))->config->stall_timeout_ms;
     note_sent(websocket);
-    if (now_ms(websocket) - websocket->moved_ms >= stall_ms) {
+    /* A peer that takes what it is sent is asked by pings; this is for one that does not. */
+    if (connection_is_blocked(connection) &&
+        now_ms(websocket) - websocket->moved_ms >= stall_ms) {
         end_because(websocket, CLOSE_STALLED, NULL);
         return;
     }
