@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define FILES_MAX 1024
+#define WHOLE_PATH_MAX (PATH_MAX + NAME_MAX + 2)
 #define SYNC_FLAGS (O_SYNC | O_DSYNC)
 
 struct range {
@@ -55,8 +56,8 @@ typedef ssize_t writev_call(int, const struct iovec *, int);
 typedef ssize_t pwritev_call(int, const struct iovec *, int, off_t);
 typedef int sync_call(int);
 typedef int truncate_call(int, off_t);
-typedef int path_call(const char *);
-typedef int paths_call(const char *, const char *);
+typedef int unlinkat_call(int, const char *, int);
+typedef int renameat_call(int, const char *, int, const char *);
 
 static void die(const char *what) {
     fprintf(stderr, "power_cut: Assertion %s failed: %s\n", what, strerror(errno));
@@ -85,6 +86,14 @@ static bool path_of(int descriptor, char *ret_path) {
     ssize_t length = readlink(link, ret_path, PATH_MAX - 1);
     ret_path[length > 0 ? length : 0] = '\0';
     return length > 0;
+}
+
+/* What a name means that is given beside an open directory. */
+static void whole_path(int directory, const char *name, char *ret_path) {
+    char path[PATH_MAX];
+    bool is_relative = name[0] != '/' && directory != AT_FDCWD && path_of(directory, path);
+    snprintf(ret_path, WHOLE_PATH_MAX, "%s%s%s", is_relative ? path : "", is_relative ? "/" : "",
+             name);
 }
 
 /* The entry of a regular file inside the directory, made when it is first seen. NULL: elsewhere. */
@@ -214,7 +223,7 @@ static off_t begun(int descriptor, ssize_t count) {
 
 /* Removes names below that are gone above: the directory was synced. */
 static void sync_directory(const char *path) {
-    char under[PATH_MAX], one[PATH_MAX + 300], other[PATH_MAX + 300];
+    char under[PATH_MAX], one[WHOLE_PATH_MAX], other[WHOLE_PATH_MAX];
     const char *name = strcmp(path, above()) == 0 ? "" : name_of(path);
     if (name == NULL) {
         return;
@@ -226,7 +235,7 @@ static void sync_directory(const char *path) {
         snprintf(one, sizeof(one), "%s/%s", path, entry->d_name);
         snprintf(other, sizeof(other), "%s/%s", under, entry->d_name);
         if (access(one, F_OK) != 0) {
-            REAL("unlink", path_call *)(other);
+            REAL("unlinkat", unlinkat_call *)(AT_FDCWD, other, 0);
         }
     }
     if (directory != NULL) {
@@ -297,40 +306,39 @@ EXPORT int fdatasync(int descriptor) {
     return synced(descriptor, REAL("fdatasync", sync_call *)(descriptor));
 }
 
-EXPORT int unlink(const char *path) {
+EXPORT int unlinkat(int directory, const char *name, int flags) {
+    char path[WHOLE_PATH_MAX];
+    whole_path(directory, name, path);
     pthread_mutex_lock(&lock);
     forget(path);
     pthread_mutex_unlock(&lock);
-    return REAL("unlink", path_call *)(path);
+    return REAL("unlinkat", unlinkat_call *)(directory, name, flags);
 }
 
-EXPORT int unlinkat(int directory, const char *name, int flags) {
-    char path[PATH_MAX], whole[PATH_MAX + 300];
-    pthread_mutex_lock(&lock);
-    if (name[0] == '/' || !path_of(directory, path)) {
-        forget(name);
-    } else {
-        snprintf(whole, sizeof(whole), "%s/%s", path, name);
-        forget(whole);
-    }
-    pthread_mutex_unlock(&lock);
-    return ((int (*)(int, const char *, int))dlsym(RTLD_NEXT, "unlinkat"))(directory, name, flags);
+EXPORT int unlink(const char *path) {
+    return unlinkat(AT_FDCWD, path, 0);
 }
 
-EXPORT int rename(const char *from, const char *to) {
-    char one[PATH_MAX], other[PATH_MAX];
+EXPORT int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+    char one[WHOLE_PATH_MAX], other[WHOLE_PATH_MAX], one_below[PATH_MAX], other_below[PATH_MAX];
+    whole_path(from_directory, from, one);
+    whole_path(to_directory, to, other);
     pthread_mutex_lock(&lock);
-    forget(to);
-    int result = REAL("rename", paths_call *)(from, to);
-    if (result == 0 && above() != NULL && name_of(from) != NULL && name_of(to) != NULL) {
-        below(name_of(from), one);
-        below(name_of(to), other);
-        REAL("rename", paths_call *)(one, other);
-        struct file *file = file_at(to);
+    forget(other);
+    int result = REAL("renameat", renameat_call *)(from_directory, from, to_directory, to);
+    if (result == 0 && above() != NULL && name_of(one) != NULL && name_of(other) != NULL) {
+        below(name_of(one), one_below);
+        below(name_of(other), other_below);
+        REAL("renameat", renameat_call *)(AT_FDCWD, one_below, AT_FDCWD, other_below);
+        struct file *file = file_at(other);
         if (file != NULL) {
-            snprintf(file->name, sizeof(file->name), "%s", name_of(to));
+            snprintf(file->name, sizeof(file->name), "%s", name_of(other));
         }
     }
     pthread_mutex_unlock(&lock);
     return result;
+}
+
+EXPORT int rename(const char *from, const char *to) {
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
