@@ -41,35 +41,6 @@ bool origin_split_host(struct span host, struct span *ret_name, struct span *ret
     return true;
 }
 
-/* May a page of this scheme have come over a connection of that kind? */
-static bool fits_connection(bool is_scheme_secure, bool is_secure, struct span host_name) {
-    return is_scheme_secure == is_secure ||
-           (is_scheme_secure && !origin_is_loopback_name(host_name));
-}
-
-bool origin_is_same(struct span origin, struct span host, bool is_secure) {
-    for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
-        struct span prefix = span_of_string(schemes[i].prefix);
-        if (origin.length <= prefix.length ||
-            !span_is_equal_nocase(span_of(origin.bytes, prefix.length), prefix)) {
-            continue;
-        }
-        struct span origin_name, origin_port, host_name, host_port;
-        if (!origin_split_host(
-                span_of(origin.bytes + prefix.length, origin.length - prefix.length),
-                &origin_name, &origin_port) ||
-            !origin_split_host(host, &host_name, &host_port)) {
-            return false;
-        }
-        struct span standard = span_of_string(schemes[i].port_default);
-        return fits_connection(schemes[i].is_secure, is_secure, host_name) &&
-               span_is_equal_nocase(origin_name, host_name) &&
-               span_is_equal(origin_port.length == 0 ? standard : origin_port,
-                             host_port.length == 0 ? standard : host_port);
-    }
-    return false;
-}
-
 bool origin_is_loopback_name(struct span name) {
     struct span below = SPAN(".localhost");
     if (span_is_equal_nocase(name, SPAN("localhost")) || span_is_equal(name, SPAN("[::1]"))) {
@@ -87,6 +58,34 @@ bool origin_is_loopback_name(struct span name) {
     }
     memcpy(text, name.bytes, name.length);
     return inet_pton(AF_INET, text, &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
+}
+
+/* May a page of this scheme have come over a connection of that kind? */
+static bool fits_connection(bool is_scheme_secure, bool is_secure, struct span host_name) {
+    return is_scheme_secure == is_secure ||
+           (is_scheme_secure && !origin_is_loopback_name(host_name));
+}
+
+bool origin_is_same(struct span origin, struct span host, bool is_secure) {
+    for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
+        struct span prefix = span_of_string(schemes[i].prefix);
+        if (origin.length <= prefix.length ||
+            !span_is_equal_nocase(span_of(origin.bytes, prefix.length), prefix)) {
+            continue;
+        }
+        struct span origin_name, origin_port, host_name, host_port;
+        if (!origin_split_host(span_of(origin.bytes + prefix.length, origin.length - prefix.length),
+                               &origin_name, &origin_port) ||
+            !origin_split_host(host, &host_name, &host_port)) {
+            return false;
+        }
+        struct span standard = span_of_string(schemes[i].port_default);
+        return fits_connection(schemes[i].is_secure, is_secure, host_name) &&
+               span_is_equal_nocase(origin_name, host_name) &&
+               span_is_equal(origin_port.length == 0 ? standard : origin_port,
+                             host_port.length == 0 ? standard : host_port);
+    }
+    return false;
 }
 
 static bool is_in(char *const *items, size_t count, struct span text) {
@@ -141,11 +140,13 @@ enum error_code origin_check(const struct origin_policy *policy,
             *ret_is_listed = true;
             return OK;
         }
-        if (question->has_host && origin_is_same(question->origin, question->host, question->is_secure)) {
+        if (question->has_host &&
+            origin_is_same(question->origin, question->host, question->is_secure)) {
             *ret_is_listed = false;
             return OK;
         }
     }
     return error_set_field(why, ERR_FORBIDDEN_ORIGIN, "Origin",
-                           "pages of this origin may not use the broker; public.origins can name it");
+                           "pages of this origin may not use the broker; public.origins can "
+                           "name it");
 }

@@ -38,20 +38,20 @@ struct origin_question {
     bool changes_state;     /* publishing */
 };
 
-/* OK: go on; `ret_is_listed` tells that the origin is another one, listed, which wants CORS headers.
- * ERR_MISDIRECTED: the host is none of ours. ERR_FORBIDDEN_ORIGIN: the page may not. */
-MUST_USE enum error_code origin_check(const struct origin_policy *policy,
-                                      const struct origin_question *question,
-                                      bool *ret_is_listed, struct error *why);
-
 /* "name:port", "[address]:port": the parts. `ret_port` is empty where there is none. False: neither
  * form (RFC 9110, section 7.2). */
 bool origin_split_host(struct span host, struct span *ret_name, struct span *ret_port);
+
+/* "localhost", a name below it, an address of 127.0.0.0/8, or "[::1]". */
+bool origin_is_loopback_name(struct span name);
 
 /* The page of that origin was served under that Host: scheme, name and port are the same. A port
  * that is not told is the default of the origin's scheme. On plain HTTP an https origin passes too,
  * because a proxy may speak TLS in our place; but not under a loopback name, where none stands. */
 bool origin_is_same(struct span origin, struct span host, bool is_secure);
 
-/* "localhost", a name below it, an address of 127.0.0.0/8, or "[::1]". */
-bool origin_is_loopback_name(struct span name);
+/* OK: go on; `ret_is_listed` tells that the origin is another one, a listed one, which wants CORS
+ * headers. ERR_MISDIRECTED: the host is none of ours. ERR_FORBIDDEN_ORIGIN: the page may not. */
+MUST_USE enum error_code origin_check(const struct origin_policy *policy,
+                                      const struct origin_question *question, bool *ret_is_listed,
+                                      struct error *why);

@@ -31,13 +31,21 @@ struct exchange {
     struct request_header headers[];
 };
 
-enum exchange_phase exchange_phase(const struct exchange *exchange) { return exchange->phase; }
+enum exchange_phase exchange_phase(const struct exchange *exchange) {
+    return exchange->phase;
+}
 
-struct request *exchange_request(const struct exchange *exchange) { return exchange->request; }
+struct request *exchange_request(const struct exchange *exchange) {
+    return exchange->request;
+}
 
-bool exchange_must_close(const struct exchange *exchange) { return exchange->must_close; }
+bool exchange_must_close(const struct exchange *exchange) {
+    return exchange->must_close;
+}
 
-bool exchange_is_http_1_0(const struct exchange *exchange) { return exchange->is_http_1_0; }
+bool exchange_is_http_1_0(const struct exchange *exchange) {
+    return exchange->is_http_1_0;
+}
 
 bool exchange_expects_continue(const struct exchange *exchange) {
     return exchange->expects_continue;
@@ -80,11 +88,11 @@ enum error_code exchange_begin_refused(struct connection *connection, enum error
 
 /* Where a span of the parsed head stands in the exchange's own copy of it. */
 static struct span moved(struct span span, const uint8_t *from, const uint8_t *to) {
-    return span.length == 0 ? (struct span){0}
-                            : span_of(to + (span.bytes - from), span.length);
+    return span.length == 0 ? (struct span){0} : span_of(to + (span.bytes - from), span.length);
 }
 
-/* Copies what the routes will ask for: the bytes that it stands in belong to the socket's buffer. */
+/* Copies what the routes will ask for: the bytes that it stands in belong to the socket's
+ * buffer. */
 static enum error_code copy_head(struct connection *connection, const struct head *head,
                                  struct span bytes, struct exchange **ret_exchange) {
     size_t headers_bytes = head->header_count * sizeof(struct request_header);
@@ -100,9 +108,9 @@ static enum error_code copy_head(struct connection *connection, const struct hea
         const struct head_header *header = &head->headers[i];
         /* The authority of an absolute address stands for Host (RFC 9112, section 3.2.2). */
         bool is_host = span_is_equal_nocase(header->name, SPAN("Host"));
-        exchange->headers[i] = (struct request_header){
-            moved(header->name, bytes.bytes, copy),
-            moved(is_host ? head->host : header->value, bytes.bytes, copy)};
+        exchange->headers[i] =
+            (struct request_header){moved(header->name, bytes.bytes, copy),
+                                    moved(is_host ? head->host : header->value, bytes.bytes, copy)};
     }
     request->method = moved(head->method_text, bytes.bytes, copy);
     request->query = moved(head->query, bytes.bytes, copy);

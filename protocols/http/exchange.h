@@ -24,31 +24,6 @@ enum exchange_phase {
     EXCHANGE_REFUSED, /* the reply is ready without the routes */
 };
 
-/* Looks for a head at the front of `rest` and takes it off. ERR_AGAIN: it is not whole, and `search`
- * says how far it was looked at. ERR_MEMORY. OK: a new exchange, refused where the head is bad. */
-MUST_USE enum error_code exchange_begin(struct connection *connection, struct head_search *search,
-                                        struct span *rest,
-                                        void (*on_replied)(struct request *request), void *context,
-                                        struct exchange **ret_exchange);
-
-/* An exchange without a head, to say why there was none. ERR_MEMORY. */
-MUST_USE enum error_code exchange_begin_refused(struct connection *connection,
-                                                enum error_code code, const struct error *why,
-                                                struct exchange **ret_exchange);
-
-/* Takes what belongs to the body off the front of `rest`; ends in one of the other phases, or wants
- * more. True: enough came to give the peer more time. */
-bool exchange_take_body(struct exchange *exchange, struct span *rest);
-
-/* Hands the whole request to the routes; on_replied follows. */
-void exchange_handle(struct exchange *exchange);
-
-/* Refuses it in the middle: the body did not come. */
-void exchange_refuse(struct exchange *exchange, enum error_code code, const char *why);
-
-/* Frees; a publish that is under way ends by itself. Accepts NULL. */
-void exchange_destroy(struct exchange *exchange);
-
 enum exchange_phase exchange_phase(const struct exchange *exchange);
 struct request *exchange_request(const struct exchange *exchange);
 
@@ -58,3 +33,29 @@ bool exchange_is_http_1_0(const struct exchange *exchange);
 
 /* The peer waits for 100 Continue before it sends the body. */
 bool exchange_expects_continue(const struct exchange *exchange);
+
+/* An exchange without a head, to say why there was none. ERR_MEMORY. */
+MUST_USE enum error_code exchange_begin_refused(struct connection *connection, enum error_code code,
+                                                const struct error *why,
+                                                struct exchange **ret_exchange);
+
+/* Looks for a head at the front of `rest` and takes it off. ERR_AGAIN: it is not whole, and
+ * `search` says how far it was looked at. ERR_MEMORY. OK: a new exchange, refused where the head is
+ * bad. */
+MUST_USE enum error_code exchange_begin(struct connection *connection, struct head_search *search,
+                                        struct span *rest,
+                                        void (*on_replied)(struct request *request), void *context,
+                                        struct exchange **ret_exchange);
+
+/* Refuses it in the middle: the body did not come. */
+void exchange_refuse(struct exchange *exchange, enum error_code code, const char *why);
+
+/* Takes what belongs to the body off the front of `rest`; ends in one of the other phases, or wants
+ * more. True: enough came to give the peer more time. */
+bool exchange_take_body(struct exchange *exchange, struct span *rest);
+
+/* Hands the whole request to the routes; on_replied follows. */
+void exchange_handle(struct exchange *exchange);
+
+/* Frees; a publish that is under way ends by itself. Accepts NULL. */
+void exchange_destroy(struct exchange *exchange);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What has come is worked off in steps: a head, then its body, then the wait for the reply. Each step
- * takes bytes from the front of what is there; what no step takes is kept for the next time. While a
- * reply is awaited or the socket takes no more, reading is paused, so that a peer which asks faster
- * than it is answered is held back by TCP. */
+/* What has come is worked off in steps: a head, then its body, then the wait for the reply. Each
+ * step takes bytes from the front of what is there; what no step takes is kept for the next time.
+ * While a reply is awaited or the socket takes no more, reading is paused, so that a peer which
+ * asks faster than it is answered is held back by TCP. */
 #include "protocols/http/server.h"
 
 #include <stdlib.h>
@@ -94,9 +94,8 @@ static enum error_code switch_protocol(struct http *http) {
     struct event_source *source = NULL;
     struct websocket *websocket = NULL;
     bool is_websocket = request->reply.kind == REPLY_WEBSOCKET;
-    enum error_code code = is_websocket
-                               ? websocket_create(connection, request, &websocket)
-                               : event_source_create(connection, request, &source);
+    enum error_code code = is_websocket ? websocket_create(connection, request, &websocket)
+                                        : event_source_create(connection, request, &source);
     if (code != OK) {
         return code;
     }
@@ -130,8 +129,7 @@ static void reply(struct http *http) {
     end_exchange(http);
     http->has_asked = true;
     if (after == REPLY_CLOSES) {
-        connection_close(http->connection,
-                         http->is_draining ? CLOSE_DRAINING : CLOSE_REPLIED);
+        connection_close(http->connection, http->is_draining ? CLOSE_DRAINING : CLOSE_REPLIED);
         return;
     }
     http->is_blocked = connection_is_blocked(http->connection);
@@ -156,8 +154,8 @@ static bool step_head(struct http *http, struct span *rest) {
     if (rest->length == 0) {
         return false;
     }
-    enum error_code code = exchange_begin(http->connection, &http->search, rest, on_replied, http,
-                                          &exchange);
+    enum error_code code =
+        exchange_begin(http->connection, &http->search, rest, on_replied, http, &exchange);
     if (code == ERR_AGAIN) {
         if (!http->is_head_begun && http->has_asked) {
             set_deadline(http, HANDSHAKE_TIMEOUT_MS);
@@ -278,7 +276,8 @@ static void http_run(struct http *http, struct span fresh) {
 static void on_bytes(struct connection *connection, void *state, struct span bytes) {
     struct http *http = state;
     (void)connection;
-    if (http->is_blocked || (http->exchange != NULL && exchange_phase(http->exchange) == EXCHANGE_WHOLE)) {
+    if (http->is_blocked ||
+        (http->exchange != NULL && exchange_phase(http->exchange) == EXCHANGE_WHOLE)) {
         /* Was on its way when reading was paused. */
         if (buffer_put(&http->input, bytes) != OK) {
             connection_abort(connection, CLOSE_TOO_BIG);
@@ -305,8 +304,8 @@ static void on_deadline(struct connection *connection, void *state) {
         exchange_refuse(http->exchange, ERR_REQUEST_TIMEOUT, "the body did not come in time");
         http->is_replied = true;
         http_run(http, (struct span){0});
-    } else if (http->is_head_begun &&
-               exchange_begin_refused(connection, ERR_REQUEST_TIMEOUT, NULL, &http->exchange) == OK) {
+    } else if (http->is_head_begun && exchange_begin_refused(connection, ERR_REQUEST_TIMEOUT, NULL,
+                                                             &http->exchange) == OK) {
         http->is_replied = true;
         http_run(http, (struct span){0});
     } else {

@@ -4,8 +4,8 @@
  * Place:   what main hands to worker_create(): each accepted connection begins here. Calls the
  *          codecs of protocols/http, the routes, and hands over to SSE and WebSocket.
  * Thread:  its worker's.
- * Bounds:  a head of HTTP_HEAD_BYTES_MAX; a body of what the resource takes, out of the worker's room
- *          for bodies; of further requests only what one read from the socket brought. Idle, a
+ * Bounds:  a head of HTTP_HEAD_BYTES_MAX; a body of what the resource takes, out of the worker's
+ *          room for bodies; of further requests only what one read from the socket brought. Idle, a
  *          connection keeps no buffer.
  */
 #pragma once

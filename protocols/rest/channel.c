@@ -25,10 +25,9 @@ static enum error_code admit_name(struct request *request, struct error *why) {
     size_t prefix_length = sizeof("/channels/") - 1;
     bool is_found = false;
     rest = span_of(rest.bytes + prefix_length, rest.length - prefix_length);
-    enum error_code code = rest.length == 0
-                               ? query_find(request->query, "channel", &request->channel,
-                                            &is_found, why)
-                               : percent_put_decoded(&request->channel, rest, PERCENT_PATH);
+    enum error_code code =
+        rest.length == 0 ? query_find(request->query, "channel", &request->channel, &is_found, why)
+                         : percent_put_decoded(&request->channel, rest, PERCENT_PATH);
     if (code == ERR_BAD_REQUEST || (code == OK && rest.length == 0 && !is_found)) {
         return error_set_field(why, ERR_BAD_CHANNEL, "channel",
                                rest.length == 0 && code == OK
@@ -94,8 +93,7 @@ static enum error_code admit_reading(struct request *request, struct error *why)
     if (code != OK) {
         return code;
     }
-    if (kind == READING_EVENTS &&
-        !request_find_header(request, "Last-Event-ID", &last_event_id)) {
+    if (kind == READING_EVENTS && !request_find_header(request, "Last-Event-ID", &last_event_id)) {
         last_event_id = (struct span){0};
     }
     code = reading_parse(request->query, last_event_id, kind, clock_wall_ms(), &reading, why);

@@ -33,8 +33,7 @@ void demo_handle(struct request *request) {
         return;
     }
     struct span known = {0};
-    bool is_known = asset->etag != NULL &&
-                    request_find_header(request, "If-None-Match", &known) &&
+    bool is_known = asset->etag != NULL && request_find_header(request, "If-None-Match", &known) &&
                     span_is_equal(known, span_of_string(asset->etag));
     reply->status = is_known ? 304 : 200;
     if (!is_known) {

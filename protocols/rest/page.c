@@ -87,8 +87,7 @@ static void reply_with_page(struct request *request, const struct paging *paging
     const struct storage_page *page = &paging->read.page;
     char tag[PAGE_TAG_BYTES];
     page_format_tag(page, tag);
-    bool is_known =
-        page_tag_is_in(buffer_borrow(&paging->if_none_match), span_of_string(tag));
+    bool is_known = page_tag_is_in(buffer_borrow(&paging->if_none_match), span_of_string(tag));
     reply->status = is_known ? 304 : 200;
     if (!is_known) {
         enum error_code code = page_put(&reply->body, buffer_borrow(&request->channel), page);

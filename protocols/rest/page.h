@@ -15,13 +15,6 @@
 
 struct request;
 
-/* Answers the reading that channel_admit() found. */
-void page_handle(struct request *request);
-
-/* The page's JSON. ERR_TOO_LARGE, ERR_MEMORY: what was added is of no use. */
-MUST_USE enum error_code page_put(struct buffer *buffer, struct span channel,
-                                  const struct storage_page *page);
-
 /* The page's entity tag with its quotes and a NUL: whatever the page shows is in it, because a
  * message never changes. */
 #define PAGE_TAG_BYTES 256
@@ -29,3 +22,10 @@ void page_format_tag(const struct storage_page *page, char ret_tag[PAGE_TAG_BYTE
 
 /* Is the tag one of an If-None-Match (RFC 9110, section 13.1.2; weak comparison)? */
 bool page_tag_is_in(struct span if_none_match, struct span tag);
+
+/* The page's JSON. ERR_TOO_LARGE, ERR_MEMORY: what was added is of no use. */
+MUST_USE enum error_code page_put(struct buffer *buffer, struct span channel,
+                                  const struct storage_page *page);
+
+/* Answers the reading that channel_admit() found. */
+void page_handle(struct request *request);

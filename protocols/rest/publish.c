@@ -19,7 +19,8 @@
 
 #define HEADER_PREFIX "Tidings-Header-"
 
-/* One message on its way: first what the head says of it, then the message, then the log's letter. */
+/* One message on its way: first what the head says of it, then the message, then the log's
+ * letter. */
 struct publishing {
     struct request *request;
     struct message_fields fields; /* spans into the request's headers and body */
@@ -57,14 +58,12 @@ static enum error_code on_event(struct publishing *publishing, struct span value
     return check_text(value, EVENT_BYTES_MAX, why);
 }
 
-static enum error_code on_key(struct publishing *publishing, struct span value,
-                              struct error *why) {
+static enum error_code on_key(struct publishing *publishing, struct span value, struct error *why) {
     publishing->fields.key = value;
     return check_text(value, KEY_BYTES_MAX, why);
 }
 
-static enum error_code on_ttl(struct publishing *publishing, struct span value,
-                              struct error *why) {
+static enum error_code on_ttl(struct publishing *publishing, struct span value, struct error *why) {
     uint64_t seconds = 0;
     if (!span_parse_u64(value, &seconds) || seconds == 0 || seconds > TTL_S_MAX) {
         return error_set(why, ERR_BAD_REQUEST, "a lifetime is a whole number of seconds, from 1");
@@ -88,7 +87,8 @@ static enum error_code on_content_type(struct publishing *publishing, struct spa
                                        struct error *why) {
     struct media_type type;
     publishing->content_type = value;
-    if (value.length > MEDIA_TYPE_BYTES_MAX || (value.length > 0 && !media_type_parse(value, &type))) {
+    if (value.length > MEDIA_TYPE_BYTES_MAX ||
+        (value.length > 0 && !media_type_parse(value, &type))) {
         return error_set(why, ERR_MEDIA_TYPE, "this is no media type");
     }
     if (media_type_is(value, "application/x-ndjson") ||
@@ -123,14 +123,10 @@ static const struct {
     enum error_code (*on_value)(struct publishing *publishing, struct span value,
                                 struct error *why);
 } rows[] = {
-    {"Content-Type", on_content_type},
-    {"Content-Encoding", on_content_encoding},
-    {"Tidings-Event", on_event},
-    {"Tidings-Key", on_key},
-    {"Tidings-TTL", on_ttl},
-    {"Tidings-Retain", on_retain},
-    {"Idempotency-Key", on_later},
-    {"ce-specversion", on_later},
+    {"Content-Type", on_content_type}, {"Content-Encoding", on_content_encoding},
+    {"Tidings-Event", on_event},       {"Tidings-Key", on_key},
+    {"Tidings-TTL", on_ttl},           {"Tidings-Retain", on_retain},
+    {"Idempotency-Key", on_later},     {"ce-specversion", on_later},
 };
 
 static enum error_code on_prefixed(struct publishing *publishing, struct span name,

@@ -17,8 +17,8 @@ struct request;
 /* Reads the headers that describe the message and says how large it may be. */
 MUST_USE enum error_code publish_admit(struct request *request, struct error *why);
 
-void publish_handle(struct request *request);
-
 /* {"channel":…,"offset":…,"id":…} of an ordered message. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code publish_put_answer(struct buffer *buffer, const struct message *message,
                                             bool with_channel);
+
+void publish_handle(struct request *request);

@@ -70,8 +70,7 @@ static enum error_code on_before(const struct parameter *parameter, struct error
 static enum error_code on_limit(const struct parameter *parameter, struct error *why) {
     uint64_t limit = 0;
     if (!span_parse_u64(parameter->text, &limit) || limit == 0 || limit > PAGE_MESSAGES_MAX) {
-        return error_set(why, ERR_BAD_REQUEST, "limit is a number from 1 to %d",
-                         PAGE_MESSAGES_MAX);
+        return error_set(why, ERR_BAD_REQUEST, "limit is a number from 1 to %d", PAGE_MESSAGES_MAX);
     }
     parameter->reading->query.limit = (uint32_t)limit;
     return OK;
@@ -112,7 +111,7 @@ static const struct {
     bool is_of_pages_only;
     enum error_code (*on_value)(const struct parameter *parameter, struct error *why);
 } rows[] = {
-    {"since", false, on_since}, {"before", true, on_before},       {"limit", true, on_limit},
+    {"since", false, on_since}, {"before", true, on_before},      {"limit", true, on_limit},
     {"wait", true, on_wait},    {"envelope", false, on_envelope}, {"on_lag", false, on_on_lag},
 };
 
@@ -146,9 +145,8 @@ static enum error_code parse_last_event_id(struct span text, struct parameter *p
     return code;
 }
 
-enum error_code reading_parse(struct span query, struct span last_event_id,
-                              enum reading_kind kind, uint64_t now_ms,
-                              struct reading *ret_reading, struct error *why) {
+enum error_code reading_parse(struct span query, struct span last_event_id, enum reading_kind kind,
+                              uint64_t now_ms, struct reading *ret_reading, struct error *why) {
     struct reading reading = {.kind = kind, .query.limit = PAGE_MESSAGES_DEFAULT};
     struct parameter parameter = {.kind = kind, .now_ms = now_ms, .reading = &reading};
     struct buffer text;

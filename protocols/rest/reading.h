@@ -25,9 +25,9 @@ struct reading {
     bool is_bare;               /* envelope=none */
 };
 
-/* What a query asks of that kind of reader: since, before, limit, wait, envelope, on_lag; others are
- * ignored. `last_event_id` beats since=; empty: it did not come. ERR_BAD_SINCE, ERR_BAD_REQUEST and
- * ERR_NOT_IMPLEMENTED name the field. `now_ms` is the wall clock's. */
+/* What a query asks of that kind of reader: since, before, limit, wait, envelope, on_lag; others
+ * are ignored. `last_event_id` beats since=; empty: it did not come. ERR_BAD_SINCE, ERR_BAD_REQUEST
+ * and ERR_NOT_IMPLEMENTED name the field. `now_ms` is the wall clock's. */
 MUST_USE enum error_code reading_parse(struct span query, struct span last_event_id,
                                        enum reading_kind kind, uint64_t now_ms,
                                        struct reading *ret_reading, struct error *why);

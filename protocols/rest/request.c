@@ -41,7 +41,8 @@ void request_destroy(struct request *request) {
     }
     INVARIANT(!request->is_abandoned);
     if (request->is_pending) {
-        /* The log or a read thread holds a letter inside our state. It comes back to this thread. */
+        /* The log or a read thread holds a letter inside our state. It comes back to this
+         * thread. */
         request->is_abandoned = true;
         return;
     }
@@ -63,7 +64,9 @@ void request_answer(struct request *request) {
     request->on_replied(request);
 }
 
-bool request_is_wanted(const struct request *request) { return !request->is_abandoned; }
+bool request_is_wanted(const struct request *request) {
+    return !request->is_abandoned;
+}
 
 bool request_find_header(const struct request *request, const char *name, struct span *ret_value) {
     for (size_t i = 0; i < request->header_count; i++) {
@@ -154,8 +157,8 @@ void reply_add_header(struct reply *reply, const char *name, const char *format,
             value[i] = '?';
         }
     }
-    if (string_map_put(&reply->headers, span_of_string(name),
-                       span_of(value, (size_t)length)) != OK) {
+    if (string_map_put(&reply->headers, span_of_string(name), span_of(value, (size_t)length)) !=
+        OK) {
         reply->status = 500;
     }
 }

@@ -4,14 +4,15 @@
  * Place:   made by an adapter (protocols/http/server.c on a worker, protocols/operator/ on its own
  *          thread), answered by the routes (routes.h).
  * Thread:  one a request: that of the adapter, whose mailbox `reply_to` is. Nothing here is shared.
- * Bounds:  headers of a reply REPLY_HEADERS_BYTES_MAX; bodies body_bytes_max and REPLY_BODY_BYTES_MAX.
+ * Bounds:  headers of a reply REPLY_HEADERS_BYTES_MAX; bodies body_bytes_max and
+ *          REPLY_BODY_BYTES_MAX.
  *
  * The adapter's part, in this order:
  *     request = request_create();          fill the first block of members
  *     if (routes_admit(request))           the head alone decides: method, path, origin, size, type
  *         collect the body (at most request->body_bytes_max; more is request_refuse(ERR_TOO_LARGE))
  *         routes_handle(request)           on_replied follows: at once, or later through reply_to
- *     send request->reply                  also where routes_admit() said false or a refusal was made
+ *     send request->reply                  also after a refusal
  *     request_destroy(request)             at any time; what is under way then ends by itself
  */
 #pragma once
@@ -54,8 +55,8 @@ struct reply {
     struct buffer headers; /* pairs: reply_next_header() */
     struct buffer body;
     struct span body_static; /* sent instead of `body` where it is not empty; lives for ever */
-    bool has_no_length; /* HEAD of a stream: no Content-Length is told */
-    bool must_close;    /* the connection is not to be used again after this reply */
+    bool has_no_length;      /* HEAD of a stream: no Content-Length is told */
+    bool must_close;         /* the connection is not to be used again after this reply */
 };
 
 struct request {
@@ -85,8 +86,8 @@ struct request {
 
     /* The routes' own. `channel` and `reading` also serve the adapter that opens a stream. */
     const struct route *route;
-    unsigned method_bit;   /* one of METHOD_GET … of routes.h */
-    struct buffer channel; /* decoded and checked, where the resource is a channel */
+    unsigned method_bit;     /* one of METHOD_GET … of routes.h */
+    struct buffer channel;   /* decoded and checked, where the resource is a channel */
     struct reading *reading; /* where a stream begins, for the kinds that switch */
     void *state;             /* of the resource that answers */
     void (*on_state_finish)(void *state);
@@ -100,6 +101,19 @@ struct request *request_create(void);
 /* Frees, now or when what is under way has ended; no callback follows. Accepts NULL. */
 void request_destroy(struct request *request);
 
+/* --- for the resources ----------------------------------------------------------------------- */
+
+/* Something is under way; request_answer() will follow on the request's thread. */
+void request_wait(struct request *request);
+
+/* The reply is ready (or nobody wants it any more): calls on_replied, or frees. */
+void request_answer(struct request *request);
+
+/* False: request_destroy() came while something was under way; only request_answer() is left. */
+bool request_is_wanted(const struct request *request);
+
+/* --- questions ------------------------------------------------------------------------------- */
+
 /* The first header of that name (case is ignored). False: there is none. */
 bool request_find_header(const struct request *request, const char *name, struct span *ret_value);
 
@@ -109,7 +123,8 @@ bool request_is_head(const struct request *request);
 /* --- replies --------------------------------------------------------------------------------- */
 
 /* Makes the reply a problem+json of that error, whatever it was before; headers that admission set
- * (CORS, Allow) stay. The adapter calls it for what it finds itself: a body too large or too slow. */
+ * (CORS, Allow) stay. The adapter calls it for what it finds itself: a body too large or too
+ * slow. */
 void request_refuse(struct request *request, enum error_code code, const struct error *why);
 void request_refuse_because(struct request *request, enum error_code code, const char *field,
                             const char *format, ...) PRINTF_LIKE(4, 5);
@@ -124,14 +139,3 @@ bool reply_next_header(struct span *rest, struct span *ret_name, struct span *re
 
 /* What is to be sent as the body, valid until request_destroy(). */
 struct span reply_body(const struct reply *reply);
-
-/* --- for the resources ----------------------------------------------------------------------- */
-
-/* Something is under way; request_answer() will follow on the request's thread. */
-void request_wait(struct request *request);
-
-/* The reply is ready (or nobody wants it any more): calls on_replied, or frees. */
-void request_answer(struct request *request);
-
-/* False: request_destroy() came while something was under way; only request_answer() is left. */
-bool request_is_wanted(const struct request *request);

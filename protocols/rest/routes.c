@@ -15,17 +15,25 @@
 
 /* The first row that fits decides. */
 static const struct route routes[] = {
-    {.path = "/channels/", .is_prefix = true, .methods = READING | METHOD_POST,
-     .on_admit = channel_admit, .on_request = channel_handle},
+    {.path = "/channels/",
+     .is_prefix = true,
+     .methods = READING | METHOD_POST,
+     .on_admit = channel_admit,
+     .on_request = channel_handle},
     {.path = "/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
     {.path = "/demo/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
     {.path = "/demo", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle},
-    {.path = "/demo/", .is_prefix = true, .port = ROUTE_PUBLIC, .methods = READING,
+    {.path = "/demo/",
+     .is_prefix = true,
+     .port = ROUTE_PUBLIC,
+     .methods = READING,
      .on_request = demo_handle},
-    {.path = "/stream", .reserved_for = "reading several channels on one connection is not in this "
-                                        "version; read one at /channels/{channel}"},
-    {.path = "/publish", .reserved_for = "publishing to several channels at once is not in this "
-                                         "version; POST to /channels/{channel}"},
+    {.path = "/stream",
+     .reserved_for = "reading several channels on one connection is not in this "
+                     "version; read one at /channels/{channel}"},
+    {.path = "/publish",
+     .reserved_for = "publishing to several channels at once is not in this "
+                     "version; POST to /channels/{channel}"},
     {.path = "/presence", .is_prefix = true, .reserved_for = "presence is not in this version"},
     {.path = "/groups", .is_prefix = true, .reserved_for = "groups are not in this version"},
     {.path = "/views", .is_prefix = true, .reserved_for = "views are not in this version"},
@@ -37,7 +45,10 @@ static const struct {
     const char *name;
     enum method_bit bit;
 } methods[] = {
-    {"GET", METHOD_GET}, {"HEAD", METHOD_HEAD}, {"POST", METHOD_POST}, {"OPTIONS", METHOD_OPTIONS},
+    {"GET", METHOD_GET},
+    {"HEAD", METHOD_HEAD},
+    {"POST", METHOD_POST},
+    {"OPTIONS", METHOD_OPTIONS},
 };
 
 static unsigned method_bit_of(struct span method) {

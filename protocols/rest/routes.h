@@ -30,7 +30,7 @@ enum route_port { ROUTE_BOTH, ROUTE_PUBLIC };
 /* One resource. */
 struct route {
     const char *path;
-    bool is_prefix;   /* all that begins with `path` */
+    bool is_prefix; /* all that begins with `path` */
     enum route_port port;
     unsigned methods; /* of enum method_bit; OPTIONS goes without saying */
     /* Judges the head. Not OK: the request was refused. NULL: nothing to judge, no body taken. */
@@ -51,5 +51,6 @@ void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYT
  * is ready and the body is not wanted. */
 MUST_USE bool routes_admit(struct request *request);
 
-/* Answers an admitted request whose body is there; on_replied follows, perhaps before it returns. */
+/* Answers an admitted request whose body is there; on_replied follows, perhaps before it
+ * returns. */
 void routes_handle(struct request *request);

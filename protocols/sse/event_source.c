@@ -34,8 +34,7 @@ static void end(struct event_source *source, const char *code_text, enum close_r
         return;
     }
     source->has_ended = true;
-    struct buffer *scratch =
-        worker_borrow_scratch(connection_worker(source->connection));
+    struct buffer *scratch = worker_borrow_scratch(connection_worker(source->connection));
     if (event_put_close(scratch, code_text, close_row(reason)->may_reconnect) == OK) {
         connection_write(source->connection, buffer_borrow(scratch));
     }
@@ -76,8 +75,7 @@ enum error_code event_source_create(struct connection *connection, const struct 
 /* Often enough to see a peer that takes nothing, however short a time it is given. */
 static void arm(struct event_source *source) {
     struct worker *worker = connection_worker(source->connection);
-    uint64_t stall_due_ms =
-        worker_now_ms(worker) + worker_broker(worker)->config->stall_timeout_ms;
+    uint64_t stall_due_ms = worker_now_ms(worker) + worker_broker(worker)->config->stall_timeout_ms;
     connection_set_deadline(source->connection, source->heartbeat_due_ms < stall_due_ms
                                                     ? source->heartbeat_due_ms
                                                     : stall_due_ms);
@@ -90,8 +88,7 @@ void event_source_start(struct event_source *source) {
     struct hash_key key = {{id, connection_opened_ms(source->connection)}};
     uint64_t jitter_ms = hash_bytes(&key, span_of(&id, sizeof(id))) % RETRY_JITTER_MS;
     /* Without an empty line behind it: it is part of whatever event or heartbeat comes first. */
-    if (buffer_printf(scratch, "retry: %llu\n",
-                      (unsigned long long)(RETRY_MS + jitter_ms)) == OK) {
+    if (buffer_printf(scratch, "retry: %llu\n", (unsigned long long)(RETRY_MS + jitter_ms)) == OK) {
         connection_write(source->connection, buffer_borrow(scratch));
     }
     source->moved_ms = worker_now_ms(worker);

@@ -21,8 +21,8 @@ struct request;
 extern const struct protocol event_source_protocol;
 
 /* Opens the stream that `request` asks for (its channel and reading); the frames follow from the
- * next turn on, after the head that the caller writes. ERR_MEMORY. The result is the state to be set
- * with event_source_protocol, which then frees it. */
+ * next turn on, after the head that the caller writes. ERR_MEMORY. The result is the state to be
+ * set with event_source_protocol, which then frees it. */
 MUST_USE enum error_code event_source_create(struct connection *connection,
                                              const struct request *request,
                                              struct event_source **ret_source);

@@ -14,6 +14,6 @@ struct request;
 
 #define WEBSOCKET_SUBPROTOCOL "tidings.v1"
 
-/* Makes the reply a 101 of kind REPLY_WEBSOCKET. ERR_UPGRADE_REQUIRED: another version is asked for;
- * the one that is spoken is told. ERR_BAD_REQUEST: the key is none. */
+/* Makes the reply a 101 of kind REPLY_WEBSOCKET. ERR_UPGRADE_REQUIRED: another version is asked
+ * for; the one that is spoken is told. ERR_BAD_REQUEST: the key is none. */
 MUST_USE enum error_code handshake_accept(struct request *request, struct error *why);

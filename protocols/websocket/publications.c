@@ -38,8 +38,8 @@ static void on_answered(struct publish *publish) {
     free(publication);
 }
 
-static enum error_code check(const struct publications *publications,
-                             struct message_fields *fields, struct error *why) {
+static enum error_code check(const struct publications *publications, struct message_fields *fields,
+                             struct error *why) {
     enum error_code code = channel_name_check(fields->channel, true, why);
     if (code != OK) {
         return code;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading stops (PUBLICATIONS_MAX publishes under way, or an answer that did not go out) by keeping
- * what one read from the socket brought and pausing; it goes on from there when the log has answered
- * or the socket takes bytes again. So a client that talks without listening is held back by TCP. */
+ * what one read from the socket brought and pausing; it goes on from there when the log has
+ * answered or the socket takes bytes again. So a client that talks without listening is held back
+ * by TCP. */
 #include "protocols/websocket/websocket.h"
 
 #include <stdlib.h>
@@ -66,7 +67,8 @@ static void write_own(struct websocket *websocket, const struct buffer *frames) 
     connection_write(websocket->connection, buffer_borrow(frames));
 }
 
-/* Says goodbye and closes; nothing of the stream follows, because a closing connection takes none. */
+/* Says goodbye and closes; nothing of the stream follows, because a closing connection takes
+ * none. */
 static void end(struct websocket *websocket, enum close_reason reason, uint16_t close_code,
                 const char *text) {
     if (websocket->has_ended) {
@@ -101,8 +103,8 @@ static enum error_code put_answer(struct buffer *buffer, struct span ref, enum e
         return code != OK ? code : buffer_put(buffer, SPAN("}"));
     }
     if (code == OK) {
-        code = buffer_printf(buffer, "\"error\":{\"code\":\"%s\",\"message\":",
-                             error_row(result)->slug);
+        code = buffer_printf(buffer,
+                             "\"error\":{\"code\":\"%s\",\"message\":", error_row(result)->slug);
     }
     if (code == OK) {
         bool has_detail = why != NULL && why->detail[0] != '\0';
@@ -238,8 +240,7 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
     }
 }
 
-static void end_broken(struct websocket *websocket, enum error_code code,
-                       const struct error *why) {
+static void end_broken(struct websocket *websocket, enum error_code code, const struct error *why) {
     enum close_reason reason = code == ERR_BAD_UTF8    ? CLOSE_BAD_UTF8
                                : code == ERR_TOO_LARGE ? CLOSE_TOO_BIG
                                                        : CLOSE_PROTOCOL_ERROR;
@@ -252,8 +253,8 @@ static bool must_pause(const struct websocket *websocket, uint64_t own_bytes_bef
             connection_is_blocked(websocket->connection));
 }
 
-/* Takes frames until the bytes are used up, reading has to pause, or the end has come. The bytes are
- * unmasked where they stand: in the buffer that the socket was read into, or in our own. */
+/* Takes frames until the bytes are used up, reading has to pause, or the end has come. The bytes
+ * are unmasked where they stand: in the buffer that the socket was read into, or in our own. */
 static void take_frames(struct websocket *websocket, struct span bytes) {
     uint8_t *rest = (uint8_t *)(uintptr_t)bytes.bytes;
     size_t length = bytes.length;
@@ -379,8 +380,7 @@ static void on_deadline(struct connection *connection, void *state) {
     uint64_t stall_ms = worker_broker(worker_of(websocket))->config->stall_timeout_ms;
     note_sent(websocket);
     /* A peer that takes what it is sent is asked by pings; this is for one that does not. */
-    if (connection_is_blocked(connection) &&
-        now_ms(websocket) - websocket->moved_ms >= stall_ms) {
+    if (connection_is_blocked(connection) && now_ms(websocket) - websocket->moved_ms >= stall_ms) {
         end_because(websocket, CLOSE_STALLED, NULL);
         return;
     }
@@ -454,7 +454,8 @@ enum error_code websocket_create(struct connection *connection, const struct req
     struct span channel = buffer_borrow(&request->channel);
     struct worker *worker = connection_worker(connection);
     INVARIANT(request->reading != NULL);
-    INVARIANT(channel.length > 0 && channel.length <= CHANNEL_NAME_BYTES_MAX);
+    INVARIANT(channel.length > 0);
+    INVARIANT(channel.length <= CHANNEL_NAME_BYTES_MAX);
     struct websocket *websocket = calloc(1, sizeof(*websocket) + channel.length);
     if (websocket == NULL) {
         return ERR_MEMORY;
