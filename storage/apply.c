@@ -12,6 +12,7 @@
 #include "broker/support/buffer.h"
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
+#include "storage/chunks.h"
 #include "storage/index.h"
 
 #define TABLE_SIZE (APPLY_CHANNELS_MAX * 2) /* a power of two, at most half full */
@@ -64,18 +65,6 @@ enum error_code apply_create(struct store *store, MDB_txn *txn, struct segments 
     }
     *ret_apply = apply;
     return OK;
-}
-
-void apply_destroy(struct apply *apply) {
-    if (apply == NULL) {
-        return;
-    }
-    if (apply->cursor != NULL) {
-        mdb_cursor_close(apply->cursor);
-    }
-    buffer_finish(&apply->body);
-    free(apply->pending);
-    free(apply);
 }
 
 /* --- segments --- */
@@ -140,7 +129,7 @@ static enum error_code store_body(struct apply *apply, const struct message *mes
     uint64_t position = message->place.position;
     result = choose_segment(apply, position, why);
     if (result == OK) {
-        result = store_append_body(apply->cursor, position, span_of(apply->body.bytes, size), why);
+        result = chunks_append(apply->cursor, position, span_of(apply->body.bytes, size), why);
     }
     if (result != OK) {
         return result;
@@ -291,7 +280,7 @@ static enum error_code index_message(struct apply *apply, struct pending *pendin
                               .bytes = record_counted_bytes(&message->fields),
                               .bytes_before = row->bytes_total};
     if (row->offset_last + 1 != entry.offset || row->time_last > entry.time_ms) {
-        return error_set(why, ERR_CORRUPT, "offset %llu does not follow offset %llu of channel %llu",
+        return error_set(why, ERR_CORRUPT, "offset %llu cannot follow offset %llu of channel %llu",
                          (unsigned long long)entry.offset, (unsigned long long)row->offset_last,
                          (unsigned long long)pending->channel_id);
     }
@@ -375,4 +364,16 @@ enum error_code apply_finish(struct apply *apply, struct meta_row *ret_meta, str
         *ret_meta = apply->meta;
     }
     return result;
+}
+
+void apply_destroy(struct apply *apply) {
+    if (apply == NULL) {
+        return;
+    }
+    if (apply->cursor != NULL) {
+        mdb_cursor_close(apply->cursor);
+    }
+    buffer_finish(&apply->body);
+    free(apply->pending);
+    free(apply);
 }

@@ -10,32 +10,11 @@
  */
 #pragma once
 
+#include "broker/support/message.h"
+#include "storage/segments.h"
 #include "storage/store.h"
 
 #define APPLY_CHANNELS_MAX 4096
-
-/* When a segment is closed. */
-struct segment_limits {
-    uint64_t messages_max;
-    uint64_t bytes_max;
-};
-
-/* Segments by slot; entry 0 is unused. Kept beside LMDB by the store thread, written back with
- * segments_save(). */
-struct segments {
-    struct segment_row rows[STORE_SLOTS_MAX + 1];
-    bool is_changed[STORE_SLOTS_MAX + 1];
-    uint16_t open; /* slot of the open segment; 0: none yet */
-};
-
-MUST_USE enum error_code segments_load(struct segments *segments, const struct store *store,
-                                       MDB_txn *txn, struct error *why);
-MUST_USE enum error_code segments_save(struct segments *segments, const struct store *store,
-                                       MDB_txn *txn, struct error *why);
-
-/* How many slots a batch of messages may need open. */
-unsigned segments_wanted(const struct segments *segments, const struct segment_limits *limits,
-                         size_t messages, size_t bytes);
 
 struct apply;
 

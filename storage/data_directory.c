@@ -21,7 +21,7 @@ static enum error_code failed(struct error *why, const char *what, const char *p
     int number = errno;
     bool is_full = number == ENOSPC || number == EDQUOT;
     return error_set(why, is_full ? ERR_STORAGE_FULL : ERR_IO, "cannot %s %s: %s", what, path,
-                     strerror(number));
+                     strerrordesc_np(number));
 }
 
 static enum error_code take_lock(struct data_directory *directory, int folder_fd,

@@ -17,7 +17,7 @@ enum index_metric {
     INDEX_BYTES_BEFORE, /* counted bytes of the channel before the message */
 };
 
-/* The run that holds `offset`. ERR_CORRUPT: there is none. Spans live as long as the transaction. */
+/* The run that holds `offset`. ERR_CORRUPT: there is none. Its span lives as the transaction. */
 MUST_USE enum error_code index_get_run(const struct store *store, MDB_txn *txn, uint64_t channel_id,
                                        uint64_t offset, struct run *ret_run, struct error *why);
 

@@ -72,7 +72,7 @@ enum error_code journal_create(const char *directory, uint64_t log_id, uint64_t 
     journal->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (journal->directory_fd < 0) {
         free(journal);
-        return error_set(why, ERR_IO, "cannot open %s: %s", directory, strerror(errno));
+        return error_set(why, ERR_IO, "cannot open %s: %s", directory, strerrordesc_np(errno));
     }
     journal->log_id = log_id;
     journal->file_bytes_max = file_bytes;
@@ -106,24 +106,6 @@ void journal_destroy(struct journal *journal) {
     free(journal);
 }
 
-void journal_write_name(uint64_t position_first, char ret_name[JOURNAL_NAME_BYTES]) {
-    snprintf(ret_name, JOURNAL_NAME_BYTES, "%016" PRIx64 ".journal", position_first);
-}
-
-bool journal_read_name(const char *name, uint64_t *ret_position_first) {
-    char again[JOURNAL_NAME_BYTES];
-    uint64_t position = 0;
-    if (strlen(name) != 24 || sscanf(name, "%16" SCNx64 ".journal", &position) != 1) {
-        return false;
-    }
-    journal_write_name(position, again);
-    if (strcmp(name, again) != 0) {
-        return false;
-    }
-    *ret_position_first = position;
-    return true;
-}
-
 static uint32_t head_sum(const uint8_t *head) {
     return crc32c(crc32c(0, head, 12), head + 16, 16);
 }
@@ -135,22 +117,6 @@ static void write_head(const struct journal *journal, uint64_t position_first, u
     bytes_put_little(to + 16, journal->log_id, 8);
     bytes_put_little(to + 24, position_first, 8);
     bytes_put_little(to + 12, head_sum(to), 4);
-}
-
-bool journal_read_head(struct span bytes, struct journal_head *ret_head) {
-    const uint8_t *at = bytes.bytes;
-    if (bytes.length < JOURNAL_HEAD_BYTES || memcmp(at, MAGIC, 8) != 0 ||
-        bytes_get_little(at + 8, 4) != JOURNAL_VERSION ||
-        bytes_get_little(at + 12, 4) != head_sum(at)) {
-        return false;
-    }
-    bool is_sealed = bytes_get_little(at + SEAL_AT + 8, 4) == crc32c(0, at + SEAL_AT, 8);
-    *ret_head = (struct journal_head){
-        .log_id = bytes_get_little(at + 16, 8),
-        .position_first = bytes_get_little(at + 24, 8),
-        .sealed_bytes = is_sealed ? bytes_get_little(at + SEAL_AT, 8) : 0,
-    };
-    return true;
 }
 
 /* --- appending --- */
@@ -197,7 +163,7 @@ static int write_all(int fd, const uint8_t *bytes, size_t length, uint64_t at) {
 static enum error_code write_error(struct error *why, int number, const char *what) {
     bool is_full = number == ENOSPC || number == EDQUOT || number == EFBIG;
     return error_set(why, is_full ? ERR_STORAGE_FULL : ERR_IO, "cannot %s the journal: %s", what,
-                     strerror(number));
+                     strerrordesc_np(number));
 }
 
 static void break_journal(struct journal *journal) {
@@ -429,7 +395,7 @@ enum error_code journal_remove(struct journal *journal, uint64_t position, bool 
         char name[JOURNAL_NAME_BYTES];
         journal_write_name(file->position_first, name);
         if (unlinkat(journal->directory_fd, name, 0) != 0) { /* recovery passes it over */
-            result = error_set(why, ERR_IO, "cannot remove %s: %s", name, strerror(errno));
+            result = error_set(why, ERR_IO, "cannot remove %s: %s", name, strerrordesc_np(errno));
         }
         pthread_mutex_lock(&journal->lock);
         file_unref(file);
@@ -454,4 +420,55 @@ void journal_get_figures(struct journal *journal, struct journal_figures *ret_fi
         ret_figures->file_count++;
     }
     pthread_mutex_unlock(&journal->lock);
+}
+
+/* --- for recovery --- */
+
+bool journal_read_head(struct span bytes, struct journal_head *ret_head) {
+    const uint8_t *at = bytes.bytes;
+    if (bytes.length < JOURNAL_HEAD_BYTES || memcmp(at, MAGIC, 8) != 0 ||
+        bytes_get_little(at + 8, 4) != JOURNAL_VERSION ||
+        bytes_get_little(at + 12, 4) != head_sum(at)) {
+        return false;
+    }
+    bool is_sealed = bytes_get_little(at + SEAL_AT + 8, 4) == crc32c(0, at + SEAL_AT, 8);
+    *ret_head = (struct journal_head){
+        .log_id = bytes_get_little(at + 16, 8),
+        .position_first = bytes_get_little(at + 24, 8),
+        .sealed_bytes = is_sealed ? bytes_get_little(at + SEAL_AT, 8) : 0,
+    };
+    return true;
+}
+
+void journal_write_name(uint64_t position_first, char ret_name[JOURNAL_NAME_BYTES]) {
+    snprintf(ret_name, JOURNAL_NAME_BYTES, "%016" PRIx64 ".journal", position_first);
+}
+
+/* Sixteen digits. */
+static bool parse_hexadecimal(const char *digits, uint64_t *ret_number) {
+    static const char all[] = "0123456789abcdef";
+    uint64_t number = 0;
+    for (size_t i = 0; i < 16; i++) {
+        const char *found = digits[i] == '\0' ? NULL : strchr(all, digits[i]);
+        if (found == NULL) {
+            return false;
+        }
+        number = number << 4 | (uint64_t)(found - all);
+    }
+    *ret_number = number;
+    return true;
+}
+
+bool journal_read_name(const char *name, uint64_t *ret_position_first) {
+    char again[JOURNAL_NAME_BYTES];
+    uint64_t position = 0;
+    if (strlen(name) != 24 || !parse_hexadecimal(name, &position)) {
+        return false;
+    }
+    journal_write_name(position, again);
+    if (strcmp(name, again) != 0) {
+        return false;
+    }
+    *ret_position_first = position;
+    return true;
 }

@@ -31,7 +31,7 @@ struct open_batch {
     struct piece *folding;
     struct piece *growing;
     uint64_t hash_seed; /* drawn at random: names come from strangers */
-    atomic_uint_fast64_t position_readable; /* written under the lock, for figures also read without */
+    atomic_uint_fast64_t position_readable; /* written under the lock, read without for figures */
     uint64_t time_ms; /* of the newest readable record */
     atomic_size_t bytes;
     atomic_size_t messages;

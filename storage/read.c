@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages come from the index run by run, or from the batch; the page ends before the first hole
  * (a message whose own time to live is over), so that what is missing always stands at the front of
- * a page, where it can be told. Expired ones at the front are passed over, `limit` of them a page. */
+ * a page, where it can be told. Expired ones at the front are passed over, `limit` a page. */
 #include "storage/read.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/support/invariant.h"
+#include "storage/chunks.h"
 #include "storage/record.h"
 #include "storage/resolve.h"
 
@@ -18,7 +19,7 @@ struct builder {
     struct view *view;
     const struct storage_query *query;
     struct storage_page *page;
-    struct store_reader reader;
+    struct chunks_reader reader;
     struct run run; /* the one that `next` was last found in; count 0: none yet */
     struct run_entry entry;
     struct span channel;
@@ -105,7 +106,7 @@ static enum error_code read_folded(struct builder *builder, struct error *why) {
         return OK;
     }
     struct record record;
-    result = store_read_record(&builder->reader, builder->run.slot, builder->view->channel_id,
+    result = chunks_read(&builder->reader, builder->run.slot, builder->view->channel_id,
                                &builder->entry, &record, why);
     if (result != OK) {
         return result;
@@ -208,9 +209,9 @@ enum error_code read_page(struct view *view, const struct storage_query *query,
                               .page = ret_page,
                               .channel = query->channel,
                               .next = resolved.after + 1};
-    store_reader_init(&builder.reader, view->store, view->txn);
+    chunks_reader_init(&builder.reader, view->store, view->txn);
     result = collect(&builder, resolved.before, why);
-    store_reader_finish(&builder.reader);
+    chunks_reader_finish(&builder.reader);
     if (result == OK) {
         tell_holes(&builder, &resolved);
         result = fill_places(&builder, &resolved, why);

@@ -146,7 +146,8 @@ bool record_read_body(struct span body, struct record *ret_record) {
                    .flags = (uint32_t)bytes_get_little(at + 4, 4),
                    .qos = at[3]},
     };
-    if (record.place.position == 0 ||
+    bool is_stillborn = record.expiry_ms != 0 && record.expiry_ms == record.time_ms;
+    if (record.place.position == 0 || is_stillborn ||
         (at[1] == MESSAGE_DATA && (record.place.channel_id == 0 || record.place.offset == 0)) ||
         !read_fields(at + RECORD_BODY_HEAD_BYTES, at + body.length, &record.fields)) {
         return false;

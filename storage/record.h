@@ -19,7 +19,7 @@
 
 #define RECORD_FRAME_HEAD_BYTES 8
 #define RECORD_BODY_HEAD_BYTES 52
-#define RECORD_BODY_BYTES_MAX 33554432 /* twice the largest payload: more is damage, not a message */
+#define RECORD_BODY_BYTES_MAX 33554432 /* twice the largest payload: more is damage */
 
 /* What a body says. Spans point into the body. */
 struct record {

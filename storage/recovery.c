@@ -2,8 +2,8 @@
 /* Files are read in order of their first position. A file whose successor begins at or before what
  * is wanted next is passed over unread. Files are synced and sealed oldest first, and the directory
  * before them; so up to the last sealed file all must be there and whole: else this is damage, and
- * the log is not opened. Behind it, where a file is missing or breaks off, the log ends: no sync had
- * covered that place, and so none had covered a later one. What follows is a lost tail.
+ * the log is not opened. Behind it, where a file is missing or breaks off, the log ends: no sync
+ * had covered that place, and so none had covered a later one. What follows is a lost tail.
  *
  * A journal that ends before what is folded is normal after a power cut: LMDB was synced and the
  * journal was not. The log then goes on behind what is folded. */
@@ -65,7 +65,7 @@ static enum error_code list_files(const char *directory, struct file_list *list,
     *list = (struct file_list){0};
     DIR *folder = opendir(directory);
     if (folder == NULL) {
-        return error_set(why, ERR_IO, "cannot list %s: %s", directory, strerror(errno));
+        return error_set(why, ERR_IO, "cannot list %s: %s", directory, strerrordesc_np(errno));
     }
     enum error_code result = OK;
     const struct dirent *item;
@@ -89,7 +89,7 @@ static enum error_code read_whole(const char *path, uint8_t **ret_bytes, size_t 
     uint8_t *bytes = NULL;
     enum error_code result = OK;
     if (fd < 0 || fstat(fd, &stat) != 0) {
-        result = error_set(why, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+        result = error_set(why, ERR_IO, "cannot open %s: %s", path, strerrordesc_np(errno));
         goto out;
     }
     size_t length = (size_t)stat.st_size;
@@ -102,7 +102,7 @@ static enum error_code read_whole(const char *path, uint8_t **ret_bytes, size_t 
         ssize_t got = pread(fd, bytes + done, length - done, (off_t)done);
         if (got <= 0) {
             result = error_set(why, ERR_IO, "cannot read %s: %s", path,
-                               got < 0 ? strerror(errno) : "it became shorter");
+                               got < 0 ? strerrordesc_np(errno) : "it became shorter");
             goto out;
         }
         done += (size_t)got;
@@ -289,7 +289,8 @@ static enum error_code sync_folder(const char *directory, struct error *why) {
         close(fd);
     }
     return is_synced ? OK
-                     : error_set(why, ERR_IO, "cannot sync %s: %s", directory, strerror(number));
+                     : error_set(why, ERR_IO, "cannot sync %s: %s", directory,
+                                 strerrordesc_np(number));
 }
 
 /* Synced: a file of a lost tail that came back would stand among the files of the next one. */
@@ -302,7 +303,7 @@ enum error_code recovery_clear(const char *directory, struct error *why) {
         journal_write_name(list.positions[i], name);
         snprintf(path, sizeof(path), "%s/%s", directory, name);
         if (unlink(path) != 0) {
-            result = error_set(why, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
+            result = error_set(why, ERR_IO, "cannot remove %s: %s", path, strerrordesc_np(errno));
         }
     }
     if (result == OK && list.count > 0) {

@@ -23,7 +23,7 @@
  *                  message before, time minus that of the message before (both 0 for the first)
  *
  * Parts of a record: a record body (record.c, without the channel's name) of n bytes is cut into
- * values of STORE_CHUNK_BYTES; the value of chunk 0 begins with u32 n. */
+ * values of CHUNKS_VALUE_BYTES; the value of chunk 0 begins with u32 n. */
 #include "storage/rows.h"
 
 #include <assert.h>

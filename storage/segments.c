@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of segments, as apply.h declares it: a handful of rows, held in memory by slot. */
+#include "storage/segments.h"
+
 #include <string.h>
 
-#include "broker/support/invariant.h"
-#include "storage/apply.h"
 #include "storage/bytes.h"
 
 enum error_code segments_load(struct segments *segments, const struct store *store, MDB_txn *txn,

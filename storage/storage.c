@@ -121,44 +121,6 @@ static enum error_code fold_messages(struct storage *storage, struct message *co
     return OK;
 }
 
-enum error_code storage_fold(struct storage *storage, struct error *why) {
-    uint64_t begin_us = clock_monotonic_us();
-    struct message *const *messages = NULL;
-    size_t count = open_batch_begin_fold(&storage->batch, &messages);
-    if (count == 0) {
-        return OK;
-    }
-    enum error_code result = fold_messages(storage, messages, count, why);
-    if (result != OK) {
-        return result;
-    }
-    open_batch_end_fold(&storage->batch);
-    struct error detail = {0};
-    if (storage->journal != NULL &&
-        journal_remove(storage->journal, atomic_load(&storage->position_folded), false,
-                       &detail) != OK) {
-        /* The fold itself stands; a file that stays is passed over by the next start. */
-        log_warning("JOURNAL_NOT_REMOVED", "detail=\"%s\"", detail.detail);
-    }
-    count_tables(storage);
-    atomic_fetch_add(&storage->fold_count, 1);
-    atomic_store(&storage->fold_us_last, clock_monotonic_us() - begin_us);
-    return OK;
-}
-
-enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
-    struct sweep_options options = {.bytes_max = storage->options.bytes_max,
-                                    .on_retention = storage->options.on_retention,
-                                    .context = storage->options.context};
-    *ret_more = false;
-    enum error_code result = sweep_step(&storage->sweep, &storage->store, &storage->segments,
-                                        &options, ret_more, why);
-    if (result != OK) {
-        reload_segments(storage);
-    }
-    return result;
-}
-
 /* --- opening --- */
 
 static enum error_code replay_message(void *context, struct message *message, struct error *why) {
@@ -421,6 +383,44 @@ enum error_code storage_sync(struct storage *storage, struct error *why) {
     enum error_code result = journal_sync(storage->journal, why);
     if (result == OK) {
         atomic_store(&storage->sync_us_last, clock_monotonic_us() - begin_us);
+    }
+    return result;
+}
+
+enum error_code storage_fold(struct storage *storage, struct error *why) {
+    uint64_t begin_us = clock_monotonic_us();
+    struct message *const *messages = NULL;
+    size_t count = open_batch_begin_fold(&storage->batch, &messages);
+    if (count == 0) {
+        return OK;
+    }
+    enum error_code result = fold_messages(storage, messages, count, why);
+    if (result != OK) {
+        return result;
+    }
+    open_batch_end_fold(&storage->batch);
+    struct error detail = {0};
+    if (storage->journal != NULL &&
+        journal_remove(storage->journal, atomic_load(&storage->position_folded), false,
+                       &detail) != OK) {
+        /* The fold itself stands; a file that stays is passed over by the next start. */
+        log_warning("JOURNAL_NOT_REMOVED", "detail=\"%s\"", detail.detail);
+    }
+    count_tables(storage);
+    atomic_fetch_add(&storage->fold_count, 1);
+    atomic_store(&storage->fold_us_last, clock_monotonic_us() - begin_us);
+    return OK;
+}
+
+enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
+    struct sweep_options options = {.bytes_max = storage->options.bytes_max,
+                                    .on_retention = storage->options.on_retention,
+                                    .context = storage->options.context};
+    *ret_more = false;
+    enum error_code result = sweep_step(&storage->sweep, &storage->store, &storage->segments,
+                                        &options, ret_more, why);
+    if (result != OK) {
+        reload_segments(storage);
     }
     return result;
 }

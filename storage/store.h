@@ -6,10 +6,10 @@
  * Bounds:  the map (reserved at open, STORE_MAP_BYTES_MAX at most), STORE_SLOTS_MAX segments,
  *          STORE_READERS_MAX snapshots at a time.
  *
- * Flags are LMDB's defaults (each commit is synced; never MDB_NOSYNC or MDB_WRITEMAP) and MDB_NOTLS,
- * so that a snapshot may be handed from thread to thread. A segment is a named database that is
- * emptied and used again: its handle stays open for ever, because LMDB cannot close a handle while
- * a snapshot may use it.
+ * Flags are LMDB's defaults (each commit is synced; never MDB_NOSYNC or MDB_WRITEMAP) and
+ * MDB_NOTLS, so that a snapshot may be handed from thread to thread. A segment is a named database
+ * that is emptied and used again: its handle stays open for ever, because LMDB cannot close a
+ * handle while a snapshot may use it.
  */
 #pragma once
 
@@ -19,17 +19,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
-#include "broker/support/message.h"
-#include "storage/record.h"
 #include "storage/rows.h"
 
-#define STORE_CHUNK_BYTES 2000      /* two fill a page of 4 KiB; more would take overflow pages */
-#define STORE_SLOTS_MAX 1000        /* segments at a time; when all are in use, the last one grows */
-#define STORE_READERS_MAX 126       /* LMDB's default */
-#define STORE_MAP_BYTES_MAX (UINT64_C(4) << 40) /* address space alone: the file grows as it is used */
+#define STORE_SLOTS_MAX 1000  /* segments at a time; when all are in use, the last one grows */
+#define STORE_READERS_MAX 126 /* LMDB's default */
+#define STORE_MAP_BYTES_MAX (UINT64_C(4) << 40) /* of address space: the file grows with use */
 
 struct store {
     MDB_env *env;
@@ -47,15 +43,15 @@ struct store {
     size_t pool_count;
 };
 
+/* Turns LMDB's code into ours; `what` names the attempt. */
+enum error_code store_error(struct error *why, int lmdb_code, const char *what);
+
 /* Opens the environment in `directory`, making it with log `log_id` if there is none. */
 MUST_USE enum error_code store_open(struct store *store, const char *directory, uint64_t bytes_max,
                                     uint64_t log_id, struct error *why);
 
 /* Closes all. No transaction may be running. */
 void store_close(struct store *store);
-
-/* Turns LMDB's code into ours; `what` names the attempt. */
-enum error_code store_error(struct error *why, int lmdb_code, const char *what);
 
 /* --- transactions --- */
 
@@ -102,40 +98,6 @@ MUST_USE enum error_code store_put_generation(const struct store *store, MDB_txn
 
 /* Opens handles until there are `count` (as far as STORE_SLOTS_MAX), in transactions of its own. */
 MUST_USE enum error_code store_open_slots(struct store *store, unsigned count, struct error *why);
-
-/* --- records --- */
-
-/* Where records of one channel are read from: a cursor that stays near the last one. */
-struct store_reader {
-    const struct store *store;
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    uint16_t slot;
-    struct buffer buffer; /* a record of several chunks is put together here */
-};
-
-void store_reader_init(struct store_reader *reader, const struct store *store, MDB_txn *txn);
-void store_reader_finish(struct store_reader *reader);
-
-/* Reads the record of a run's entry; its spans live until the next call. ERR_CORRUPT if it is not
- * there. */
-MUST_USE enum error_code store_read_record(struct store_reader *reader, uint16_t slot,
-                                           uint64_t channel_id, const struct run_entry *entry,
-                                           struct record *ret_record, struct error *why);
-
-/* Appends a record's body to a segment through `cursor`; the position is above all in there. */
-MUST_USE enum error_code store_append_body(MDB_cursor *cursor, uint64_t position, struct span body,
-                                           struct error *why);
-
-/* Copies one record, chunk by chunk, from a segment to `cold`. */
-MUST_USE enum error_code store_copy_to_cold(const struct store *store, MDB_txn *txn, uint16_t slot,
-                                            uint64_t channel_id, const struct run_entry *entry,
-                                            struct error *why);
-
-/* Deletes a channel's records in `cold` from one offset through another. */
-MUST_USE enum error_code store_delete_cold(const struct store *store, MDB_txn *txn,
-                                           uint64_t channel_id, uint64_t offset_first,
-                                           uint64_t offset_last, struct error *why);
 
 static inline MDB_val store_val(struct span span) {
     return (MDB_val){.mv_size = span.length, .mv_data = (void *)(uintptr_t)span.bytes};

@@ -7,18 +7,19 @@
  * its survivors go to `cold` and their runs say so. One that shrinks by itself (all channels keep
  * messages for a day, say) is left alone: waiting costs nothing, moving would write it again.
  *
- * WEAKNESS: a segment of which more than half lives for ever keeps its dead ones' space until the
+ * WEAKNESS: a segment of which more than half lives for ever keeps the space of its dead until the
  * disk's limit is near; cure: rewrite such segments too, oldest first, when bytes_max is near.
  *
- * When bytes_max is passed, the oldest closed segment goes at once, with survivors: `position_floor`
- * rises above it, and every read sees that in the same transaction. Runs and cold records below the
- * floor are cleared by the next walk. */
+ * When bytes_max is passed, the oldest closed segment goes at once, with survivors: the position
+ * floor rises above it, and every read sees that in the same transaction. Runs and cold records
+ * below the floor are cleared by the next walk. */
 #include "storage/sweep.h"
 
 #include <string.h>
 
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
+#include "storage/chunks.h"
 #include "storage/index.h"
 #include "storage/view.h"
 
@@ -130,7 +131,7 @@ static enum error_code forget_run(struct step *step, struct view *view, const st
     uint64_t last = run_offset_last(run);
     enum error_code result = OK;
     if (run->slot == SLOT_COLD) {
-        result = store_delete_cold(step->store, step->txn, view->channel_id, run->offset_first,
+        result = chunks_delete_cold(step->store, step->txn, view->channel_id, run->offset_first,
                                    last, why);
         step->meta.cold_messages -=
             step->meta.cold_messages < run->count ? step->meta.cold_messages : run->count;
@@ -169,9 +170,9 @@ static enum error_code evacuate_run(struct step *step, struct view *view, const 
         }
         bool is_added = run_builder_add(&builder, &entry);
         INVARIANT(is_added);
-        result = store_copy_to_cold(step->store, step->txn, run->slot, view->channel_id, &entry,
+        result = chunks_copy_to_cold(step->store, step->txn, run->slot, view->channel_id, &entry,
                                     why);
-        step->units += 1 + entry.bytes / STORE_CHUNK_BYTES;
+        step->units += 1 + entry.bytes / CHUNKS_VALUE_BYTES;
     }
     if (result == OK) {
         result = index_delete_run(step->store, step->txn, view->channel_id, kept.offset_first, why);

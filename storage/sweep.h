@@ -12,12 +12,12 @@
 
 #include <stdbool.h>
 
-#include "storage/apply.h"
+#include "storage/segments.h"
 #include "storage/storage.h"
 #include "storage/store.h"
 
-#define SWEEP_UNITS_MAX 2000              /* runs, moved messages and channels looked at in a step */
-#define SWEEP_REST_MS 60000               /* of log time, between two walks in a quiet log */
+#define SWEEP_UNITS_MAX 2000 /* runs, moved messages and channels looked at in a step */
+#define SWEEP_REST_MS 60000 /* of log time, between two walks in a quiet log */
 #define SWEEP_FORGET_MS UINT64_C(604800000) /* 7 days: how long an empty channel is remembered */
 #define SWEEP_SLACK_PART 16 /* a segment that lost less than this part in a walk is evacuated … */
 #define SWEEP_LIVE_PART 2   /* … if no more than this part of it lives */
@@ -42,13 +42,13 @@ struct sweep_options {
     void *context;
 };
 
+/* Bytes of pages in use by segments, index, channels and cold; `txn` may be a snapshot. */
+MUST_USE enum error_code sweep_measure(struct store *store, MDB_txn *txn,
+                                       const struct segments *segments, uint64_t *ret_bytes,
+                                       struct error *why);
+
 /* One step, in a transaction of its own. `segments` is as in LMDB before and after. */
 MUST_USE enum error_code sweep_step(struct sweep *sweep, struct store *store,
                                     struct segments *segments,
                                     const struct sweep_options *options, bool *ret_more,
                                     struct error *why);
-
-/* Bytes of pages in use by segments, index, channels and cold; the transaction may be a snapshot. */
-MUST_USE enum error_code sweep_measure(struct store *store, MDB_txn *txn,
-                                       const struct segments *segments, uint64_t *ret_bytes,
-                                       struct error *why);

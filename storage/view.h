@@ -49,10 +49,6 @@ void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
                    const struct meta_row *meta, uint64_t channel_id,
                    const struct channel_row *row);
 
-/* Sets `first` from what is kept by count, age, bytes, trim and floor. */
-MUST_USE enum error_code view_apply_retention(struct view *view, const struct retention *retention,
-                                              struct error *why);
-
 /* Figures of an offset from physical_first through offset_last. */
 MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offset,
                                           struct figures *ret_figures, struct error *why);
@@ -62,3 +58,7 @@ MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offs
 MUST_USE enum error_code view_search(const struct view *view, enum index_metric metric,
                                      uint64_t value, uint64_t low, uint64_t *ret_offset,
                                      struct error *why);
+
+/* Sets `first` from what is kept by count, age, bytes, trim and floor. */
+MUST_USE enum error_code view_apply_retention(struct view *view, const struct retention *retention,
+                                              struct error *why);

@@ -3,7 +3,7 @@
  * loads; the real ones are found with dlsym(RTLD_NEXT). LMDB writes its meta page through a
  * descriptor with O_DSYNC: such a write is on the disk at once, it alone.
  *
- * `<directory>-disk` holds what each file was when it was last synced, under the file's own path. */
+ * `<directory>-disk` holds what each file was when it was last synced, under its own path. */
 #include "tests/storage/disk.h"
 
 #include <dirent.h>

@@ -219,22 +219,25 @@ size_t fixture_check_all(struct fixture *fixture, const char *channel, uint32_t 
 
 const char *fixture_describe(const struct storage_page *page, char *text) {
     static const char *const reasons[] = {"expired", "dropped", "deleted", "ahead", "epoch"};
-    char *to = text;
+    int length = 0;
     if (page->has_gap) {
-        to += sprintf(to, "%s %llu-%llu ", reasons[page->gap.reason],
-                      (unsigned long long)page->gap.from, (unsigned long long)page->gap.to);
+        length = snprintf(text, FIXTURE_TEXT_BYTES, "%s %llu-%llu ", reasons[page->gap.reason],
+                          (unsigned long long)page->gap.from, (unsigned long long)page->gap.to);
     }
-    to += sprintf(to, "%llu<", (unsigned long long)page->start.offset);
+    length += snprintf(text + length, FIXTURE_TEXT_BYTES - (size_t)length, "%llu<",
+                       (unsigned long long)page->start.offset);
     for (size_t i = 0; i < page->count && i < 20; i++) {
-        to += sprintf(to, "%s%llu", i == 0 ? "" : ",",
-                      (unsigned long long)page->messages[i]->place.offset);
+        length += snprintf(text + length, FIXTURE_TEXT_BYTES - (size_t)length, "%s%llu",
+                           i == 0 ? "" : ",",
+                           (unsigned long long)page->messages[i]->place.offset);
     }
-    sprintf(to, ">%llu%s", (unsigned long long)page->end.offset, page->at_head ? " head" : "");
+    snprintf(text + length, FIXTURE_TEXT_BYTES - (size_t)length, ">%llu%s",
+             (unsigned long long)page->end.offset, page->at_head ? " head" : "");
     return text;
 }
 
 void fixture_expect(struct fixture *fixture, struct storage_query query, const char *expected) {
-    char text[512];
+    char text[FIXTURE_TEXT_BYTES];
     if (query.limit == 0) {
         query.limit = 10;
     }

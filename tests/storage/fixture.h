@@ -11,6 +11,7 @@
 #include "tests/unit.h"
 
 #define FIXTURE_CHANNELS_MAX 1100
+#define FIXTURE_TEXT_BYTES 512 /* of a page in words */
 
 struct fixture_channel {
     char name[64];
@@ -71,7 +72,7 @@ struct storage_page fixture_read(struct fixture *fixture, const struct storage_q
  * it; returns how many messages there were. */
 size_t fixture_check_all(struct fixture *fixture, const char *channel, uint32_t limit);
 
-/* "expired 3-7 then 8,9,10 end 10 head": a page in words. `text` has 512 bytes. */
+/* "expired 3-7 then 8,9,10 end 10 head": a page in words. */
 const char *fixture_describe(const struct storage_page *page, char *text);
 
 /* Reads and describes; the text lives until the next call. */

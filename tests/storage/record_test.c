@@ -158,6 +158,10 @@ TEST(bodies_against_the_rules_are_refused) {
         EXPECT_FALSE(record_read_body(span_of(body, size), &record));
         body[wrong[i].at] = kept;
     }
+    memcpy(body + 44, body + 36, 8); /* it would expire as it is born */
+    EXPECT_FALSE(record_read_body(span_of(body, size), &record));
+    memset(body + 44, 0, 8);
+    EXPECT_TRUE(record_read_body(span_of(body, size), &record));
     memset(body + 12, 0, 8); /* no position */
     EXPECT_FALSE(record_read_body(span_of(body, size), &record));
     EXPECT_FALSE(record_read_body(span_of(body, RECORD_BODY_HEAD_BYTES - 1), &record));

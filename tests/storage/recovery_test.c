@@ -51,8 +51,9 @@ static void flip_byte(const char *path, off_t at) {
 static void copy_log(const struct fixture *from, struct fixture *to) {
     char command[256];
     *to = *from;
-    EXPECT_TRUE(strlen(from->directory) + sizeof("-copy") <= sizeof(to->directory));
-    strcat(to->directory, "-copy");
+    size_t length = strlen(to->directory);
+    EXPECT_TRUE(length + sizeof("-copy") <= sizeof(to->directory));
+    memcpy(to->directory + length, "-copy", sizeof("-copy"));
     to->options.directory = to->directory;
     to->options.context = to;
     to->storage = NULL;
@@ -281,7 +282,8 @@ UNIT_TESTS(UNIT(a_journal_cut_at_any_byte_keeps_all_before_the_cut),
            UNIT(recovery_gives_what_live_folds_would_have_given),
            UNIT(all_files_of_a_rolled_journal_are_replayed),
            UNIT(folded_files_are_removed_and_the_current_one_stays),
-           UNIT(damage_in_a_synced_file_is_refused_by_name_and_byte), UNIT(a_missing_file_is_refused),
+           UNIT(damage_in_a_synced_file_is_refused_by_name_and_byte),
+           UNIT(a_missing_file_is_refused),
            UNIT(an_unsynced_file_may_break_off_and_later_files_are_lost_with_it),
            UNIT(a_journal_behind_the_store_goes_on_behind_the_store),
            UNIT(a_journal_of_another_log_is_refused))

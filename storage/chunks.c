@@ -3,12 +3,13 @@
  * room in one piece, which ruins the reuse of freed pages, and one of them makes mdb_drop() walk
  * every leaf of a segment. So a record is cut into values that stay inside pages. The layout is
  * at the top of rows.c. */
+#include "storage/chunks.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
-#include "storage/store.h"
 
 #define LENGTH_BYTES 4
 
@@ -32,19 +33,19 @@ static MDB_val chunk_key_write(struct chunk_key *key, uint16_t chunk) {
     return (MDB_val){.mv_size = key->length, .mv_data = key->bytes};
 }
 
-void store_reader_init(struct store_reader *reader, const struct store *store, MDB_txn *txn) {
-    *reader = (struct store_reader){.store = store, .txn = txn};
+void chunks_reader_init(struct chunks_reader *reader, const struct store *store, MDB_txn *txn) {
+    *reader = (struct chunks_reader){.store = store, .txn = txn};
     buffer_init(&reader->buffer, RECORD_BODY_BYTES_MAX);
 }
 
-void store_reader_finish(struct store_reader *reader) {
+void chunks_reader_finish(struct chunks_reader *reader) {
     if (reader->cursor != NULL) {
         mdb_cursor_close(reader->cursor);
     }
     buffer_finish(&reader->buffer);
 }
 
-static enum error_code open_cursor(struct store_reader *reader, uint16_t slot, struct error *why) {
+static enum error_code open_cursor(struct chunks_reader *reader, uint16_t slot, struct error *why) {
     if (reader->cursor != NULL && reader->slot == slot) {
         return OK;
     }
@@ -66,7 +67,7 @@ static enum error_code open_cursor(struct store_reader *reader, uint16_t slot, s
 }
 
 /* The next chunk is most often the next row. */
-static int seek_chunk(struct store_reader *reader, struct chunk_key *key, uint16_t chunk,
+static int seek_chunk(struct chunks_reader *reader, struct chunk_key *key, uint16_t chunk,
                       MDB_val *ret_value) {
     MDB_val wanted = chunk_key_write(key, chunk);
     MDB_val found = {0};
@@ -78,7 +79,7 @@ static int seek_chunk(struct store_reader *reader, struct chunk_key *key, uint16
     return mdb_cursor_get(reader->cursor, &wanted, ret_value, MDB_SET_KEY);
 }
 
-static enum error_code gather(struct store_reader *reader, struct chunk_key *key, MDB_val first,
+static enum error_code gather(struct chunks_reader *reader, struct chunk_key *key, MDB_val first,
                               size_t length, struct span *ret_body, struct error *why) {
     buffer_clear(&reader->buffer);
     enum error_code result = buffer_reserve(&reader->buffer, length);
@@ -103,7 +104,7 @@ static enum error_code gather(struct store_reader *reader, struct chunk_key *key
     return OK;
 }
 
-enum error_code store_read_record(struct store_reader *reader, uint16_t slot, uint64_t channel_id,
+enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot, uint64_t channel_id,
                                   const struct run_entry *entry, struct record *ret_record,
                                   struct error *why) {
     enum error_code result = open_cursor(reader, slot, why);
@@ -136,15 +137,15 @@ enum error_code store_read_record(struct store_reader *reader, uint16_t slot, ui
     return OK;
 }
 
-enum error_code store_append_body(MDB_cursor *cursor, uint64_t position, struct span body,
+enum error_code chunks_append(MDB_cursor *cursor, uint64_t position, struct span body,
                                   struct error *why) {
     uint8_t key[KEY_SEGMENT_BYTES];
     size_t done = 0;
     for (uint16_t chunk = 0; done < body.length; chunk++) {
         size_t head = chunk == 0 ? LENGTH_BYTES : 0;
         size_t part = body.length - done;
-        if (part > STORE_CHUNK_BYTES - head) {
-            part = STORE_CHUNK_BYTES - head;
+        if (part > CHUNKS_VALUE_BYTES - head) {
+            part = CHUNKS_VALUE_BYTES - head;
         }
         key_write_segment(position, chunk, key);
         MDB_val key_val = {.mv_size = sizeof(key), .mv_data = key};
@@ -162,7 +163,7 @@ enum error_code store_append_body(MDB_cursor *cursor, uint64_t position, struct 
     return OK;
 }
 
-enum error_code store_copy_to_cold(const struct store *store, MDB_txn *txn, uint16_t slot,
+enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uint16_t slot,
                                    uint64_t channel_id, const struct run_entry *entry,
                                    struct error *why) {
     struct chunk_key from = {.slot = slot, .channel_id = channel_id, .entry = entry};
@@ -180,7 +181,7 @@ enum error_code store_copy_to_cold(const struct store *store, MDB_txn *txn, uint
             length = LENGTH_BYTES + (size_t)bytes_get_little(value.mv_data, LENGTH_BYTES);
         }
         /* mdb_put may move the page that `value` lies on. */
-        uint8_t copy[STORE_CHUNK_BYTES];
+        uint8_t copy[CHUNKS_VALUE_BYTES];
         if (code == 0 && value.mv_size > sizeof(copy)) {
             code = MDB_CORRUPTED;
         }
@@ -198,7 +199,7 @@ enum error_code store_copy_to_cold(const struct store *store, MDB_txn *txn, uint
     return OK;
 }
 
-enum error_code store_delete_cold(const struct store *store, MDB_txn *txn, uint64_t channel_id,
+enum error_code chunks_delete_cold(const struct store *store, MDB_txn *txn, uint64_t channel_id,
                                   uint64_t offset_first, uint64_t offset_last, struct error *why) {
     MDB_cursor *cursor = NULL;
     int code = mdb_cursor_open(txn, store->cold, &cursor);
