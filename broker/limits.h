@@ -42,6 +42,8 @@
 #define TAIL_BYTES_MAX 1048576           /* newest messages of one feed, on one worker */
 #define TAILS_BYTES_MAX 67108864         /* of all feeds of a worker */
 #define FRAMES_BYTES_MAX 1048576         /* encoded frames that the readers of a feed share */
+#define FRAMES_ALL_BYTES_MAX 67108864    /* of all feeds of a worker; above it each reader's own */
+#define FRAMES_BYTES_KEPT 1024           /* of a feed without anything to send */
 #define FRAME_BYTES_MAX 104857600        /* one frame: text of control characters grows sixfold */
 #define CATCH_UP_PAGE_BYTES_MAX 65536    /* one read for a reader that is behind */
 #define CATCH_UP_PAGE_MESSAGES_MAX 1024

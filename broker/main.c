@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one file that names everyone: the subcommands, and how the parts of a broker are put together.
+/* The one file that names everyone: the subcommands, and how the parts of a broker are put
+ * together.
  *
- * They start from the log outwards, so that nothing is asked before it can answer, and end the other
- * way round: workers say goodbye, the operator's port closes, the log answers what it was given, the
- * store folds the rest. */
+ * They start from the log outwards, so that nothing is asked before it can answer, and end the
+ * other way round: workers say goodbye, the operator's port closes, the log answers what it was
+ * given, the store folds the rest. */
 #include <errno.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -38,7 +39,7 @@
 #include "storage/storage.h"
 
 #define ASSETS_MAX 16
-#define RELOADS_MAX 1000 /* rules that were swapped out live to the end: a thread may look at them */
+#define RELOADS_MAX 1000 /* rules that were swapped out stay: a thread may look at them */
 #define SEGMENTS_MIN 16 /* a full disk is at least so many segments */
 #define HEAP_TRIM_BYTES 4194304
 #define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
@@ -271,7 +272,8 @@ static void block_signals(sigset_t *ret_signals) {
     sigaddset(ret_signals, SIGINT);
     sigaddset(ret_signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, ret_signals, NULL); /* threads that start later inherit this */
-    signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static void on_second_signal(int number) {

@@ -9,12 +9,14 @@
 enum error_code feeds_init(struct feeds *feeds, uint64_t position) {
     tails_init(&feeds->tails);
     list_init(&feeds->touched);
+    feeds->frames_bytes = 0;
     feeds->position = position;
     return map_init(&feeds->by_channel);
 }
 
 void feeds_finish(struct feeds *feeds) {
     INVARIANT(map_count(&feeds->by_channel) == 0);
+    INVARIANT(feeds->frames_bytes == 0);
     map_finish(&feeds->by_channel);
 }
 
@@ -52,6 +54,7 @@ void feed_release(struct feed *feed) {
     tail_finish(&feed->tail);
     for (size_t i = 0; i < FRAMING_SLOTS; i++) {
         if (feed->shared[i] != NULL) {
+            feed->feeds->frames_bytes -= feed->shared[i]->buffer.capacity;
             frames_finish(feed->shared[i]);
             free(feed->shared[i]);
         }
@@ -93,7 +96,7 @@ static struct frames *shared_frames(struct feed *feed, const struct framing *fra
     if (*shared == NULL && feed->live_count > 1) {
         *shared = malloc(sizeof(**shared));
         if (*shared != NULL) {
-            frames_init(*shared, FRAMES_BYTES_MAX);
+            frames_init(*shared, FRAMES_BYTES_MAX, FRAMES_BYTES_KEPT);
         }
     }
     return *shared;
@@ -113,12 +116,29 @@ static enum error_code encode(struct feed *feed, const struct framing *framing, 
     return has_one ? OK : code;
 }
 
+static void clear_shared(struct feeds *feeds, struct frames *shared, uint64_t sequence) {
+    feeds->frames_bytes -= shared->buffer.capacity;
+    frames_clear(shared, sequence);
+    feeds->frames_bytes += shared->buffer.capacity;
+}
+
+static enum error_code encode_shared(struct feed *feed, const struct framing *framing,
+                                     uint64_t sequence, struct frames *shared) {
+    if (feed->feeds->frames_bytes >= FRAMES_ALL_BYTES_MAX) {
+        return ERR_FULL;
+    }
+    feed->feeds->frames_bytes -= shared->buffer.capacity;
+    enum error_code code = encode(feed, framing, sequence, shared);
+    feed->feeds->frames_bytes += shared->buffer.capacity;
+    return code;
+}
+
 /* Tries the shared frames; false where they do not reach or cannot take what is wanted. */
 static bool find_shared(struct feed *feed, const struct framing *framing, uint64_t sequence,
                         struct frames *shared) {
     uint64_t encoded = shared->sequence_first + shared->count;
     if (shared->count == 0 || sequence > encoded) {
-        frames_clear(shared, sequence);
+        clear_shared(feed->feeds, shared, sequence);
         encoded = sequence;
     }
     if (sequence < shared->sequence_first) {
@@ -127,11 +147,12 @@ static bool find_shared(struct feed *feed, const struct framing *framing, uint64
     if (sequence < encoded) {
         return true;
     }
-    if (encode(feed, framing, sequence, shared) == OK) {
+    if (encode_shared(feed, framing, sequence, shared) == OK) {
         return true;
     }
-    frames_clear(shared, sequence); /* full: begin anew with what the fastest readers need */
-    return encode(feed, framing, sequence, shared) == OK;
+    /* Full: begin anew with what the fastest readers need. */
+    clear_shared(feed->feeds, shared, sequence);
+    return encode_shared(feed, framing, sequence, shared) == OK;
 }
 
 enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing,
@@ -160,7 +181,7 @@ void feed_on_caught_up(struct feed *feed) {
     tail_drop_before(&feed->tail, feed->tail.sequence_next);
     for (size_t i = 0; i < FRAMING_SLOTS; i++) {
         if (feed->shared[i] != NULL) {
-            frames_clear(feed->shared[i], feed->tail.sequence_next);
+            clear_shared(feed->feeds, feed->shared[i], feed->tail.sequence_next);
         }
     }
 }

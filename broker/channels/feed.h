@@ -3,7 +3,8 @@
  *
  * Place:   made when a first reader comes, filled from commits, let go with the last reader.
  * Thread:  its worker's.
- * Bounds:  see tail.h; FRAMES_BYTES_MAX of frames for each framing in use by two readers or more.
+ * Bounds:  see tail.h; for each framing that two readers or more use FRAMES_BYTES_MAX of frames,
+ *          and FRAMES_ALL_BYTES_MAX (and one write more) of a worker's feeds together.
  *
  * Invariants: behind_count of the live_count live readers lack entries of the tail. When none does,
  * the tail and the frames are empty: a quiet feed costs this struct and nothing else.
@@ -25,6 +26,7 @@ struct feeds {
     struct map by_channel;
     struct tails tails;
     struct list touched; /* feeds whose readers have to be looked at before the turn ends */
+    size_t frames_bytes; /* memory of all shared frames */
     uint64_t position;   /* of the last commit that this worker has seen */
 };
 
@@ -56,15 +58,15 @@ struct feed *feeds_get(struct feeds *feeds, struct span channel);
 /* Frees the feed if it has no reader. */
 void feed_release(struct feed *feed);
 
+struct span feed_channel(const struct feed *feed);
+
 /* Puts the messages of one commit into the tails of the feeds that are read here, and these feeds
  * among the touched ones. Positions go on without a hole. */
 void feeds_put(struct feeds *feeds, struct message *const *messages, size_t count,
                uint64_t position_last);
 
-struct span feed_channel(const struct feed *feed);
-
-/* The next frames for a live reader at `sequence`, which is in the tail. Shared frames where several
- * read, else encoded into `scratch`. ERR_MEMORY. */
+/* The next frames for a live reader at `sequence`, which is in the tail. Shared frames where
+ * several read, else encoded into `scratch`. ERR_MEMORY. */
 MUST_USE enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing,
                                          uint64_t sequence, struct frames *scratch,
                                          struct run *ret_run);

@@ -5,11 +5,10 @@
 
 #include "broker/support/invariant.h"
 
-#define BYTES_KEPT_WHEN_EMPTY 65536
 #define ENDS_FIRST 16
 
-void frames_init(struct frames *frames, size_t bytes_max) {
-    *frames = (struct frames){0};
+void frames_init(struct frames *frames, size_t bytes_max, size_t bytes_kept) {
+    *frames = (struct frames){.bytes_kept = bytes_kept};
     INVARIANT(bytes_max <= UINT32_MAX);
     buffer_init(&frames->buffer, bytes_max);
 }
@@ -26,7 +25,7 @@ void frames_clear(struct frames *frames, uint64_t sequence) {
     frames->sequence_first = sequence;
     frames->count = 0;
     buffer_clear(&frames->buffer);
-    if (frames->buffer.capacity > BYTES_KEPT_WHEN_EMPTY) {
+    if (frames->buffer.capacity > frames->bytes_kept) {
         frames_finish(frames);
     }
 }

@@ -22,6 +22,7 @@ struct frames {
     size_t count;
     uint32_t *ends; /* ends[i]: where frame i ends in the buffer; `ends_capacity` of them */
     size_t ends_capacity;
+    size_t bytes_kept; /* memory up to this stays when it is cleared */
 };
 
 /* Frames ready to be sent: lives until the next change of its tail or frames. */
@@ -33,7 +34,7 @@ struct run {
     uint32_t ends_base;
 };
 
-void frames_init(struct frames *frames, size_t bytes_max);
+void frames_init(struct frames *frames, size_t bytes_max, size_t bytes_kept);
 void frames_finish(struct frames *frames);
 
 /* Forgets all frames; memory above a small one is given back. The next frame is of `sequence`. */
@@ -47,5 +48,6 @@ MUST_USE enum error_code frames_put(struct frames *frames, const struct framing 
  * `sequence` is there. */
 struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, size_t bytes_max);
 
-/* How many frames of the run went out whole with the first `sent` bytes, and how much of the next. */
+/* How many frames of the run went out whole with the first `sent` bytes, and how much of the
+ * next. */
 size_t run_count_sent(const struct run *run, size_t sent, struct span *ret_rest_of_cut);

@@ -4,8 +4,8 @@
  * Place:   filled by the feed from commits, read by the readers of that feed.
  * Thread:  its worker's.
  * Bounds:  TAIL_BYTES_MAX a tail, TAILS_BYTES_MAX all tails of a worker: above it the tail that has
- *          been filled for longest is cut, because its readers are the slow ones. What goes is in the
- *          log.
+ *          been filled for longest is cut, because its readers are the slow ones. What goes is in
+ *          the log.
  *
  * Invariants: all messages of the feed with a position above floor_position are here. Entries are
  * numbered by a sequence that never goes back: a reader that stands at `sequence` lacks exactly the

@@ -48,8 +48,8 @@ bool reader_join_live(struct reader *reader) {
     return true;
 }
 
-/* Commits come to the log's readers a little before they come to the workers: what such a reader has
- * from a page already does not reach it again through the tail. */
+/* Commits come to the log's readers a little before they come to the workers: what such a reader
+ * has from a page already does not reach it again through the tail. */
 static void skip_known(struct reader *reader) {
     struct tail *tail = &reader->feed->tail;
     reader->is_ahead = reader->place.position > reader->feed->feeds->position;

@@ -101,7 +101,8 @@ enum error_code acceptor_open(struct worker *worker, struct error *why) {
     exposure_format_address(&address, text);
     int fd = socket(address.socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return error_set(why, ERR_IO, "no socket for %s: %s", text, strerror(errno));
+        return error_set(why, ERR_IO, "no socket for %s: %s", text,
+                         strerrordesc_np(errno));
     }
     worker->listen_fd = fd;
     int budget = (int)worker->broker->config->send_budget_bytes;
@@ -116,7 +117,7 @@ enum error_code acceptor_open(struct worker *worker, struct error *why) {
                     (!is_first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
                     listen(fd, BACKLOG) == 0;
     if (!is_ready) {
-        error_set(why, ERR_IO, "cannot listen on %s: %s", text, strerror(errno));
+        error_set(why, ERR_IO, "cannot listen on %s: %s", text, strerrordesc_np(errno));
         acceptor_close(worker);
         return ERR_IO;
     }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libwebsockets carries the socket (its role for raw sockets): readiness, reading, and TLS where a
- * vhost has it. Bytes are sent straight to the descriptor, because lws_write() would copy to the heap
- * whatever the socket does not take, for each slow reader; so a stalled reader keeps at most the rest
- * of one frame here. WEAKNESS: with TLS the direct way is closed; cure: lws_write() of at most one
- * TLS record when connection_send() finds a TLS vhost.
+ * vhost has it. Bytes are sent straight to the descriptor, because lws_write() would copy to the
+ * heap whatever the socket does not take, for each slow reader; so a stalled reader keeps at most
+ * the rest of one frame here. WEAKNESS: with TLS the direct way is closed; cure: lws_write() of at
+ * most one TLS record when connection_send() finds a TLS vhost.
  *
- * No connection is freed under its caller's feet: closing dooms it, and the worker buries the doomed
- * before the loop blocks. Only libwebsockets ends one in between, when the peer is gone, and then
- * from its own callback with none of ours below it. */
+ * No connection is freed under its caller's feet: closing dooms it, and the worker buries the
+ * doomed before the loop blocks. Only libwebsockets ends one in between, when the peer is gone, and
+ * then from its own callback with none of ours below it. */
 #include "broker/runtime/connection.h"
 
 #include <arpa/inet.h>

@@ -50,6 +50,15 @@ uint64_t connection_bytes_sent(const struct connection *connection);
 /* "127.0.0.1:40001"; lives as long as the connection. */
 const char *connection_peer(const struct connection *connection);
 
+/* connection_close() or connection_abort() was called. */
+bool connection_is_closing(const struct connection *connection);
+
+/* connection_send() would return 0. */
+bool connection_is_blocked(const struct connection *connection);
+
+/* on_writable will be called when bytes can go out again (at once, if they can). */
+void connection_want_writable(struct connection *connection);
+
 /* Sends what the socket takes now and returns how much that was; 0 where something is still kept.
  * What is left is the caller's: it gives it again after on_writable, or to connection_keep(). */
 size_t connection_send(struct connection *connection, struct span bytes);
@@ -60,12 +69,6 @@ void connection_keep(struct connection *connection, struct span rest);
 /* Sends and keeps what does not go out: for replies and control frames, whose size is bounded by
  * their makers. May be called while something is kept: it is put behind it. */
 void connection_write(struct connection *connection, struct span bytes);
-
-/* connection_send() would return 0. */
-bool connection_is_blocked(const struct connection *connection);
-
-/* on_writable will be called when bytes can go out again (at once, if they can). */
-void connection_want_writable(struct connection *connection);
 
 /* Pauses and resumes reading from the socket; bytes that the broker holds already wait too. */
 void connection_pause_reading(struct connection *connection);
@@ -81,5 +84,3 @@ void connection_close(struct connection *connection, enum close_reason reason);
 
 /* Ends it without waiting for anything: the peer is gone or harmful. */
 void connection_abort(struct connection *connection, enum close_reason reason);
-
-bool connection_is_closing(const struct connection *connection);

@@ -6,8 +6,8 @@
  *
  * Rounds leave in the order in which they were written. A round that waits for its sync holds back
  * those behind it, also their answers: what was answered can be read, and every reader sees one
- * order. The sync runs on a thread of its own beside further writes, so one fdatasync serves all the
- * rounds that were written before it began (group commit). */
+ * order. The sync runs on a thread of its own beside further writes, so one fdatasync serves all
+ * the rounds that were written before it began (group commit). */
 #include "broker/runtime/log.h"
 
 #include <pthread.h>
@@ -33,6 +33,7 @@ struct round {
     struct round *next;
     struct commit *commit;
     struct publish *publishes; /* oldest first */
+    size_t data_count; /* of its messages; the others are ticks */
     bool needs_sync;
 };
 
@@ -134,8 +135,8 @@ static void order_message(struct log *log, struct message *message, uint64_t tim
     message_order(message, &place, time_ms);
 }
 
-/* Takes back what order_message() counted, after a write that failed. Channels that were made for it
- * stay, with their ids and no message: an id is cheap, and the next message uses it. */
+/* Takes back what order_message() counted, after a write that failed. Channels that were made for
+ * it stay, with their ids and no message: an id is cheap, and the next message uses it. */
 static void unorder(struct log *log, struct commit *commit) {
     for (size_t i = 0; i < commit->count; i++) {
         struct map_node *node = map_find(&log->channels, commit->messages[i]->fields.channel);
@@ -219,12 +220,9 @@ static void release(struct log *log, struct round *round) {
         tell_listener(log->options.listeners[i], commit);
     }
     answer_all(round->publishes, OK, NULL);
-    bool is_data = commit->messages[0]->fields.kind == MESSAGE_DATA;
-    if (is_data) {
-        atomic_fetch_add_explicit(&log->messages, commit->count, memory_order_relaxed);
-    }
+    atomic_fetch_add_explicit(&log->messages, round->data_count, memory_order_relaxed);
     atomic_fetch_add_explicit(&log->commits, 1, memory_order_relaxed);
-    ask_for_fold(log, is_data);
+    ask_for_fold(log, round->data_count > 0);
     log->rounds_bytes -= commit->bytes;
     commit_unref(commit);
     free(round);
@@ -344,6 +342,7 @@ static void fill_round(struct log *log, struct round *round, struct publish *pub
             order_message(log, message, commit->time_ms);
             commit->messages[commit->count++] = message_ref(message);
             round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
+            round->data_count += message->fields.kind == MESSAGE_DATA;
         }
     }
     commit->position_last = log->state.position_next - 1;
@@ -549,7 +548,8 @@ void log_destroy(struct log *log) {
 /* --- other threads -------------------------------------------------------------------------- */
 
 enum error_code log_submit(struct log *log, struct publish *publish) {
-    INVARIANT(publish->count > 0 && publish->count <= COMMIT_MESSAGES_MAX);
+    INVARIANT(publish->count > 0);
+    INVARIANT(publish->count <= COMMIT_MESSAGES_MAX);
     INVARIANT(publish->reply_to != NULL);
     if (atomic_load(&log->is_stopping)) {
         return ERR_DRAINING;

@@ -52,8 +52,9 @@ void commit_unref(struct commit *commit);
 /* One who gets every commit: a worker. Filled by the worker before log_start(). */
 struct log_listener {
     struct mailbox *mailbox;
-    void (*on_commit)(struct log_listener *listener, struct commit *commit); /* takes the reference */
-    /* Set when a commit did not fit: the listener reads log_position_readable() and goes on there. */
+    void (*on_commit)(struct log_listener *listener, struct commit *commit); /* takes it */
+    /* Set when a commit did not fit: the listener reads log_position_readable() and goes on
+     * there. */
     atomic_bool has_missed;
     atomic_size_t bytes_waiting;
 };

@@ -94,7 +94,8 @@ void reads_destroy(struct reads *reads) {
 }
 
 void reads_submit(struct reads *reads, struct read *read) {
-    INVARIANT(read->reply_to != NULL && read->on_read != NULL);
+    INVARIANT(read->reply_to != NULL);
+    INVARIANT(read->on_read != NULL);
     read->letter.on_delivered = on_delivered;
     read->page = (struct storage_page){0};
     list_init(&read->in_queue);

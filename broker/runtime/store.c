@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The beat: a first message wakes the thread, which then waits FOLD_INTERVAL_MS for more company, or
- * less if the open batch says that a fold is due. A silent broker does not wake but for retention:
- * what only grows older has to go, too. */
+/* The beat: a first message wakes the thread, which then waits FOLD_INTERVAL_MS for more company,
+ * or less if the open batch says that a fold is due. A silent broker does not wake but for
+ * retention: what only grows older has to go, too. */
 #include "broker/runtime/store.h"
 
 #include <pthread.h>
@@ -23,6 +23,7 @@ struct store {
     bool is_started;
     bool is_stopping;
     bool has_failed; /* said once, until a fold succeeds */
+    bool has_retain_failed;
     struct storage *storage;
     struct log *log;
     struct mailbox mailbox;
@@ -59,11 +60,12 @@ static bool retain(struct store *store) {
     struct error why = {0};
     bool is_more = false;
     enum error_code code = storage_retain(store->storage, &is_more, &why);
-    if (code != OK) {
-        log_error("RETAIN_FAILED", "code=%s detail=\"%s\"", error_row(code)->slug, why.detail);
-        return false;
+    if (code != OK && !store->has_retain_failed) {
+        log_error("RETAIN_FAILED", "code=%s detail=\"%s\" effect=\"tried again each second\"",
+                  error_row(code)->slug, why.detail);
     }
-    return is_more;
+    store->has_retain_failed = code != OK;
+    return code == OK && is_more;
 }
 
 /* Sleeps `timeout_ms`, or until a full open batch or the end asks for attention. Returns whether

@@ -80,8 +80,8 @@ static size_t send_run(struct stream *stream, const struct run *run) {
     return count;
 }
 
-/* The protocol is told from flush(), where nothing below touches the stream any more: it may destroy
- * it at once. */
+/* The protocol is told from flush(), where nothing below touches the stream any more: it may
+ * destroy it at once. */
 static void fail(struct stream *stream, enum error_code code) {
     INVARIANT(code != OK);
     stream->failure = code;
@@ -120,8 +120,8 @@ static void ask_for_page(struct stream *stream) {
     reads_submit(stream->worker->broker->reads, &page_read->read);
 }
 
-/* Frames all messages of a page from `index` on that fit one write, and sends them. Returns how many
- * left; 0: the socket takes nothing, or the stream failed. */
+/* Frames all messages of a page from `index` on that fit one write, and sends them. Returns how
+ * many left; 0: the socket takes nothing, or the stream failed. */
 static size_t send_page_part(struct stream *stream, const struct storage_page *page,
                              size_t index) {
     struct frames *scratch = &stream->worker->scratch;
@@ -173,7 +173,9 @@ static bool send_page(struct stream *stream, const struct storage_page *page) {
 
 static void note_newest(struct stream *stream, const struct storage_page *page) {
     struct feed *feed = stream->reader.feed;
-    if (page->at_head && feed->newest.position == 0) {
+    /* A page that was read before commits were missed knows less than the feed's floor. */
+    if (page->at_head && feed->newest.position == 0 &&
+        page->end.position >= feed->tail.floor_position) {
         feed->newest = page->end; /* what a later reader from `now` on starts at */
     }
 }

@@ -6,8 +6,9 @@
  *     before_poll  readers of touched feeds become due; each due stream is flushed once; the doomed
  *                  are buried; then the loop may block
  *
- * So whatever came in during a turn leaves in one write a connection. A fan-out that takes longer than
- * FAN_OUT_SLICE_US goes on in the next turn, behind the sockets: never_block keeps the loop turning. */
+ * So whatever came in during a turn leaves in one write a connection. A fan-out that takes longer
+ * than FAN_OUT_SLICE_US goes on in the next turn, behind the sockets: never_block keeps the loop
+ * turning. */
 #include "broker/runtime/worker.h"
 
 #include <libwebsockets.h>
@@ -213,7 +214,7 @@ static void init(struct worker *worker, struct broker *broker, size_t index) {
     list_init(&worker->due);
     list_init(&worker->connections);
     list_init(&worker->doomed);
-    frames_init(&worker->scratch, FRAME_BYTES_MAX);
+    frames_init(&worker->scratch, FRAME_BYTES_MAX, READ_BYTES_MAX * 2);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
 }
 

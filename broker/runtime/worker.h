@@ -40,7 +40,7 @@ struct log_listener *worker_listener(struct worker *worker);
 struct metrics_shard *worker_metrics(const struct worker *worker);
 size_t worker_index(const struct worker *worker);
 
-/* The worker's clock: read once a turn. */
+/* The worker's clock, at most WHEEL_TICK_MS old. */
 uint64_t worker_now_ms(const struct worker *worker);
 
 /* A timer of the caller's on the worker's wheel. */

@@ -24,11 +24,6 @@ const struct error_row *error_row(enum error_code code) {
     return &error_rows[code];
 }
 
-const struct close_row *close_row(enum close_reason reason) {
-    INVARIANT(reason < CLOSE_REASON_COUNT);
-    return &close_rows[reason];
-}
-
 PRINTF_LIKE(4, 0)
 static enum error_code fill(struct error *why, enum error_code code, const char *field,
                             const char *format, va_list arguments) {
@@ -56,4 +51,9 @@ enum error_code error_set_field(struct error *why, enum error_code code, const c
     fill(why, code, field, format, arguments);
     va_end(arguments);
     return code;
+}
+
+const struct close_row *close_row(enum close_reason reason) {
+    INVARIANT(reason < CLOSE_REASON_COUNT);
+    return &close_rows[reason];
 }

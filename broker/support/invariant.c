@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 void invariant_failed(const char *claim, const char *file, int line) {
-    fprintf(stderr, "level=fatal event=INVARIANT_BROKEN claim=\"%s\" at=%s:%d\n", claim, file, line);
+    fprintf(stderr, "level=fatal event=INVARIANT_BROKEN claim=\"%s\" at=%s:%d\n", claim, file,
+            line);
     abort();
 }

@@ -3,7 +3,8 @@
  *
  * Place:   called by everyone; prints to standard error and aborts.
  * Thread:  any.
- * Bounds:  none. A check costs about 1 ns, so it stays on (measured: about 5 ns per delivery in all).
+ * Bounds:  none. A check costs about 1 ns, so it stays on (measured: about 5 ns per delivery in
+ *          all).
  *
  * Never used on input: what comes from outside is refused with an error, not asserted.
  */

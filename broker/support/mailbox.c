@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why no wake-up is lost: the consumer sets is_sleeping and then looks at the stack; a producer
- * pushes and then looks at is_sleeping. Both are sequentially consistent, so at least one of the two
- * sees the other. A producer that clears is_sleeping owns the write to the eventfd: one write a
+ * pushes and then looks at is_sleeping. Both are sequentially consistent, so at least one of the
+ * two sees the other. A producer that clears is_sleeping owns the write to the eventfd: one write a
  * sleep, however many letters come. */
 #include "broker/support/mailbox.h"
 

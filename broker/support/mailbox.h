@@ -7,8 +7,8 @@
  *
  * Letters are intrusive and never copied, so putting one allocates nothing. A stack that is taken
  * whole and turned round gives first-in-first-out order to each producer with one exchange a batch.
- * The eventfd is written only when the consumer said that it sleeps (measured: 0.13 us a letter when
- * busy, against 1.87 us with a write each).
+ * The eventfd is written only when the consumer said that it sleeps (measured: 0.13 us a letter
+ * when busy, against 1.87 us with a write each).
  */
 #pragma once
 
@@ -39,11 +39,11 @@ MUST_USE enum error_code mailbox_init(struct mailbox *mailbox, uint32_t letters_
 /* Nobody may put any more. Letters that were not taken stay their makers' affair. */
 void mailbox_finish(struct mailbox *mailbox);
 
-/* ERR_BUSY: full, and the letter stays the caller's. */
-MUST_USE enum error_code mailbox_put(struct mailbox *mailbox, struct letter *letter);
-
 /* For answers, whose room was reserved when the question was admitted. */
 void mailbox_put_answer(struct mailbox *mailbox, struct letter *letter);
+
+/* ERR_BUSY: full, and the letter stays the caller's. */
+MUST_USE enum error_code mailbox_put(struct mailbox *mailbox, struct letter *letter);
 
 /* Delivers all that waits, oldest first; returns how many. Letters put meanwhile wait for the next
  * call, so a turn ends. */

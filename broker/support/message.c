@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The struct and the bytes of all its spans are one allocation: one miss to reach a message, one
- * free to end it. `spans_of` lists the spans once, so that copying and measuring cannot disagree. */
+ * free to end it. `spans_of` lists the spans once, so that copying and measuring cannot
+ * disagree. */
 #include "broker/support/message.h"
 
 #include <assert.h>
@@ -40,7 +41,8 @@ static uint8_t *copy_span(struct span *span, uint8_t *to) {
 }
 
 struct message *message_create(const struct message_fields *fields) {
-    INVARIANT(fields->kind >= MESSAGE_DATA && fields->kind <= MESSAGE_COMMAND);
+    INVARIANT(fields->kind >= MESSAGE_DATA);
+    INVARIANT(fields->kind <= MESSAGE_COMMAND);
     struct message *message = malloc(sizeof(*message) + bytes_of(fields));
     if (message == NULL) {
         return NULL;

@@ -60,7 +60,7 @@ struct message_fields {
     struct span publisher;
     struct span response_topic;
     struct span correlation;
-    struct span idempotency_hash; /* empty, or 32 bytes: SHA-256 of scope and key, then of the body */
+    struct span idempotency_hash; /* empty, or 64 bytes: SHA-256 of scope and key, of the body */
     struct span payload;
 };
 
@@ -72,7 +72,8 @@ struct message {
     struct message_fields fields;
 };
 
-/* Copies all fields into one allocation; the caller holds the only reference. NULL: out of memory. */
+/* Copies all fields into one allocation; the caller holds the only reference. NULL: out of
+ * memory. */
 MUST_USE struct message *message_create(const struct message_fields *fields);
 
 /* Gives the message its place and time. Once, before it is shared. */

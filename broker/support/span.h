@@ -48,5 +48,6 @@ struct span span_trim(struct span span);
  * Without a separator all is returned and `rest` becomes empty. */
 struct span span_split(struct span *rest, uint8_t separator);
 
-/* A decimal number of digits alone that fits 64 bits. False otherwise, with `ret_number` untouched. */
+/* A decimal number of digits alone that fits 64 bits. False otherwise, with `ret_number`
+ * untouched. */
 bool span_parse_u64(struct span span, uint64_t *ret_number);

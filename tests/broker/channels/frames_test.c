@@ -19,7 +19,7 @@ static void put_text(struct frames *frames, const char *text) {
 }
 
 static void fill(struct frames *frames, uint64_t sequence) {
-    frames_init(frames, 1024);
+    frames_init(frames, 1024, 64);
     frames_clear(frames, sequence);
     put_text(frames, "one");
     put_text(frames, "three");
@@ -60,7 +60,7 @@ TEST(what_left_is_counted_in_whole_frames_and_the_cut_one_is_told) {
 
 TEST(a_frame_that_does_not_fit_leaves_nothing_behind) {
     struct frames frames;
-    frames_init(&frames, 8);
+    frames_init(&frames, 8, 8);
     frames_clear(&frames, 1);
     put_text(&frames, "12345");
     struct message_fields fields = {.kind = MESSAGE_DATA, .payload = SPAN("6789")};

@@ -23,7 +23,7 @@ struct world {
 static void world_init(struct world *world, uint64_t position) {
     *world = (struct world){0};
     EXPECT_EQ(feeds_init(&world->feeds, position), OK);
-    frames_init(&world->scratch, FRAME_BYTES_MAX);
+    frames_init(&world->scratch, FRAME_BYTES_MAX, 4096);
 }
 
 static void world_finish(struct world *world) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log thread, the sync thread and a real data directory, with publishers on threads of their own. */
+/* The log thread, the sync thread and a real data directory, with publishers on threads of their
+ * own. */
 #include "broker/runtime/log.h"
 
 #include <ftw.h>
