@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/protocols/fakes.h"
+
+#include <stdlib.h>
+
+#include "broker/channels/rules.h"
+#include "broker/config/config.h"
+#include "broker/runtime/log.h"
+#include "broker/runtime/worker.h"
+#include "broker/support/invariant.h"
+
+#define START_MS 1000000
+
+struct connection {
+    int unused;
+};
+struct worker {
+    int unused;
+};
+struct stream {
+    int unused;
+};
+
+struct fakes fakes;
+
+static struct connection connection;
+static struct worker worker;
+static struct stream stream;
+static struct config *config;
+static unsigned replied_count;
+static uint64_t offset_last;
+
+/* --- the connection --------------------------------------------------------------------------- */
+
+void connection_set_protocol(struct connection *self, const struct protocol *protocol,
+                             void *state) {
+    (void)self;
+    fakes.protocol = protocol;
+    fakes.state = state;
+}
+
+struct worker *connection_worker(const struct connection *self) {
+    (void)self;
+    return &worker;
+}
+
+uint64_t connection_id(const struct connection *self) {
+    (void)self;
+    return 7;
+}
+
+uint64_t connection_opened_ms(const struct connection *self) {
+    (void)self;
+    return START_MS;
+}
+
+uint64_t connection_bytes_sent(const struct connection *self) {
+    (void)self;
+    return fakes.sent.length;
+}
+
+const char *connection_peer(const struct connection *self) {
+    (void)self;
+    return "127.0.0.1:40001";
+}
+
+void connection_write(struct connection *self, struct span bytes) {
+    (void)self;
+    if (!fakes.is_closing) {
+        INVARIANT(buffer_put(&fakes.sent, bytes) == OK);
+    }
+}
+
+bool connection_is_blocked(const struct connection *self) {
+    (void)self;
+    return fakes.is_blocked || fakes.is_closing;
+}
+
+void connection_want_writable(struct connection *self) {
+    (void)self;
+    fakes.wants_writable = true;
+}
+
+void connection_pause_reading(struct connection *self) {
+    (void)self;
+    fakes.is_paused = true;
+}
+
+void connection_resume_reading(struct connection *self) {
+    (void)self;
+    fakes.is_paused = false;
+}
+
+void connection_set_deadline(struct connection *self, uint64_t due_ms) {
+    (void)self;
+    fakes.deadline_ms = due_ms;
+}
+
+void connection_close(struct connection *self, enum close_reason reason) {
+    (void)self;
+    if (!fakes.is_closing) {
+        fakes.is_closing = true;
+        fakes.reason = reason;
+    }
+}
+
+void connection_abort(struct connection *self, enum close_reason reason) {
+    connection_close(self, reason);
+    fakes.is_aborted = true;
+}
+
+bool connection_is_closing(const struct connection *self) {
+    (void)self;
+    return fakes.is_closing;
+}
+
+/* --- the worker ------------------------------------------------------------------------------- */
+
+struct broker *worker_broker(const struct worker *self) {
+    (void)self;
+    return &fakes.broker;
+}
+
+struct mailbox *worker_mailbox(struct worker *self) {
+    (void)self;
+    return NULL;
+}
+
+uint64_t worker_now_ms(const struct worker *self) {
+    (void)self;
+    return fakes.now_ms;
+}
+
+struct buffer *worker_borrow_scratch(struct worker *self) {
+    (void)self;
+    buffer_clear(&fakes.scratch);
+    return &fakes.scratch;
+}
+
+bool worker_take_body_room(struct worker *self, size_t bytes) {
+    (void)self;
+    if (bytes > fakes.body_room_max - fakes.body_room_bytes) {
+        return false;
+    }
+    fakes.body_room_bytes += bytes;
+    return true;
+}
+
+void worker_give_body_room(struct worker *self, size_t bytes) {
+    (void)self;
+    INVARIANT(bytes <= fakes.body_room_bytes);
+    fakes.body_room_bytes -= bytes;
+}
+
+/* --- the log, the reads, the streams ---------------------------------------------------------- */
+
+enum error_code log_submit(struct log *log, struct publish *publish) {
+    (void)log;
+    if (fakes.submit_result == OK) {
+        fakes.publish = publish;
+        fakes.publish_count++;
+    }
+    return fakes.submit_result;
+}
+
+void reads_submit(struct reads *reads, struct read *read) {
+    (void)reads;
+    fakes.read = read;
+}
+
+void storage_page_finish(struct storage_page *page) { *page = (struct storage_page){0}; }
+
+enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
+    fakes.stream_options = *options;
+    fakes.stream_count++;
+    *ret_stream = &stream;
+    return OK;
+}
+
+void stream_destroy(struct stream *self) { fakes.stream_count -= self != NULL; }
+
+void stream_on_writable(struct stream *self) { (void)self; }
+
+void stream_get_place(const struct stream *self, struct place *ret_place) {
+    (void)self;
+    *ret_place = fakes.stream_place;
+}
+
+/* --- what tests call -------------------------------------------------------------------------- */
+
+int fakes_begin(void **state) {
+    struct config_faults *faults = calloc(1, sizeof(*faults));
+    struct config_sources sources = {.check_pattern = rules_check_pattern};
+    (void)state;
+    fakes = (struct fakes){.now_ms = START_MS, .body_room_max = 100000000};
+    INVARIANT(faults != NULL);
+    INVARIANT(config_load(&sources, &config, faults) == OK);
+    free(faults);
+    fakes.broker.config = config;
+    fakes.broker.rules = rules_create(config);
+    buffer_init(&fakes.sent, SIZE_MAX / 2);
+    buffer_init(&fakes.scratch, SIZE_MAX / 2);
+    replied_count = 0;
+    offset_last = 0;
+    return 0;
+}
+
+int fakes_end(void **state) {
+    (void)state;
+    INVARIANT(fakes.body_room_bytes == 0);
+    INVARIANT(fakes.stream_count == 0);
+    rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);
+    config_destroy(config);
+    buffer_finish(&fakes.sent);
+    buffer_finish(&fakes.scratch);
+    return 0;
+}
+
+struct connection *fakes_connection(void) { return &connection; }
+
+void fakes_receive_bytes(struct span bytes) {
+    uint8_t *copy = malloc(bytes.length + 1); /* at its exact size, so that ASan sees overruns */
+    INVARIANT(copy != NULL);
+    if (bytes.length > 0) {
+        memcpy(copy, bytes.bytes, bytes.length);
+    }
+    if (!fakes.is_closing) {
+        fakes.protocol->on_bytes(&connection, fakes.state, span_of(copy, bytes.length));
+    }
+    free(copy);
+}
+
+void fakes_receive(const char *text) { fakes_receive_bytes(span_of_string(text)); }
+
+void fakes_drain_socket(void) {
+    fakes.is_blocked = false;
+    if (!fakes.is_closing) {
+        fakes.protocol->on_writable(&connection, fakes.state);
+    }
+}
+
+void fakes_pass(uint64_t ms) {
+    fakes.now_ms += ms;
+    if (fakes.deadline_ms != 0 && fakes.now_ms >= fakes.deadline_ms && !fakes.is_closing) {
+        fakes.deadline_ms = 0;
+        fakes.protocol->on_deadline(&connection, fakes.state);
+    }
+}
+
+void fakes_hang_up(void) {
+    fakes.is_closing = true;
+    fakes.protocol->on_closed(&connection, fakes.state, CLOSE_PEER_GONE);
+}
+
+bool fakes_has_sent(const char *text) {
+    return memmem(fakes.sent.bytes, fakes.sent.length, text, strlen(text)) != NULL;
+}
+
+void fakes_forget_sent(void) { buffer_clear(&fakes.sent); }
+
+void fakes_answer_publish(enum error_code code) {
+    struct publish *publish = fakes.publish;
+    INVARIANT(publish != NULL);
+    fakes.publish = NULL;
+    publish->result = code;
+    for (size_t i = 0; code == OK && i < publish->count; i++) {
+        offset_last++;
+        struct place place = {.log_id = 1,
+                              .generation = 1,
+                              .position = offset_last,
+                              .channel_id = 1,
+                              .offset = offset_last};
+        message_order(publish->messages[i], &place, 1700000000000);
+    }
+    publish->on_answered(publish);
+}
+
+void fakes_answer_read(enum error_code code) {
+    struct read *read = fakes.read;
+    INVARIANT(read != NULL);
+    fakes.read = NULL;
+    read->result = code;
+    read->page = (struct storage_page){.at_head = true};
+    read->page.start.log_id = read->page.end.log_id = 1;
+    read->on_read(read);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static void on_replied(struct request *request) {
+    (void)request;
+    replied_count++;
+}
+
+unsigned fakes_replied(void) { return replied_count; }
+
+struct request *fakes_request(const char *method, const char *path, const char *query,
+                              const char *headers) {
+    static struct request_header rows[32];
+    struct request *request = request_create();
+    struct span rest = span_of_string(headers);
+    INVARIANT(request != NULL);
+    request->broker = &fakes.broker;
+    request->on_replied = on_replied;
+    request->method = span_of_string(method);
+    request->path = span_of_string(path);
+    request->query = span_of_string(query);
+    request->headers = rows;
+    request->can_switch = true;
+    while (rest.length > 0) {
+        struct span line = span_split(&rest, '\n');
+        struct span name = span_split(&line, ':');
+        rows[request->header_count++] = (struct request_header){name, span_trim(line)};
+    }
+    return request;
+}
+
+struct span fakes_reply_header(const struct request *request, const char *name) {
+    struct span rest = buffer_borrow(&request->reply.headers);
+    struct span found, value;
+    while (reply_next_header(&rest, &found, &value)) {
+        if (span_is_equal(found, span_of_string(name))) {
+            return value;
+        }
+    }
+    return (struct span){0};
+}

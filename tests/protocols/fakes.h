@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fakes.h — one connection without a socket, a worker without a loop, a log and reads that answer
+ * when they are told to: for tests of what stands between them.
+ *
+ * Place:   linked in front of broker/runtime, so that nothing of it is linked.
+ * Thread:  the test's.
+ * Bounds:  what a test sends.
+ */
+#pragma once
+
+#include "broker/runtime/broker.h"
+#include "broker/runtime/connection.h"
+#include "broker/runtime/reads.h"
+#include "broker/runtime/stream.h"
+#include "broker/support/buffer.h"
+#include "protocols/rest/request.h"
+
+struct fakes {
+    struct broker broker;
+    const struct protocol *protocol;
+    void *state;
+    struct buffer sent;
+    struct buffer scratch;
+    bool is_blocked; /* what is written is kept, and connection_is_blocked() says so */
+    bool is_paused;
+    bool is_closing;
+    bool is_aborted;
+    bool wants_writable;
+    enum close_reason reason;
+    uint64_t now_ms;
+    uint64_t deadline_ms;
+    size_t body_room_bytes;  /* what is taken now */
+    size_t body_room_max;    /* what there is */
+    struct publish *publish; /* what waits for an answer, the newest */
+    unsigned publish_count;
+    enum error_code submit_result;
+    struct read *read;
+    unsigned stream_count; /* open now */
+    struct stream_options stream_options;
+    struct place stream_place;
+};
+
+extern struct fakes fakes;
+
+/* A broker with the default configuration; call before and after each test. */
+int fakes_begin(void **state);
+int fakes_end(void **state);
+
+struct connection *fakes_connection(void);
+
+/* As if these bytes came from the socket. */
+void fakes_receive(const char *text);
+void fakes_receive_bytes(struct span bytes);
+
+/* As if the socket took everything. */
+void fakes_drain_socket(void);
+
+/* Moves the clock, and tells the protocol if its deadline has come. */
+void fakes_pass(uint64_t ms);
+
+/* The connection's end: on_closed. */
+void fakes_hang_up(void);
+
+/* What was sent holds this text. */
+bool fakes_has_sent(const char *text);
+void fakes_forget_sent(void);
+
+/* Answers the publish that waits: with the next offset, or with an error. */
+void fakes_answer_publish(enum error_code code);
+
+/* Answers the read that waits with an empty page, or with an error. */
+void fakes_answer_read(enum error_code code);
+
+/* --- requests without a connection ---------------------------------------------------------- */
+
+/* A request for routes_admit(): headers is "Name: value\n…" or NULL. */
+struct request *fakes_request(const char *method, const char *path, const char *query,
+                              const char *headers);
+
+/* How often the request's reply came. */
+unsigned fakes_replied(void);
+
+/* The reply's header, or an empty span. */
+struct span fakes_reply_header(const struct request *request, const char *name);
