@@ -55,7 +55,6 @@ typedef ssize_t pwrite_call(int, const void *, size_t, off_t);
 typedef ssize_t writev_call(int, const struct iovec *, int);
 typedef ssize_t pwritev_call(int, const struct iovec *, int, off_t);
 typedef int sync_call(int);
-typedef int truncate_call(int, off_t);
 typedef int unlinkat_call(int, const char *, int);
 typedef int renameat_call(int, const char *, int, const char *);
 
@@ -172,25 +171,28 @@ static void copy_range(int from, int to, struct range range) {
     }
 }
 
-/* Carries what was noted for the file below. */
-static void carry(struct file *file, int descriptor) {
+/* Carries `count` ranges of the file below, from the one with index `first`, and forgets them. */
+static void carry(struct file *file, int descriptor, size_t first, size_t count) {
     char path[PATH_MAX], original[64];
-    struct stat about;
+    struct stat about, about_below;
     below(file->name, path);
     make_directories(path);
     snprintf(original, sizeof(original), "/proc/self/fd/%d", descriptor);
     int from = open(original, O_RDONLY | O_CLOEXEC);
     int to = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (from < 0 || to < 0 || fstat(from, &about) != 0) {
+    if (from < 0 || to < 0) {
         die("opening a file below");
     }
-    for (size_t index = 0; index < file->count; index++) {
+    for (size_t index = first; index < first + count; index++) {
         copy_range(from, to, file->ranges[index]);
     }
-    if (REAL("ftruncate", truncate_call *)(to, about.st_size) != 0) {
+    if (fstat(from, &about) != 0 || fstat(to, &about_below) != 0 ||
+        (about.st_size < about_below.st_size && ftruncate(to, about.st_size) != 0)) {
         die("a truncation below");
     }
-    file->count = 0;
+    file->count -= count;
+    memmove(file->ranges + first, file->ranges + first + count,
+            (file->count - first) * sizeof(struct range));
     close(from);
     close(to);
 }
@@ -209,7 +211,7 @@ static void note(int descriptor, off_t start, ssize_t count) {
         }
         file->ranges[file->count++] = (struct range){start, start + count};
         if ((fcntl(descriptor, F_GETFL) & SYNC_FLAGS) != 0) {
-            carry(file, descriptor);
+            carry(file, descriptor, file->count - 1, 1);
         }
     }
     pthread_mutex_unlock(&lock);
@@ -243,13 +245,19 @@ static void sync_directory(const char *path) {
     }
 }
 
-static int synced(int descriptor, int result) {
+/* Only what was written before the call is safe after it: what is written beside it may not be. */
+static int sync_with(const char *call, int descriptor) {
     struct stat about;
     char path[PATH_MAX];
     pthread_mutex_lock(&lock);
-    struct file *file = result == 0 ? file_of(descriptor) : NULL;
+    struct file *file = file_of(descriptor);
+    size_t count = file == NULL ? 0 : file->count;
+    pthread_mutex_unlock(&lock);
+    int result = REAL(call, sync_call *)(descriptor);
+    pthread_mutex_lock(&lock);
+    file = result == 0 ? file_of(descriptor) : NULL;
     if (file != NULL) {
-        carry(file, descriptor);
+        carry(file, descriptor, 0, count < file->count ? count : file->count);
     } else if (result == 0 && above() != NULL && fstat(descriptor, &about) == 0 &&
                S_ISDIR(about.st_mode) && path_of(descriptor, path)) {
         sync_directory(path);
@@ -299,11 +307,11 @@ EXPORT ssize_t pwritev64(int descriptor, const struct iovec *parts, int part_cou
 }
 
 EXPORT int fsync(int descriptor) {
-    return synced(descriptor, REAL("fsync", sync_call *)(descriptor));
+    return sync_with("fsync", descriptor);
 }
 
 EXPORT int fdatasync(int descriptor) {
-    return synced(descriptor, REAL("fdatasync", sync_call *)(descriptor));
+    return sync_with("fdatasync", descriptor);
 }
 
 EXPORT int unlinkat(int directory, const char *name, int flags) {

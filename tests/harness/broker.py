@@ -239,6 +239,13 @@ class Broker:
 
     # --- looking at it ---
 
+    def metric(self, sample):
+        """A figure of /metrics by its whole name: `tidings_x_total{protocol="sse"}`."""
+        for line in http.request(self.operator, "GET", "/metrics").body.decode().splitlines():
+            if line.startswith(sample + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise KeyError(sample)
+
     def rss_anon_bytes(self):
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(re.search(r"RssAnon:\s+(\d+) kB", text).group(1)) * 1024

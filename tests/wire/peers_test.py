@@ -93,12 +93,12 @@ def test_a_reader_that_does_not_read_is_closed_after_the_stall_timeout(start_bro
     broker = start_broker(config="limits: { stall_timeout: 2s }\n")
     with broker.events("/channels/a") as stalled, broker.events("/channels/a") as good:
         stalled.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        count = broker.descriptor_count()
         body = b'"' + b"x" * 500000 + b'"'
         for number in range(60):
             assert broker.post("a", body).status == 200
             assert good.next().json()["offset"] == number + 1
-        wait_for(lambda: broker.descriptor_count() < count, 20, "the end of the stalled one")
+        ended = 'tidings_connections_closed_total{protocol="sse",reason="stalled"}'
+        wait_for(lambda: broker.metric(ended) == 1, 20, "the end of the stalled one")
         broker.publish("a", "on")
         assert good.next().json()["data"] == "on"
 
