@@ -124,16 +124,23 @@ static void keep_names(const char *folder) {
     disk.name_count = list_folder(folder, disk.names, kept);
 }
 
-static void run(const char *format, const char *argument) {
-    char command[PATH_BYTES];
-    snprintf(command, sizeof(command), format, argument, argument);
+static void remove_tree(const char *path) {
+    char command[PATH_BYTES * 2];
+    snprintf(command, sizeof(command), "rm -rf %s", path);
+    assert_int_equal(system(command), 0);
+}
+
+static void copy_tree(const char *from, const char *to) {
+    char command[PATH_BYTES * 2];
+    snprintf(command, sizeof(command), "cp -a %s %s", from, to);
     assert_int_equal(system(command), 0);
 }
 
 void disk_watch(const char *directory) {
     snprintf(disk.directory, sizeof(disk.directory), "%s", directory);
     snprintf(disk.images, sizeof(disk.images), "%s-disk", directory);
-    run("rm -rf %1$s-disk && cp -a %1$s %1$s-disk", directory);
+    remove_tree(disk.images);
+    copy_tree(directory, disk.images);
     disk.name_count = 0;
     disk.is_watching = true;
     keep_names("");
@@ -142,7 +149,7 @@ void disk_watch(const char *directory) {
 
 void disk_forget(void) {
     disk.is_watching = false;
-    run("rm -rf %s", disk.images);
+    remove_tree(disk.images);
 }
 
 /* --- the cut --- */
@@ -191,8 +198,9 @@ static void leave_file(const char *directory, const char *name, unsigned *seed) 
 void disk_cut(const char *directory, unsigned seed) {
     static char now[NAMES_MAX][40];
     char path[PATH_BYTES];
+    assert_int_equal(mkdir(directory, 0700), 0);
     snprintf(path, sizeof(path), "%s/journal", directory);
-    run("mkdir -p %s", path);
+    assert_int_equal(mkdir(path, 0700), 0);
     for (size_t i = 0; i < disk.name_count; i++) {
         snprintf(path, sizeof(path), "%s/%s", disk.directory, disk.names[i]);
         bool is_removed = access(path, F_OK) != 0;
@@ -234,7 +242,13 @@ static ssize_t admit(size_t length) {
     return taken;
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
+/* Under both names: which one a caller is linked to depends on how wide its off_t was. */
+ssize_t disk_pwrite(int fd, const void *bytes, size_t length, off_t at) __asm__("pwrite");
+ssize_t disk_pwrite64(int fd, const void *bytes, size_t length, off_t at) __asm__("pwrite64");
+int disk_ftruncate(int fd, off_t length) __asm__("ftruncate");
+int disk_ftruncate64(int fd, off_t length) __asm__("ftruncate64");
+
+ssize_t disk_pwrite(int fd, const void *bytes, size_t length, off_t at) {
     char name[PATH_BYTES];
     char path[PATH_BYTES * 2];
     ssize_t taken = admit(length);
@@ -251,6 +265,10 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
         close(image);
     }
     return written;
+}
+
+ssize_t disk_pwrite64(int fd, const void *bytes, size_t length, off_t at) {
+    return disk_pwrite(fd, bytes, length, at);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
@@ -305,7 +323,7 @@ int fsync(int fd) {
     return 0;
 }
 
-int ftruncate(int fd, off_t length) {
+int disk_ftruncate(int fd, off_t length) {
     int (*next)(int, off_t);
     *(void **)&next = dlsym(RTLD_NEXT, "ftruncate");
     if (disk.truncations_fail) {
@@ -314,3 +332,5 @@ int ftruncate(int fd, off_t length) {
     }
     return next(fd, length);
 }
+
+int disk_ftruncate64(int fd, off_t length) { return disk_ftruncate(fd, length); }
