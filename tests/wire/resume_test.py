@@ -85,7 +85,7 @@ def read_by_events(broker, channel, since, how_many):
 def read_by_pages(broker, channel, since, how_many):
     with broker.connect() as connection:
         page = connection.request(
-            "GET", f"/channels/{channel}?since={since}&limit={how_many}&wait=5s").json()
+            "GET", f"/channels/{channel}?since={since}&limit={how_many}").json()
         assert "gap" not in page, page
         yield from page["messages"]
 
