@@ -52,19 +52,23 @@ def wait_for(claim, timeout_s=15, what="the condition"):
         pause.wait(0.02)
 
 
-def raise_descriptor_limit():
+def raise_descriptor_limit(limit=None):
+    """To what the system gives, or for good to less."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = limit or hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Broker:
     """One process. `data` is kept between start() and the next start(), and removed by close()."""
 
-    def __init__(self, *arguments, data=None, config=None, environment=None):
+    def __init__(self, *arguments, data=None, config=None, environment=None,
+                 descriptors=None):
         self.arguments = list(arguments)
         self.scratch = tempfile.mkdtemp(prefix="tidings-test-")
         self.data = str(data or pathlib.Path(self.scratch, "data"))
         self.environment = environment or {}
+        self.descriptors = descriptors
         if config is not None:
             path = pathlib.Path(self.scratch, "tidings.yaml")
             path.write_text(config, encoding="utf-8")
@@ -89,7 +93,7 @@ class Broker:
         self.process = subprocess.Popen(
             command + self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=environment, cwd=self.scratch,
-            preexec_fn=raise_descriptor_limit)
+            preexec_fn=lambda: raise_descriptor_limit(self.descriptors))
         self.threads = [
             threading.Thread(target=self.listen, args=(stream, lines), daemon=True)
             for stream, lines in ((self.process.stdout, self.said),
