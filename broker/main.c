@@ -131,7 +131,8 @@ static enum error_code start_log(struct process *process, struct error *why) {
     struct log_options options = {.storage = broker->storage,
                                   .listeners = process->listeners,
                                   .listener_count = broker->worker_count,
-                                  .store_mailbox = store_mailbox(process->store)};
+                                  .store_mailbox = store_mailbox(process->store),
+                                  .metrics = metrics_shard(broker->metrics, METRICS_LOG)};
     enum error_code code = log_create(&options, &broker->log, why);
     if (code == OK) {
         code = log_start(broker->log, why);

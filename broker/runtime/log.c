@@ -68,24 +68,6 @@ struct log {
     atomic_uint_fast64_t commits, messages, refused, syncs, channel_count;
 };
 
-/* --- commits -------------------------------------------------------------------------------- */
-
-void commit_unref(struct commit *commit) {
-    if (commit == NULL) {
-        return;
-    }
-    unsigned before =
-        atomic_fetch_sub_explicit(&commit->reference_count, 1, memory_order_acq_rel);
-    INVARIANT(before > 0);
-    if (before > 1) {
-        return;
-    }
-    for (size_t i = 0; i < commit->count; i++) {
-        message_unref(commit->messages[i]);
-    }
-    free(commit);
-}
-
 /* --- ordering ------------------------------------------------------------------------------- */
 
 static struct channel *channel_add(struct log *log, struct span name, uint64_t id,
@@ -155,7 +137,24 @@ static void on_answer_delivered(struct letter *letter, void *consumer) {
     publish->on_answered(publish);
 }
 
-static void answer(struct publish *publish, enum error_code result, const struct error *why) {
+static void count(struct log *log, const struct publish *publish, enum error_code result) {
+    struct metrics_shard *metrics = log->options.metrics;
+    metrics_add_at(metrics, METRIC_PUBLISHES, result, 1);
+    metrics_observe(metrics, METRIC_PUBLISH_ANSWER, clock_monotonic_us() - publish->submitted_us);
+    if (result != OK) {
+        return;
+    }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < publish->count; i++) {
+        bytes += publish->messages[i]->fields.payload.length;
+    }
+    metrics_add_at(metrics, METRIC_PUBLISHED_MESSAGES, publish->counted_as, publish->count);
+    metrics_add_at(metrics, METRIC_PUBLISHED_BYTES, publish->counted_as, bytes);
+}
+
+static void answer(struct log *log, struct publish *publish, enum error_code result,
+                   const struct error *why) {
+    count(log, publish, result);
     publish->result = result;
     if (result != OK) {
         publish->why = *why;
@@ -170,11 +169,12 @@ static void tick_end(struct publish *tick) {
     tick->messages[0] = NULL;
 }
 
-static void answer_all(struct publish *publishes, enum error_code result, const struct error *why) {
+static void answer_all(struct log *log, struct publish *publishes, enum error_code result,
+                       const struct error *why) {
     while (publishes != NULL) {
         struct publish *next = publishes->next; /* the answer hands the publish over */
         if (publishes->reply_to != NULL) {
-            answer(publishes, result, why);
+            answer(log, publishes, result, why);
         } else {
             tick_end(publishes); /* nobody asked for a tick */
         }
@@ -191,8 +191,7 @@ static void tell_listener(struct log_listener *listener, struct commit *commit) 
         atomic_store(&listener->has_missed, true);
         return;
     }
-    atomic_fetch_add_explicit(&commit->reference_count, 1, memory_order_relaxed);
-    listener->on_commit(listener, commit);
+    listener->on_commit(listener, commit_ref(commit));
 }
 
 /* The store thread sleeps until data came; a full open batch does not wait for its beat. */
@@ -219,7 +218,7 @@ static void release(struct log *log, struct round *round) {
     for (size_t i = 0; i < log->options.listener_count; i++) {
         tell_listener(log->options.listeners[i], commit);
     }
-    answer_all(round->publishes, OK, NULL);
+    answer_all(log, round->publishes, OK, NULL);
     atomic_fetch_add_explicit(&log->messages, round->data_count, memory_order_relaxed);
     atomic_fetch_add_explicit(&log->commits, 1, memory_order_relaxed);
     ask_for_fold(log, round->data_count > 0);
@@ -265,7 +264,7 @@ static void on_synced(struct letter *letter, void *consumer) {
 /* --- one turn ------------------------------------------------------------------------------- */
 
 /* The publishes of one round are cut off the waiting ones. Each has its channels then. */
-static struct publish *gather(struct log *log, size_t *ret_count, size_t *ret_bytes) {
+static struct publish *gather(struct log *log, size_t *ret_count) {
     struct publish *first = log->waiting_first;
     struct publish *last = NULL;
     size_t count = 0;
@@ -289,7 +288,6 @@ static struct publish *gather(struct log *log, size_t *ret_count, size_t *ret_by
     }
     last->next = NULL;
     *ret_count = count;
-    *ret_bytes = bytes;
     return first;
 }
 
@@ -305,7 +303,7 @@ static bool has_channels(struct log *log, struct publish *publish) {
         enum error_code code = channel_get(log, message->fields.channel, &channel, &why);
         if (code != OK) {
             atomic_fetch_add_explicit(&log->refused, 1, memory_order_relaxed);
-            answer(publish, code, &why);
+            answer(log, publish, code, &why);
             return false;
         }
     }
@@ -314,16 +312,14 @@ static bool has_channels(struct log *log, struct publish *publish) {
 
 static struct round *round_create(size_t count) {
     struct round *round = calloc(1, sizeof(*round));
-    struct commit *commit =
-        malloc(sizeof(*commit) + count * sizeof(struct message *));
-    if (round == NULL || commit == NULL) {
-        free(round);
-        free(commit);
+    if (round == NULL) {
         return NULL;
     }
-    *commit = (struct commit){0};
-    atomic_init(&commit->reference_count, 1);
-    round->commit = commit;
+    round->commit = commit_create(count);
+    if (round->commit == NULL) {
+        free(round);
+        return NULL;
+    }
     return round;
 }
 
@@ -334,35 +330,31 @@ static void fill_round(struct log *log, struct round *round, struct publish *pub
         log->state.time_ms = wall_ms; /* record time never goes back */
     }
     commit->time_ms = log->state.time_ms;
-    commit->position_first = log->state.position_next;
     round->publishes = publishes;
     for (struct publish *publish = publishes; publish != NULL; publish = publish->next) {
         for (size_t i = 0; i < publish->count; i++) {
             struct message *message = publish->messages[i];
             order_message(log, message, commit->time_ms);
-            commit->messages[commit->count++] = message_ref(message);
+            commit_put(commit, message);
             round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
             round->data_count += message->fields.kind == MESSAGE_DATA;
         }
     }
-    commit->position_last = log->state.position_next - 1;
     INVARIANT(commit->count > 0);
-    INVARIANT(commit->position_last - commit->position_first + 1 == commit->count);
+    INVARIANT(commit->position_last == log->state.position_next - 1);
 }
 
 /* Orders and writes one round. What fails is answered; nothing of it remains. */
 static void write_round(struct log *log) {
     size_t count;
-    size_t bytes;
-    struct publish *publishes = gather(log, &count, &bytes);
+    struct publish *publishes = gather(log, &count);
     struct error why = {.code = ERR_MEMORY, .detail = "no memory to order the message"};
     struct round *round = round_create(count);
     if (round == NULL) {
-        answer_all(publishes, ERR_MEMORY, &why);
+        answer_all(log, publishes, ERR_MEMORY, &why);
         return;
     }
     fill_round(log, round, publishes);
-    round->commit->bytes = bytes;
     enum error_code code = storage_append(log->options.storage, round->commit->messages,
                                           round->commit->count, &why);
     if (code != OK) {
@@ -370,12 +362,12 @@ static void write_round(struct log *log) {
         atomic_fetch_add_explicit(&log->refused, count, memory_order_relaxed);
         log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", count,
                   error_row(code)->slug, why.detail);
-        answer_all(publishes, code, &why);
+        answer_all(log, publishes, code, &why);
         commit_unref(round->commit);
         free(round);
         return;
     }
-    log->rounds_bytes += bytes;
+    log->rounds_bytes += round->commit->bytes;
     *log->rounds_last = round;
     log->rounds_last = &round->next;
     release_rounds(log);
@@ -555,6 +547,7 @@ enum error_code log_submit(struct log *log, struct publish *publish) {
         return ERR_DRAINING;
     }
     publish->letter.on_delivered = on_publish;
+    publish->submitted_us = clock_monotonic_us();
     return mailbox_put(&log->mailbox, &publish->letter);
 }
 

@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
+#include "broker/runtime/commit.h"
 #include "broker/support/error.h"
 #include "broker/support/mailbox.h"
 #include "broker/support/message.h"
@@ -30,24 +32,13 @@ struct publish {
     struct mailbox *reply_to;
     void (*on_answered)(struct publish *publish);
     void *context;
+    enum metrics_protocol counted_as; /* METRICS_PROTOCOL_HTTP unless it is set */
+    uint64_t submitted_us;            /* the engine's */
     struct message **messages; /* the caller's array and references; ordered in place */
     size_t count;
     enum error_code result; /* OK: each message has its place and is as durable as it asked for */
     struct error why;
 };
-
-/* Messages that were ordered together: one journal write. Immutable, counted, in position order. */
-struct commit {
-    atomic_uint reference_count;
-    uint64_t position_first;
-    uint64_t position_last;
-    uint64_t time_ms;
-    size_t bytes;
-    size_t count;
-    struct message *messages[];
-};
-
-void commit_unref(struct commit *commit);
 
 /* One who gets every commit: a worker. Filled by the worker before log_start(). */
 struct log_listener {
@@ -64,6 +55,7 @@ struct log_options {
     struct log_listener **listeners;
     size_t listener_count;
     struct mailbox *store_mailbox; /* told when a fold is due; may be NULL */
+    struct metrics_shard *metrics; /* the log thread's */
 };
 
 MUST_USE enum error_code log_create(const struct log_options *options, struct log **ret_log,

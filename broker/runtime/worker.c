@@ -45,6 +45,21 @@ static void skip_missed(struct worker *worker) {
     }
 }
 
+static void note_commit(struct worker *worker) {
+    if (worker->commit_came_us == 0) {
+        worker->commit_came_us = clock_monotonic_us();
+    }
+}
+
+/* All readers that can take something have it. */
+static void note_written(struct worker *worker) {
+    if (worker->commit_came_us != 0) {
+        metrics_observe(worker->metrics, METRIC_PUBLISH_TO_WRITE,
+                        clock_monotonic_us() - worker->commit_came_us);
+        worker->commit_came_us = 0;
+    }
+}
+
 static void on_commit_delivered(struct letter *letter, void *consumer) {
     struct worker *worker = consumer;
     struct commit_letter *commit_letter = CONTAINER_OF(letter, struct commit_letter, letter);
@@ -55,6 +70,7 @@ static void on_commit_delivered(struct letter *letter, void *consumer) {
     if (commit->position_last > worker->feeds.position) {
         INVARIANT(commit->position_first == worker->feeds.position + 1);
         feeds_put(&worker->feeds, commit->messages, commit->count, commit->position_last);
+        note_commit(worker);
     }
     atomic_fetch_sub(&worker->listener.bytes_waiting, commit->bytes);
     commit_unref(commit);
@@ -125,6 +141,9 @@ static void before_poll(uv_prepare_t *prepare) {
     skip_missed(worker);
     streams_on_touched(worker);
     bool is_all_sent = streams_flush_due(worker);
+    if (is_all_sent) {
+        note_written(worker);
+    }
     drain_further(worker);
     connections_bury(worker);
     metrics_set(worker->metrics, METRIC_TAILS_BYTES, worker->feeds.tails.bytes);

@@ -83,6 +83,7 @@ enum error_code publications_submit(struct publications *publications,
     }
     publication->publish = (struct publish){.reply_to = publications->reply_to,
                                             .on_answered = on_answered,
+                                            .counted_as = METRICS_PROTOCOL_WEBSOCKET,
                                             .messages = &publication->message,
                                             .count = 1};
     code = log_submit(publications->broker->log, &publication->publish);

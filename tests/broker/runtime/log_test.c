@@ -35,6 +35,7 @@ static void on_retention(void *context, struct span channel, struct retention *r
 struct world {
     char directory[64];
     struct storage *storage;
+    struct metrics *metrics;
     struct store *store;
     struct log *log;
     struct log_listener listener;
@@ -75,13 +76,15 @@ static void open_world(struct world *world) {
     EXPECT_EQ(storage_open(&options, &world->storage, &why), OK);
     EXPECT_EQ(store_create(world->storage, &world->store), OK);
     EXPECT_EQ(mailbox_init(&world->mailbox, 16), OK);
+    EXPECT_EQ(metrics_create(1, &world->metrics), OK);
     world->listener.mailbox = &world->mailbox;
     world->listener.on_commit = on_commit;
     world->listeners[0] = &world->listener;
     struct log_options log_options = {.storage = world->storage,
                                       .listeners = world->listeners,
                                       .listener_count = 1,
-                                      .store_mailbox = store_mailbox(world->store)};
+                                      .store_mailbox = store_mailbox(world->store),
+                                      .metrics = metrics_shard(world->metrics, METRICS_LOG)};
     EXPECT_EQ(log_create(&log_options, &world->log, &why), OK);
     world->position = log_position_readable(world->log);
     world->is_ordered = true;
@@ -94,6 +97,7 @@ static void close_world(struct world *world) {
     store_destroy(world->store);
     log_destroy(world->log);
     storage_close(world->storage);
+    metrics_destroy(world->metrics);
     mailbox_finish(&world->mailbox);
 }
 
