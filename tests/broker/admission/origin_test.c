@@ -3,8 +3,10 @@
 
 #include "tests/unit.h"
 
-static char *hosts[] = {"broker.example.org"};
-static char *origins[] = {"https://example.org"};
+static char our_host[] = "broker.example.org";
+static char our_origin[] = "https://example.org";
+static char *hosts[] = {our_host};
+static char *origins[] = {our_origin};
 
 static const struct origin_policy local = {.is_open = false};
 static const struct origin_policy configured = {
@@ -98,7 +100,8 @@ TEST(a_listed_origin_passes_and_is_told_apart) {
 }
 
 TEST(null_passes_not_even_where_somebody_lists_it) {
-    static char *anybody[] = {"null"};
+    static char null[] = "null";
+    static char *anybody[] = {null};
     struct origin_policy policy = {.origins = anybody, .origin_count = 1};
     bool is_listed = false;
     EXPECT_EQ(ask(&policy, "localhost", "null", NULL, true, &is_listed), ERR_FORBIDDEN_ORIGIN);
