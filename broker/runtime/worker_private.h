@@ -45,7 +45,7 @@ struct worker {
     struct log_listener listener;
     struct wheel wheel;
     uint64_t now_ms;
-    uint64_t commit_came_us; /* the oldest commit that was not written to all readers yet; 0: none */
+    uint64_t commit_came_us; /* the oldest commit that not all readers have yet; 0: none */
 
     struct feeds feeds;
     struct list due;        /* streams to be flushed in this turn */

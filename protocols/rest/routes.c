@@ -17,28 +17,59 @@
 static const struct route routes[] = {
     {.path = "/channels/",
      .is_prefix = true,
+     .counted_as = METRICS_ROUTE_CHANNELS,
      .methods = READING | METHOD_POST,
      .on_admit = channel_admit,
      .on_request = channel_handle},
-    {.path = "/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
-    {.path = "/demo/", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle_root},
-    {.path = "/demo", .port = ROUTE_PUBLIC, .methods = READING, .on_request = demo_handle},
+    {.path = "/",
+     .port = ROUTE_PUBLIC,
+     .counted_as = METRICS_ROUTE_DEMO,
+     .methods = READING,
+     .on_request = demo_handle_root},
+    {.path = "/demo/",
+     .port = ROUTE_PUBLIC,
+     .counted_as = METRICS_ROUTE_DEMO,
+     .methods = READING,
+     .on_request = demo_handle_root},
+    {.path = "/demo",
+     .port = ROUTE_PUBLIC,
+     .counted_as = METRICS_ROUTE_DEMO,
+     .methods = READING,
+     .on_request = demo_handle},
     {.path = "/demo/",
      .is_prefix = true,
      .port = ROUTE_PUBLIC,
+     .counted_as = METRICS_ROUTE_DEMO,
      .methods = READING,
      .on_request = demo_handle},
     {.path = "/stream",
+     .counted_as = METRICS_ROUTE_STREAM,
      .reserved_for = "reading several channels on one connection is not in this "
                      "version; read one at /channels/{channel}"},
     {.path = "/publish",
+     .counted_as = METRICS_ROUTE_PUBLISH,
      .reserved_for = "publishing to several channels at once is not in this "
                      "version; POST to /channels/{channel}"},
-    {.path = "/presence", .is_prefix = true, .reserved_for = "presence is not in this version"},
-    {.path = "/groups", .is_prefix = true, .reserved_for = "groups are not in this version"},
-    {.path = "/views", .is_prefix = true, .reserved_for = "views are not in this version"},
-    {.path = "/hub", .is_prefix = true, .reserved_for = "WebSub is not in this version"},
-    {.path = "/token", .is_prefix = true, .reserved_for = "tokens are not in this version"},
+    {.path = "/presence",
+     .is_prefix = true,
+     .counted_as = METRICS_ROUTE_OTHER,
+     .reserved_for = "presence is not in this version"},
+    {.path = "/groups",
+     .is_prefix = true,
+     .counted_as = METRICS_ROUTE_OTHER,
+     .reserved_for = "groups are not in this version"},
+    {.path = "/views",
+     .is_prefix = true,
+     .counted_as = METRICS_ROUTE_OTHER,
+     .reserved_for = "views are not in this version"},
+    {.path = "/hub",
+     .is_prefix = true,
+     .counted_as = METRICS_ROUTE_OTHER,
+     .reserved_for = "WebSub is not in this version"},
+    {.path = "/token",
+     .is_prefix = true,
+     .counted_as = METRICS_ROUTE_OTHER,
+     .reserved_for = "tokens are not in this version"},
 };
 
 static const struct {
@@ -219,6 +250,15 @@ bool routes_admit(struct request *request) {
         return false;
     }
     return request->reply.status == 0;
+}
+
+void routes_count(const struct request *request, struct metrics_shard *metrics) {
+    enum metrics_route route =
+        request->route == NULL ? METRICS_ROUTE_OTHER : request->route->counted_as;
+    metrics_add_at(metrics, METRIC_HTTP_REQUESTS,
+                   METRICS_PAIR(METRIC_HTTP_REQUESTS, route,
+                                metrics_status_of(request->reply.status)),
+                   1);
 }
 
 void routes_handle(struct request *request) {
