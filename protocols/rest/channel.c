@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/channel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,11 +44,15 @@ static enum error_code admit_name(struct request *request, struct error *why) {
                                "reading by pattern is not in this version");
     }
     code = channel_name_check(name, rest.length == 0, why);
-    if (code == OK && request->method_bit == METHOD_POST && channel_name_is_reserved(name)) {
+    if (code != OK) {
+        snprintf(why->field, sizeof(why->field), "channel");
+        return code;
+    }
+    if (request->method_bit == METHOD_POST && channel_name_is_reserved(name)) {
         return error_set_field(why, ERR_FORBIDDEN, "channel",
                                "channels that begin with $ are the broker's own");
     }
-    return code;
+    return OK;
 }
 
 /* --- in which form ---------------------------------------------------------------------------- */

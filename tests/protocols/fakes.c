@@ -5,6 +5,7 @@
 
 #include "broker/channels/rules.h"
 #include "broker/config/config.h"
+#include "broker/metrics/metrics.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
@@ -26,6 +27,7 @@ struct fakes fakes;
 static struct connection connection;
 static struct worker worker;
 static struct stream stream;
+static struct metrics_shard metrics;
 static struct config *config;
 static unsigned replied_count;
 static uint64_t offset_last;
@@ -126,6 +128,11 @@ struct mailbox *worker_mailbox(struct worker *self) {
     return NULL;
 }
 
+struct metrics_shard *worker_metrics(const struct worker *self) {
+    (void)self;
+    return &metrics;
+}
+
 uint64_t worker_now_ms(const struct worker *self) {
     (void)self;
     return fakes.now_ms;
@@ -157,7 +164,9 @@ void worker_give_body_room(struct worker *self, size_t bytes) {
 enum error_code log_submit(struct log *log, struct publish *publish) {
     (void)log;
     if (fakes.submit_result == OK) {
-        fakes.publish = publish;
+        INVARIANT(fakes.publish_waiting < FAKES_PUBLISHES_MAX);
+        fakes.publishes[fakes.publish_waiting++] = publish;
+        fakes.publish = fakes.publishes[0];
         fakes.publish_count++;
     }
     return fakes.submit_result;
@@ -168,7 +177,9 @@ void reads_submit(struct reads *reads, struct read *read) {
     fakes.read = read;
 }
 
-void storage_page_finish(struct storage_page *page) { *page = (struct storage_page){0}; }
+void storage_page_finish(struct storage_page *page) {
+    *page = (struct storage_page){0};
+}
 
 enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
     fakes.stream_options = *options;
@@ -177,9 +188,13 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     return OK;
 }
 
-void stream_destroy(struct stream *self) { fakes.stream_count -= self != NULL; }
+void stream_destroy(struct stream *self) {
+    fakes.stream_count -= self != NULL;
+}
 
-void stream_on_writable(struct stream *self) { (void)self; }
+void stream_on_writable(struct stream *self) {
+    (void)self;
+}
 
 void stream_get_place(const struct stream *self, struct place *ret_place) {
     (void)self;
@@ -207,6 +222,9 @@ int fakes_begin(void **state) {
 
 int fakes_end(void **state) {
     (void)state;
+    while (fakes.publish_waiting > 0) {
+        fakes_answer_publish(ERR_DRAINING);
+    }
     INVARIANT(fakes.body_room_bytes == 0);
     INVARIANT(fakes.stream_count == 0);
     rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);
@@ -216,7 +234,9 @@ int fakes_end(void **state) {
     return 0;
 }
 
-struct connection *fakes_connection(void) { return &connection; }
+struct connection *fakes_connection(void) {
+    return &connection;
+}
 
 void fakes_receive_bytes(struct span bytes) {
     uint8_t *copy = malloc(bytes.length + 1); /* at its exact size, so that ASan sees overruns */
@@ -230,7 +250,9 @@ void fakes_receive_bytes(struct span bytes) {
     free(copy);
 }
 
-void fakes_receive(const char *text) { fakes_receive_bytes(span_of_string(text)); }
+void fakes_receive(const char *text) {
+    fakes_receive_bytes(span_of_string(text));
+}
 
 void fakes_drain_socket(void) {
     fakes.is_blocked = false;
@@ -253,15 +275,20 @@ void fakes_hang_up(void) {
 }
 
 bool fakes_has_sent(const char *text) {
-    return memmem(fakes.sent.bytes, fakes.sent.length, text, strlen(text)) != NULL;
+    return fakes.sent.length > 0 &&
+           memmem(fakes.sent.bytes, fakes.sent.length, text, strlen(text)) != NULL;
 }
 
-void fakes_forget_sent(void) { buffer_clear(&fakes.sent); }
+void fakes_forget_sent(void) {
+    buffer_clear(&fakes.sent);
+}
 
 void fakes_answer_publish(enum error_code code) {
     struct publish *publish = fakes.publish;
     INVARIANT(publish != NULL);
-    fakes.publish = NULL;
+    fakes.publish_waiting--;
+    memmove(fakes.publishes, fakes.publishes + 1, fakes.publish_waiting * sizeof(struct publish *));
+    fakes.publish = fakes.publish_waiting == 0 ? NULL : fakes.publishes[0];
     publish->result = code;
     for (size_t i = 0; code == OK && i < publish->count; i++) {
         offset_last++;
@@ -292,7 +319,9 @@ static void on_replied(struct request *request) {
     replied_count++;
 }
 
-unsigned fakes_replied(void) { return replied_count; }
+unsigned fakes_replied(void) {
+    return replied_count;
+}
 
 struct request *fakes_request(const char *method, const char *path, const char *query,
                               const char *headers) {

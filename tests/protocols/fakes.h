@@ -15,6 +15,8 @@
 #include "broker/support/buffer.h"
 #include "protocols/rest/request.h"
 
+#define FAKES_PUBLISHES_MAX 128
+
 struct fakes {
     struct broker broker;
     const struct protocol *protocol;
@@ -31,8 +33,10 @@ struct fakes {
     uint64_t deadline_ms;
     size_t body_room_bytes;  /* what is taken now */
     size_t body_room_max;    /* what there is */
-    struct publish *publish; /* what waits for an answer, the newest */
-    unsigned publish_count;
+    struct publish *publish; /* the oldest that waits for an answer */
+    struct publish *publishes[FAKES_PUBLISHES_MAX];
+    size_t publish_waiting;
+    unsigned publish_count; /* all that ever came */
     enum error_code submit_result;
     struct read *read;
     unsigned stream_count; /* open now */
@@ -65,7 +69,7 @@ void fakes_hang_up(void);
 bool fakes_has_sent(const char *text);
 void fakes_forget_sent(void);
 
-/* Answers the publish that waits: with the next offset, or with an error. */
+/* Answers the publish that waits longest: with the next offset, or with an error. */
 void fakes_answer_publish(enum error_code code);
 
 /* Answers the read that waits with an empty page, or with an error. */

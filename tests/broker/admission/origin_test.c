@@ -12,9 +12,8 @@ static const struct origin_policy local = {.is_open = false};
 static const struct origin_policy configured = {
     .hosts = hosts, .host_count = 1, .origins = origins, .origin_count = 1};
 
-static enum error_code ask(const struct origin_policy *policy, const char *host,
-                           const char *origin, const char *site, bool changes_state,
-                           bool *ret_is_listed) {
+static enum error_code ask(const struct origin_policy *policy, const char *host, const char *origin,
+                           const char *site, bool changes_state, bool *ret_is_listed) {
     struct origin_question question = {.has_host = host != NULL,
                                        .host = span_of_string(host),
                                        .origin = span_of_string(origin),
@@ -58,11 +57,16 @@ TEST(a_host_that_is_no_host_is_refused) {
 }
 
 TEST(a_page_of_another_origin_is_refused) {
-    const char *foreign[] = {"https://evil.example",  "null",
-                             "http://localhost:8081", "http://localhost",
-                             "http://127.0.0.1:8080", "http://localhost:8080.evil.example",
-                             "file://",               "x",
-                             "localhost:8080",        "http://localhost:8080/",
+    const char *foreign[] = {"https://evil.example",
+                             "null",
+                             "http://localhost:8081",
+                             "http://localhost",
+                             "http://127.0.0.1:8080",
+                             "http://localhost:8080.evil.example",
+                             "file://",
+                             "x",
+                             "localhost:8080",
+                             "http://localhost:8080/",
                              "https://localhost:8080"};
     for (size_t i = 0; i < ARRAY_COUNT(foreign); i++) {
         EXPECT_EQ(publish_from("localhost:8080", foreign[i]), ERR_FORBIDDEN_ORIGIN);
@@ -87,11 +91,12 @@ TEST(a_proxy_that_speaks_tls_for_us_keeps_pages_same_origin) {
 
 TEST(a_listed_origin_passes_and_is_told_apart) {
     bool is_listed = false;
-    EXPECT_EQ(ask(&configured, "broker.example.org", "https://example.org", NULL, true,
-                  &is_listed), OK);
+    EXPECT_EQ(ask(&configured, "broker.example.org", "https://example.org", NULL, true, &is_listed),
+              OK);
     EXPECT_TRUE(is_listed);
     EXPECT_EQ(ask(&configured, "broker.example.org", "https://broker.example.org", NULL, true,
-                  &is_listed), OK);
+                  &is_listed),
+              OK);
     EXPECT_FALSE(is_listed);
     EXPECT_EQ(ask(&configured, "localhost", "https://sub.example.org", NULL, true, &is_listed),
               ERR_FORBIDDEN_ORIGIN);
@@ -120,10 +125,8 @@ TEST(an_open_broker_serves_any_host_unless_it_names_some) {
 
 TEST(without_origin_a_foreign_page_may_show_but_not_publish) {
     bool is_listed = false;
-    EXPECT_EQ(ask(&local, "localhost", NULL, "cross-site", true, &is_listed),
-              ERR_FORBIDDEN_ORIGIN);
-    EXPECT_EQ(ask(&local, "localhost", NULL, "same-site", true, &is_listed),
-              ERR_FORBIDDEN_ORIGIN);
+    EXPECT_EQ(ask(&local, "localhost", NULL, "cross-site", true, &is_listed), ERR_FORBIDDEN_ORIGIN);
+    EXPECT_EQ(ask(&local, "localhost", NULL, "same-site", true, &is_listed), ERR_FORBIDDEN_ORIGIN);
     EXPECT_EQ(ask(&local, "localhost", NULL, "cross-site", false, &is_listed), OK);
     EXPECT_EQ(ask(&local, "localhost", NULL, "same-origin", true, &is_listed), OK);
     EXPECT_EQ(ask(&local, "localhost", NULL, "none", true, &is_listed), OK);

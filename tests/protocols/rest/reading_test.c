@@ -84,9 +84,9 @@ TEST(a_bare_payload_is_for_events_alone) {
 }
 
 TEST(last_event_id_beats_since) {
-    EXPECT_EQ(reading_parse(SPAN("since=earliest"), SPAN("5"), READING_EVENTS, NOW_MS, &reading,
-                            &why),
-              OK);
+    EXPECT_EQ(
+        reading_parse(SPAN("since=earliest"), SPAN("5"), READING_EVENTS, NOW_MS, &reading, &why),
+        OK);
     EXPECT_EQ(reading.query.start, STORAGE_AFTER_OFFSET);
     EXPECT_EQ(reading.query.place.offset, 5);
     EXPECT_TRUE(reading_parse(SPAN(""), SPAN("x y"), READING_EVENTS, NOW_MS, &reading, &why) != OK);
@@ -102,6 +102,6 @@ TEST(a_stream_catches_up_and_says_so_when_asked_for_more) {
 UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),
            UNIT(each_form_of_since_is_a_start), UNIT(before_and_limit_bound_a_page),
            UNIT(what_means_nothing_is_refused_and_named),
-           UNIT(what_is_of_pages_is_refused_on_streams),
-           UNIT(a_bare_payload_is_for_events_alone), UNIT(last_event_id_beats_since),
+           UNIT(what_is_of_pages_is_refused_on_streams), UNIT(a_bare_payload_is_for_events_alone),
+           UNIT(last_event_id_beats_since),
            UNIT(a_stream_catches_up_and_says_so_when_asked_for_more))

@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/routes.h"
 
-#include "protocols/rest/assets.h"
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
-
-static const struct static_asset rows[] = {
-    {"/demo", "text/html", "\"1\"", {(const uint8_t *)"<p>", 3}},
-    {"/demo/a.css", "text/css", NULL, {(const uint8_t *)"p{}", 3}},
-};
-static const struct static_assets assets = {
-    .rows = rows, .count = 2, .content_security_policy = "default-src", .cache_control = "no-cache"};
 
 /* Judges the head and, if it passes, answers; gives the status. */
 static unsigned ask(const char *method, const char *path, const char *headers, bool is_operator,
                     struct request **ret_request) {
     struct request *request = fakes_request(method, path, NULL, headers);
-    request->assets = &assets;
     request->is_operator = is_operator;
     if (routes_admit(request)) {
         routes_handle(request);
@@ -90,37 +81,13 @@ TEST(a_host_that_is_not_served_is_421_on_both_ports) {
     request_destroy(request);
 }
 
-TEST(the_demo_is_on_the_public_port_and_knows_its_tags) {
-    struct request *request;
-    EXPECT_EQ(ask("GET", "/demo", "Host: localhost", false, &request), 200);
-    EXPECT_SPAN(reply_body(&request->reply), "<p>");
-    EXPECT_SPAN(fakes_reply_header(request, "Content-Security-Policy"), "default-src");
-    EXPECT_SPAN(fakes_reply_header(request, "X-Content-Type-Options"), "nosniff");
-    request_destroy(request);
-    EXPECT_EQ(ask("GET", "/demo", "Host: localhost\nIf-None-Match: \"1\"", false, &request), 304);
-    EXPECT_EQ(reply_body(&request->reply).length, 0);
-    request_destroy(request);
-    EXPECT_EQ(status_of("HEAD", "/demo/a.css"), 200);
-    EXPECT_EQ(status_of("GET", "/demo/none"), 404);
-    EXPECT_EQ(ask("GET", "/demo", "Host: localhost", true, &request), 404);
-    request_destroy(request);
-}
-
-TEST(the_root_leads_to_the_demo) {
-    struct request *request;
-    EXPECT_EQ(ask("GET", "/", "Host: localhost", false, &request), 302);
-    EXPECT_SPAN(fakes_reply_header(request, "Location"), "/demo");
-    request_destroy(request);
-    EXPECT_EQ(status_of("GET", "/demo/"), 302);
-}
-
 TEST(a_publish_needs_a_length_and_one_that_fits) {
     struct request *request;
     EXPECT_EQ(ask("POST", "/channels/a", "Host: localhost", false, &request), 411);
     request_destroy(request);
-    EXPECT_EQ(ask("POST", "/channels/a", "Host: localhost\nContent-Length: 1048577", false,
-                  &request),
-              413);
+    EXPECT_EQ(
+        ask("POST", "/channels/a", "Host: localhost\nContent-Length: 1048577", false, &request),
+        413);
     request_destroy(request);
     EXPECT_EQ(ask("POST", "/channels/a", "Host: localhost\nContent-Length: 99999999999999999999",
                   false, &request),
@@ -137,5 +104,4 @@ UNIT_TESTS(ROUTES(what_is_not_in_the_table_is_404), ROUTES(what_is_planned_is_50
            ROUTES(another_method_is_405_with_allow), ROUTES(options_come_from_the_table),
            ROUTES(a_page_of_another_origin_gets_no_preflight),
            ROUTES(a_host_that_is_not_served_is_421_on_both_ports),
-           ROUTES(the_demo_is_on_the_public_port_and_knows_its_tags),
-           ROUTES(the_root_leads_to_the_demo), ROUTES(a_publish_needs_a_length_and_one_that_fits))
+           ROUTES(a_publish_needs_a_length_and_one_that_fits))

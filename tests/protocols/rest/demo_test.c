@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/rest/demo.h"
+
+#include "protocols/rest/assets.h"
+#include "protocols/rest/routes.h"
+#include "tests/protocols/fakes.h"
+#include "tests/unit.h"
+
+static const struct static_asset rows[] = {
+    {"/demo", "text/html", "\"1\"", {(const uint8_t *)"<p>", 3}},
+    {"/demo/a.css", "text/css", NULL, {(const uint8_t *)"p{}", 3}},
+};
+static const struct static_assets assets = {.rows = rows,
+                                            .count = 2,
+                                            .content_security_policy = "default-src",
+                                            .cache_control = "no-cache"};
+
+/* Judges the head and, if it passes, answers; gives the status. */
+static unsigned ask(const char *method, const char *path, const char *headers, bool is_operator,
+                    struct request **ret_request) {
+    struct request *request = fakes_request(method, path, NULL, headers);
+    request->assets = &assets;
+    request->is_operator = is_operator;
+    if (routes_admit(request)) {
+        routes_handle(request);
+    }
+    *ret_request = request;
+    return request->reply.status;
+}
+
+static unsigned status_of(const char *method, const char *path) {
+    struct request *request;
+    unsigned status = ask(method, path, "Host: localhost", false, &request);
+    request_destroy(request);
+    return status;
+}
+
+TEST(the_demo_is_on_the_public_port_and_knows_its_tags) {
+    struct request *request;
+    EXPECT_EQ(ask("GET", "/demo", "Host: localhost", false, &request), 200);
+    EXPECT_SPAN(reply_body(&request->reply), "<p>");
+    EXPECT_SPAN(fakes_reply_header(request, "Content-Security-Policy"), "default-src");
+    EXPECT_SPAN(fakes_reply_header(request, "X-Content-Type-Options"), "nosniff");
+    request_destroy(request);
+    EXPECT_EQ(ask("GET", "/demo", "Host: localhost\nIf-None-Match: \"1\"", false, &request), 304);
+    EXPECT_EQ(reply_body(&request->reply).length, 0);
+    request_destroy(request);
+    EXPECT_EQ(status_of("HEAD", "/demo/a.css"), 200);
+    EXPECT_EQ(status_of("GET", "/demo/none"), 404);
+    EXPECT_EQ(ask("GET", "/demo", "Host: localhost", true, &request), 404);
+    request_destroy(request);
+}
+
+TEST(the_root_leads_to_the_demo) {
+    struct request *request;
+    EXPECT_EQ(ask("GET", "/", "Host: localhost", false, &request), 302);
+    EXPECT_SPAN(fakes_reply_header(request, "Location"), "/demo");
+    request_destroy(request);
+    EXPECT_EQ(status_of("GET", "/demo/"), 302);
+}
+
+TEST(without_files_there_is_no_demo) {
+    static const char *const paths[] = {"/", "/demo", "/demo/", "/demo/a.css"};
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        struct request *request = fakes_request("GET", paths[i], NULL, "Host: localhost");
+        EXPECT_TRUE(routes_admit(request));
+        routes_handle(request);
+        EXPECT_EQ(request->reply.status, 404);
+        request_destroy(request);
+    }
+}
+
+#define DEMO(name) cmocka_unit_test_setup_teardown(name, fakes_begin, fakes_end)
+
+UNIT_TESTS(DEMO(the_demo_is_on_the_public_port_and_knows_its_tags),
+           DEMO(the_root_leads_to_the_demo), DEMO(without_files_there_is_no_demo))

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/websocket/handshake.h"
+
+#include "tests/protocols/fakes.h"
+#include "tests/unit.h"
+
+#define VERSION "Sec-WebSocket-Version: 13\n"
+#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n"
+
+static struct request *request;
+
+static enum error_code shake(const char *headers) {
+    struct error why = {0};
+    request_destroy(request);
+    request = fakes_request("GET", "/channels/a", NULL, headers);
+    return handshake_accept(request, &why);
+}
+
+static int end(void **state) {
+    request_destroy(request);
+    request = NULL;
+    return fakes_end(state);
+}
+
+TEST(the_key_is_answered_as_rfc_6455_says) {
+    EXPECT_EQ(shake(VERSION KEY), OK);
+    EXPECT_EQ(request->reply.status, 101);
+    EXPECT_SPAN(fakes_reply_header(request, "Sec-WebSocket-Accept"),
+                "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    EXPECT_EQ(fakes_reply_header(request, "Sec-WebSocket-Protocol").length, 0);
+}
+
+TEST(another_version_is_told_ours) {
+    EXPECT_EQ(shake("Sec-WebSocket-Version: 8\n" KEY), ERR_UPGRADE_REQUIRED);
+    EXPECT_SPAN(fakes_reply_header(request, "Sec-WebSocket-Version"), "13");
+    EXPECT_EQ(shake(KEY), ERR_UPGRADE_REQUIRED);
+}
+
+TEST(a_key_that_is_none_is_refused) {
+    EXPECT_EQ(shake(VERSION), ERR_BAD_REQUEST);
+    EXPECT_EQ(shake(VERSION "Sec-WebSocket-Key: short\n"), ERR_BAD_REQUEST);
+}
+
+TEST(the_subprotocol_is_chosen_only_where_it_is_offered) {
+    EXPECT_EQ(shake(VERSION KEY "Sec-WebSocket-Protocol: chat, tidings.v1"), OK);
+    EXPECT_SPAN(fakes_reply_header(request, "Sec-WebSocket-Protocol"), "tidings.v1");
+    EXPECT_EQ(shake(VERSION KEY "Sec-WebSocket-Protocol: chat"), OK);
+    EXPECT_EQ(fakes_reply_header(request, "Sec-WebSocket-Protocol").length, 0);
+}
+
+#define SHAKE(name) cmocka_unit_test_setup_teardown(name, fakes_begin, end)
+
+UNIT_TESTS(SHAKE(the_key_is_answered_as_rfc_6455_says), SHAKE(another_version_is_told_ours),
+           SHAKE(a_key_that_is_none_is_refused),
+           SHAKE(the_subprotocol_is_chosen_only_where_it_is_offered))

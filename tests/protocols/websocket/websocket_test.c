@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/websocket/websocket.h"
+
+#include "broker/config/config.h"
+#include "broker/limits.h"
+#include "protocols/rest/routes.h"
+#include "protocols/websocket/publications.h"
+#include "tests/protocols/fakes.h"
+#include "tests/unit.h"
+
+static int begin(void **state) {
+    fakes_begin(state);
+    struct request *request = fakes_request("GET", "/channels/a", NULL, "Host: localhost");
+    struct websocket *websocket = NULL;
+    request->is_upgrade = true;
+    EXPECT_TRUE(routes_admit(request));
+    EXPECT_EQ(websocket_create(fakes_connection(), request, &websocket), OK);
+    fakes.protocol = &websocket_protocol;
+    fakes.state = websocket;
+    websocket_start(websocket);
+    request_destroy(request);
+    return 0;
+}
+
+static int end(void **state) {
+    fakes_hang_up();
+    return fakes_end(state);
+}
+
+/* Sends one masked frame (with a mask of zeros). */
+static void send_frame(uint8_t first_byte, const char *payload) {
+    struct buffer frame;
+    size_t length = strlen(payload);
+    buffer_init(&frame, length + 16);
+    EXPECT_EQ(buffer_put_byte(&frame, first_byte), OK);
+    if (length < 126) {
+        EXPECT_EQ(buffer_put_byte(&frame, (uint8_t)(0x80 | length)), OK);
+    } else {
+        EXPECT_EQ(buffer_put_byte(&frame, 0x80 | 126), OK);
+        EXPECT_EQ(buffer_put_byte(&frame, (uint8_t)(length >> 8)), OK);
+        EXPECT_EQ(buffer_put_byte(&frame, (uint8_t)length), OK);
+    }
+    EXPECT_EQ(buffer_put(&frame, SPAN("\0\0\0\0")), OK);
+    EXPECT_EQ(buffer_put(&frame, span_of(payload, length)), OK);
+    fakes_receive_bytes(buffer_borrow(&frame));
+    buffer_finish(&frame);
+}
+
+static void send_text(const char *text) {
+    send_frame(0x81, text);
+}
+
+/* The code of the close frame that was sent last; 0: none. */
+static unsigned sent_close(void) {
+    for (size_t i = fakes.sent.length; i >= 4; i--) {
+        const uint8_t *frame = fakes.sent.bytes + i - 4;
+        if (frame[0] == 0x88 && frame[1] >= 2 && frame[1] <= 125) {
+            return (unsigned)frame[2] << 8 | frame[3];
+        }
+    }
+    return 0;
+}
+
+TEST(a_publish_is_answered_with_its_ref) {
+    send_text("{\"publish\":{\"data\":{\"a\":1},\"key\":\"k\"},\"ref\":7}");
+    EXPECT_EQ(fakes.sent.length, 0);
+    fakes_answer_publish(OK);
+    EXPECT_TRUE(fakes_has_sent("{\"ref\":7,\"ok\":{\"offset\":1,\"id\":\"t1"));
+}
+
+TEST(a_publish_without_ref_is_not_answered_unless_it_fails) {
+    send_text("{\"publish\":{\"data\":1}}");
+    fakes_answer_publish(OK);
+    EXPECT_EQ(fakes.sent.length, 0);
+    send_text("{\"publish\":{\"data\":1}}");
+    fakes_answer_publish(ERR_STORAGE_FULL);
+    EXPECT_TRUE(fakes_has_sent("{\"error\":{\"code\":\"storage-full\""));
+}
+
+TEST(what_is_no_command_is_an_error_and_not_the_end) {
+    static const char *const texts[] = {"x", "[]", "{}", "{\"publish\":1}", "{\"fly\":{}}"};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        fakes_forget_sent();
+        send_text(texts[i]);
+        EXPECT_TRUE(fakes_has_sent("{\"error\":{\"code\":\""));
+        EXPECT_FALSE(fakes.is_closing);
+    }
+}
+
+TEST(commands_of_other_sockets_say_where_they_belong) {
+    send_text("{\"subscribe\":\"b\",\"ref\":1}");
+    EXPECT_TRUE(fakes_has_sent("\"ref\":1,\"error\""));
+    EXPECT_TRUE(fakes_has_sent("/stream"));
+    send_text("{\"auth\":\"x\",\"ref\":2}");
+    EXPECT_TRUE(fakes_has_sent("\"ref\":2,\"error\":{\"code\":\"not-implemented\""));
+    send_text("{\"publish\":{\"data\":1,\"idempotency_key\":\"k\"},\"ref\":3}");
+    EXPECT_TRUE(fakes_has_sent("\"field\":\"idempotency_key\""));
+    EXPECT_EQ(fakes.publish_count, 0);
+}
+
+TEST(a_command_may_come_in_pieces_with_pings_between) {
+    send_frame(0x01, "{\"publish\":");
+    EXPECT_TRUE(fakes.body_room_bytes > 0);
+    send_frame(0x89, "hi");
+    EXPECT_TRUE(fakes_has_sent("\x8a\x02hi"));
+    send_frame(0x80, "{\"data\":1}}");
+    EXPECT_EQ(fakes.publish_count, 1);
+    EXPECT_EQ(fakes.body_room_bytes, 0);
+    fakes_answer_publish(OK);
+}
+
+TEST(bytes_where_text_is_spoken_end_it_with_1003) {
+    send_frame(0x82, "x");
+    EXPECT_EQ(sent_close(), 1003);
+    EXPECT_TRUE(fakes.is_closing);
+}
+
+TEST(broken_frames_end_it_with_their_codes) {
+    send_frame(0xc1, "{}");
+    EXPECT_EQ(sent_close(), 1002);
+    EXPECT_EQ(fakes.reason, CLOSE_PROTOCOL_ERROR);
+}
+
+TEST(text_that_is_not_utf8_ends_it_with_1007) {
+    send_text("\xc0\x80");
+    EXPECT_EQ(sent_close(), 1007);
+}
+
+TEST(a_length_above_the_limit_ends_it_with_1009_before_it_comes) {
+    fakes_receive_bytes(SPAN("\x81\xff\0\0\0\x10\0\0\0\0\0\0\0\0"));
+    EXPECT_EQ(sent_close(), 1009);
+    EXPECT_EQ(fakes.body_room_bytes, 0);
+}
+
+TEST(a_close_is_answered_with_its_code) {
+    send_frame(0x88, "\x0b\xb8"
+                     "bye");
+    EXPECT_EQ(sent_close(), 3000);
+    EXPECT_EQ(fakes.reason, CLOSE_NORMAL);
+}
+
+TEST(reading_stops_at_the_bound_of_publishes_and_goes_on_after_an_answer) {
+    for (unsigned i = 0; i < PUBLICATIONS_MAX + 2; i++) {
+        send_text("{\"publish\":{\"data\":1}}");
+    }
+    EXPECT_EQ(fakes.publish_count, PUBLICATIONS_MAX);
+    EXPECT_TRUE(fakes.is_paused);
+    fakes_answer_publish(OK);
+    EXPECT_EQ(fakes.publish_count, PUBLICATIONS_MAX + 1);
+    EXPECT_TRUE(fakes.is_paused);
+    fakes_answer_publish(OK);
+    fakes_answer_publish(OK);
+    EXPECT_EQ(fakes.publish_count, PUBLICATIONS_MAX + 2);
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(answers_that_do_not_go_out_stop_the_reading) {
+    fakes.is_blocked = true;
+    send_text("x");
+    EXPECT_TRUE(fakes.is_paused);
+    size_t sent = fakes.sent.length;
+    send_text("y");
+    EXPECT_EQ(fakes.sent.length, sent);
+    fakes_drain_socket();
+    EXPECT_TRUE(fakes.sent.length > sent);
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(a_peer_that_does_not_answer_its_ping_is_closed) {
+    fakes_pass(PING_INTERVAL_MS);
+    EXPECT_TRUE(fakes_has_sent("\x89"));
+    fakes_pass(PONG_TIMEOUT_MS);
+    EXPECT_EQ(fakes.reason, CLOSE_PONG_LATE);
+}
+
+TEST(a_pong_keeps_it_and_a_ping_that_waits_in_line_has_no_deadline) {
+    fakes_pass(PING_INTERVAL_MS);
+    send_frame(0x8a, "");
+    fakes_pass(PONG_TIMEOUT_MS);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_pass(PING_INTERVAL_MS);
+    fakes.is_blocked = true;
+    fakes_pass(PONG_TIMEOUT_MS);
+    fakes_pass(PONG_TIMEOUT_MS);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes.is_blocked = false;
+    fakes_pass(PONG_TIMEOUT_MS);
+    fakes_pass(PONG_TIMEOUT_MS);
+    EXPECT_EQ(fakes.reason, CLOSE_PONG_LATE);
+}
+
+TEST(a_peer_that_takes_nothing_is_closed_after_the_stall_timeout) {
+    fakes.is_blocked = true;
+    uint64_t stall_ms = fakes.broker.config->stall_timeout_ms;
+    for (uint64_t passed = 0; passed <= stall_ms && !fakes.is_closing; passed += 5000) {
+        fakes_pass(5000);
+    }
+    EXPECT_EQ(fakes.reason, CLOSE_STALLED);
+}
+
+TEST(progress_is_told_where_the_log_went_on_without_this_channel) {
+    struct place place = {.log_id = 1, .generation = 1, .position = 5};
+    fakes.stream_options.on_started(fakes.stream_options.context, &place);
+    fakes.stream_place = place;
+    fakes_pass(HEARTBEAT_MS);
+    EXPECT_FALSE(fakes_has_sent("\"at\""));
+    fakes.stream_place.position = 9;
+    fakes_pass(HEARTBEAT_MS);
+    EXPECT_TRUE(fakes_has_sent("{\"at\":\"t1"));
+}
+
+TEST(going_down_it_says_1001) {
+    fakes.protocol->on_drain(fakes_connection(), fakes.state);
+    EXPECT_EQ(sent_close(), 1001);
+    EXPECT_EQ(fakes.reason, CLOSE_DRAINING);
+}
+
+#define SOCKET(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+UNIT_TESTS(SOCKET(a_publish_is_answered_with_its_ref),
+           SOCKET(a_publish_without_ref_is_not_answered_unless_it_fails),
+           SOCKET(what_is_no_command_is_an_error_and_not_the_end),
+           SOCKET(commands_of_other_sockets_say_where_they_belong),
+           SOCKET(a_command_may_come_in_pieces_with_pings_between),
+           SOCKET(bytes_where_text_is_spoken_end_it_with_1003),
+           SOCKET(broken_frames_end_it_with_their_codes),
+           SOCKET(text_that_is_not_utf8_ends_it_with_1007),
+           SOCKET(a_length_above_the_limit_ends_it_with_1009_before_it_comes),
+           SOCKET(a_close_is_answered_with_its_code),
+           SOCKET(reading_stops_at_the_bound_of_publishes_and_goes_on_after_an_answer),
+           SOCKET(answers_that_do_not_go_out_stop_the_reading),
+           SOCKET(a_peer_that_does_not_answer_its_ping_is_closed),
+           SOCKET(a_pong_keeps_it_and_a_ping_that_waits_in_line_has_no_deadline),
+           SOCKET(a_peer_that_takes_nothing_is_closed_after_the_stall_timeout),
+           SOCKET(progress_is_told_where_the_log_went_on_without_this_channel),
+           SOCKET(going_down_it_says_1001))
