@@ -7,6 +7,8 @@
 
 #include "broker/channels/name.h"
 #include "broker/limits.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/reads.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/percent.h"
@@ -90,6 +92,59 @@ static void reply_with_events(struct request *request) {
     reply_add_header(reply, "X-Accel-Buffering", "no");
 }
 
+/* --- whether bare payloads can be sent -------------------------------------------------------- */
+
+/* The first message of a stream without envelope, looked at before the status goes out: an
+ * EventSource that was closed because of a binary message comes back to the same one, and only a
+ * status that is not 200 makes it stop. */
+struct peek {
+    struct request *request;
+    struct read read;
+};
+
+static void on_peek_finish(void *state) {
+    struct peek *peek = state;
+    storage_page_finish(&peek->read.page);
+    free(peek);
+}
+
+static void on_peeked(struct read *read) {
+    struct peek *peek = CONTAINER_OF(read, struct peek, read);
+    struct request *request = peek->request;
+    const struct storage_page *page = &read->page;
+    if (request_is_wanted(request)) {
+        if (read->result != OK) {
+            request_refuse(request, read->result, &read->why);
+        } else if (page->count > 0 && page->messages[0]->fields.payload_kind == PAYLOAD_BINARY) {
+            request_refuse_because(request, ERR_NOT_ACCEPTABLE, "envelope",
+                                   "the next message is binary, which needs the envelope");
+        } else {
+            reply_with_events(request);
+        }
+    }
+    request_answer(request);
+}
+
+static void peek(struct request *request) {
+    struct peek *peek = calloc(1, sizeof(*peek));
+    if (peek == NULL) {
+        request_refuse(request, ERR_MEMORY, NULL);
+        request_answer(request);
+        return;
+    }
+    request->state = peek;
+    request->on_state_finish = on_peek_finish;
+    peek->request = request;
+    peek->read.reply_to = request->reply_to;
+    peek->read.on_read = on_peeked;
+    peek->read.query = request->reading->query;
+    peek->read.query.channel = buffer_borrow(&request->channel);
+    peek->read.query.limit = 1;
+    peek->read.query.bytes_max = 1;
+    request_wait(request);
+    reads_submit(request->broker->reads, &peek->read);
+}
+
 static enum error_code admit_reading(struct request *request, struct error *why) {
     enum reading_kind kind = READING_PAGE;
     struct span last_event_id = {0};
@@ -132,6 +187,10 @@ void channel_handle(struct request *request) {
     INVARIANT(request->reading != NULL);
     if (request->reading->kind == READING_PAGE) {
         page_handle(request);
+        return;
+    }
+    if (request->reading->is_bare && request->reading->has_start) {
+        peek(request);
         return;
     }
     struct error why = {0};

@@ -78,6 +78,27 @@ TEST(where_no_stream_can_be_opened_one_is_406) {
     EXPECT_EQ(request->reply.status, 406);
 }
 
+TEST(a_bare_stream_that_begins_with_binary_is_406) {
+    struct message_fields fields = {.kind = MESSAGE_DATA,
+                                    .payload_kind = PAYLOAD_BINARY,
+                                    .channel = SPAN("a"),
+                                    .payload = SPAN("x")};
+    struct message *message = message_create(&fields);
+    request_destroy(request);
+    request = fakes_request("GET", "/channels/a", "envelope=none&since=0",
+                            "Host: localhost\nAccept: text/event-stream");
+    EXPECT_TRUE(routes_admit(request));
+    routes_handle(request);
+    EXPECT_EQ(fakes_replied(), 0);
+    fakes.read->page = (struct storage_page){.messages = &message, .count = 1};
+    fakes.read->on_read(fakes.read);
+    fakes.read = NULL;
+    EXPECT_EQ(request->reply.status, 406);
+    message_unref(message);
+    EXPECT_EQ(get("/channels/a", "envelope=none&since=0", "Accept: text/event-stream"), 200);
+    EXPECT_EQ(request->reply.kind, REPLY_EVENT_STREAM);
+}
+
 TEST(an_upgrade_is_a_websocket_whatever_is_accepted) {
     request_destroy(request);
     request = fakes_request("GET", "/channels/a", "since=3",
@@ -119,6 +140,7 @@ UNIT_TESTS(CHANNEL(a_name_is_the_decoded_rest_of_the_path),
            CHANNEL(a_pattern_is_for_a_later_version),
            CHANNEL(accept_chooses_between_page_and_stream),
            CHANNEL(where_no_stream_can_be_opened_one_is_406),
+           CHANNEL(a_bare_stream_that_begins_with_binary_is_406),
            CHANNEL(an_upgrade_is_a_websocket_whatever_is_accepted),
            CHANNEL(head_of_a_stream_is_its_head_alone),
            CHANNEL(the_brokers_own_channels_take_no_publish))
