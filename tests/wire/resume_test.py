@@ -96,14 +96,16 @@ def test_a_reader_that_reconnects_at_random_sees_each_message_once_in_order(star
     broker = start_broker("--workers", "2")
     random.seed(20120129)
     with Publishers(broker, "race", 4, pause_s=0.002) as publishers:
-        since, seen = "0", []
-        for _ in range(ROUNDS // 3 + 1):
+        since, seen, rounds = "0", [], 0
+        while rounds < ROUNDS // 3 + 1:
+            before = len(seen)
             for message in read(broker, "race", since, random.randint(1, 40)):
                 seen.append(message["offset"])
                 since = message["id"]
                 if random.random() < 0.01:
                     break
-    assert seen == list(range(1, len(seen) + 1)) and len(seen) >= ROUNDS // 3
+            rounds += len(seen) > before  # a page at the head may be empty: no round
+    assert seen == list(range(1, len(seen) + 1))
     assert len(seen) <= publishers.count
 
 
