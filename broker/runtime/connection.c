@@ -13,9 +13,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libwebsockets.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "broker/admission/addresses.h"
@@ -96,6 +98,14 @@ bool connection_is_closing(const struct connection *connection) {
 bool connection_is_blocked(const struct connection *connection) {
     return connection->is_full || connection->kept.length > 0 ||
            connection->phase != CONNECTION_OPEN;
+}
+
+size_t connection_unsent_bytes(const struct connection *connection) {
+    int unsent = 0;
+    if (ioctl(connection->fd, SIOCOUTQ, &unsent) != 0 || unsent < 0) {
+        unsent = 0; /* not a TCP socket, or gone: nothing that could be told */
+    }
+    return connection->kept.length + (size_t)unsent;
 }
 
 /* --- sending -------------------------------------------------------------------------------- */

@@ -56,6 +56,9 @@ bool connection_is_closing(const struct connection *connection);
 /* connection_send() would return 0. */
 bool connection_is_blocked(const struct connection *connection);
 
+/* What the peer has not acknowledged: kept here or in the kernel. A system call. */
+size_t connection_unsent_bytes(const struct connection *connection);
+
 /* on_writable will be called when bytes can go out again (at once, if they can). */
 void connection_want_writable(struct connection *connection);
 

@@ -42,7 +42,8 @@ struct websocket {
     uint64_t stream_bytes_told;
     uint64_t position_told;
     uint64_t ping_due_ms;
-    uint64_t pong_due_ms; /* 0: none is awaited */
+    uint64_t pong_due_ms;     /* 0: none is awaited */
+    size_t ping_unsent_bytes; /* what stood before the ping and with it, as last seen */
     uint64_t progress_due_ms;
     uint16_t channel_length;
     uint8_t channel[];
@@ -315,24 +316,37 @@ static void note_sent(struct websocket *websocket) {
     }
 }
 
-/* A ping that could not leave yet gives its peer no deadline. */
+/* The deadline counts from when the ping left: while it stands behind other bytes in the kernel,
+ * and those get fewer, the peer is slow and not dead. One that is blocked is the stall timeout's.
+ *  */
+static void mind_pong(struct websocket *websocket) {
+    uint64_t now = now_ms(websocket);
+    if (websocket->pong_due_ms == 0 || now < websocket->pong_due_ms) {
+        return;
+    }
+    size_t unsent_bytes = connection_unsent_bytes(websocket->connection);
+    bool has_progress = unsent_bytes > 0 && unsent_bytes < websocket->ping_unsent_bytes;
+    if (!has_progress && !connection_is_blocked(websocket->connection)) {
+        end_because(websocket, CLOSE_PONG_LATE, NULL);
+        return;
+    }
+    websocket->ping_unsent_bytes = unsent_bytes;
+    websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
+}
+
 static void mind_pings(struct websocket *websocket) {
     uint64_t now = now_ms(websocket);
-    bool is_blocked = connection_is_blocked(websocket->connection);
-    if (websocket->pong_due_ms != 0 && is_blocked) {
-        websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
-    } else if (websocket->pong_due_ms != 0 && now >= websocket->pong_due_ms) {
-        end_because(websocket, CLOSE_PONG_LATE, NULL);
-    }
+    mind_pong(websocket);
     if (now < websocket->ping_due_ms) {
         return;
     }
     websocket->ping_due_ms = now + PING_INTERVAL_MS;
     struct buffer *scratch = worker_borrow_scratch(worker_of(websocket));
-    if (!is_blocked && websocket->pong_due_ms == 0 &&
+    if (!connection_is_blocked(websocket->connection) && websocket->pong_due_ms == 0 &&
         frame_put(scratch, FRAME_PING, (struct span){0}) == OK) {
         websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
         write_own(websocket, scratch);
+        websocket->ping_unsent_bytes = connection_unsent_bytes(websocket->connection);
     }
 }
 

@@ -78,6 +78,11 @@ bool connection_is_blocked(const struct connection *self) {
     return fakes.is_blocked || fakes.is_closing;
 }
 
+size_t connection_unsent_bytes(const struct connection *self) {
+    (void)self;
+    return fakes.unsent_bytes;
+}
+
 void connection_want_writable(struct connection *self) {
     (void)self;
     fakes.wants_writable = true;

@@ -24,6 +24,7 @@ struct fakes {
     struct buffer sent;
     struct buffer scratch;
     bool is_blocked; /* what is written is kept, and connection_is_blocked() says so */
+    size_t unsent_bytes; /* what connection_unsent_bytes() says */
     bool is_paused;
     bool is_closing;
     bool is_aborted;

@@ -189,6 +189,17 @@ TEST(a_pong_keeps_it_and_a_ping_that_waits_in_line_has_no_deadline) {
     EXPECT_EQ(fakes.reason, CLOSE_PONG_LATE);
 }
 
+TEST(a_ping_behind_bytes_that_get_fewer_has_time) {
+    fakes.unsent_bytes = 200000;
+    fakes_pass(PING_INTERVAL_MS);
+    fakes.unsent_bytes = 100000;
+    fakes_pass(PONG_TIMEOUT_MS);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_pass(PONG_TIMEOUT_MS); /* and not one byte fewer */
+    fakes_pass(PONG_TIMEOUT_MS);
+    EXPECT_EQ(fakes.reason, CLOSE_PONG_LATE);
+}
+
 TEST(a_peer_that_takes_nothing_is_closed_after_the_stall_timeout) {
     fakes.is_blocked = true;
     uint64_t stall_ms = fakes.broker.config->stall_timeout_ms;
@@ -231,6 +242,7 @@ UNIT_TESTS(SOCKET(a_publish_is_answered_with_its_ref),
            SOCKET(answers_that_do_not_go_out_stop_the_reading),
            SOCKET(a_peer_that_does_not_answer_its_ping_is_closed),
            SOCKET(a_pong_keeps_it_and_a_ping_that_waits_in_line_has_no_deadline),
+           SOCKET(a_ping_behind_bytes_that_get_fewer_has_time),
            SOCKET(a_peer_that_takes_nothing_is_closed_after_the_stall_timeout),
            SOCKET(progress_is_told_where_the_log_went_on_without_this_channel),
            SOCKET(going_down_it_says_1001))
