@@ -317,8 +317,8 @@ static void note_sent(struct websocket *websocket) {
 }
 
 /* The deadline counts from when the ping left: while it stands behind other bytes in the kernel,
- * and those get fewer, the peer is slow and not dead. One that is blocked is the stall timeout's.
- *  */
+ * and those get fewer, the peer is slow and not dead. One that is blocked is the stall
+ * timeout's. */
 static void mind_pong(struct websocket *websocket) {
     uint64_t now = now_ms(websocket);
     if (websocket->pong_due_ms == 0 || now < websocket->pong_due_ms) {
