@@ -50,6 +50,7 @@ struct journal_file {
 
 struct journal {
     int directory_fd;
+    int spare_fd; /* given up for a new file when connections took all others; -1: it was */
     uint64_t log_id;
     uint64_t file_bytes_max;
     uint8_t *buffer; /* the log thread's */
@@ -74,6 +75,7 @@ enum error_code journal_create(const char *directory, uint64_t log_id, uint64_t 
         free(journal);
         return error_set(why, ERR_IO, "cannot open %s: %s", directory, strerrordesc_np(errno));
     }
+    journal->spare_fd = fcntl(journal->directory_fd, F_DUPFD_CLOEXEC, 0);
     journal->log_id = log_id;
     journal->file_bytes_max = file_bytes;
     pthread_mutex_init(&journal->lock, NULL);
@@ -100,6 +102,9 @@ void journal_destroy(struct journal *journal) {
         file_unref(file);
     }
     close(journal->directory_fd);
+    if (journal->spare_fd >= 0) {
+        close(journal->spare_fd);
+    }
     free(journal->buffer);
     pthread_mutex_destroy(&journal->lock);
     pthread_mutex_destroy(&journal->sync_lock);
@@ -184,6 +189,20 @@ static enum error_code append_to_current(struct journal *journal, struct journal
     return write_error(why, number, "append to");
 }
 
+/* Opens a new file even where the process has no descriptor left: those who are connected go on. */
+static int open_new(struct journal *journal, const char *name) {
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+    int fd = openat(journal->directory_fd, name, flags, 0600);
+    if (fd < 0 && errno == EMFILE && journal->spare_fd >= 0) {
+        close(journal->spare_fd);
+        journal->spare_fd = -1;
+        fd = openat(journal->directory_fd, name, flags, 0600);
+    } else if (fd >= 0 && journal->spare_fd < 0) {
+        journal->spare_fd = fcntl(journal->directory_fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return fd;
+}
+
 static enum error_code append_to_new(struct journal *journal, uint64_t position_first, size_t bytes,
                                      struct journal_file **ret_file, struct error *why) {
     char name[JOURNAL_NAME_BYTES];
@@ -192,7 +211,7 @@ static enum error_code append_to_new(struct journal *journal, uint64_t position_
     if (file == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for a journal file");
     }
-    file->fd = openat(journal->directory_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file->fd = open_new(journal, name);
     if (file->fd < 0) {
         free(file);
         return write_error(why, errno, "open a new file of");
@@ -334,8 +353,8 @@ static bool sync_files(struct journal *journal, struct round *round) {
 static bool sync_round(struct journal *journal, bool with_current) {
     pthread_mutex_lock(&journal->lock);
     struct round round = {.with_current = with_current};
-    bool is_needed = journal->current != NULL && (with_current ||
-                                                  journal->oldest != journal->current);
+    bool is_needed =
+        journal->current != NULL && (with_current || journal->oldest != journal->current);
     round.through = journal->current == NULL ? 0 : journal->current->position_first;
     bool is_directory_dirty = is_needed && journal->is_directory_dirty;
     journal->is_directory_dirty = journal->is_directory_dirty && !is_directory_dirty;
