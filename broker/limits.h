@@ -11,72 +11,72 @@
 #include <stdint.h>
 
 /* --- names and messages --- */
-#define CHANNEL_NAME_BYTES_MAX 480       /* fits LMDB's key of 511 bytes with a tenant beside it */
-#define CHANNEL_SEGMENTS_MAX 128         /* a trie of patterns is this deep */
-#define MESSAGE_BYTES_CEILING 16777216   /* payload; message_bytes_max cannot be set higher */
+#define CHANNEL_NAME_BYTES_MAX 480     /* fits LMDB's key of 511 bytes with a tenant beside it */
+#define CHANNEL_SEGMENTS_MAX 128       /* a trie of patterns is this deep */
+#define MESSAGE_BYTES_CEILING 16777216 /* payload; message_bytes_max cannot be set higher */
 #define MESSAGE_BYTES_DEFAULT 1048576
 #define EVENT_BYTES_MAX 255
 #define KEY_BYTES_MAX 255
-#define MESSAGE_HEADERS_BYTES_MAX 16384  /* all headers of one message, names and values */
+#define MESSAGE_HEADERS_BYTES_MAX 16384 /* all headers of one message, names and values */
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
 #define MEDIA_TYPE_BYTES_MAX 255
-#define ID_TEXT_BYTES_MAX 80             /* an id as text */
+#define ID_TEXT_BYTES_MAX 80 /* an id as text */
 #define SINCE_TEXT_BYTES_MAX 128
 
 /* --- HTTP --- */
-#define HTTP_HEAD_BYTES_MAX 16384        /* request line and headers: 431 above */
-#define HTTP_TARGET_BYTES_MAX 8192       /* 414 above */
-#define HTTP_HEADERS_MAX 100             /* fields of one request: 431 above */
-#define HTTP_CHUNK_LINE_BYTES_MAX 256    /* a chunk's size with its extensions */
-#define PAGE_MESSAGES_MAX 1000           /* `limit` at most */
+#define HTTP_HEAD_BYTES_MAX 16384     /* request line and headers: 431 above */
+#define HTTP_TARGET_BYTES_MAX 8192    /* 414 above */
+#define HTTP_HEADERS_MAX 100          /* fields of one request: 431 above */
+#define HTTP_CHUNK_LINE_BYTES_MAX 256 /* a chunk's size with its extensions */
+#define PAGE_MESSAGES_MAX 1000        /* `limit` at most */
 #define PAGE_MESSAGES_DEFAULT 50
-#define PAGE_BYTES_MAX 4194304           /* payloads of a page; one larger message passes alone */
-#define TTL_S_MAX 3153600000             /* 100 years: the sum with any time fits 64 bits */
-#define WAIT_MS_MAX 60000                /* long poll */
+#define PAGE_BYTES_MAX 4194304 /* payloads of a page; one larger message passes alone */
+#define TTL_S_MAX 3153600000   /* 100 years: the sum with any time fits 64 bits */
+#define WAIT_MS_MAX 60000      /* long poll */
 
 /* --- WebSocket --- */
-#define WEBSOCKET_CONTROL_BYTES_MAX 125  /* RFC 6455, section 5.5 */
+#define WEBSOCKET_CONTROL_BYTES_MAX 125     /* RFC 6455, section 5.5 */
 #define WEBSOCKET_COMMAND_BYTES_EXTRA 65536 /* what a command may add to the payload it carries */
 
 /* --- delivery --- */
-#define TAIL_BYTES_MAX 1048576           /* newest messages of one feed, on one worker */
-#define TAILS_BYTES_MAX 67108864         /* of all feeds of a worker */
-#define FRAMES_BYTES_MAX 1048576         /* encoded frames that the readers of a feed share */
-#define FRAMES_ALL_BYTES_MAX 67108864    /* of all feeds of a worker; above it each reader's own */
-#define FRAMES_BYTES_KEPT 1024           /* of a feed without anything to send */
-#define FRAME_BYTES_MAX 104857600        /* one frame: text of control characters grows sixfold */
-#define CATCH_UP_PAGE_BYTES_MAX 65536    /* one read for a reader that is behind */
+#define TAIL_BYTES_MAX 1048576        /* newest messages of one feed, on one worker */
+#define TAILS_BYTES_MAX 67108864      /* of all feeds of a worker */
+#define FRAMES_BYTES_MAX 1048576      /* encoded frames that the readers of a feed share */
+#define FRAMES_ALL_BYTES_MAX 67108864 /* of all feeds of a worker; above it each reader's own */
+#define FRAMES_BYTES_KEPT 1024        /* of a feed without anything to send */
+#define FRAME_BYTES_MAX 104857600     /* one frame: text of control characters grows sixfold */
+#define CATCH_UP_PAGE_BYTES_MAX 65536 /* one read for a reader that is behind */
 #define CATCH_UP_PAGE_MESSAGES_MAX 1024
-#define WRITE_BYTES_MAX 65536            /* frames gathered for one write: a TLS flush, one copy */
-#define FAN_OUT_SLICE_US 2000            /* after this a worker looks at its sockets again */
+#define WRITE_BYTES_MAX 65536 /* frames gathered for one write: a TLS flush, one copy */
+#define FAN_OUT_SLICE_US 2000 /* after this a worker looks at its sockets again */
 
 /* --- time --- */
-#define HANDSHAKE_TIMEOUT_MS 10000       /* from accept to a whole request head */
-#define BODY_TIMEOUT_MS 30000            /* a body that stops moving */
-#define KEEP_ALIVE_TIMEOUT_MS 75000      /* between two requests of one connection */
-#define HEARTBEAT_MS 15000               /* SSE: under the 30 s or 60 s of common proxies */
-#define PING_INTERVAL_MS 25000           /* WebSocket */
-#define PONG_TIMEOUT_MS 10000            /* counted from when the ping left */
-#define CLOSE_TIMEOUT_MS 2000            /* a peer that was told to go */
-#define DRAIN_TIMEOUT_MS 1500            /* SIGTERM to the end: under 2 s */
-#define TICK_INTERVAL_MS 1000            /* of a silent log that still has something to expire */
+#define HANDSHAKE_TIMEOUT_MS 10000  /* from accept to a whole request head */
+#define BODY_TIMEOUT_MS 30000       /* a body that stops moving */
+#define KEEP_ALIVE_TIMEOUT_MS 75000 /* between two requests of one connection */
+#define HEARTBEAT_MS 15000          /* SSE: under the 30 s or 60 s of common proxies */
+#define PING_INTERVAL_MS 25000      /* WebSocket */
+#define PONG_TIMEOUT_MS 10000       /* counted from when the ping left */
+#define CLOSE_TIMEOUT_MS 2000       /* a peer that was told to go */
+#define DRAIN_TIMEOUT_MS 1500       /* SIGTERM to the end: under 2 s */
+#define TICK_INTERVAL_MS 1000       /* of a silent log that still has something to expire */
 #define FOLD_INTERVAL_MS 200
 
 /* --- threads --- */
-#define MAILBOX_NODES_MAX 65536          /* waiting for one thread */
-#define COMMIT_MESSAGES_MAX 4096         /* ordered and written at once */
+#define MAILBOX_NODES_MAX 65536  /* waiting for one thread */
+#define COMMIT_MESSAGES_MAX 4096 /* ordered and written at once */
 #define COMMIT_BYTES_MAX 8388608
-#define COMMITS_WAITING_BYTES_MAX 16777216 /* for one worker; above it its readers read the log */
+#define COMMITS_WAITING_BYTES_MAX 16777216  /* for one worker; above it its readers read the log */
 #define COMMITS_AWAITING_BYTES_MAX 33554432 /* for the disk; above it publishes wait */
-#define CHANNELS_MAX 4194304             /* known to the log thread, about 200 bytes each */
-#define READ_THREADS 2                   /* a disk read never stops a worker */
-#define BODIES_BYTES_MAX 67108864        /* request bodies in memory, a worker */
+#define CHANNELS_MAX 4194304                /* known to the log thread, about 200 bytes each */
+#define READ_THREADS 2                      /* a disk read never stops a worker */
+#define BODIES_BYTES_MAX 67108864           /* request bodies in memory, a worker */
 
 /* --- disk --- */
 #define JOURNAL_FILE_BYTES 67108864
 #define OPEN_BATCH_BYTES_MAX 67108864
 #define FOLD_BYTES 8388608
-#define SEGMENT_MESSAGES 500000          /* dropping one was measured at 1.4 to 8.6 ms */
+#define SEGMENT_MESSAGES 500000 /* dropping one was measured at 1.4 to 8.6 ms */
 #define SEGMENT_BYTES 268435456
 
 static_assert(WRITE_BYTES_MAX >= CATCH_UP_PAGE_BYTES_MAX, "a page of small messages is one write");

@@ -40,7 +40,7 @@
 
 #define ASSETS_MAX 16
 #define RELOADS_MAX 1000 /* rules that were swapped out stay: a thread may look at them */
-#define SEGMENTS_MIN 16 /* a full disk is at least so many segments */
+#define SEGMENTS_MIN 16  /* a full disk is at least so many segments */
 #define HEAP_TRIM_BYTES 4194304
 #define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
 
@@ -53,7 +53,7 @@ struct process {
     size_t rules_count;
     struct store *store;
     struct log_listener **listeners;
-    struct operator *operator;
+    struct operator* operator;
     struct static_asset asset_rows[ASSETS_MAX];
     struct static_assets assets;
 };
@@ -115,8 +115,8 @@ static enum error_code create_workers(struct process *process, struct error *why
         return error_set(why, ERR_MEMORY, "no memory for the workers");
     }
     for (size_t i = 0; i < count; i++) {
-        enum error_code code = worker_create(broker, i, http_protocol(), http_on_accepted,
-                                             &broker->workers[i], why);
+        enum error_code code =
+            worker_create(broker, i, http_protocol(), http_on_accepted, &broker->workers[i], why);
         if (code != OK) {
             return code;
         }

@@ -147,8 +147,7 @@ static enum error_code store_body(struct apply *apply, const struct message *mes
 
 static size_t probe(const struct apply *apply, uint64_t channel_id) {
     size_t at = (size_t)(channel_id * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (TABLE_SIZE - 1);
-    while (apply->table[at] != 0 &&
-           apply->pending[apply->table[at] - 1].channel_id != channel_id) {
+    while (apply->table[at] != 0 && apply->pending[apply->table[at] - 1].channel_id != channel_id) {
         at = (at + 1) & (TABLE_SIZE - 1);
     }
     return at;
@@ -198,8 +197,8 @@ static enum error_code load_channel(struct apply *apply, struct pending *pending
                                     const struct message *message, struct error *why) {
     pending->channel_id = message->place.channel_id;
     pending->has_run = false;
-    enum error_code result = store_get_channel(apply->store, apply->txn, pending->channel_id,
-                                               &pending->row, why);
+    enum error_code result =
+        store_get_channel(apply->store, apply->txn, pending->channel_id, &pending->row, why);
     if (result != OK && result != ERR_NOT_FOUND) {
         return result;
     }
@@ -238,8 +237,8 @@ static enum error_code flush(struct apply *apply, struct error *why) {
         pending->row.name = span_of(pending->name, pending->name_length);
         result = put_run(apply, pending, why);
         if (result == OK) {
-            result = store_put_channel(apply->store, apply->txn, pending->channel_id,
-                                       &pending->row, why);
+            result = store_put_channel(apply->store, apply->txn, pending->channel_id, &pending->row,
+                                       why);
         }
     }
     apply->pending_count = 0;

@@ -20,8 +20,8 @@ struct apply;
 
 /* `segments` is changed along; reload it if the transaction is not committed. */
 MUST_USE enum error_code apply_create(struct store *store, MDB_txn *txn, struct segments *segments,
-                                      const struct segment_limits *limits,
-                                      struct apply **ret_apply, struct error *why);
+                                      const struct segment_limits *limits, struct apply **ret_apply,
+                                      struct error *why);
 
 /* Applies the next message; one that LMDB has already is passed over. */
 MUST_USE enum error_code apply_message(struct apply *apply, const struct message *message,

@@ -90,8 +90,8 @@ static enum error_code gather(struct chunks_reader *reader, struct chunk_key *ke
         if (result != OK || reader->buffer.length >= length) {
             break;
         }
-        int code = chunk > UINT16_MAX ? MDB_NOTFOUND
-                                      : seek_chunk(reader, key, (uint16_t)chunk, &value);
+        int code =
+            chunk > UINT16_MAX ? MDB_NOTFOUND : seek_chunk(reader, key, (uint16_t)chunk, &value);
         if (code != 0) {
             return store_error(why, code, "read all of a record");
         }
@@ -105,8 +105,8 @@ static enum error_code gather(struct chunks_reader *reader, struct chunk_key *ke
 }
 
 enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot, uint64_t channel_id,
-                                  const struct run_entry *entry, struct record *ret_record,
-                                  struct error *why) {
+                            const struct run_entry *entry, struct record *ret_record,
+                            struct error *why) {
     enum error_code result = open_cursor(reader, slot, why);
     if (result != OK) {
         return result;
@@ -121,8 +121,8 @@ enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot, uint64_
         return error_set(why, ERR_CORRUPT, "a record in the store is cut off");
     }
     size_t length = (size_t)bytes_get_little(value.mv_data, LENGTH_BYTES);
-    struct span body = span_of((uint8_t *)value.mv_data + LENGTH_BYTES,
-                               value.mv_size - LENGTH_BYTES);
+    struct span body =
+        span_of((uint8_t *)value.mv_data + LENGTH_BYTES, value.mv_size - LENGTH_BYTES);
     if (length != body.length) {
         result = gather(reader, &key, value, length, &body, why);
     }
@@ -138,7 +138,7 @@ enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot, uint64_
 }
 
 enum error_code chunks_append(MDB_cursor *cursor, uint64_t position, struct span body,
-                                  struct error *why) {
+                              struct error *why) {
     uint8_t key[KEY_SEGMENT_BYTES];
     size_t done = 0;
     for (uint16_t chunk = 0; done < body.length; chunk++) {
@@ -164,8 +164,8 @@ enum error_code chunks_append(MDB_cursor *cursor, uint64_t position, struct span
 }
 
 enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uint16_t slot,
-                                   uint64_t channel_id, const struct run_entry *entry,
-                                   struct error *why) {
+                                    uint64_t channel_id, const struct run_entry *entry,
+                                    struct error *why) {
     struct chunk_key from = {.slot = slot, .channel_id = channel_id, .entry = entry};
     struct chunk_key to = {.slot = SLOT_COLD, .channel_id = channel_id, .entry = entry};
     size_t length = 1;
@@ -200,7 +200,7 @@ enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uin
 }
 
 enum error_code chunks_delete_cold(const struct store *store, MDB_txn *txn, uint64_t channel_id,
-                                  uint64_t offset_first, uint64_t offset_last, struct error *why) {
+                                   uint64_t offset_first, uint64_t offset_last, struct error *why) {
     MDB_cursor *cursor = NULL;
     int code = mdb_cursor_open(txn, store->cold, &cursor);
     if (code != 0) {

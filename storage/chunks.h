@@ -30,19 +30,19 @@ void chunks_reader_finish(struct chunks_reader *reader);
 /* Reads the record of a run's entry; its spans live until the next call. ERR_CORRUPT if it is not
  * there. */
 MUST_USE enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot,
-                                           uint64_t channel_id, const struct run_entry *entry,
-                                           struct record *ret_record, struct error *why);
+                                     uint64_t channel_id, const struct run_entry *entry,
+                                     struct record *ret_record, struct error *why);
 
 /* Appends a record's body to a segment through `cursor`; the position is above all in there. */
 MUST_USE enum error_code chunks_append(MDB_cursor *cursor, uint64_t position, struct span body,
-                                           struct error *why);
+                                       struct error *why);
 
 /* Copies one record, chunk by chunk, from a segment to `cold`. */
 MUST_USE enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uint16_t slot,
-                                            uint64_t channel_id, const struct run_entry *entry,
-                                            struct error *why);
+                                             uint64_t channel_id, const struct run_entry *entry,
+                                             struct error *why);
 
 /* Deletes a channel's records in `cold` from one offset through another. */
 MUST_USE enum error_code chunks_delete_cold(const struct store *store, MDB_txn *txn,
-                                           uint64_t channel_id, uint64_t offset_first,
-                                           uint64_t offset_last, struct error *why);
+                                            uint64_t channel_id, uint64_t offset_first,
+                                            uint64_t offset_last, struct error *why);

@@ -52,11 +52,10 @@ static enum error_code write_version(const struct data_directory *directory, int
         return failed(why, "write the version of", directory->path);
     }
     errno = ENOSPC; /* what a short write means */
-    bool is_written = write(fd, VERSION_TEXT, strlen(VERSION_TEXT)) ==
-                          (ssize_t)strlen(VERSION_TEXT) &&
-                      fsync(fd) == 0;
-    enum error_code result =
-        is_written ? OK : failed(why, "write the version of", directory->path);
+    bool is_written =
+        write(fd, VERSION_TEXT, strlen(VERSION_TEXT)) == (ssize_t)strlen(VERSION_TEXT) &&
+        fsync(fd) == 0;
+    enum error_code result = is_written ? OK : failed(why, "write the version of", directory->path);
     close(fd);
     if (result == OK && (renameat(folder_fd, VERSION_FILE_NEW, folder_fd, VERSION_FILE) != 0 ||
                          fsync(folder_fd) != 0)) {

@@ -32,9 +32,8 @@ MUST_USE enum error_code index_search(const struct store *store, MDB_txn *txn, u
                                       enum index_metric metric, uint64_t value, uint64_t low,
                                       uint64_t high, uint64_t *ret_offset, struct error *why);
 
-MUST_USE enum error_code index_put_run(const struct store *store, MDB_txn *txn,
-                                       uint64_t channel_id, struct run_builder *builder,
-                                       struct error *why);
+MUST_USE enum error_code index_put_run(const struct store *store, MDB_txn *txn, uint64_t channel_id,
+                                       struct run_builder *builder, struct error *why);
 MUST_USE enum error_code index_delete_run(const struct store *store, MDB_txn *txn,
                                           uint64_t channel_id, uint64_t offset_first,
                                           struct error *why);

@@ -30,9 +30,8 @@ struct journal_figures {
 };
 
 /* A journal without files in `directory`, which exists and holds none. */
-MUST_USE enum error_code journal_create(const char *directory, uint64_t log_id,
-                                        uint64_t file_bytes, struct journal **ret_journal,
-                                        struct error *why);
+MUST_USE enum error_code journal_create(const char *directory, uint64_t log_id, uint64_t file_bytes,
+                                        struct journal **ret_journal, struct error *why);
 
 /* Closes the files and leaves them where they are. Accepts NULL. */
 void journal_destroy(struct journal *journal);

@@ -38,7 +38,7 @@ struct piece {
     struct channel_entry *entries;
     size_t entry_count;
     size_t entry_capacity;
-    uint32_t *table; /* entry number + 1; 0 is free */
+    uint32_t *table;   /* entry number + 1; 0 is free */
     size_t table_size; /* a power of two */
 };
 
@@ -127,8 +127,7 @@ static struct channel_entry *find_or_add_entry(struct piece *piece, uint64_t see
         at = probe(piece, hash, name);
     }
     if (piece->entry_count == piece->entry_capacity) {
-        piece->entries =
-            grow(piece->entries, &piece->entry_capacity, sizeof(*piece->entries));
+        piece->entries = grow(piece->entries, &piece->entry_capacity, sizeof(*piece->entries));
     }
     struct channel_entry *entry = &piece->entries[piece->entry_count++];
     *entry = (struct channel_entry){.name = name,
@@ -232,8 +231,8 @@ static void take_part(struct batch_view *view, struct batch_part *part, struct p
     if (piece == NULL || channel.length == 0) {
         return;
     }
-    uint32_t number = piece->table[probe(piece, hash_name(view->batch->hash_seed, channel),
-                                         channel)];
+    uint32_t number =
+        piece->table[probe(piece, hash_name(view->batch->hash_seed, channel), channel)];
     if (number == 0) {
         return;
     }

@@ -30,9 +30,9 @@ struct open_batch {
     pthread_mutex_t lock;
     struct piece *folding;
     struct piece *growing;
-    uint64_t hash_seed; /* drawn at random: names come from strangers */
+    uint64_t hash_seed;                     /* drawn at random: names come from strangers */
     atomic_uint_fast64_t position_readable; /* written under the lock, read without for figures */
-    uint64_t time_ms; /* of the newest readable record */
+    uint64_t time_ms;                       /* of the newest readable record */
     atomic_size_t bytes;
     atomic_size_t messages;
 };
@@ -61,10 +61,10 @@ struct batch_part {
     struct piece *piece;
     size_t entry;
     uint64_t offset_first;
-    uint64_t offset_last;    /* below offset_first: nothing */
+    uint64_t offset_last; /* below offset_first: nothing */
     uint64_t position_first;
-    uint64_t bytes;          /* counted bytes of these messages */
-    uint64_t bytes_before;   /* of the channel before them; the view's user sets it */
+    uint64_t bytes;        /* counted bytes of these messages */
+    uint64_t bytes_before; /* of the channel before them; the view's user sets it */
 };
 
 struct batch_view {

@@ -23,7 +23,7 @@ struct builder {
     struct run run; /* the one that `next` was last found in; count 0: none yet */
     struct run_entry entry;
     struct span channel;
-    uint64_t next; /* the offset to look at */
+    uint64_t next;    /* the offset to look at */
     uint64_t skipped; /* expired ones at the front */
     uint64_t counted_bytes;
     size_t capacity;
@@ -34,8 +34,7 @@ static enum error_code put(struct builder *builder, struct message *message, str
     struct storage_page *page = builder->page;
     if (page->count == builder->capacity) {
         size_t capacity = builder->capacity == 0 ? PAGE_CAPACITY_MIN : builder->capacity * 2;
-        struct message **messages =
-            realloc(page->messages, capacity * sizeof(struct message *));
+        struct message **messages = realloc(page->messages, capacity * sizeof(struct message *));
         if (messages == NULL) {
             message_unref(message);
             return error_set(why, ERR_MEMORY, "no memory for a page");
@@ -51,8 +50,8 @@ static enum error_code put(struct builder *builder, struct message *message, str
 
 /* Whether a message of so many bytes may still join; the first one always may. */
 static bool has_room(struct builder *builder, uint64_t bytes) {
-    bool has = builder->page->count == 0 ||
-               builder->counted_bytes + bytes <= builder->query->bytes_max;
+    bool has =
+        builder->page->count == 0 || builder->counted_bytes + bytes <= builder->query->bytes_max;
     if (has) {
         builder->counted_bytes += bytes;
     }
@@ -107,7 +106,7 @@ static enum error_code read_folded(struct builder *builder, struct error *why) {
     }
     struct record record;
     result = chunks_read(&builder->reader, builder->run.slot, builder->view->channel_id,
-                               &builder->entry, &record, why);
+                         &builder->entry, &record, why);
     if (result != OK) {
         return result;
     }
@@ -139,8 +138,8 @@ static enum error_code collect(struct builder *builder, uint64_t before, struct 
 }
 
 /* The exclusive place before `next`: a message with a higher position is at `next` or behind it. */
-static enum error_code place_before(const struct view *view, uint64_t next,
-                                    struct place *ret_place, struct error *why) {
+static enum error_code place_before(const struct view *view, uint64_t next, struct place *ret_place,
+                                    struct error *why) {
     *ret_place = (struct place){.log_id = view->meta.log_id,
                                 .generation = view->meta.generation,
                                 .position = view->position_head,

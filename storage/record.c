@@ -40,12 +40,19 @@ struct field {
     size_t at; /* of its span in struct message_fields */
 };
 
-#define FIELD(tag, name) {tag, offsetof(struct message_fields, name)}
+#define FIELD(tag, name)                                                                           \
+    { tag, offsetof(struct message_fields, name) }
 
 static const struct field FIELDS[] = {
-    FIELD(1, channel),        FIELD(2, type),        FIELD(3, event),
-    FIELD(4, key),            FIELD(5, headers),     FIELD(6, publisher),
-    FIELD(7, response_topic), FIELD(8, correlation), FIELD(9, idempotency_hash),
+    FIELD(1, channel),
+    FIELD(2, type),
+    FIELD(3, event),
+    FIELD(4, key),
+    FIELD(5, headers),
+    FIELD(6, publisher),
+    FIELD(7, response_topic),
+    FIELD(8, correlation),
+    FIELD(9, idempotency_hash),
     FIELD(15, payload),
 };
 

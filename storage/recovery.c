@@ -146,9 +146,9 @@ static enum error_code hand_over(struct replay *replay, const struct record *rec
 }
 
 /* A file that breaks off at byte `at`, of which `sealed_bytes` were synced. */
-static enum error_code judge_break(struct replay *replay, const char *path,
-                                   uint64_t position_first, size_t at, size_t length,
-                                   uint64_t sealed_bytes, struct error *why) {
+static enum error_code judge_break(struct replay *replay, const char *path, uint64_t position_first,
+                                   size_t at, size_t length, uint64_t sealed_bytes,
+                                   struct error *why) {
     if (at < sealed_bytes || position_first < replay->sealed_through) {
         return error_set(why, ERR_CORRUPT,
                          "%s is damaged at byte %zu, though it was synced: restore the data "
@@ -164,8 +164,7 @@ static enum error_code judge_break(struct replay *replay, const char *path,
 }
 
 static enum error_code replay_bytes(struct replay *replay, const char *path,
-                                    uint64_t position_first, struct span bytes,
-                                    struct error *why) {
+                                    uint64_t position_first, struct span bytes, struct error *why) {
     struct journal_head head;
     if (!journal_read_head(bytes, &head)) {
         return judge_break(replay, path, position_first, 0, bytes.length, 0, why);
@@ -174,8 +173,7 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
         return error_set(why, ERR_CORRUPT, "%s belongs to another log: remove it from this one",
                          path);
     }
-    struct span rest = span_of(bytes.bytes + JOURNAL_HEAD_BYTES,
-                               bytes.length - JOURNAL_HEAD_BYTES);
+    struct span rest = span_of(bytes.bytes + JOURNAL_HEAD_BYTES, bytes.length - JOURNAL_HEAD_BYTES);
     for (uint64_t position = position_first;; position++) {
         size_t at = bytes.length - rest.length;
         struct record record;
@@ -188,8 +186,8 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
             continue;
         }
         if (found != RECORD_END || at < head.sealed_bytes) {
-            return judge_break(replay, path, position_first, at, bytes.length,
-                               head.sealed_bytes, why);
+            return judge_break(replay, path, position_first, at, bytes.length, head.sealed_bytes,
+                               why);
         }
         return OK;
     }
@@ -270,9 +268,8 @@ static enum error_code replay_list(struct replay *replay, const struct file_list
 
 enum error_code recovery_replay(const struct recovery_options *options, struct error *why) {
     struct file_list list;
-    struct replay replay = {.options = options,
-                            .position = options->position_folded,
-                            .time_ms = options->time_ms};
+    struct replay replay = {
+        .options = options, .position = options->position_folded, .time_ms = options->time_ms};
     enum error_code result = list_files(options->directory, &list, why);
     if (result == OK) {
         result = replay_list(&replay, &list, why);
@@ -288,9 +285,9 @@ static enum error_code sync_folder(const char *directory, struct error *why) {
     if (fd >= 0) {
         close(fd);
     }
-    return is_synced ? OK
-                     : error_set(why, ERR_IO, "cannot sync %s: %s", directory,
-                                 strerrordesc_np(number));
+    return is_synced
+               ? OK
+               : error_set(why, ERR_IO, "cannot sync %s: %s", directory, strerrordesc_np(number));
 }
 
 /* Synced: a file of a lost tail that came back would stand among the files of the next one. */

@@ -24,8 +24,7 @@ struct recovery_options {
 
 /* Replays. A torn tail ends it well (and is logged); ERR_CORRUPT is damage that is not a torn tail,
  * and names file and byte. */
-MUST_USE enum error_code recovery_replay(const struct recovery_options *options,
-                                         struct error *why);
+MUST_USE enum error_code recovery_replay(const struct recovery_options *options, struct error *why);
 
 /* Removes all journal files: everything in them is folded, or is a tail that was lost. */
 MUST_USE enum error_code recovery_clear(const char *directory, struct error *why);

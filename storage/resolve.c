@@ -35,13 +35,12 @@ static void resolve_offset(const struct view *view, uint64_t offset, struct reso
 static enum error_code resolve_time(const struct view *view, uint64_t time_ms,
                                     struct resolved *resolved, struct error *why) {
     uint64_t at = 0;
-    enum error_code result =
-        view_search(view, INDEX_TIME, time_ms, view->physical_first, &at, why);
+    enum error_code result = view_search(view, INDEX_TIME, time_ms, view->physical_first, &at, why);
     if (result != OK) {
         return result;
     }
-    bool is_trimmed = at == view->physical_first && has_trimmed(view) &&
-                      view->row.trimmed_time >= time_ms;
+    bool is_trimmed =
+        at == view->physical_first && has_trimmed(view) && view->row.trimmed_time >= time_ms;
     resolved->after = at < view->first ? view->first - 1 : at - 1;
     if (is_trimmed || at < view->first) {
         set_gap(resolved, GAP_EXPIRED, is_trimmed ? 0 : at, view->first - 1);
@@ -102,10 +101,9 @@ static enum error_code resolve_position(const struct view *view, const struct pl
     if (result != OK) {
         return result;
     }
-    bool has_lost_trimmed =
-        at + 1 == view->physical_first &&
-        ((has_trimmed(view) && view->row.trimmed_position > place->position) ||
-         (is_ours && place->offset < at));
+    bool has_lost_trimmed = at + 1 == view->physical_first &&
+                            ((has_trimmed(view) && view->row.trimmed_position > place->position) ||
+                             (is_ours && place->offset < at));
     if (at + 1 >= view->first && !has_lost_trimmed) {
         resolved->after = at;
         if (is_earlier) {

@@ -78,8 +78,8 @@ bool meta_row_read(struct span bytes, struct meta_row *ret_row) {
 }
 
 size_t channel_row_write(const struct channel_row *row, uint8_t *to) {
-    const uint64_t head[] = {row->offset_last,    row->position_last, row->time_last,
-                             row->bytes_total,    row->birth_position, row->birth_offset,
+    const uint64_t head[] = {row->offset_last,    row->position_last,    row->time_last,
+                             row->bytes_total,    row->birth_position,   row->birth_offset,
                              row->trimmed_offset, row->trimmed_position, row->trimmed_time,
                              row->keep_from};
     INVARIANT(row->name.length <= KEY_NAME_BYTES_MAX - 1);
@@ -92,11 +92,11 @@ bool channel_row_read(struct span bytes, struct channel_row *ret_row) {
     if (bytes.length <= CHANNEL_HEAD_BYTES) {
         return false;
     }
-    uint64_t *const head[] = {&ret_row->offset_last,      &ret_row->position_last,
-                              &ret_row->time_last,        &ret_row->bytes_total,
-                              &ret_row->birth_position,   &ret_row->birth_offset,
-                              &ret_row->trimmed_offset,   &ret_row->trimmed_position,
-                              &ret_row->trimmed_time,     &ret_row->keep_from};
+    uint64_t *const head[] = {&ret_row->offset_last,    &ret_row->position_last,
+                              &ret_row->time_last,      &ret_row->bytes_total,
+                              &ret_row->birth_position, &ret_row->birth_offset,
+                              &ret_row->trimmed_offset, &ret_row->trimmed_position,
+                              &ret_row->trimmed_time,   &ret_row->keep_from};
     get_u64s(bytes.bytes, head, ARRAY_COUNT(head));
     ret_row->name = span_of(bytes.bytes + CHANNEL_HEAD_BYTES, bytes.length - CHANNEL_HEAD_BYTES);
     return ret_row->trimmed_offset <= ret_row->offset_last && ret_row->birth_offset > 0;

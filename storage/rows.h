@@ -71,7 +71,7 @@ struct run {
     uint64_t position_last;
     uint64_t time_first;
     uint64_t time_last;
-    uint64_t bytes_before; /* counted bytes of the channel before the first … */
+    uint64_t bytes_before;  /* counted bytes of the channel before the first … */
     uint64_t bytes_through; /* … and up to and with the last */
     struct span entries;
 };

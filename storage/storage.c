@@ -51,8 +51,8 @@ static enum error_code fold_in(struct storage *storage, MDB_txn *txn,
                                struct message *const *messages, size_t count,
                                struct meta_row *ret_meta, struct error *why) {
     struct apply *apply = NULL;
-    enum error_code result = apply_create(&storage->store, txn, &storage->segments,
-                                          &storage->limits, &apply, why);
+    enum error_code result =
+        apply_create(&storage->store, txn, &storage->segments, &storage->limits, &apply, why);
     for (size_t i = 0; result == OK && i < count; i++) {
         result = apply_message(apply, messages[i], why);
     }
@@ -174,8 +174,7 @@ static enum error_code mark_open(struct storage *storage, struct error *why) {
     return store_commit(txn, why);
 }
 
-static enum error_code load(struct storage *storage, struct meta_row *ret_meta,
-                            struct error *why) {
+static enum error_code load(struct storage *storage, struct meta_row *ret_meta, struct error *why) {
     MDB_txn *txn = NULL;
     enum error_code result = store_take_snapshot(&storage->store, &txn, why);
     if (result != OK) {
@@ -401,8 +400,8 @@ enum error_code storage_fold(struct storage *storage, struct error *why) {
     open_batch_end_fold(&storage->batch);
     struct error detail = {0};
     if (storage->journal != NULL &&
-        journal_remove(storage->journal, atomic_load(&storage->position_folded), false,
-                       &detail) != OK) {
+        journal_remove(storage->journal, atomic_load(&storage->position_folded), false, &detail) !=
+            OK) {
         /* The fold itself stands; a file that stays is passed over by the next start. */
         log_warning("JOURNAL_NOT_REMOVED", "detail=\"%s\"", detail.detail);
     }
@@ -417,8 +416,8 @@ enum error_code storage_retain(struct storage *storage, bool *ret_more, struct e
                                     .on_retention = storage->options.on_retention,
                                     .context = storage->options.context};
     *ret_more = false;
-    enum error_code result = sweep_step(&storage->sweep, &storage->store, &storage->segments,
-                                        &options, ret_more, why);
+    enum error_code result =
+        sweep_step(&storage->sweep, &storage->store, &storage->segments, &options, ret_more, why);
     if (result != OK) {
         reload_segments(storage);
     }

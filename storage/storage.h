@@ -32,13 +32,13 @@ struct retention {
 };
 
 struct storage_options {
-    const char *directory;        /* made (0700) if it is not there */
-    uint64_t bytes_max;           /* above it the oldest segments go, and gaps are told */
-    uint64_t journal_file_bytes;  /* a journal file is rolled at this size */
+    const char *directory;       /* made (0700) if it is not there */
+    uint64_t bytes_max;          /* above it the oldest segments go, and gaps are told */
+    uint64_t journal_file_bytes; /* a journal file is rolled at this size */
     uint64_t open_batch_bytes_max;
-    uint64_t fold_bytes;          /* this much in the open batch makes a fold due at once */
-    uint64_t segment_messages;    /* a segment is closed at this many records … */
-    uint64_t segment_bytes;       /* … or this many bytes */
+    uint64_t fold_bytes;       /* this much in the open batch makes a fold due at once */
+    uint64_t segment_messages; /* a segment is closed at this many records … */
+    uint64_t segment_bytes;    /* … or this many bytes */
     /* The retention of a channel. Called from the store thread and the read threads; must answer
      * from what does not change, or from what is swapped whole. */
     void (*on_retention)(void *context, struct span channel, struct retention *ret_retention);
@@ -104,8 +104,7 @@ MUST_USE enum error_code storage_fold(struct storage *storage, struct error *why
 
 /* One bounded step of retention: moves survivors of the oldest segments to the cold table, drops
  * segments, forgets channels. `ret_more` says that another step is due. */
-MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more,
-                                        struct error *why);
+MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why);
 
 /* --- reading, any thread -------------------------------------------------------------------- */
 
@@ -121,13 +120,13 @@ enum storage_start {
 struct storage_query {
     struct span channel;
     enum storage_start start;
-    struct place place;   /* for AFTER_PLACE; `offset` alone for AFTER_OFFSET */
-    uint64_t time_ms;     /* for AFTER_TIME */
-    uint64_t newest;      /* for NEWEST: 0 means `limit` (`since=-N` begins N before the end) */
-    bool has_before;      /* only what stands before `before` */
-    struct place before;  /* exclusive end; position 0: its offset alone counts */
-    uint32_t limit;       /* messages a page at most */
-    uint32_t bytes_max;   /* payload bytes a page at most; one larger message passes alone */
+    struct place place;  /* for AFTER_PLACE; `offset` alone for AFTER_OFFSET */
+    uint64_t time_ms;    /* for AFTER_TIME */
+    uint64_t newest;     /* for NEWEST: 0 means `limit` (`since=-N` begins N before the end) */
+    bool has_before;     /* only what stands before `before` */
+    struct place before; /* exclusive end; position 0: its offset alone counts */
+    uint32_t limit;      /* messages a page at most */
+    uint32_t bytes_max;  /* payload bytes a page at most; one larger message passes alone */
 };
 
 enum gap_reason { GAP_EXPIRED, GAP_DROPPED, GAP_DELETED, GAP_AHEAD, GAP_EPOCH };

@@ -114,8 +114,8 @@ static enum error_code write_first_rows(struct store *store, uint64_t log_id, st
     if (result != OK) {
         return result;
     }
-    struct meta_row meta = {.log_id = log_id, .generation = 1, .is_clean = true,
-                            .channel_id_next = 1};
+    struct meta_row meta = {
+        .log_id = log_id, .generation = 1, .is_clean = true, .channel_id_next = 1};
     int code = open_tables(store, txn);
     result = code == 0 ? OK : store_error(why, code, "make its tables");
     if (result == OK) {
@@ -143,8 +143,8 @@ static enum error_code make_environment(const char *directory, const char *path,
         return error_set(why, ERR_MEMORY, "no memory to make the store");
     }
     int code = open_env(made, bytes_max, &store->env);
-    enum error_code result = code == 0 ? write_first_rows(store, log_id, why)
-                                       : store_error(why, code, "make its file");
+    enum error_code result =
+        code == 0 ? write_first_rows(store, log_id, why) : store_error(why, code, "make its file");
     mdb_env_close(store->env);
     free(store);
     unlink(lock);
@@ -229,8 +229,7 @@ static MDB_txn *take_pooled(struct store *store) {
 
 enum error_code store_take_snapshot(struct store *store, MDB_txn **ret_txn, struct error *why) {
     MDB_txn *txn = take_pooled(store);
-    int code = txn == NULL ? mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn)
-                           : mdb_txn_renew(txn);
+    int code = txn == NULL ? mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) : mdb_txn_renew(txn);
     if (code != 0) {
         mdb_txn_abort(txn);
         return store_error(why, code, "take a snapshot");

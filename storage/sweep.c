@@ -132,7 +132,7 @@ static enum error_code forget_run(struct step *step, struct view *view, const st
     enum error_code result = OK;
     if (run->slot == SLOT_COLD) {
         result = chunks_delete_cold(step->store, step->txn, view->channel_id, run->offset_first,
-                                   last, why);
+                                    last, why);
         step->meta.cold_messages -=
             step->meta.cold_messages < run->count ? step->meta.cold_messages : run->count;
     }
@@ -170,8 +170,8 @@ static enum error_code evacuate_run(struct step *step, struct view *view, const 
         }
         bool is_added = run_builder_add(&builder, &entry);
         INVARIANT(is_added);
-        result = chunks_copy_to_cold(step->store, step->txn, run->slot, view->channel_id, &entry,
-                                    why);
+        result =
+            chunks_copy_to_cold(step->store, step->txn, run->slot, view->channel_id, &entry, why);
         step->units += 1 + entry.bytes / CHUNKS_VALUE_BYTES;
     }
     if (result == OK) {
@@ -216,8 +216,7 @@ static enum error_code evacuate_runs(struct step *step, struct view *view, struc
                               sweep->evacuated_first, view->row.trimmed_offset + 1,
                               view->offset_last, &sweep->offset, why);
     }
-    while (result == OK && sweep->offset <= view->offset_last &&
-           step->units < SWEEP_UNITS_MAX) {
+    while (result == OK && sweep->offset <= view->offset_last && step->units < SWEEP_UNITS_MAX) {
         struct run run;
         if (sweep->offset <= view->row.trimmed_offset) {
             sweep->offset = view->row.trimmed_offset + 1;
@@ -401,8 +400,7 @@ static enum error_code do_step(struct step *step, bool *ret_more, struct error *
 }
 
 enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segments *segments,
-                           const struct sweep_options *options, bool *ret_more,
-                           struct error *why) {
+                           const struct sweep_options *options, bool *ret_more, struct error *why) {
     struct step step = {.sweep = sweep, .store = store, .segments = segments, .options = options};
     bool is_more = false;
     enum error_code result = store_begin(store, &step.txn, why);

@@ -17,7 +17,7 @@
 #include "storage/store.h"
 
 #define SWEEP_UNITS_MAX 2000 /* runs, moved messages and channels looked at in a step */
-#define SWEEP_REST_MS 60000 /* of log time, between two walks in a quiet log */
+#define SWEEP_REST_MS 60000  /* of log time, between two walks in a quiet log */
 #define SWEEP_FORGET_MS UINT64_C(604800000) /* 7 days: how long an empty channel is remembered */
 #define SWEEP_SLACK_PART 16 /* a segment that lost less than this part in a walk is evacuated … */
 #define SWEEP_LIVE_PART 2   /* … if no more than this part of it lives */
@@ -32,7 +32,7 @@ struct sweep {
     uint64_t segments_opened; /* when the walk began */
     uint64_t time_ms;         /* likewise */
     bool is_evacuated[STORE_SLOTS_MAX + 1];
-    uint64_t live_before[STORE_SLOTS_MAX + 1]; /* at the last walk's begin … */
+    uint64_t live_before[STORE_SLOTS_MAX + 1];   /* at the last walk's begin … */
     uint64_t number_before[STORE_SLOTS_MAX + 1]; /* … of the segment with this number */
 };
 
@@ -49,6 +49,5 @@ MUST_USE enum error_code sweep_measure(struct store *store, MDB_txn *txn,
 
 /* One step, in a transaction of its own. `segments` is as in LMDB before and after. */
 MUST_USE enum error_code sweep_step(struct sweep *sweep, struct store *store,
-                                    struct segments *segments,
-                                    const struct sweep_options *options, bool *ret_more,
-                                    struct error *why);
+                                    struct segments *segments, const struct sweep_options *options,
+                                    bool *ret_more, struct error *why);

@@ -18,8 +18,7 @@ static enum error_code take_snapshot(void *context, struct error *why) {
 static enum error_code load_row(struct view *view, struct span channel, struct error *why) {
     uint64_t channel_id = view->batch.channel_id;
     uint64_t folded_id = 0;
-    enum error_code result =
-        store_get_channel_id(view->store, view->txn, channel, &folded_id, why);
+    enum error_code result = store_get_channel_id(view->store, view->txn, channel, &folded_id, why);
     if (result == ERR_NOT_FOUND) {
         view->channel_id = channel_id;
         return OK;
@@ -62,7 +61,7 @@ static void join(struct view *view) {
             part->bytes_before = end;
         }
     }
-    view->physical_first = view->has_row          ? view->row.trimmed_offset + 1
+    view->physical_first = view->has_row           ? view->row.trimmed_offset + 1
                            : view->batch_first > 0 ? view->batch_first
                                                    : 1;
     if (view->batch_first == 0) {
@@ -140,9 +139,8 @@ enum error_code view_search(const struct view *view, enum index_metric metric, u
                             uint64_t low, uint64_t *ret_offset, struct error *why) {
     uint64_t at = low;
     if (at < view->batch_first && at <= view->offset_last) {
-        enum error_code result =
-            index_search(view->store, view->txn, view->channel_id, metric, value, at,
-                         view->batch_first - 1, &at, why);
+        enum error_code result = index_search(view->store, view->txn, view->channel_id, metric,
+                                              value, at, view->batch_first - 1, &at, why);
         if (result != OK || at < view->batch_first) {
             *ret_offset = at;
             return result;

@@ -18,17 +18,17 @@ struct view {
     struct store *store;
     MDB_txn *txn;
     struct meta_row meta;
-    bool has_row;            /* the channel is in LMDB … */
-    struct channel_row row;  /* … as this */
+    bool has_row;           /* the channel is in LMDB … */
+    struct channel_row row; /* … as this */
     struct batch_view batch;
-    uint64_t channel_id;     /* 0: no message ever, or forgotten */
-    uint64_t position_head;  /* the last readable position of the whole log */
-    uint64_t time_ms;        /* the log's time */
-    uint64_t bytes_total;    /* counted bytes of the channel's messages, ever */
+    uint64_t channel_id;    /* 0: no message ever, or forgotten */
+    uint64_t position_head; /* the last readable position of the whole log */
+    uint64_t time_ms;       /* the log's time */
+    uint64_t bytes_total;   /* counted bytes of the channel's messages, ever */
     uint64_t offset_last;
-    uint64_t batch_first;    /* offsets from here on are read from the batch */
+    uint64_t batch_first; /* offsets from here on are read from the batch */
     uint64_t physical_first;
-    uint64_t first;          /* the first that is kept; offset_last + 1: none */
+    uint64_t first; /* the first that is kept; offset_last + 1: none */
 };
 
 /* Figures of one offset. */
@@ -39,15 +39,13 @@ struct figures {
 };
 
 /* A view for a read: batch and snapshot of one moment. Ended by view_finish(). */
-MUST_USE enum error_code view_init(struct view *view, struct store *store,
-                                   struct open_batch *batch, struct span channel,
-                                   struct error *why);
+MUST_USE enum error_code view_init(struct view *view, struct store *store, struct open_batch *batch,
+                                   struct span channel, struct error *why);
 void view_finish(struct view *view);
 
 /* A view of LMDB alone inside a transaction, for the sweep; nothing to finish. */
 void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
-                   const struct meta_row *meta, uint64_t channel_id,
-                   const struct channel_row *row);
+                   const struct meta_row *meta, uint64_t channel_id, const struct channel_row *row);
 
 /* Figures of an offset from physical_first through offset_last. */
 MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offset,

@@ -31,8 +31,7 @@
     }
 
 /* Prints both sides when they differ. */
-#define EXPECT_EQ(actual, expected)                                                                \
-    assert_int_equal((intmax_t)(actual), (intmax_t)(expected))
+#define EXPECT_EQ(actual, expected) assert_int_equal((intmax_t)(actual), (intmax_t)(expected))
 #define EXPECT_TRUE(claim) assert_true(claim)
 #define EXPECT_FALSE(claim) assert_false(claim)
 #define EXPECT_NULL(pointer) assert_null(pointer)
@@ -44,8 +43,8 @@
     do {                                                                                           \
         char unit_text[4096];                                                                      \
         __typeof__(span) unit_span = (span);                                                       \
-        size_t unit_length = unit_span.length < sizeof(unit_text) ? unit_span.length               \
-                                                                  : sizeof(unit_text) - 1;         \
+        size_t unit_length =                                                                       \
+            unit_span.length < sizeof(unit_text) ? unit_span.length : sizeof(unit_text) - 1;       \
         if (unit_length > 0) {                                                                     \
             memcpy(unit_text, unit_span.bytes, unit_length);                                       \
         }                                                                                          \

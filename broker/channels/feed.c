@@ -155,9 +155,8 @@ static bool find_shared(struct feed *feed, const struct framing *framing, uint64
     return encode_shared(feed, framing, sequence, shared) == OK;
 }
 
-enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing,
-                                uint64_t sequence, struct frames *scratch,
-                                struct run *ret_run) {
+enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing, uint64_t sequence,
+                                struct frames *scratch, struct run *ret_run) {
     INVARIANT(sequence >= feed->tail.sequence_first);
     INVARIANT(sequence < feed->tail.sequence_next);
     struct frames *shared = shared_frames(feed, framing);

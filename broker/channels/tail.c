@@ -14,10 +14,8 @@ void tails_init(struct tails *tails) {
 }
 
 void tail_init(struct tail *tail, uint64_t floor_position, struct tails *tails) {
-    *tail = (struct tail){.sequence_first = 1,
-                          .sequence_next = 1,
-                          .floor_position = floor_position,
-                          .tails = tails};
+    *tail = (struct tail){
+        .sequence_first = 1, .sequence_next = 1, .floor_position = floor_position, .tails = tails};
     list_init(&tail->in_filled);
 }
 

@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const type_names[] = {[METRICS_COUNTER] = "counter",
-                                         [METRICS_GAUGE] = "gauge",
-                                         [METRICS_HISTOGRAM] = "histogram"};
+static const char *const type_names[] = {
+    [METRICS_COUNTER] = "counter", [METRICS_GAUGE] = "gauge", [METRICS_HISTOGRAM] = "histogram"};
 
 #define NUMBER_BYTES 32
 
@@ -66,8 +65,8 @@ static enum error_code put_sample(struct buffer *buffer, const struct sample *sa
         if (label == METRICS_LABEL_NONE) {
             continue;
         }
-        const char *value = label == METRICS_LABEL_THREAD ? sample->thread
-                                                          : metrics_label_value(label, indexes[i]);
+        const char *value =
+            label == METRICS_LABEL_THREAD ? sample->thread : metrics_label_value(label, indexes[i]);
         code = put_label(buffer, &is_first, metrics_label_name(label), value);
     }
     if (code == OK && sample->le != NULL) {
@@ -102,10 +101,9 @@ static enum error_code put_histogram(struct buffer *buffer, const struct metrics
     if (code == OK) {
         char sum[NUMBER_BYTES];
         format_number(row, metrics_sum_slot(metrics, slot + METRICS_BUCKETS + 1), sum);
-        code = put_sample(buffer, &(struct sample){.row = row,
-                                                   .suffix = "_sum",
-                                                   .series = series,
-                                                   .number = sum});
+        code = put_sample(
+            buffer,
+            &(struct sample){.row = row, .suffix = "_sum", .series = series, .number = sum});
     }
     /* The last bucket and not a second sum: what is counted meanwhile must not tear them apart. */
     return code != OK ? code
@@ -123,10 +121,8 @@ static enum error_code put_threads(struct buffer *buffer, const struct metrics *
         char thread[METRICS_THREAD_NAME_BYTES];
         metrics_thread_name(i, thread);
         format_number(row, metrics_read_slot(metrics, i, row->slot_first), number);
-        code = put_sample(buffer, &(struct sample){.row = row,
-                                                   .suffix = "",
-                                                   .thread = thread,
-                                                   .number = number});
+        code = put_sample(
+            buffer, &(struct sample){.row = row, .suffix = "", .thread = thread, .number = number});
     }
     return code;
 }
@@ -141,10 +137,9 @@ static enum error_code put_series(struct buffer *buffer, const struct metrics *m
             char number[NUMBER_BYTES];
             format_number(row, metrics_sum_slot(metrics, row->slot_first + (uint32_t)series),
                           number);
-            code = put_sample(buffer, &(struct sample){.row = row,
-                                                       .suffix = "",
-                                                       .series = series,
-                                                       .number = number});
+            code = put_sample(
+                buffer,
+                &(struct sample){.row = row, .suffix = "", .series = series, .number = number});
         }
     }
     return code;

@@ -54,9 +54,9 @@ enum metrics_label_values {
 enum metrics_slot {
 #define METRICS_SLOT(metric, name, type, unit, first, second, help)                                \
     METRICS_SLOT_##metric,                                                                         \
-        METRICS_SLOT_LAST_##metric = METRICS_SLOT_##metric - 1 +                                   \
-                                     METRICS_##type##_SLOTS * METRICS_LABEL_VALUES_##first *       \
-                                         METRICS_LABEL_VALUES_##second,
+        METRICS_SLOT_LAST_##metric =                                                               \
+            METRICS_SLOT_##metric - 1 +                                                            \
+            METRICS_##type##_SLOTS * METRICS_LABEL_VALUES_##first * METRICS_LABEL_VALUES_##second,
     METRICS_TABLE(METRICS_SLOT)
 #undef METRICS_SLOT
         METRICS_SLOTS
@@ -91,10 +91,10 @@ uint64_t metrics_read_slot(const struct metrics *metrics, size_t shard_index, ui
 uint64_t metrics_sum(const struct metrics *metrics, enum metric metric, size_t series);
 
 /* The series of two label values. */
-#define METRICS_PAIR(metric, first, second) ((first) * metrics_rows[metric].second_count + (second))
+#define METRICS_PAIR(metric, first, second) ((first)*metrics_rows[metric].second_count + (second))
 
-static inline atomic_uint_fast64_t *metrics_slot_of(struct metrics_shard *shard,
-                                                    enum metric metric, size_t series) {
+static inline atomic_uint_fast64_t *metrics_slot_of(struct metrics_shard *shard, enum metric metric,
+                                                    size_t series) {
     const struct metrics_row *row = &metrics_rows[metric];
     INVARIANT(series < row->series_count);
     return &shard->slots[row->slot_first + series * row->series_slots];

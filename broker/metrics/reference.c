@@ -3,9 +3,8 @@
 
 #include "broker/metrics/table.h"
 
-static const char *const type_names[] = {[METRICS_COUNTER] = "counter",
-                                         [METRICS_GAUGE] = "gauge",
-                                         [METRICS_HISTOGRAM] = "histogram"};
+static const char *const type_names[] = {
+    [METRICS_COUNTER] = "counter", [METRICS_GAUGE] = "gauge", [METRICS_HISTOGRAM] = "histogram"};
 
 static enum error_code put_labels(struct buffer *buffer, const struct metrics_row *row) {
     enum error_code code = OK;
@@ -51,12 +50,9 @@ enum error_code metrics_put_reference(struct buffer *buffer) {
         enum metrics_label label;
         const char *used_by;
     } labels[] = {
-        {METRICS_LABEL_PROTOCOL, ""},
-        {METRICS_LABEL_REASON, " of a closed connection"},
-        {METRICS_LABEL_GAP, " of a gap"},
-        {METRICS_LABEL_RESULT, ""},
-        {METRICS_LABEL_ROUTE, ""},
-        {METRICS_LABEL_STATUS, ""},
+        {METRICS_LABEL_PROTOCOL, ""},     {METRICS_LABEL_REASON, " of a closed connection"},
+        {METRICS_LABEL_GAP, " of a gap"}, {METRICS_LABEL_RESULT, ""},
+        {METRICS_LABEL_ROUTE, ""},        {METRICS_LABEL_STATUS, ""},
     };
     enum error_code code = buffer_printf(
         buffer,

@@ -146,8 +146,7 @@ enum metrics_unit {
       "Memory of the newest messages that workers keep for their feeds")                           \
     X(COMMITS_MISSED, "tidings_commits_missed_total", COUNTER, COUNT, NONE, NONE,                  \
       "Times a worker fell behind the log and its readers went to the disk")                       \
-    X(TURNS, "tidings_turns_total", COUNTER, COUNT, THREAD, NONE,                                  \
-      "Turns of a thread's loop")                                                                  \
+    X(TURNS, "tidings_turns_total", COUNTER, COUNT, THREAD, NONE, "Turns of a thread's loop")      \
     X(MAILBOX_LETTERS, "tidings_mailbox_letters", GAUGE, COUNT, THREAD, NONE,                      \
       "Letters that wait in a thread's mailbox now")                                               \
     X(LOG_COMMITS, "tidings_log_commits_total", COUNTER, COUNT, NONE, NONE,                        \
@@ -164,8 +163,7 @@ enum metrics_unit {
       "Channels that the log knows")                                                               \
     X(JOURNAL_BYTES, "tidings_journal_bytes", GAUGE, BYTES, NONE, NONE,                            \
       "Bytes of the journal's files")                                                              \
-    X(JOURNAL_FILES, "tidings_journal_files", GAUGE, COUNT, NONE, NONE,                            \
-      "Files of the journal")                                                                      \
+    X(JOURNAL_FILES, "tidings_journal_files", GAUGE, COUNT, NONE, NONE, "Files of the journal")    \
     X(JOURNAL_APPEND, "tidings_journal_last_append_seconds", GAUGE, MICROSECONDS, NONE, NONE,      \
       "How long the newest write to the journal took")                                             \
     X(JOURNAL_SYNC, "tidings_journal_last_sync_seconds", GAUGE, MICROSECONDS, NONE, NONE,          \
@@ -176,8 +174,7 @@ enum metrics_unit {
       "Messages that are in the journal and not yet in LMDB")                                      \
     X(STORE_USED, "tidings_store_used_bytes", GAUGE, BYTES, NONE, NONE,                            \
       "Bytes that LMDB uses inside its file")                                                      \
-    X(STORE_FILE, "tidings_store_file_bytes", GAUGE, BYTES, NONE, NONE,                            \
-      "Size of LMDB's file")                                                                       \
+    X(STORE_FILE, "tidings_store_file_bytes", GAUGE, BYTES, NONE, NONE, "Size of LMDB's file")     \
     X(STORE_SEGMENTS, "tidings_store_segments", GAUGE, COUNT, NONE, NONE,                          \
       "Segments of the log in LMDB")                                                               \
     X(STORE_CHANNELS, "tidings_store_channels", GAUGE, COUNT, NONE, NONE,                          \
@@ -194,12 +191,10 @@ enum metrics_unit {
       "Resident memory without mapped files (RssAnon); LMDB's pages are the kernel's")             \
     X(READY, "tidings_ready", GAUGE, COUNT, NONE, NONE,                                            \
       "1 when the broker takes traffic, as /readyz says")                                          \
-    X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE,                                      \
-      "1 when the broker goes down")                                                               \
+    X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE, "1 when the broker goes down")       \
     X(PROCESS_CPU, "process_cpu_seconds_total", COUNTER, MILLISECONDS, NONE, NONE,                 \
       "Processor time of the process, user and system")                                            \
-    X(PROCESS_OPEN_FDS, "process_open_fds", GAUGE, COUNT, NONE, NONE,                              \
-      "Open file descriptors")                                                                     \
+    X(PROCESS_OPEN_FDS, "process_open_fds", GAUGE, COUNT, NONE, NONE, "Open file descriptors")     \
     X(PROCESS_MAX_FDS, "process_max_fds", GAUGE, COUNT, NONE, NONE,                                \
       "Most file descriptors that may be open")                                                    \
     X(PROCESS_VIRTUAL, "process_virtual_memory_bytes", GAUGE, BYTES, NONE, NONE,                   \
@@ -226,10 +221,10 @@ struct metrics_row {
     enum metrics_unit unit;
     enum metrics_label labels[2];
     const char *help;
-    uint32_t slot_first;    /* in a shard */
-    uint32_t series_count;  /* of both labels, in one shard */
-    uint32_t second_count;  /* values of the second label */
-    uint32_t series_slots;  /* METRICS_HISTOGRAM_SLOTS, or 1 */
+    uint32_t slot_first;   /* in a shard */
+    uint32_t series_count; /* of both labels, in one shard */
+    uint32_t second_count; /* values of the second label */
+    uint32_t series_slots; /* METRICS_HISTOGRAM_SLOTS, or 1 */
 };
 
 extern const struct metrics_row metrics_rows[METRIC_COUNT];

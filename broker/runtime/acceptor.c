@@ -101,8 +101,7 @@ enum error_code acceptor_open(struct worker *worker, struct error *why) {
     exposure_format_address(&address, text);
     int fd = socket(address.socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return error_set(why, ERR_IO, "no socket for %s: %s", text,
-                         strerrordesc_np(errno));
+        return error_set(why, ERR_IO, "no socket for %s: %s", text, strerrordesc_np(errno));
     }
     worker->listen_fd = fd;
     int budget = (int)worker->broker->config->send_budget_bytes;

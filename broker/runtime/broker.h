@@ -9,8 +9,8 @@
 #pragma once
 
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct addresses;
@@ -30,7 +30,7 @@ struct broker {
     struct log *log;
     struct reads *reads;
     struct metrics *metrics;
-    struct addresses *addresses; /* NULL: no limit per address */
+    struct addresses *addresses;        /* NULL: no limit per address */
     const struct static_assets *assets; /* of protocols/rest: the demo; NULL: none */
     struct worker **workers;
     size_t worker_count;

@@ -23,8 +23,7 @@ void commit_put(struct commit *commit, struct message *message) {
 }
 
 struct commit *commit_ref(struct commit *commit) {
-    unsigned before =
-        atomic_fetch_add_explicit(&commit->reference_count, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&commit->reference_count, 1, memory_order_relaxed);
     INVARIANT(before > 0);
     return commit;
 }
@@ -33,8 +32,7 @@ void commit_unref(struct commit *commit) {
     if (commit == NULL) {
         return;
     }
-    unsigned before =
-        atomic_fetch_sub_explicit(&commit->reference_count, 1, memory_order_acq_rel);
+    unsigned before = atomic_fetch_sub_explicit(&commit->reference_count, 1, memory_order_acq_rel);
     INVARIANT(before > 0);
     if (before > 1) {
         return;

@@ -43,7 +43,7 @@ struct connection {
     int fd;
     enum connection_phase phase;
     enum close_reason close_reason;
-    bool is_full;      /* the socket refused bytes; cleared by a WRITEABLE callback */
+    bool is_full; /* the socket refused bytes; cleared by a WRITEABLE callback */
     bool is_paused;
     enum metrics_protocol counted_as;
     const struct protocol *protocol;
@@ -279,10 +279,10 @@ static void destroy(struct connection *connection) {
     }
     connection->phase = CONNECTION_DOOMED;
     metrics_sub_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
-    metrics_add_at(worker->metrics, METRIC_CONNECTIONS_CLOSED,
-                   METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as,
-                                connection->close_reason),
-                   1);
+    metrics_add_at(
+        worker->metrics, METRIC_CONNECTIONS_CLOSED,
+        METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as, connection->close_reason),
+        1);
     connection->protocol->on_closed(connection, connection->state, connection->close_reason);
     wheel_disarm(&worker->wheel, &connection->deadline);
     list_remove(&connection->in_worker);
@@ -384,10 +384,9 @@ enum error_code connection_create(struct worker *worker, int fd,
         return ERR_MEMORY;
     }
     if (!count_address(connection, address)) {
-        metrics_add_at(worker->metrics, METRIC_CONNECTIONS_CLOSED,
-                       METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER,
-                                    CLOSE_TOO_MANY),
-                       1);
+        metrics_add_at(
+            worker->metrics, METRIC_CONNECTIONS_CLOSED,
+            METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER, CLOSE_TOO_MANY), 1);
         close(fd);
         free(connection);
         return ERR_RATE;

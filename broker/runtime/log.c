@@ -33,7 +33,7 @@ struct round {
     struct round *next;
     struct commit *commit;
     struct publish *publishes; /* oldest first */
-    size_t data_count; /* of its messages; the others are ticks */
+    size_t data_count;         /* of its messages; the others are ticks */
     bool needs_sync;
 };
 
@@ -355,8 +355,8 @@ static void write_round(struct log *log) {
         return;
     }
     fill_round(log, round, publishes);
-    enum error_code code = storage_append(log->options.storage, round->commit->messages,
-                                          round->commit->count, &why);
+    enum error_code code =
+        storage_append(log->options.storage, round->commit->messages, round->commit->count, &why);
     if (code != OK) {
         unorder(log, round->commit);
         atomic_fetch_add_explicit(&log->refused, count, memory_order_relaxed);
@@ -394,7 +394,6 @@ static void on_publish(struct letter *letter, void *consumer) {
 }
 
 /* --- ticks ---------------------------------------------------------------------------------- */
-
 
 /* Gives a silent log the time, so that age and expiry go on. An empty log has nothing to expire. */
 static void put_tick(struct log *log) {

@@ -34,7 +34,7 @@ struct publish {
     void *context;
     enum metrics_protocol counted_as; /* METRICS_PROTOCOL_HTTP unless it is set */
     uint64_t submitted_us;            /* the engine's */
-    struct message **messages; /* the caller's array and references; ordered in place */
+    struct message **messages;        /* the caller's array and references; ordered in place */
     size_t count;
     enum error_code result; /* OK: each message has its place and is as durable as it asked for */
     struct error why;

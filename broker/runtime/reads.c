@@ -50,8 +50,7 @@ static void *read_thread(void *argument) {
     return NULL;
 }
 
-enum error_code reads_create(struct storage *storage, struct reads **ret_reads,
-                             struct error *why) {
+enum error_code reads_create(struct storage *storage, struct reads **ret_reads, struct error *why) {
     struct reads *reads = calloc(1, sizeof(*reads));
     if (reads == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the read threads");

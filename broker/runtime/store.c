@@ -89,8 +89,9 @@ static void *store_thread(void *argument) {
     bool is_more = false;
     bool has_work = true; /* what recovery left */
     while (!store->is_stopping) {
-        bool was_woken = pause_for(store, is_more ? 0 : has_work ? FOLD_INTERVAL_MS
-                                                                 : RETAIN_INTERVAL_MS);
+        bool was_woken = pause_for(store, is_more    ? 0
+                                          : has_work ? FOLD_INTERVAL_MS
+                                                     : RETAIN_INTERVAL_MS);
         if (was_woken) {
             gather_company(store);
             has_work = true;

@@ -32,10 +32,14 @@ struct stream {
     struct reader reader;
     struct list in_due;
     struct worker *worker;
-    struct stream_options options;
+    struct connection *connection;
+    const struct framing *framing;
+    void (*on_started)(void *context, const struct place *place);
+    void (*on_failed)(void *context, enum error_code code);
+    void *context;
+    struct storage_query *start; /* NULL once it is resolved: an idle reader is small */
     struct page_read *page_read; /* NULL: none is under way */
     enum metrics_protocol counted_as;
-    bool is_resolved;
     enum error_code failure; /* not OK: told at the next flush, and nothing is sent any more */
 };
 
@@ -66,7 +70,7 @@ void streams_on_touched(struct worker *worker) {
 
 /* Sends a run; returns how many frames left or are on their way. */
 static size_t send_run(struct stream *stream, const struct run *run) {
-    struct connection *connection = stream->options.connection;
+    struct connection *connection = stream->connection;
     struct metrics_shard *metrics = stream->worker->metrics;
     size_t sent = connection_send(connection, run->bytes);
     struct span rest;
@@ -103,33 +107,32 @@ static void ask_for_page(struct stream *stream) {
     INVARIANT(channel.length <= sizeof(page_read->channel));
     memcpy(page_read->channel, channel.bytes, channel.length);
     page_read->stream = stream;
-    page_read->read = (struct read){.reply_to = worker_mailbox(stream->worker),
-                                    .on_read = on_page,
-                                    .context = page_read,
-                                    .query = stream->options.start};
+    page_read->read = (struct read){
+        .reply_to = worker_mailbox(stream->worker), .on_read = on_page, .context = page_read};
     struct storage_query *query = &page_read->read.query;
-    query->channel = span_of(page_read->channel, channel.length);
-    query->limit = CATCH_UP_PAGE_MESSAGES_MAX;
-    query->bytes_max = CATCH_UP_PAGE_BYTES_MAX;
-    if (stream->is_resolved) {
+    if (stream->start != NULL) {
+        *query = *stream->start;
+    } else {
         query->start = STORAGE_AFTER_PLACE;
         query->place = stream->reader.place;
         metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, 1);
     }
+    query->channel = span_of(page_read->channel, channel.length);
+    query->limit = CATCH_UP_PAGE_MESSAGES_MAX;
+    query->bytes_max = CATCH_UP_PAGE_BYTES_MAX;
     stream->page_read = page_read;
     reads_submit(stream->worker->broker->reads, &page_read->read);
 }
 
 /* Frames all messages of a page from `index` on that fit one write, and sends them. Returns how
  * many left; 0: the socket takes nothing, or the stream failed. */
-static size_t send_page_part(struct stream *stream, const struct storage_page *page,
-                             size_t index) {
+static size_t send_page_part(struct stream *stream, const struct storage_page *page, size_t index) {
     struct frames *scratch = &stream->worker->scratch;
     frames_clear(scratch, index);
     size_t next = index;
     enum error_code code = OK;
     while (code == OK && next < page->count && scratch->buffer.length < WRITE_BYTES_MAX) {
-        code = frames_put(scratch, stream->options.framing, page->messages[next++]);
+        code = frames_put(scratch, stream->framing, page->messages[next++]);
     }
     if (scratch->count == 0) {
         fail(stream, code);
@@ -145,12 +148,12 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
 
 static void tell_gap(struct stream *stream, const struct storage_page *page) {
     struct buffer *scratch = worker_borrow_scratch(stream->worker);
-    if (stream->options.framing->put_gap(scratch, feed_channel(stream->reader.feed), page) != OK) {
+    if (stream->framing->put_gap(scratch, feed_channel(stream->reader.feed), page) != OK) {
         fail(stream, ERR_MEMORY);
         return;
     }
     metrics_add_at(stream->worker->metrics, METRIC_GAPS, page->gap.reason, 1);
-    connection_write(stream->options.connection, buffer_borrow(scratch));
+    connection_write(stream->connection, buffer_borrow(scratch));
 }
 
 /* Sends as much of the page as the socket takes. True: all of it left. */
@@ -161,7 +164,7 @@ static bool send_page(struct stream *stream, const struct storage_page *page) {
     stream->reader.place = page->start;
     size_t index = 0;
     while (index < page->count && stream->failure == OK &&
-           !connection_is_blocked(stream->options.connection)) {
+           !connection_is_blocked(stream->connection)) {
         index += send_page_part(stream, page, index);
     }
     if (index < page->count) {
@@ -181,13 +184,14 @@ static void note_newest(struct stream *stream, const struct storage_page *page) 
 }
 
 static void resolve(struct stream *stream, const struct storage_page *page) {
-    if (stream->is_resolved) {
+    if (stream->start == NULL) {
         return;
     }
-    stream->is_resolved = true;
+    free(stream->start);
+    stream->start = NULL;
     stream->reader.place = page->start;
-    if (stream->options.on_started != NULL) {
-        stream->options.on_started(stream->options.context, &page->start);
+    if (stream->on_started != NULL) {
+        stream->on_started(stream->context, &page->start);
     }
 }
 
@@ -200,16 +204,16 @@ static void take_page(struct stream *stream, const struct read *read) {
     }
     metrics_add(stream->worker->metrics, METRIC_PAGES_READ, 1);
     note_newest(stream, &read->page);
-    if (connection_is_blocked(stream->options.connection)) {
+    if (connection_is_blocked(stream->connection)) {
         /* The page is let go whole, and asked for again: its gap, if any, is told with it. */
-        connection_want_writable(stream->options.connection);
+        connection_want_writable(stream->connection);
         return;
     }
     resolve(stream, &read->page);
     if (send_page(stream, &read->page)) {
         become_due(stream);
     } else {
-        connection_want_writable(stream->options.connection);
+        connection_want_writable(stream->connection);
     }
 }
 
@@ -227,11 +231,11 @@ static void on_page(struct read *read) {
 
 /* Sends what the tail has. ERR_AGAIN: the log has to be read. */
 static enum error_code send_live(struct stream *stream) {
-    struct connection *connection = stream->options.connection;
+    struct connection *connection = stream->connection;
     while (reader_is_due(&stream->reader) && !connection_is_blocked(connection)) {
         struct run run;
-        enum error_code code = reader_borrow_run(&stream->reader, stream->options.framing,
-                                                 &stream->worker->scratch, &run);
+        enum error_code code =
+            reader_borrow_run(&stream->reader, stream->framing, &stream->worker->scratch, &run);
         if (code != OK) {
             return code;
         }
@@ -242,14 +246,13 @@ static enum error_code send_live(struct stream *stream) {
 
 static void flush(struct stream *stream) {
     if (stream->failure != OK) {
-        stream->options.on_failed(stream->options.context, stream->failure);
+        stream->on_failed(stream->context, stream->failure);
         return;
     }
-    if (stream->page_read != NULL ||
-        connection_is_blocked(stream->options.connection)) {
+    if (stream->page_read != NULL || connection_is_blocked(stream->connection)) {
         return;
     }
-    if (!stream->is_resolved || (!stream->reader.is_live && !reader_join_live(&stream->reader))) {
+    if (stream->start != NULL || (!stream->reader.is_live && !reader_join_live(&stream->reader))) {
         ask_for_page(stream);
         return;
     }
@@ -279,7 +282,7 @@ bool streams_flush_due(struct worker *worker) {
 /* `now` on a feed whose channel is known needs no disk. */
 static void try_resolve_now(struct stream *stream) {
     struct feed *feed = stream->reader.feed;
-    if (stream->options.start.start != STORAGE_NOW || feed->newest.position == 0) {
+    if (stream->start->start != STORAGE_NOW || feed->newest.position == 0) {
         return;
     }
     struct storage_page page = {.start = feed->newest};
@@ -290,9 +293,9 @@ static void try_resolve_now(struct stream *stream) {
 /* `now` is when the reader was let in, not when a read thread gets to it: what is published after
  * the client saw its handshake answered is for it. */
 static void pin_now(struct stream *stream) {
-    struct storage_query *start = &stream->options.start;
+    struct storage_query *start = stream->start;
     const struct log *log = stream->worker->broker->log;
-    if (!stream->is_resolved && start->start == STORAGE_NOW) {
+    if (start != NULL && start->start == STORAGE_NOW) {
         start->start = STORAGE_AFTER_PLACE;
         start->place = (struct place){.log_id = log_id(log),
                                       .generation = log_generation(log),
@@ -300,22 +303,42 @@ static void pin_now(struct stream *stream) {
     }
 }
 
-enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
+static enum error_code allocate(const struct stream_options *options, struct stream **ret_stream,
+                                struct feed **ret_feed) {
     struct worker *worker = connection_worker(options->connection);
-    OWNER_CHECK(worker);
-    INVARIANT(options->on_failed != NULL);
     struct stream *stream = calloc(1, sizeof(*stream));
+    struct storage_query *start = malloc(sizeof(*start));
     struct feed *feed = feeds_get(&worker->feeds, options->channel);
-    if (stream == NULL || feed == NULL) {
+    if (stream == NULL || start == NULL || feed == NULL) {
         free(stream);
+        free(start);
         if (feed != NULL) {
             feed_release(feed);
         }
         return ERR_MEMORY;
     }
+    *start = options->start;
+    stream->start = start;
+    *ret_stream = stream;
+    *ret_feed = feed;
+    return OK;
+}
+
+enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
+    struct worker *worker = connection_worker(options->connection);
+    struct stream *stream = NULL;
+    struct feed *feed = NULL;
+    OWNER_CHECK(worker);
+    INVARIANT(options->on_failed != NULL);
+    if (allocate(options, &stream, &feed) != OK) {
+        return ERR_MEMORY;
+    }
     stream->worker = worker;
-    stream->options = *options;
-    stream->options.channel = feed_channel(feed);
+    stream->connection = options->connection;
+    stream->framing = options->framing;
+    stream->on_started = options->on_started;
+    stream->on_failed = options->on_failed;
+    stream->context = options->context;
     list_init(&stream->in_due);
     reader_init(&stream->reader, feed);
     stream->counted_as = metrics_find_protocol(options->framing->name);
@@ -339,6 +362,7 @@ void stream_destroy(struct stream *stream) {
     metrics_sub_at(stream->worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     list_remove(&stream->in_due);
     reader_finish(&stream->reader);
+    free(stream->start);
     free(stream);
 }
 
@@ -347,7 +371,7 @@ void stream_on_writable(struct stream *stream) {
 }
 
 void stream_get_place(const struct stream *stream, struct place *ret_place) {
-    if (!stream->is_resolved) {
+    if (stream->start != NULL) {
         *ret_place = (struct place){0};
         return;
     }

@@ -45,4 +45,6 @@ static inline struct span buffer_borrow(const struct buffer *buffer) {
     return span_of(buffer->bytes, buffer->length);
 }
 
-static inline void buffer_clear(struct buffer *buffer) { buffer->length = 0; }
+static inline void buffer_clear(struct buffer *buffer) {
+    buffer->length = 0;
+}

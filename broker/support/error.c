@@ -6,10 +6,9 @@
 
 #include "broker/support/invariant.h"
 
-static const struct error_row error_rows[ERROR_CODE_COUNT] = {
-    [OK] = {200, 1000, 0x00, "ok", "OK"},
+static const struct error_row error_rows[ERROR_CODE_COUNT] = {[OK] = {200, 1000, 0x00, "ok", "OK"},
 #define ERROR_ROW(code, http, ws, mqtt, slug, title) [code] = {http, ws, mqtt, slug, title},
-    ERROR_TABLE(ERROR_ROW)
+                                                              ERROR_TABLE(ERROR_ROW)
 #undef ERROR_ROW
 };
 

@@ -28,6 +28,8 @@ struct owner {
 };
 
 /* Makes the calling thread the owner. */
-static inline void owner_claim(struct owner *owner) { owner->thread = pthread_self(); }
+static inline void owner_claim(struct owner *owner) {
+    owner->thread = pthread_self();
+}
 
 #define OWNER_CHECK(object) INVARIANT(pthread_equal((object)->owner.thread, pthread_self()))

@@ -12,9 +12,10 @@
 #define MESSAGE_SPAN_COUNT 9
 
 static void spans_of(struct message_fields *fields, struct span *spans[MESSAGE_SPAN_COUNT]) {
-    struct span *all[] = {&fields->channel,        &fields->type,        &fields->event,
-                          &fields->key,            &fields->headers,     &fields->publisher,
-                          &fields->response_topic, &fields->correlation, &fields->idempotency_hash};
+    struct span *all[] = {
+        &fields->channel,         &fields->type,      &fields->event,          &fields->key,
+        &fields->headers,         &fields->publisher, &fields->response_topic, &fields->correlation,
+        &fields->idempotency_hash};
     static_assert(ARRAY_COUNT(all) == MESSAGE_SPAN_COUNT, "each span is listed");
     memcpy(spans, all, sizeof(all));
 }
@@ -68,8 +69,7 @@ void message_order(struct message *message, const struct place *place, uint64_t 
 }
 
 struct message *message_ref(struct message *message) {
-    unsigned before =
-        atomic_fetch_add_explicit(&message->reference_count, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&message->reference_count, 1, memory_order_relaxed);
     INVARIANT(before > 0);
     return message;
 }
@@ -78,8 +78,7 @@ void message_unref(struct message *message) {
     if (message == NULL) {
         return;
     }
-    unsigned before =
-        atomic_fetch_sub_explicit(&message->reference_count, 1, memory_order_acq_rel);
+    unsigned before = atomic_fetch_sub_explicit(&message->reference_count, 1, memory_order_acq_rel);
     INVARIANT(before > 0);
     if (before == 1) {
         free(message);

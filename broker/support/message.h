@@ -49,8 +49,8 @@ enum message_flag {
 struct message_fields {
     enum message_kind kind;
     enum payload_kind payload_kind;
-    uint32_t flags; /* enum message_flag */
-    uint8_t qos;    /* as published over MQTT */
+    uint32_t flags;  /* enum message_flag */
+    uint8_t qos;     /* as published over MQTT */
     uint64_t ttl_ms; /* 0: lives as long as its channel keeps it */
     struct span channel;
     struct span type; /* media type; empty: application/json */

@@ -10,8 +10,8 @@ bool span_is_equal(struct span left, struct span right) {
 
 bool span_is_equal_nocase(struct span left, struct span right) {
     return left.length == right.length &&
-           (left.length == 0 || strncasecmp((const char *)left.bytes, (const char *)right.bytes,
-                                            left.length) == 0);
+           (left.length == 0 ||
+            strncasecmp((const char *)left.bytes, (const char *)right.bytes, left.length) == 0);
 }
 
 bool span_has_prefix(struct span span, struct span prefix) {
@@ -36,8 +36,7 @@ struct span span_trim(struct span span) {
 
 struct span span_split(struct span *rest, uint8_t separator) {
     struct span whole = *rest;
-    const uint8_t *found =
-        whole.length == 0 ? NULL : memchr(whole.bytes, separator, whole.length);
+    const uint8_t *found = whole.length == 0 ? NULL : memchr(whole.bytes, separator, whole.length);
     if (found == NULL) {
         *rest = span_of(whole.bytes == NULL ? NULL : whole.bytes + whole.length, 0);
         return whole;

@@ -77,8 +77,7 @@ static void format_address(const struct sockaddr *address, char text[PEER_TEXT_B
 }
 
 static void arm(struct call *call, uint64_t timeout_ms) {
-    wheel_arm(&call->switchboard->wheel, &call->peer->deadline,
-              clock_monotonic_ms() + timeout_ms);
+    wheel_arm(&call->switchboard->wheel, &call->peer->deadline, clock_monotonic_ms() + timeout_ms);
 }
 
 void call_on_connection(void *argument, struct MHD_Connection *connection,
@@ -151,16 +150,16 @@ static enum MHD_Result send_reply(struct call *call) {
         return MHD_NO;
     }
     bool must_close = reply->must_close || call->must_close || call->switchboard->is_stopping;
-    bool is_whole = add_headers(response, reply) &&
-                    (!must_close ||
-                     MHD_add_response_header(response, "Connection", "close") == MHD_YES);
+    bool is_whole =
+        add_headers(response, reply) &&
+        (!must_close || MHD_add_response_header(response, "Connection", "close") == MHD_YES);
     enum MHD_Result result =
         is_whole ? MHD_queue_response(call->connection, reply->status, response) : MHD_NO;
     MHD_destroy_response(response); /* the connection has its own reference */
-    metrics_add_at(call->switchboard->shard, METRIC_HTTP_REQUESTS,
-                   METRICS_PAIR(METRIC_HTTP_REQUESTS, route_class(request),
-                                metrics_status_of(reply->status)),
-                   1);
+    metrics_add_at(
+        call->switchboard->shard, METRIC_HTTP_REQUESTS,
+        METRICS_PAIR(METRIC_HTTP_REQUESTS, route_class(request), metrics_status_of(reply->status)),
+        1);
     call->phase = CALL_SENT;
     wheel_disarm(&call->switchboard->wheel, &call->peer->deadline);
     return result;
@@ -176,8 +175,7 @@ static void on_replied(struct request *request) {
     }
 }
 
-static void refuse(struct call *call, enum error_code code, const char *field,
-                   const char *detail) {
+static void refuse(struct call *call, enum error_code code, const char *field, const char *detail) {
     request_refuse_because(call->request, code, field, "%s", detail);
     call->phase = CALL_REFUSED;
 }
@@ -237,9 +235,8 @@ static void check_head(struct call *call) {
         refuse(call, ERR_HEADERS_TOO_LARGE, NULL, "the head is above 16384 bytes or 100 headers");
     } else if (codings + lengths > 1) {
         refuse(call, ERR_BAD_REQUEST, "Content-Length", "the request has two lengths");
-    } else if (lengths == 1 &&
-               !(request_find_header(request, "Content-Length", &value) &&
-                 span_parse_u64(value, &(uint64_t){0}))) {
+    } else if (lengths == 1 && !(request_find_header(request, "Content-Length", &value) &&
+                                 span_parse_u64(value, &(uint64_t){0}))) {
         refuse(call, ERR_BAD_REQUEST, "Content-Length", "the length is not a number");
     } else if (codings == 1 && !(request_find_header(request, "Transfer-Encoding", &value) &&
                                  span_is_equal_nocase(value, SPAN("chunked")))) {
@@ -397,9 +394,9 @@ void *call_on_target(void *argument, const char *target, struct MHD_Connection *
     return call;
 }
 
-enum MHD_Result call_on_access(void *argument, struct MHD_Connection *connection,
-                               const char *url, const char *method, const char *version,
-                               const char *upload_data, size_t *upload_data_size, void **context) {
+enum MHD_Result call_on_access(void *argument, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *upload_data,
+                               size_t *upload_data_size, void **context) {
     struct call *call = *context;
     (void)argument;
     (void)connection;

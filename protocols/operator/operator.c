@@ -29,7 +29,7 @@ static_assert(DRAIN_TIMEOUT_MS + OPERATOR_STOP_MS < 2000, "SIGTERM ends the proc
 static_assert(OPERATOR_CONNECTION_BYTES >= 3 * HTTP_HEAD_BYTES_MAX,
               "the head, what libmicrohttpd keeps of each header, and the reply's head");
 
-struct operator {
+struct operator{
     struct switchboard switchboard;
     struct MHD_Daemon *daemon;
     int listen_socket; /* until the daemon has it */
@@ -43,7 +43,7 @@ struct operator {
 
 /* --- starting -------------------------------------------------------------------------------- */
 
-static enum error_code read_port(struct operator *operator, struct error *why) {
+static enum error_code read_port(struct operator* operator, struct error * why) {
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
     if (getsockname(operator->listen_socket, (struct sockaddr *)&address, &length) != 0) {
@@ -57,20 +57,20 @@ static enum error_code read_port(struct operator *operator, struct error *why) {
 }
 
 /* No SO_REUSEPORT: a second broker must not silently take half of the connections. */
-static enum error_code listen_at(struct operator *operator, const struct config_address *address,
+static enum error_code listen_at(struct operator* operator, const struct config_address * address,
                                  struct error *why) {
     char text[EXPOSURE_ADDRESS_BYTES];
     int on = 1;
     exposure_format_address(address, text);
     operator->listen_socket =
         socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (operator->listen_socket < 0) {
+    if (operator->listen_socket<0) {
         return error_set(why, ERR_IO, "no socket for the operator's port %s: %s", text,
                          strerrordesc_np(errno));
     }
     setsockopt(operator->listen_socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(operator->listen_socket, (const struct sockaddr *)&address->socket,
-             address->length) != 0 ||
+    if (bind(operator->listen_socket, (const struct sockaddr *)&address->socket, address->length) !=
+            0 ||
         listen(operator->listen_socket, OPERATOR_BACKLOG) != 0) {
         const char *hint = errno == EADDRINUSE ? "; is another broker running? --operator takes "
                                                  "another ADDRESS:PORT"
@@ -88,37 +88,37 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
-static enum error_code start_daemon(struct operator *operator, struct error *why) {
+static enum error_code start_daemon(struct operator* operator, struct error * why) {
     struct switchboard *switchboard = &operator->switchboard;
     operator->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, call_on_access, switchboard,
-        MHD_OPTION_LISTEN_SOCKET, operator->listen_socket, /* */
-        MHD_OPTION_URI_LOG_CALLBACK, call_on_target, switchboard, /* */
-        MHD_OPTION_NOTIFY_COMPLETED, call_on_completed, switchboard, /* */
-        MHD_OPTION_NOTIFY_CONNECTION, call_on_connection, switchboard, /* */
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, /* */
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, /* */
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)OPERATOR_CONNECTIONS_MAX, /* */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)OPERATOR_CONNECTION_BYTES, /* */
+        MHD_OPTION_LISTEN_SOCKET, operator->listen_socket,                       /* */
+        MHD_OPTION_URI_LOG_CALLBACK, call_on_target, switchboard,                /* */
+        MHD_OPTION_NOTIFY_COMPLETED, call_on_completed, switchboard,             /* */
+        MHD_OPTION_NOTIFY_CONNECTION, call_on_connection, switchboard,           /* */
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,                       /* */
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,                                         /* */
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)OPERATOR_CONNECTIONS_MAX,         /* */
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)OPERATOR_CONNECTION_BYTES,   /* */
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(KEEP_ALIVE_TIMEOUT_MS / 1000), /* */
         MHD_OPTION_END);
     if (operator->daemon == NULL) {
         return error_set(why, ERR_MEMORY, "libmicrohttpd does not start");
     }
-    operator->listen_socket = -1;
-    operator->epoll_socket =
-        MHD_get_daemon_info(operator->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    operator->listen_socket = - 1;
+    operator->epoll_socket = MHD_get_daemon_info(operator->daemon, MHD_DAEMON_INFO_EPOLL_FD)
+        ->epoll_fd;
     return OK;
 }
 
-enum error_code operator_create(struct broker *broker, struct operator **ret_operator,
+enum error_code operator_create(struct broker *broker, struct operator** ret_operator,
                                 struct error *why) {
-    struct operator *operator = calloc(1, sizeof(*operator));
-    if (operator == NULL) {
+    struct operator* operator= calloc(1, sizeof(*operator));
+    if (operator== NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the operator's port");
     }
     struct switchboard *switchboard = &operator->switchboard;
-    operator->listen_socket = -1;
+    operator->listen_socket = - 1;
     switchboard->broker = broker;
     switchboard->shard = metrics_shard(broker->metrics, METRICS_OPERATOR);
     list_init(&switchboard->calls);
@@ -128,7 +128,7 @@ enum error_code operator_create(struct broker *broker, struct operator **ret_ope
         free(operator);
         return error_set(why, code, "no eventfd for the operator's port");
     }
-    code = listen_at(operator, &broker->config->operator_listen, why);
+    code = listen_at(operator, & broker->config->operator_listen, why);
     if (code == OK) {
         code = start_daemon(operator, why);
     }
@@ -143,7 +143,7 @@ enum error_code operator_create(struct broker *broker, struct operator **ret_ope
 /* --- the thread ------------------------------------------------------------------------------ */
 
 /* How long the thread may sleep: what libmicrohttpd wants, and no longer than TURN_MS_MAX. */
-static int sleep_ms(struct operator *operator, int sleep_ms_max) {
+static int sleep_ms(struct operator* operator, int sleep_ms_max) {
     MHD_UNSIGNED_LONG_LONG wanted_ms;
     if (MHD_get_timeout(operator->daemon, &wanted_ms) == MHD_YES &&
         wanted_ms < (unsigned)sleep_ms_max) {
@@ -152,7 +152,7 @@ static int sleep_ms(struct operator *operator, int sleep_ms_max) {
     return sleep_ms_max;
 }
 
-static void turn(struct operator *operator, int sleep_ms_max) {
+static void turn(struct operator* operator, int sleep_ms_max) {
     struct mailbox *mailbox = &operator->switchboard.mailbox;
     int timeout_ms = sleep_ms(operator, sleep_ms_max);
     if (timeout_ms > 0 && mailbox_sleep(mailbox)) {
@@ -168,7 +168,7 @@ static void turn(struct operator *operator, int sleep_ms_max) {
 }
 
 /* Ends the listening at once, and the calls in their own time or when it is over. */
-static void finish_calls(struct operator *operator) {
+static void finish_calls(struct operator* operator) {
     struct switchboard *switchboard = &operator->switchboard;
     uint64_t until_ms = clock_monotonic_ms() + OPERATOR_STOP_MS;
     int listen_socket = MHD_quiesce_daemon(operator->daemon);
@@ -187,7 +187,7 @@ static void finish_calls(struct operator *operator) {
 }
 
 static void *operator_thread(void *argument) {
-    struct operator *operator = argument;
+    struct operator* operator= argument;
     while (!atomic_load(&operator->is_stopping)) {
         turn(operator, TURN_MS_MAX);
     }
@@ -195,7 +195,7 @@ static void *operator_thread(void *argument) {
     return NULL;
 }
 
-enum error_code operator_start(struct operator *operator, struct error *why) {
+enum error_code operator_start(struct operator* operator, struct error * why) {
     INVARIANT(!operator->is_started);
     sigset_t all;
     sigset_t before;
@@ -210,7 +210,7 @@ enum error_code operator_start(struct operator *operator, struct error *why) {
     return OK;
 }
 
-uint16_t operator_port(const struct operator *operator) {
+uint16_t operator_port(const struct operator* operator) {
     return operator->port;
 }
 
@@ -221,8 +221,8 @@ static void on_stop(struct letter *letter, void *consumer) {
     (void)consumer; /* waking up was all that it is for */
 }
 
-void operator_stop(struct operator *operator) {
-    if (operator == NULL) {
+void operator_stop(struct operator* operator) {
+    if (operator== NULL) {
         return;
     }
     if (operator->is_started) {
@@ -239,8 +239,8 @@ void operator_stop(struct operator *operator) {
     INVARIANT(list_is_empty(&operator->switchboard.calls));
 }
 
-void operator_destroy(struct operator *operator) {
-    if (operator == NULL) {
+void operator_destroy(struct operator* operator) {
+    if (operator== NULL) {
         return;
     }
     operator_stop(operator);

@@ -78,8 +78,8 @@ static struct load_options parse(int count, char **words) {
         fputs("load KIND HOST:PORT CHANNEL READERS RATE SECONDS BYTES [PUBLISHERS]\n", stderr);
         exit(2);
     }
-    struct load_options options = {.kind = parse_kind(words[1]), .host = words[2],
-                                   .channel = words[3]};
+    struct load_options options = {
+        .kind = parse_kind(words[1]), .host = words[2], .channel = words[3]};
     char address[64];
     snprintf(address, sizeof(address), "%s", words[2]);
     char *colon = strrchr(address, ':');

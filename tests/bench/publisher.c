@@ -24,7 +24,8 @@ struct batch {
 };
 
 static size_t put_payload(char *bytes, uint32_t length) {
-    int head = snprintf(bytes, 64, "{\"t\":%llu,\"x\":\"", (unsigned long long)(LOAD_TIME_BASE_US + load_now_us()));
+    int head = snprintf(bytes, 64, "{\"t\":%llu,\"x\":\"",
+                        (unsigned long long)(LOAD_TIME_BASE_US + load_now_us()));
     size_t used = (size_t)head;
     while (used + 2 < length) {
         bytes[used++] = 'x';
@@ -42,8 +43,8 @@ static size_t put_message(const struct load_options *options, struct batch *batc
     }
     int head;
     if (options->kind == LOAD_NATS) {
-        head = snprintf(batch->bytes, PUBLISHER_HEAD_BYTES, "PUB %s %u\r\n", options->channel,
-                        length);
+        head =
+            snprintf(batch->bytes, PUBLISHER_HEAD_BYTES, "PUB %s %u\r\n", options->channel, length);
     } else {
         head = snprintf(batch->bytes, PUBLISHER_HEAD_BYTES,
                         "POST /channels/%s HTTP/1.1\r\nHost: %s\r\n"
@@ -66,8 +67,8 @@ static void count_answers(struct publisher *publisher, struct link *link) {
     ssize_t count;
     while ((count = recv(link->file, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
         for (ssize_t index = 0; index < count; index++) {
-            link->match = bytes[index] == good[link->match] ? link->match + 1
-                                                            : (bytes[index] == good[0]);
+            link->match =
+                bytes[index] == good[link->match] ? link->match + 1 : (bytes[index] == good[0]);
             if (good[link->match] == '\0') {
                 atomic_fetch_add(&publisher->results->answered, 1);
                 link->match = 0;

@@ -19,8 +19,8 @@
 
 struct reader {
     int file;
-    uint64_t skip;              /* bytes of the current message that are still to come */
-    uint32_t head_length;       /* bytes of a head that was cut */
+    uint64_t skip;        /* bytes of the current message that are still to come */
+    uint32_t head_length; /* bytes of a head that was cut */
     uint8_t head[HEAD_BYTES_MAX];
 };
 
@@ -198,9 +198,9 @@ static void read_until(const struct reader *reader, const char *mark, char *text
 static void shake_hands(const struct load_options *options, struct reader *reader) {
     char text[2048];
     if (options->kind == LOAD_NATS) {
-        int length = snprintf(text, sizeof(text),
-                              "CONNECT {\"verbose\":false}\r\nSUB %s 1\r\nPING\r\n",
-                              options->channel);
+        int length =
+            snprintf(text, sizeof(text), "CONNECT {\"verbose\":false}\r\nSUB %s 1\r\nPING\r\n",
+                     options->channel);
         load_write(reader->file, text, (size_t)length);
         read_until(reader, "PONG\r\n", text, sizeof(text));
         return;

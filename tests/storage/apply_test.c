@@ -6,7 +6,9 @@
 
 #define COUNT 3000
 
-static uint64_t channel_of(uint64_t i) { return 1 + i * i % 7; }
+static uint64_t channel_of(uint64_t i) {
+    return 1 + i * i % 7;
+}
 
 /* Applies the same messages, cut into batches of `batch`. */
 static void fill(struct store_fixture *fixture, size_t batch) {

@@ -224,9 +224,13 @@ void disk_limit_writes(long bytes, int error_number) {
     disk.error_number = error_number;
 }
 
-void disk_fail_syncs(bool fails) { disk.syncs_fail = fails; }
+void disk_fail_syncs(bool fails) {
+    disk.syncs_fail = fails;
+}
 
-void disk_fail_truncations(bool fails) { disk.truncations_fail = fails; }
+void disk_fail_truncations(bool fails) {
+    disk.truncations_fail = fails;
+}
 
 /* How much of a write is taken; negative: none, errno is set. */
 static ssize_t admit(size_t length) {
@@ -333,4 +337,6 @@ int disk_ftruncate(int fd, off_t length) {
     return next(fd, length);
 }
 
-int disk_ftruncate64(int fd, off_t length) { return disk_ftruncate(fd, length); }
+int disk_ftruncate64(int fd, off_t length) {
+    return disk_ftruncate(fd, length);
+}

@@ -17,10 +17,10 @@ void fixture_shell(const char *format, const char *directory) {
 
 static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
     const struct fixture *fixture = context;
-    *ret_retention = span_has_prefix(channel, SPAN("keep/"))
-                         ? (struct retention){RETENTION_UNLIMITED, RETENTION_UNLIMITED,
-                                              RETENTION_UNLIMITED}
-                         : fixture->retention;
+    *ret_retention =
+        span_has_prefix(channel, SPAN("keep/"))
+            ? (struct retention){RETENTION_UNLIMITED, RETENTION_UNLIMITED, RETENTION_UNLIMITED}
+            : fixture->retention;
 }
 
 static void make_directory(struct fixture *fixture) {
@@ -54,8 +54,7 @@ void fixture_finish(struct fixture *fixture) {
     fixture_shell("rm -rf %s", fixture->directory);
 }
 
-static void on_channel(void *context, struct span name, uint64_t channel_id,
-                       uint64_t offset_last) {
+static void on_channel(void *context, struct span name, uint64_t channel_id, uint64_t offset_last) {
     struct fixture *fixture = context;
     struct fixture_channel *channel = &fixture->channels[fixture->channel_count++];
     snprintf(channel->name, sizeof(channel->name), "%.*s", SPAN_PRINTF(name));
@@ -228,8 +227,7 @@ const char *fixture_describe(const struct storage_page *page, char *text) {
                        (unsigned long long)page->start.offset);
     for (size_t i = 0; i < page->count && i < 20; i++) {
         length += snprintf(text + length, FIXTURE_TEXT_BYTES - (size_t)length, "%s%llu",
-                           i == 0 ? "" : ",",
-                           (unsigned long long)page->messages[i]->place.offset);
+                           i == 0 ? "" : ",", (unsigned long long)page->messages[i]->place.offset);
     }
     snprintf(text + length, FIXTURE_TEXT_BYTES - (size_t)length, ">%llu%s",
              (unsigned long long)page->end.offset, page->at_head ? " head" : "");

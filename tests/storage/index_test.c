@@ -60,8 +60,8 @@ TEST(a_search_finds_the_first_that_reaches_whatever_its_bounds) {
             while (expected <= high && metric_of(&entries[expected], metric) < value) {
                 expected++;
             }
-            EXPECT_EQ(index_search(&fixture.store, txn, 1, metric, value, low, high, &found,
-                                   NULL), OK);
+            EXPECT_EQ(index_search(&fixture.store, txn, 1, metric, value, low, high, &found, NULL),
+                      OK);
             EXPECT_EQ(found, expected);
         }
     }

@@ -136,7 +136,7 @@ TEST(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later) {
 #define GENERATIONS 4
 
 static struct {
-    uint64_t durable[3];           /* per channel: the last offset that must survive */
+    uint64_t durable[3];             /* per channel: the last offset that must survive */
     uint64_t begin[GENERATIONS + 2]; /* first position of each generation */
 } told;
 
@@ -161,8 +161,8 @@ static void live_for_a_while(struct fixture *fixture, unsigned *seed) {
     for (unsigned steps = (unsigned)rand_r(seed) % 60; steps > 0; steps--) {
         unsigned what = (unsigned)rand_r(seed) % 10;
         if (what < 7) {
-            EXPECT_EQ(try_publish(fixture, NAMES[rand_r(seed) % 3], (size_t)rand_r(seed) % 12,
-                                  NULL), OK);
+            EXPECT_EQ(
+                try_publish(fixture, NAMES[rand_r(seed) % 3], (size_t)rand_r(seed) % 12, NULL), OK);
         } else if (what < 9) {
             EXPECT_EQ(storage_sync(fixture->storage, NULL), OK);
             note_durable(fixture);
@@ -192,8 +192,8 @@ static void expect_survivors(struct fixture *fixture, uint32_t generation) {
     for (size_t i = 0; i < 3; i++) {
         EXPECT_TRUE(last_of(fixture, NAMES[i]) >= told.durable[i]);
         EXPECT_EQ(fixture_check_all(fixture, NAMES[i], 50), last_of(fixture, NAMES[i]));
-        struct storage_query query = {.channel = span_of_string(NAMES[i]), .limit = 5000,
-                                      .bytes_max = 1 << 20};
+        struct storage_query query = {
+            .channel = span_of_string(NAMES[i]), .limit = 5000, .bytes_max = 1 << 20};
         struct storage_page page = fixture_read(fixture, &query);
         for (size_t j = 0; j < page.count; j++) {
             const struct place *place = &page.messages[j]->place;

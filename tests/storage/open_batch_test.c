@@ -8,9 +8,8 @@
 static struct message *make(uint64_t position, uint64_t channel_id, uint64_t offset) {
     char name[32];
     snprintf(name, sizeof(name), "c%llu", (unsigned long long)channel_id);
-    struct message_fields fields = {.kind = MESSAGE_DATA,
-                                    .channel = span_of_string(name),
-                                    .payload = SPAN("four")};
+    struct message_fields fields = {
+        .kind = MESSAGE_DATA, .channel = span_of_string(name), .payload = SPAN("four")};
     struct message *message = message_create(&fields);
     struct place place = {1, 1, position, channel_id, offset};
     message_order(message, &place, 100 + position);
@@ -46,8 +45,9 @@ TEST(channels_are_found_by_name_offset_and_figure) {
     for (uint64_t id = 1; id <= 500; id++) {
         char name[32];
         snprintf(name, sizeof(name), "c%llu", (unsigned long long)id);
-        EXPECT_EQ(open_batch_take_view(&batch, span_of_string(name), count_call, &calls, &view,
-                                       NULL), OK);
+        EXPECT_EQ(
+            open_batch_take_view(&batch, span_of_string(name), count_call, &calls, &view, NULL),
+            OK);
         EXPECT_EQ(view.channel_id, id);
         EXPECT_EQ(view.parts[1].offset_first, 1);
         EXPECT_EQ(view.parts[1].offset_last, 4);

@@ -15,8 +15,8 @@ TEST(a_page_costs_the_same_wherever_it_is) {
         fixture_publish_many(&fixture, "b", 10);
         fixture_fold(&fixture);
     }
-    struct storage_query query = {.channel = SPAN("a"), .start = STORAGE_AFTER_OFFSET,
-                                  .limit = 10, .bytes_max = 1000};
+    struct storage_query query = {
+        .channel = SPAN("a"), .start = STORAGE_AFTER_OFFSET, .limit = 10, .bytes_max = 1000};
     for (uint64_t offset = 0; offset < 20000; offset += 997) {
         query.place.offset = offset;
         struct storage_page page = fixture_read(&fixture, &query);
@@ -112,8 +112,8 @@ TEST(large_payloads_survive_the_journal_the_batch_and_the_store) {
         fixture_publish_bytes(&fixture, "a", span_of(payload + i, sizes[i] - (i == 10 ? i : 0)));
     }
     for (int where = 0; where < 3; where++) {
-        struct storage_query query = {.channel = SPAN("a"), .start = STORAGE_EARLIEST,
-                                      .limit = 20, .bytes_max = 40 << 20};
+        struct storage_query query = {
+            .channel = SPAN("a"), .start = STORAGE_EARLIEST, .limit = 20, .bytes_max = 40 << 20};
         struct storage_page page = fixture_read(&fixture, &query);
         EXPECT_EQ(page.count, sizeof(sizes) / sizeof(sizes[0]));
         for (size_t i = 0; i < page.count; i++) {

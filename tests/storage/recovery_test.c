@@ -134,9 +134,8 @@ TEST(recovery_gives_what_live_folds_would_have_given) {
         char left[512];
         char right[512];
         snprintf(channel, sizeof(channel), "c%d", i);
-        struct storage_query query = {.channel = span_of_string(channel),
-                                      .limit = 15,
-                                      .bytes_max = 65536};
+        struct storage_query query = {
+            .channel = span_of_string(channel), .limit = 15, .bytes_max = 65536};
         for (bool is_over = false; !is_over;) {
             struct storage_page live_page = fixture_read(&live, &query);
             struct storage_page killed_page = fixture_read(&killed, &query);

@@ -116,8 +116,7 @@ TEST(a_quiet_channel_of_which_nothing_was_lost_has_no_gap) {
         settle(&fixture, where);
         fixture_expect(&fixture, QUERY(CHANNEL("quiet"), AFTER_PLACE(seen)), "12<>12 head");
         seen.position = 4;
-        fixture_expect(&fixture, QUERY(CHANNEL("quiet"), AFTER_PLACE(seen), .limit = 1),
-                       "4<5>5");
+        fixture_expect(&fixture, QUERY(CHANNEL("quiet"), AFTER_PLACE(seen), .limit = 1), "4<5>5");
         fixture_finish(&fixture);
     }
 }
@@ -149,8 +148,7 @@ TEST(an_emptied_channel_tells_all_that_was_missed) {
         fixture.time_ms += 1000;
         fixture_tick(&fixture);
         settle(&fixture, where);
-        fixture_expect(&fixture, QUERY(CHANNEL("a"), AFTER_PLACE(seen)),
-                       "expired 2-5 5<>5 head");
+        fixture_expect(&fixture, QUERY(CHANNEL("a"), AFTER_PLACE(seen)), "expired 2-5 5<>5 head");
         fixture_expect(&fixture, QUERY(CHANNEL("a"), AFTER_OFFSET(0)), "expired 1-5 5<>5 head");
         fixture_expect(&fixture, QUERY(CHANNEL("a"), AFTER_OFFSET(5)), "5<>5 head");
         fixture_expect(&fixture, QUERY(CHANNEL("a")), "5<>5 head");
@@ -220,14 +218,13 @@ TEST(times_begin_at_the_first_message_that_is_not_older) {
         struct place places[301];
         begin(&fixture, where, places);
         uint64_t first = 1700000000000;
-        fixture_expect(&fixture,
-                       QUERY(CHANNEL("a"), .start = STORAGE_AFTER_TIME,
-                             .time_ms = first + 295 * 10),
-                       "295<296,297,298,299,300>300 head");
-        fixture_expect(&fixture,
-                       QUERY(CHANNEL("a"), .start = STORAGE_AFTER_TIME,
-                             .time_ms = first + 295 * 10 - 9),
-                       "295<296,297,298,299,300>300 head");
+        fixture_expect(
+            &fixture, QUERY(CHANNEL("a"), .start = STORAGE_AFTER_TIME, .time_ms = first + 295 * 10),
+            "295<296,297,298,299,300>300 head");
+        fixture_expect(
+            &fixture,
+            QUERY(CHANNEL("a"), .start = STORAGE_AFTER_TIME, .time_ms = first + 295 * 10 - 9),
+            "295<296,297,298,299,300>300 head");
         fixture_expect(&fixture,
                        QUERY(CHANNEL("a"), .start = STORAGE_AFTER_TIME, .time_ms = first + 9999),
                        "300<>300 head");
@@ -252,21 +249,21 @@ TEST(the_newest_end_at_the_end_or_before) {
                        QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 2, .newest = 5),
                        "295<296,297>297");
         fixture_expect(&fixture,
-                       QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 3,
-                             .has_before = true, .before = {.offset = 295}),
+                       QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 3, .has_before = true,
+                             .before = {.offset = 295}),
                        "291<292,293,294>294");
         fixture_expect(&fixture,
-                       QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 3,
-                             .has_before = true, .before = places[292]),
+                       QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 3, .has_before = true,
+                             .before = places[292]),
                        "290<291>291");
         fixture_expect(&fixture,
-                       QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 3,
-                             .has_before = true, .before = places[5]),
+                       QUERY(CHANNEL("a"), .start = STORAGE_NEWEST, .limit = 3, .has_before = true,
+                             .before = places[5]),
                        "290<>290");
-        fixture_expect(&fixture,
-                       QUERY(CHANNEL("a"), AFTER_OFFSET(291), .has_before = true,
-                             .before = {.offset = 294}),
-                       "291<292,293>293");
+        fixture_expect(
+            &fixture,
+            QUERY(CHANNEL("a"), AFTER_OFFSET(291), .has_before = true, .before = {.offset = 294}),
+            "291<292,293>293");
         fixture_expect(&fixture, QUERY(CHANNEL("a"), .start = STORAGE_NOW), "300<>300 head");
         fixture_finish(&fixture);
     }

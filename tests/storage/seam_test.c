@@ -50,8 +50,8 @@ static void *run_sync(void *context) {
 /* Follows the channel from its first message to the last, again and again from the cursor. */
 static void *run_reader(void *context) {
     struct scene *scene = context;
-    struct storage_query query = {.channel = SPAN("a"), .start = STORAGE_EARLIEST, .limit = 37,
-                                  .bytes_max = 65536};
+    struct storage_query query = {
+        .channel = SPAN("a"), .start = STORAGE_EARLIEST, .limit = 37, .bytes_max = 65536};
     uint64_t next = 1;
     uint64_t deadline_ms = clock_monotonic_ms() + 60000;
     while (next <= MESSAGES && clock_monotonic_ms() < deadline_ms) {

@@ -24,9 +24,8 @@ struct message *store_fixture_make(struct store_fixture *fixture, uint64_t chann
     char name[32];
     uint8_t *payload = calloc(1, bytes + 1);
     snprintf(name, sizeof(name), "c%llu", (unsigned long long)channel_id);
-    struct message_fields fields = {.kind = MESSAGE_DATA,
-                                    .channel = span_of_string(name),
-                                    .payload = span_of(payload, bytes)};
+    struct message_fields fields = {
+        .kind = MESSAGE_DATA, .channel = span_of_string(name), .payload = span_of(payload, bytes)};
     struct message *message = message_create(&fields);
     free(payload);
     struct place place = {77, 1, ++fixture->position, channel_id, offset};
@@ -46,8 +45,8 @@ void store_fixture_apply(struct store_fixture *fixture, struct message **message
     unsigned slots = segments_wanted(&fixture->segments, &fixture->limits, count, 0);
     EXPECT_EQ(store_open_slots(&fixture->store, slots, NULL), OK);
     MDB_txn *txn = store_fixture_begin(fixture);
-    EXPECT_EQ(apply_create(&fixture->store, txn, &fixture->segments, &fixture->limits, &apply,
-                           NULL), OK);
+    EXPECT_EQ(
+        apply_create(&fixture->store, txn, &fixture->segments, &fixture->limits, &apply, NULL), OK);
     for (size_t i = 0; i < count; i++) {
         EXPECT_EQ(apply_message(apply, messages[i], NULL), OK);
         message_unref(messages[i]);

@@ -75,8 +75,8 @@ TEST(ids_and_offsets_lead_to_cold_messages_too) {
     for (int i = 0; i < 40; i++) {
         round_of(&fixture, 50, i % 4 == 0 ? 1 : 0);
     }
-    struct storage_query query = {.channel = SPAN("keep/slow"), .start = STORAGE_AFTER_PLACE,
-                                  .place = seen, .limit = 3};
+    struct storage_query query = {
+        .channel = SPAN("keep/slow"), .start = STORAGE_AFTER_PLACE, .place = seen, .limit = 3};
     fixture_expect(&fixture, query, "1<2,3,4>4");
     query.start = STORAGE_NEWEST;
     fixture_expect(&fixture, query, "8<9,10,11>11 head");
@@ -148,8 +148,8 @@ TEST(above_bytes_max_the_oldest_go_and_the_gap_is_told) {
         file = i == 60 ? figures_of(&fixture).lmdb_bytes_file : file;
     }
     EXPECT_TRUE(figures_of(&fixture).lmdb_bytes_file <= file * 5 / 4);
-    struct storage_query query = {.channel = SPAN("keep/all"), .start = STORAGE_AFTER_OFFSET,
-                                  .limit = 1, .bytes_max = 10};
+    struct storage_query query = {
+        .channel = SPAN("keep/all"), .start = STORAGE_AFTER_OFFSET, .limit = 1, .bytes_max = 10};
     struct storage_page page = fixture_read(&fixture, &query);
     EXPECT_TRUE(page.has_gap);
     EXPECT_EQ(page.gap.reason, GAP_EXPIRED);
@@ -160,13 +160,13 @@ TEST(above_bytes_max_the_oldest_go_and_the_gap_is_told) {
     EXPECT_EQ(page.messages[0]->place.offset, page.first);
     storage_page_finish(&page);
     fixture_expect(&fixture,
-                   (struct storage_query){.channel = SPAN("keep/slow"),
-                                          .start = STORAGE_AFTER_PLACE, .place = seen},
+                   (struct storage_query){
+                       .channel = SPAN("keep/slow"), .start = STORAGE_AFTER_PLACE, .place = seen},
                    "1<>1 head");
-    fixture_expect(&fixture,
-                   (struct storage_query){.channel = SPAN("keep/slow"),
-                                          .start = STORAGE_AFTER_OFFSET},
-                   "expired 1-1 1<>1 head");
+    fixture_expect(
+        &fixture,
+        (struct storage_query){.channel = SPAN("keep/slow"), .start = STORAGE_AFTER_OFFSET},
+        "expired 1-1 1<>1 head");
     fixture_finish(&fixture);
 }
 
@@ -183,8 +183,8 @@ TEST(an_empty_channel_is_forgotten_after_its_retention_and_seven_days) {
     fixture_fold(&fixture);
     fixture_retain(&fixture);
     EXPECT_EQ(figures_of(&fixture).channel_count, 1);
-    struct storage_query query = {.channel = SPAN("a"), .start = STORAGE_AFTER_PLACE,
-                                  .place = seen};
+    struct storage_query query = {
+        .channel = SPAN("a"), .start = STORAGE_AFTER_PLACE, .place = seen};
     fixture_expect(&fixture, query, "expired 2-5 5<>5 head");
     fixture.time_ms += SWEEP_REST_MS;
     fixture_tick(&fixture);
@@ -215,8 +215,8 @@ TEST(a_forgotten_channel_may_go_on_with_its_offsets) {
     fixture_fold(&fixture);
     fixture_retain(&fixture);
     fixture_publish_many(&fixture, "a", 2); /* the log thread still counts from 5 */
-    struct storage_query query = {.channel = SPAN("a"), .start = STORAGE_AFTER_PLACE,
-                                  .place = seen};
+    struct storage_query query = {
+        .channel = SPAN("a"), .start = STORAGE_AFTER_PLACE, .place = seen};
     fixture_expect(&fixture, query, "expired 2-5 5<6,7>7 head");
     fixture_fold(&fixture);
     fixture_expect(&fixture, query, "expired 2-5 5<6,7>7 head");

@@ -8,9 +8,8 @@
 
 static struct message *message_at(uint64_t position, size_t payload_bytes) {
     uint8_t *payload = calloc(1, payload_bytes + 1);
-    struct message_fields fields = {.kind = MESSAGE_DATA,
-                                    .channel = SPAN("a"),
-                                    .payload = span_of(payload, payload_bytes)};
+    struct message_fields fields = {
+        .kind = MESSAGE_DATA, .channel = SPAN("a"), .payload = span_of(payload, payload_bytes)};
     struct message *message = message_create(&fields);
     struct place place = {
         .log_id = 1, .generation = 1, .position = position, .channel_id = 1, .offset = position};

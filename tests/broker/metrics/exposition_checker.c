@@ -32,8 +32,7 @@ static bool fail(struct checker *checker, const char *text) {
 
 static bool has_suffix(struct span text, const char *suffix) {
     size_t length = strlen(suffix);
-    return text.length >= length &&
-           memcmp(text.bytes + text.length - length, suffix, length) == 0;
+    return text.length >= length && memcmp(text.bytes + text.length - length, suffix, length) == 0;
 }
 
 static bool is_text(struct span text, const char *string) {
@@ -54,9 +53,9 @@ static bool is_name(struct span name) {
 /* What promtool says about names. */
 static bool is_good_name(struct checker *checker, struct span name, struct span type) {
     static const char *const bad_parts[] = {
-        "milliseconds", "microseconds", "ms",      "us",        "minutes", "hours",  "days",
-        "kilobytes",    "megabytes",    "kib",     "mib",       "bits",    "count",  "sum",
-        "bucket",       "counter",      "gauge",   "histogram", "percent"};
+        "milliseconds", "microseconds", "ms",    "us",        "minutes", "hours", "days",
+        "kilobytes",    "megabytes",    "kib",   "mib",       "bits",    "count", "sum",
+        "bucket",       "counter",      "gauge", "histogram", "percent"};
     for (struct span rest = name; rest.length > 0;) {
         struct span part = span_split(&rest, '_');
         for (size_t i = 0; i < sizeof(bad_parts) / sizeof(bad_parts[0]); i++) {
@@ -169,8 +168,8 @@ static bool check_bucket(struct checker *checker, struct span le, struct span la
 
 static bool check_histogram(struct checker *checker, struct span name, struct span le,
                             struct span labels, double number) {
-    struct span suffix = span_of(name.bytes + checker->family.length,
-                                 name.length - checker->family.length);
+    struct span suffix =
+        span_of(name.bytes + checker->family.length, name.length - checker->family.length);
     if (is_text(suffix, "_bucket")) {
         return check_bucket(checker, le, labels, number);
     }

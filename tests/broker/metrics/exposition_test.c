@@ -65,18 +65,16 @@ TEST(shards_are_summed_and_labels_told) {
     metrics_add_at(first, METRIC_CONNECTIONS_CLOSED,
                    METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_SSE, CLOSE_DRAINING),
                    7);
-    metrics_add_at(first, METRIC_HTTP_REQUESTS,
-                   METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_CHANNELS,
-                                metrics_status_of(404)),
-                   4);
+    metrics_add_at(
+        first, METRIC_HTTP_REQUESTS,
+        METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_CHANNELS, metrics_status_of(404)), 4);
     metrics_add(first, METRIC_TURNS, 11);
     metrics_set(second, METRIC_TURNS, 12);
     expose(metrics, &text);
     expect_clean(&text);
     expect_sample(&text, "tidings_publishes_total{result=\"ok\"}", 5);
     expect_sample(&text, "tidings_publishes_total{result=\"too-large\"}", 1);
-    expect_sample(&text,
-                  "tidings_connections_closed_total{protocol=\"sse\",reason=\"draining\"}",
+    expect_sample(&text, "tidings_connections_closed_total{protocol=\"sse\",reason=\"draining\"}",
                   7);
     expect_sample(&text, "tidings_http_requests_total{route=\"channels\",status=\"4xx\"}", 4);
     expect_sample(&text, "tidings_turns_total{thread=\"worker-0\"}", 11);
@@ -102,8 +100,7 @@ TEST(times_are_told_in_seconds) {
     EXPECT_NOT_NULL(
         memmem(all.bytes, all.length, "\ntidings_journal_last_sync_seconds 0.000042\n", 44));
     EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\nprocess_cpu_seconds_total 0.02\n", 32));
-    EXPECT_NOT_NULL(
-        memmem(all.bytes, all.length, "\nprocess_start_time_seconds 1700000000\n", 39));
+    EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\nprocess_start_time_seconds 1700000000\n", 39));
     buffer_finish(&text);
     metrics_destroy(metrics);
 }

@@ -24,9 +24,9 @@ TEST(threads_that_count_at_once_lose_nothing) {
     metrics_set_at(metrics_shard(metrics, METRICS_MAIN), METRIC_READERS_OPEN, METRICS_PROTOCOL_SSE,
                    3 * COUNTED + 5);
     for (size_t i = 0; i < 3; i++) {
-        EXPECT_EQ(pthread_create(&threads[i], NULL, count,
-                                 metrics_shard(metrics, METRICS_WORKERS + i)),
-                  0);
+        EXPECT_EQ(
+            pthread_create(&threads[i], NULL, count, metrics_shard(metrics, METRICS_WORKERS + i)),
+            0);
     }
     uint64_t before = 0;
     for (size_t i = 0; i < 1000; i++) { /* a scrape beside the threads */

@@ -71,8 +71,7 @@ TEST(every_value_of_a_label_has_a_name_of_its_own) {
             const char *name = metrics_label_value((enum metrics_label)label, i);
             EXPECT_TRUE(name[0] != '\0');
             for (size_t k = 0; k < i; k++) {
-                EXPECT_TRUE(
-                    strcmp(name, metrics_label_value((enum metrics_label)label, k)) != 0);
+                EXPECT_TRUE(strcmp(name, metrics_label_value((enum metrics_label)label, k)) != 0);
             }
         }
     }
