@@ -129,8 +129,8 @@ channels: [ { match: "**", history: { messages: unlimited } } ]
 @pytest.mark.deadline(300)
 @pytest.mark.heavy
 def test_files_stop_growing_under_constant_retention(start_broker):
-    """A channel that keeps 100 messages, through which 1.7 GB pass. What may stand: the segment that
-    is written and one that is emptied (256 MiB each), and two files of the journal (64 MiB each)."""
+    """A channel that keeps 100 messages, through which 1.7 GB pass. What may stand: the segment
+    that is written and one that is emptied (256 MiB each), two files of the journal (64 MiB)."""
     broker = start_broker(config="""
 channels: [ { match: "**", history: { messages: 100 } } ]
 """)

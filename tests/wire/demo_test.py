@@ -18,6 +18,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+pytestmark = pytest.mark.xdist_group("browser")  # one Chromium is enough
+
 PLAY = pathlib.Path(__file__).parents[2] / "clients" / "demo" / "play"
 READERS = ("websocket", "eventsource")
 PATIENCE_S = 20
@@ -227,6 +229,7 @@ def test_a_page_that_was_closed_resumes_where_it_stood(page, broker, channel, po
 def test_a_gap_is_shown_and_not_counted_as_missed(browser, start_broker, points):
     broker = start_broker(config='channels: [ { match: "**", history: { messages: 5 } } ]\n')
     page = Page(browser, broker, "tennis/court-1")
+    page.wait_until_both("state", "live")
     publish_all(broker, "tennis/court-1", points[:10])
     page.wait_until_both("offset", 10)
     page.press("online")
@@ -247,6 +250,7 @@ def test_the_readers_outlive_a_restart_of_the_broker(browser, start_broker, poin
         port = probe.getsockname()[1]
     broker = start_broker("--listen", f"127.0.0.1:{port}")
     page = Page(browser, broker, "tennis/court-1")
+    page.wait_until_both("state", "live")
     publish_all(broker, "tennis/court-1", points[:10])
     page.wait_until_both("offset", 10)
     broker.stop()
