@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/config/sources.h"
 
+#include <ctype.h>
+
 #include "broker/config/value.h"
 #include "broker/support/invariant.h"
 
@@ -65,6 +67,17 @@ static const char *reason_to_refuse(struct span name) {
     config_variable_name(scope->list, known);
     return span_is_equal(name, span_of_string(known)) ? "rules are taken from the file alone"
                                                       : NULL;
+}
+
+/* Looks a flag of what this version does not have up as its variable: TIDINGS_MQTT for `--mqtt`. */
+static const char *reason_to_refuse_flag(struct span flag) {
+    char name[CONFIG_VARIABLE_BYTES] = CONFIG_VARIABLE_PREFIX;
+    size_t length = strlen(name);
+    for (size_t i = 2; i < flag.length && length < sizeof(name); i++) {
+        uint8_t byte = flag.bytes[i];
+        name[length++] = byte == '-' || byte == '.' ? '_' : (char)toupper(byte);
+    }
+    return reason_to_refuse(span_of(name, length));
 }
 
 /* Tells what a variable that no row has was probably meant to be. */
@@ -172,12 +185,28 @@ static struct flag next_flag(int count, char *const *flags, int *index) {
     }
     const struct config_row *row = find_flag(flag.name);
     bool is_known = row != NULL || span_is_equal(flag.name, SPAN(FILE_FLAG));
+    bool is_flag = is_known || span_has_prefix(flag.name, SPAN("-"));
     if (row != NULL && row->type == CONFIG_SWITCH) {
         flag.value = "true";
-    } else if (*index < count && (is_known || flags[*index][0] != '-')) {
+    } else if (*index < count && is_flag && (is_known || flags[*index][0] != '-')) {
         flag.value = flags[(*index)++]; /* an unknown flag keeps its value: one fault, not two */
     }
     return flag;
+}
+
+static void refuse_flag(struct span name, const char *shown, struct config_faults *faults) {
+    if (!span_has_prefix(name, SPAN("-"))) {
+        config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown,
+                          "serve takes no words; a file is named with `%s`", FILE_FLAG);
+        return;
+    }
+    const char *refused = reason_to_refuse_flag(name);
+    if (refused != NULL) {
+        config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown, "%s", refused);
+    } else {
+        config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown, "is not a flag; the nearest is `%s`",
+                          nearest_flag(name));
+    }
 }
 
 void sources_read_flags(int count, char *const *flags, struct config *config,
@@ -191,8 +220,7 @@ void sources_read_flags(int count, char *const *flags, struct config *config,
         bool is_file = span_is_equal(flag.name, SPAN(FILE_FLAG));
         struct error why = {0};
         if (row == NULL && !is_file) {
-            config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown,
-                              "is not a flag; the nearest is `%s`", nearest_flag(flag.name));
+            refuse_flag(flag.name, shown, faults);
         } else if (flag.value == NULL || *flag.value == '\0') {
             config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown, "has no value");
         } else if (row != NULL && set_row(row, config, span_of_string(flag.value), &why) != OK) {

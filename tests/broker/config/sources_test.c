@@ -23,9 +23,31 @@ TEST(bad_flags_are_named) {
     expect_fault((struct config_sources){FLAGS("--data=")}, "command line", "--data", "no value");
     expect_fault((struct config_sources){FLAGS("--workers", "0")}, "command line", "--workers",
                  "below the least");
-    expect_fault((struct config_sources){FLAGS("word")}, "command line", "word", "not a flag");
     expect_fault((struct config_sources){FLAGS("--config")}, "command line", "--config",
                  "no value");
+}
+
+TEST(words_that_are_no_flags_are_refused_one_by_one) {
+    expect_fault((struct config_sources){FLAGS("word", "--open")}, "command line", "word",
+                 "serve takes no words");
+    struct config *config = NULL;
+    struct config_sources sources = {FLAGS("one", "two")};
+    EXPECT_EQ(config_load(&sources, &config, &faults), ERR_CONFIG);
+    EXPECT_EQ(faults.count, 2);
+}
+
+TEST(flags_of_what_is_not_in_this_version_say_so) {
+    expect_fault((struct config_sources){FLAGS("--mqtt", "127.0.0.1:1883")}, "command line",
+                 "--mqtt", "MQTT is not in this version");
+    expect_fault((struct config_sources){FLAGS("--mqtt=:1883")}, "command line", "--mqtt",
+                 "MQTT is not in this version");
+    expect_fault((struct config_sources){FLAGS("--auth-keys", "a")}, "command line", "--auth-keys",
+                 "not in this version");
+    expect_fault((struct config_sources){FLAGS("--public.tls")}, "command line", "--public.tls",
+                 "not in this version");
+    expect_fault(
+        (struct config_sources){FLAGS("--authority-that-is-longer-than-any-key-of-it-all")},
+        "command line", "--authority-that-is-longer-than-any-key-of-it-all", "nearest");
 }
 
 TEST(lists_in_variables_are_parted_by_commas) {
@@ -102,6 +124,8 @@ TEST(help_is_asked_for_by_either_word) {
 }
 
 UNIT_TESTS(UNIT(flags_take_their_value_from_one_word_or_two), UNIT(bad_flags_are_named),
+           UNIT(words_that_are_no_flags_are_refused_one_by_one),
+           UNIT(flags_of_what_is_not_in_this_version_say_so),
            UNIT(lists_in_variables_are_parted_by_commas),
            UNIT(variables_that_were_mistyped_are_named), UNIT(variables_of_others_are_left_alone),
            UNIT(every_row_has_a_working_variable), UNIT(file_is_named_by_flag_before_environment),
