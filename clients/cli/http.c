@@ -9,6 +9,9 @@
 
 #include "clients/cli/client.h"
 
+/* As curl(1) has it; libcurl alone does not look. */
+#define AUTHORITIES_VARIABLE "SSL_CERT_FILE"
+
 const char *http_base_url(const char *flag) {
     const char *variable = getenv(CLIENT_URL_VARIABLE);
     if (flag != NULL) {
@@ -17,18 +20,27 @@ const char *http_base_url(const char *flag) {
     return variable != NULL && *variable != '\0' ? variable : CLIENT_URL_DEFAULT;
 }
 
+static bool has_empty_segment(const char *channel) {
+    size_t length = strlen(channel);
+    return length == 0 || channel[0] == '/' || channel[length - 1] == '/' ||
+           strstr(channel, "//") != NULL;
+}
+
 char *http_channel_url(const char *base, const char *channel, const char *query) {
     size_t base_length = strlen(base);
     while (base_length > 0 && base[base_length - 1] == '/') {
         base_length--;
     }
-    char *path = http_encode(channel, true);
+    bool is_path = !has_empty_segment(channel);
+    const char *joint = query == NULL ? "" : is_path ? "?" : "&";
+    char *name = http_encode(channel, is_path);
     char *url = NULL;
-    if (path == NULL || asprintf(&url, "%.*s/channels/%s%s%s", (int)base_length, base, path,
-                                 query == NULL ? "" : "?", query == NULL ? "" : query) < 0) {
+    if (name == NULL ||
+        asprintf(&url, "%.*s/channels/%s%s%s%s", (int)base_length, base,
+                 is_path ? "" : "?channel=", name, joint, query == NULL ? "" : query) < 0) {
         url = NULL;
     }
-    free(path);
+    free(name);
     return url;
 }
 
@@ -64,6 +76,10 @@ CURL *http_create(const char *url) {
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* `a/../b` is a channel like any other */
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "tidings/" TIDINGS_VERSION);
+    const char *authorities = getenv(AUTHORITIES_VARIABLE);
+    if (authorities != NULL && *authorities != '\0') {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
+    }
     return curl;
 }
 
@@ -120,12 +136,50 @@ void http_tell_problem(FILE *stream, const char *about, long status,
     json_decref(problem);
 }
 
-uint64_t http_backoff_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempt, uint64_t random) {
+bool http_is_tls_fault(CURLcode code) {
+    static const CURLcode faults[] = {
+        CURLE_SSL_CONNECT_ERROR,     CURLE_PEER_FAILED_VERIFICATION,
+        CURLE_SSL_CERTPROBLEM,       CURLE_SSL_CIPHER,
+        CURLE_SSL_CACERT_BADFILE,    CURLE_SSL_ISSUER_ERROR,
+        CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_ENGINE_INITFAILED,
+    };
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        if (faults[i] == code) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void http_tell_failure(FILE *stream, const char *about, CURLcode code, const char *detail) {
+    fputs("tidings: ", stream);
+    print_safely(about, stream);
+    fputs(": ", stream);
+    print_safely(*detail == '\0' ? curl_easy_strerror(code) : detail, stream);
+    if (code == CURLE_SSL_CONNECT_ERROR) {
+        fputs(" (this version of the broker speaks http alone; https is for a proxy's address)",
+              stream);
+    }
+}
+
+static uint64_t backoff_max_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempt) {
     uint64_t span_ms = base_ms;
     for (unsigned i = 0; i < attempt && span_ms < ceiling_ms; i++) {
         span_ms *= 2;
     }
-    return random % ((span_ms < ceiling_ms ? span_ms : ceiling_ms) + 1);
+    return span_ms < ceiling_ms ? span_ms : ceiling_ms;
+}
+
+uint64_t http_backoff_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempt, uint64_t random) {
+    return random % (backoff_max_ms(base_ms, ceiling_ms, attempt) + 1);
+}
+
+uint64_t http_backoff_sum_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempts) {
+    uint64_t sum_ms = 0;
+    for (unsigned attempt = 0; attempt < attempts; attempt++) {
+        sum_ms += backoff_max_ms(base_ms, ceiling_ms, attempt);
+    }
+    return sum_ms;
 }
 
 uint64_t http_retry_after_ms(uint64_t asked_s, uint64_t ceiling_ms, uint64_t random) {

@@ -26,13 +26,15 @@ struct http_answer {
 const char *http_base_url(const char *flag);
 
 /* "http://host:port/channels/a/b" with the name percent-encoded but for its slashes, and `query`
- * behind it where it is not NULL. The caller frees. NULL: out of memory. */
+ * behind it where it is not NULL. Proxies merge slashes, so a name with an empty segment goes into
+ * the query: "/channels/?channel=a%2F%2Fb". The caller frees. NULL: out of memory. */
 char *http_channel_url(const char *base, const char *channel, const char *query);
 
 /* `text` percent-encoded for a query. The caller frees. NULL: out of memory. */
 char *http_encode(const char *text, bool keeps_slashes);
 
-/* A libcurl handle for HTTP/1.1. NULL: out of memory. */
+/* A libcurl handle for HTTP/1.1. https trusts the system's authorities, or those of the file that
+ * SSL_CERT_FILE names. NULL: out of memory. */
 CURL *http_create(const char *url);
 
 /* Appends "name: value". False: out of memory, or a line end in the value, which is complained
@@ -47,10 +49,21 @@ size_t http_on_answer(char *bytes, size_t size, size_t count, void *answer);
 void http_tell_problem(FILE *stream, const char *about, long status,
                        const struct http_answer *answer);
 
+/* True: TLS was not agreed on, or a certificate is not trusted. Nothing was sent, and asking again
+ * gets the same answer. */
+bool http_is_tls_fault(CURLcode code);
+
+/* Writes "tidings: <about>: <what libcurl says>" without a line end. `detail` is what libcurl wrote
+ * into CURLOPT_ERRORBUFFER; "" where it wrote nothing. */
+void http_tell_failure(FILE *stream, const char *about, CURLcode code, const char *detail);
+
 /* How long to wait before attempt `attempt` (from 0): full jitter, evenly from nothing to
  * min(ceiling, base × 2^attempt), so that clients that fell together do not come back together.
  * `random` is any number, evenly drawn. */
 uint64_t http_backoff_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempt, uint64_t random);
+
+/* The most that the waits before `attempts` attempts can be in all. */
+uint64_t http_backoff_sum_ms(uint64_t base_ms, uint64_t ceiling_ms, unsigned attempts);
 
 /* The wait that the server asked for (0: none), and up to half of it more. */
 uint64_t http_retry_after_ms(uint64_t asked_s, uint64_t ceiling_ms, uint64_t random);

@@ -23,6 +23,38 @@ TEST(names_are_percent_encoded_but_for_their_slashes) {
     free(encoded);
 }
 
+TEST(names_with_an_empty_segment_go_into_the_query) {
+    expect_url("http://h", "a//b", NULL, "http://h/channels/?channel=a%2F%2Fb");
+    expect_url("http://h/", "/a", "since=1", "http://h/channels/?channel=%2Fa&since=1");
+    expect_url("http://h", "a/", NULL, "http://h/channels/?channel=a%2F");
+    expect_url("http://h", "", NULL, "http://h/channels/?channel=");
+}
+
+TEST(faults_of_tls_are_told_apart) {
+    EXPECT_TRUE(http_is_tls_fault(CURLE_PEER_FAILED_VERIFICATION));
+    EXPECT_TRUE(http_is_tls_fault(CURLE_SSL_CONNECT_ERROR));
+    EXPECT_FALSE(http_is_tls_fault(CURLE_COULDNT_CONNECT));
+    EXPECT_FALSE(http_is_tls_fault(CURLE_OK));
+}
+
+static void expect_failure(CURLcode code, const char *detail, const char *expected) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    http_tell_failure(stream, "a", code, detail);
+    fclose(stream);
+    EXPECT_STRING(text, expected);
+    free(text);
+}
+
+TEST(failures_are_told_in_the_words_of_libcurl) {
+    expect_failure(CURLE_COULDNT_CONNECT, "no h:1\x1b", "tidings: a: no h:1?");
+    expect_failure(CURLE_COULDNT_CONNECT, "", "tidings: a: Couldn't connect to server");
+    expect_failure(CURLE_SSL_CONNECT_ERROR, "x",
+                   "tidings: a: x (this version of the broker speaks http alone; https is for a "
+                   "proxy's address)");
+}
+
 TEST(flag_wins_over_variable_over_default) {
     unsetenv(CLIENT_URL_VARIABLE);
     EXPECT_STRING(http_base_url(NULL), CLIENT_URL_DEFAULT);
@@ -43,6 +75,12 @@ TEST(backoff_doubles_up_to_its_ceiling_with_full_jitter) {
     for (unsigned attempt = 0; attempt < 100; attempt++) {
         EXPECT_TRUE(http_backoff_ms(500, 30000, attempt, http_random()) <= 30000);
     }
+}
+
+TEST(waits_sum_up_to_what_is_told) {
+    EXPECT_EQ(http_backoff_sum_ms(250, 15000, 0), 0);
+    EXPECT_EQ(http_backoff_sum_ms(250, 15000, 3), 1750);
+    EXPECT_EQ(http_backoff_sum_ms(250, 15000, 7), 30750);
 }
 
 TEST(the_wait_asked_for_is_never_cut_short_but_bounded) {
@@ -94,6 +132,8 @@ TEST(answers_are_cut_at_their_bound) {
 }
 
 UNIT_TESTS(UNIT(names_are_percent_encoded_but_for_their_slashes),
+           UNIT(names_with_an_empty_segment_go_into_the_query), UNIT(faults_of_tls_are_told_apart),
+           UNIT(failures_are_told_in_the_words_of_libcurl), UNIT(waits_sum_up_to_what_is_told),
            UNIT(flag_wins_over_variable_over_default),
            UNIT(backoff_doubles_up_to_its_ceiling_with_full_jitter),
            UNIT(the_wait_asked_for_is_never_cut_short_but_bounded), UNIT(headers_are_one_line),
