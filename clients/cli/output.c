@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clients/cli/output.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/cli/envelope.h"
+
+bool output_is_open(void) {
+    bool is_open = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+    if (!is_open) {
+        fprintf(stderr, "tidings: standard output cannot be written: %s\n", strerrordesc_np(errno));
+    }
+    return is_open;
+}
 
 /* JSON has line ends between its tokens only, where a blank means the same. */
 static void write_json_line(FILE *stream, const char *bytes, size_t length) {
@@ -37,7 +48,7 @@ static bool is_json_type(const struct envelope_value *type) {
     return type->length >= 5 && memcmp(type->bytes + type->length - 5, "json\"", 5) == 0;
 }
 
-void output_message(FILE *stream, const char *envelope, size_t length, bool whole) {
+static void write_message(FILE *stream, const char *envelope, size_t length, bool whole) {
     struct envelope_value value = {envelope, length};
     struct envelope_value type;
     if (whole) {
@@ -56,14 +67,45 @@ void output_message(FILE *stream, const char *envelope, size_t length, bool whol
     write_json_line(stream, value.bytes, value.length);
 }
 
-static void write_offsets(FILE *stream, const json_t *gap) {
-    const json_t *from = json_object_get(gap, "from");
-    const json_t *to = json_object_get(gap, "to");
-    if (json_is_integer(from) && json_is_integer(to)) {
-        fprintf(stream, "offsets %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " are missing",
-                json_integer_value(from), json_integer_value(to));
-    } else {
+/* A write may fail before the flush, which then has nothing left to do: the stream remembers it. */
+bool output_message(FILE *stream, const char *envelope, size_t length, bool whole) {
+    write_message(stream, envelope, length, whole);
+    return fflush(stream) == 0 && ferror(stream) == 0;
+}
+
+#define OFFSET "%" JSON_INTEGER_FORMAT
+
+/* 0, which is no offset, where there is no such member. */
+static json_int_t offset_of(const json_t *gap, const char *name) {
+    return json_integer_value(json_object_get(gap, name));
+}
+
+static void write_missing(FILE *stream, json_int_t from, json_int_t to) {
+    if (from == 0 || to == 0) {
         fputs("messages are missing", stream);
+    } else if (from == to) {
+        fprintf(stream, "offset " OFFSET " is missing", from);
+    } else {
+        fprintf(stream, "offsets " OFFSET " to " OFFSET " are missing", from, to);
+    }
+}
+
+/* Nothing is missing: what was asked for is beyond the end, and reading goes on at the end. */
+static void write_ahead(FILE *stream, const json_t *gap) {
+    json_int_t from = offset_of(gap, "from");
+    json_int_t to = offset_of(gap, "to");
+    json_int_t last = offset_of(gap, "last");
+    json_int_t end = last > 0 ? last : from - 1;
+    fputs("the channel has not come to ", stream);
+    if (to > 0) {
+        fprintf(stream, "offset " OFFSET, to);
+    } else {
+        fputs("what was asked for", stream);
+    }
+    if (end > 0) {
+        fprintf(stream, "; it ends at " OFFSET, end);
+    } else if (end == 0) {
+        fputs("; it is empty", stream);
     }
 }
 
@@ -71,7 +113,11 @@ void output_gap(FILE *stream, const char *channel, const char *text, size_t leng
     json_t *gap = json_loadb(text, length, 0, NULL);
     const char *reason = json_string_value(json_object_get(gap, "reason"));
     fprintf(stream, "gap: %s: ", channel);
-    write_offsets(stream, gap);
+    if (reason != NULL && strcmp(reason, "ahead") == 0) {
+        write_ahead(stream, gap);
+    } else {
+        write_missing(stream, offset_of(gap, "from"), offset_of(gap, "to"));
+    }
     fprintf(stream, " (%s)\n", reason == NULL ? "for no reason told" : reason);
     json_decref(gap);
 }

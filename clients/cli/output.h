@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* output.h — what `tidings sub` writes: a line a message, and words about what is missing.
  *
- * Place:   called by sub.c for each event.
+ * Place:   called by sub.c for each event, and by pub.c before it begins.
  * Thread:  pure, but for the stream.
  * Bounds:  one event.
  */
@@ -11,11 +11,17 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Writes the envelope (`whole`), or its payload alone: JSON as the publisher sent it, text as it
- * is, binary as base64. Line ends between JSON's tokens become blanks, so that it is one line. */
-void output_message(FILE *stream, const char *envelope, size_t length, bool whole);
+/* False: standard output was closed before the process began, which is complained about. A socket
+ * would get its number, and the output with it. */
+bool output_is_open(void);
 
-/* "gap: tennis/court-1: offsets 44 to 90 are missing (expired)". */
+/* Writes the envelope (`whole`), or its payload alone: JSON as the publisher sent it, text as it
+ * is, binary as base64. Line ends between JSON's tokens become blanks, so that it is one line.
+ * Flushes. False: it is not all written, and errno says why. */
+bool output_message(FILE *stream, const char *envelope, size_t length, bool whole);
+
+/* "gap: tennis/court-1: offsets 44 to 90 are missing (expired)", or what there is instead of them:
+ * "the channel has not come to offset 90; it ends at 43 (ahead)". */
 void output_gap(FILE *stream, const char *channel, const char *text, size_t length);
 
 /* Reads {"code","reconnect"} and says so. True: coming back makes sense. */

@@ -73,23 +73,22 @@ void sse_restart(struct sse_parser *parser) {
 
 /* A blank line: the id counts even where there is no data, which is how progress is told. */
 static bool dispatch(struct sse_parser *parser) {
-    if (!replace(&parser->last_event_id, parser->bytes_max, text_or(&parser->id, ""),
-                 parser->id.length)) {
-        return false;
-    }
     if (parser->data.length > 0) {
         struct sse_event event = {
             .type = text_or(&parser->type, "message"),
             .data = parser->data.bytes,
             .length = parser->data.length - 1, /* without the last line's LF */
-            .last_event_id = sse_last_event_id(parser),
+            .last_event_id = text_or(&parser->id, ""),
         };
         parser->data.bytes[event.length] = '\0';
-        parser->on_event(parser->context, &event);
+        if (!parser->on_event(parser->context, &event)) {
+            return false;
+        }
     }
     parser->data.length = 0;
     parser->type.length = 0;
-    return true;
+    return replace(&parser->last_event_id, parser->bytes_max, text_or(&parser->id, ""),
+                   parser->id.length);
 }
 
 static void read_retry(struct sse_parser *parser, const char *value, size_t length) {

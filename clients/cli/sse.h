@@ -28,7 +28,9 @@ struct sse_event {
     const char *last_event_id; /* "" before the first id */
 };
 
-typedef void sse_on_event(void *context, const struct sse_event *event);
+/* False: the event was not dealt with. Feeding ends there, and the id stays that of the one before
+ * it, so that it comes again. */
+typedef bool sse_on_event(void *context, const struct sse_event *event);
 
 struct sse_parser {
     size_t bytes_max;
@@ -52,8 +54,8 @@ void sse_finish(struct sse_parser *parser);
 /* A new connection begins: what was half read is dropped, the last event's id is kept. */
 void sse_restart(struct sse_parser *parser);
 
-/* Calls on_event for each event that is whole. False: above bytes_max or out of memory, and the
- * stream cannot be read on. */
+/* Calls on_event for each event that is whole. False: above bytes_max, out of memory, or on_event
+ * said so; the stream cannot be read on. */
 bool sse_feed(struct sse_parser *parser, const char *bytes, size_t length);
 
 /* "" before the first id; valid until the next call. */

@@ -61,8 +61,10 @@ struct stream {
     uint64_t connected_ms; /* CONNECTED: since when */
     uint64_t bytes_ms;     /* CONNECTED: when something was last heard */
     bool has_events;       /* of this connection */
+    bool has_streamed;     /* on any connection: the address is good */
     bool may_not_return;   /* the broker closed it for good */
     struct http_answer answer;
+    char failure[CURL_ERROR_SIZE]; /* what libcurl says about the last connection */
 };
 
 struct subscriber {
@@ -85,7 +87,21 @@ static bool is_event_stream(CURL *curl) {
     return status == 200 && type != NULL && strncasecmp(type, "text/event-stream", 17) == 0;
 }
 
-static void on_event(void *context, const struct sse_event *event) {
+/* The reader of a pipe may go when it has enough; everything else is a failure. */
+static void on_output_failed(struct stream *stream, int number) {
+    struct subscriber *subscriber = stream->subscriber;
+    const char *id = sse_last_event_id(&stream->parser);
+    subscriber->is_output_gone = true;
+    if (number == EPIPE) {
+        return;
+    }
+    subscriber->has_failed = true;
+    fprintf(stderr, "tidings: %s: standard output cannot be written: %s%s%s\n", stream->channel,
+            strerrordesc_np(number), *id == '\0' ? "" : "; what is not written is behind --since ",
+            id);
+}
+
+static bool on_event(void *context, const struct sse_event *event) {
     struct stream *stream = context;
     struct subscriber *subscriber = stream->subscriber;
     stream->has_events = true;
@@ -94,10 +110,13 @@ static void on_event(void *context, const struct sse_event *event) {
     } else if (strcmp(event->type, "close") == 0) {
         stream->may_not_return = !output_close(stderr, stream->channel, event->data, event->length);
     } else if (strcmp(event->type, "message") == 0 && subscriber->left > 0) {
-        output_message(stdout, event->data, event->length, subscriber->is_whole);
+        if (!output_message(stdout, event->data, event->length, subscriber->is_whole)) {
+            on_output_failed(stream, errno);
+            return false;
+        }
         subscriber->left -= subscriber->left != UINT64_MAX;
-        subscriber->is_output_gone |= fflush(stdout) != 0;
     }
+    return true;
 }
 
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *context) {
@@ -106,7 +125,10 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *context) {
     if (!is_event_stream(stream->curl)) {
         return http_on_answer(bytes, size, count, &stream->answer);
     }
-    return sse_feed(&stream->parser, bytes, size * count) ? size * count : 0;
+    stream->has_streamed = true;
+    bool is_taken =
+        !stream->subscriber->is_output_gone && sse_feed(&stream->parser, bytes, size * count);
+    return is_taken ? size * count : 0;
 }
 
 /* The URL of the next attempt: `since` counts until there is an id to resume from. */
@@ -141,6 +163,7 @@ static bool connect_stream(struct stream *stream) {
     curl_easy_setopt(stream->curl, CURLOPT_HTTPHEADER, stream->headers);
     sse_restart(&stream->parser);
     stream->answer.length = 0;
+    stream->failure[0] = '\0';
     stream->has_events = false;
     stream->connected_ms = stream->bytes_ms = http_now_ms();
     if (!is_good || curl_multi_add_handle(stream->subscriber->multi, stream->curl) != CURLM_OK) {
@@ -156,13 +179,14 @@ static void end_stream(struct stream *stream, bool has_failed) {
 }
 
 /* Says once an outage what is wrong, and comes back after a while. */
-static void retry_later(struct stream *stream, const char *reason) {
+static void retry_later(struct stream *stream, CURLcode code, const char *reason) {
     uint64_t now_ms = http_now_ms();
     if (stream->has_events || now_ms - stream->connected_ms >= STEADY_AFTER_MS) {
         stream->attempt = 0;
     }
     if (stream->attempt == 0) {
-        fprintf(stderr, "tidings: %s: %s; reconnecting\n", stream->channel, reason);
+        http_tell_failure(stderr, stream->channel, code, reason);
+        fputs("; reconnecting\n", stderr);
     }
     curl_off_t asked_s = 0;
     curl_easy_getinfo(stream->curl, CURLINFO_RETRY_AFTER, &asked_s);
@@ -175,9 +199,12 @@ static void retry_later(struct stream *stream, const char *reason) {
     stream->state = WAITING;
 }
 
-static bool is_hopeless(CURLcode code) {
+/* TLS that worked before may work again: the proxy is being restarted, or its certificate renewed.
+ * TLS that never worked is a wrong address or a missing authority. */
+static bool is_hopeless(const struct stream *stream, CURLcode code) {
     return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
-           code == CURLE_OUT_OF_MEMORY || code == CURLE_WRITE_ERROR;
+           code == CURLE_OUT_OF_MEMORY || code == CURLE_WRITE_ERROR ||
+           (http_is_tls_fault(code) && !stream->has_streamed);
 }
 
 /* 501 and 505 say that this will never work; the other faults of a server pass. */
@@ -190,20 +217,23 @@ static void on_ended(struct stream *stream, CURLcode code) {
     long status = 0;
     curl_easy_getinfo(stream->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_multi_remove_handle(stream->subscriber->multi, stream->curl);
-    if (stream->may_not_return) {
+    if (stream->subscriber->is_output_gone) {
+        end_stream(stream, false); /* what there is to say has been said */
+    } else if (stream->may_not_return) {
         end_stream(stream, true);
-    } else if (is_hopeless(code)) {
-        fprintf(stderr, "tidings: %s: %s\n", stream->channel,
-                code == CURLE_WRITE_ERROR ? "an event is too large" : curl_easy_strerror(code));
+    } else if (is_hopeless(stream, code)) {
+        http_tell_failure(stderr, stream->channel, code,
+                          code == CURLE_WRITE_ERROR ? "an event is too large" : stream->failure);
+        fputc('\n', stderr);
         end_stream(stream, true);
     } else if (code != CURLE_OK) {
-        retry_later(stream, curl_easy_strerror(code));
+        retry_later(stream, code, stream->failure);
     } else if (status == 204) {
         end_stream(stream, false); /* HTML standard: the server wants no reconnect */
     } else if (is_event_stream(stream->curl)) {
-        retry_later(stream, "the stream ended");
+        retry_later(stream, CURLE_OK, "the stream ended");
     } else if (is_passing(status)) {
-        retry_later(stream, "the broker is not ready");
+        retry_later(stream, CURLE_OK, "the broker is not ready");
     } else {
         http_tell_problem(stderr, stream->channel, status, &stream->answer);
         end_stream(stream, true);
@@ -229,7 +259,7 @@ static uint64_t tend_streams(struct subscriber *subscriber) {
         struct stream *stream = &subscriber->streams[i];
         if (stream->state == CONNECTED && now_ms - stream->bytes_ms >= SILENCE_MS) {
             curl_multi_remove_handle(subscriber->multi, stream->curl);
-            retry_later(stream, "nothing was heard for 45 s");
+            retry_later(stream, CURLE_OK, "nothing was heard for 45 s");
         }
         if (stream->state == WAITING && stream->due_ms <= now_ms && !connect_stream(stream)) {
             fputs("tidings: out of memory\n", stderr);
@@ -260,7 +290,7 @@ static bool take_signal(int signal_descriptor) {
 /* `| head` reads no more: poll(2) tells it without a write. */
 static bool is_output_closed(void) {
     struct pollfd output = {.fd = STDOUT_FILENO};
-    return poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLNVAL)) != 0;
+    return poll(&output, 1, 0) > 0 && (output.revents & POLLERR) != 0;
 }
 
 /* Until a signal, the limit, the end of the output, or the end of every stream. */
@@ -293,6 +323,7 @@ static bool prepare_stream(struct stream *stream, struct subscriber *subscriber,
         return false;
     }
     curl_easy_setopt(stream->curl, CURLOPT_PRIVATE, stream);
+    curl_easy_setopt(stream->curl, CURLOPT_ERRORBUFFER, stream->failure);
     curl_easy_setopt(stream->curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(stream->curl, CURLOPT_WRITEDATA, stream);
     curl_easy_setopt(stream->curl, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -370,7 +401,10 @@ int client_sub(int count, char *const *words) {
         options_finish(&options);
         return CLIENT_USAGE;
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!output_is_open()) {
+        options_finish(&options);
+        return CLIENT_FAILED;
+    }
     int signal_descriptor = catch_signals();
     if (signal_descriptor >= 0 && prepare(&subscriber, &options)) {
         run(&subscriber, signal_descriptor);

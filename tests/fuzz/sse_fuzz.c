@@ -18,7 +18,7 @@ static void add(struct seen *seen, const char *bytes, size_t length) {
     seen->hash = (seen->hash ^ length) * 1099511628211U;
 }
 
-static void note_event(void *context, const struct sse_event *event) {
+static bool note_event(void *context, const struct sse_event *event) {
     struct seen *seen = context;
     CLAIM(event->length <= BYTES_MAX);
     CLAIM(event->data[event->length] == '\0');
@@ -27,6 +27,7 @@ static void note_event(void *context, const struct sse_event *event) {
     add(seen, event->data, event->length);
     add(seen, event->last_event_id, strlen(event->last_event_id));
     seen->count++;
+    return true;
 }
 
 static bool feed(const char *bytes, size_t length, size_t step, struct seen *ret_seen) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clients/cli/output.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "tests/unit.h"
@@ -9,7 +10,7 @@ static void expect_message(const char *envelope, bool whole, const char *expecte
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
-    output_message(stream, envelope, strlen(envelope), whole);
+    EXPECT_TRUE(output_message(stream, envelope, strlen(envelope), whole));
     fclose(stream);
     EXPECT_STRING(text, expected);
     free(text);
@@ -40,20 +41,48 @@ TEST(what_has_no_payload_is_written_whole) {
     expect_message("{\"data_base64\":5}", false, "5\n");
 }
 
-TEST(gaps_are_told_in_words) {
-    static const char known[] = "{\"from\":44,\"to\":90,\"reason\":\"expired\",\"id\":\"t1\"}";
-    static const char unknown[] = "{\"reason\":\"epoch\"}";
+/* Each way of buffering fails elsewhere: at a byte, at a line's end, at the flush. */
+TEST(output_that_cannot_be_written_is_told) {
+    static const int modes[] = {_IONBF, _IOLBF, _IOFBF};
+    static const char message[] = "{\"data\":\"a\\nb\",\"type\":\"text/plain\"}";
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        FILE *stream = fopen("/dev/full", "we");
+        setvbuf(stream, NULL, modes[i], BUFSIZ);
+        errno = 0;
+        EXPECT_FALSE(output_message(stream, message, sizeof(message) - 1, false));
+        EXPECT_EQ(errno, ENOSPC);
+        fclose(stream);
+    }
+}
+
+static void expect_gap(const char *gap, const char *expected) {
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
-    output_gap(stream, "a", known, sizeof(known) - 1);
-    output_gap(stream, "a", unknown, sizeof(unknown) - 1);
-    output_gap(stream, "a", "?", 1);
+    output_gap(stream, "a", gap, strlen(gap));
     fclose(stream);
-    EXPECT_STRING(text, "gap: a: offsets 44 to 90 are missing (expired)\n"
-                        "gap: a: messages are missing (epoch)\n"
-                        "gap: a: messages are missing (for no reason told)\n");
+    EXPECT_STRING(text, expected);
     free(text);
+}
+
+TEST(gaps_are_told_in_words) {
+    expect_gap("{\"from\":44,\"to\":90,\"reason\":\"expired\",\"id\":\"t1\"}",
+               "gap: a: offsets 44 to 90 are missing (expired)\n");
+    expect_gap("{\"from\":4,\"to\":4,\"reason\":\"expired\"}",
+               "gap: a: offset 4 is missing (expired)\n");
+    expect_gap("{\"reason\":\"epoch\"}", "gap: a: messages are missing (epoch)\n");
+    expect_gap("?", "gap: a: messages are missing (for no reason told)\n");
+}
+
+TEST(nothing_is_missing_ahead_of_the_end) {
+    expect_gap("{\"from\":3,\"to\":10,\"reason\":\"ahead\",\"first\":1,\"last\":2}",
+               "gap: a: the channel has not come to offset 10; it ends at 2 (ahead)\n");
+    expect_gap("{\"from\":3,\"to\":3,\"reason\":\"ahead\"}",
+               "gap: a: the channel has not come to offset 3; it ends at 2 (ahead)\n");
+    expect_gap("{\"from\":1,\"to\":9,\"reason\":\"ahead\"}",
+               "gap: a: the channel has not come to offset 9; it is empty (ahead)\n");
+    expect_gap("{\"reason\":\"ahead\"}",
+               "gap: a: the channel has not come to what was asked for (ahead)\n");
 }
 
 TEST(a_farewell_says_whether_to_come_back) {
@@ -74,5 +103,6 @@ TEST(a_farewell_says_whether_to_come_back) {
 
 UNIT_TESTS(UNIT(json_is_written_as_it_was_published), UNIT(text_is_written_without_quotes),
            UNIT(binary_is_written_as_base64), UNIT(line_ends_between_tokens_become_blanks),
-           UNIT(what_has_no_payload_is_written_whole), UNIT(gaps_are_told_in_words),
+           UNIT(what_has_no_payload_is_written_whole), UNIT(output_that_cannot_be_written_is_told),
+           UNIT(gaps_are_told_in_words), UNIT(nothing_is_missing_ahead_of_the_end),
            UNIT(a_farewell_says_whether_to_come_back))

@@ -14,13 +14,14 @@ struct seen {
     size_t length;
 };
 
-static void note_event(void *context, const struct sse_event *event) {
+static bool note_event(void *context, const struct sse_event *event) {
     struct seen *seen = context;
     seen->length += (size_t)snprintf(seen->text + seen->length, sizeof(seen->text) - seen->length,
                                      "%s|%.*s|%s;", event->type, (int)event->length, event->data,
                                      event->last_event_id);
     EXPECT_TRUE(seen->length < sizeof(seen->text));
     EXPECT_EQ(event->data[event->length], '\0');
+    return true;
 }
 
 static void expect_stream(const char *stream, size_t length, const char *events,
@@ -96,9 +97,10 @@ TEST(byte_order_mark_is_left_out_at_the_beginning_alone) {
                   "message|a|;", "");
 }
 
-static void ignore_event(void *context, const struct sse_event *event) {
+static bool ignore_event(void *context, const struct sse_event *event) {
     (void)context;
     (void)event;
+    return true;
 }
 
 TEST(retry_is_digits_alone) {
@@ -139,6 +141,23 @@ TEST(a_new_connection_keeps_the_id_and_drops_the_half_event) {
     sse_finish(&parser);
 }
 
+static bool refuse_second(void *context, const struct sse_event *event) {
+    unsigned *count = context;
+    EXPECT_EQ(event->length, 1);
+    return ++*count != 2;
+}
+
+TEST(the_id_stays_before_an_event_that_was_not_dealt_with) {
+    static const char stream[] = "id: t1\ndata: a\n\nid: t2\ndata: b\n\nid: t3\ndata: c\n\n";
+    unsigned count = 0;
+    struct sse_parser parser;
+    sse_init(&parser, BYTES_MAX, refuse_second, &count);
+    EXPECT_FALSE(sse_feed(&parser, stream, sizeof(stream) - 1));
+    EXPECT_EQ(count, 2);
+    EXPECT_STRING(sse_last_event_id(&parser), "t1");
+    sse_finish(&parser);
+}
+
 UNIT_TESTS(UNIT(events_end_with_a_blank_line), UNIT(all_three_line_ends_count),
            UNIT(data_lines_are_joined), UNIT(one_blank_behind_the_colon_is_left_out),
            UNIT(ids_stay_until_they_are_replaced), UNIT(an_id_alone_is_progress_and_no_event),
@@ -147,4 +166,5 @@ UNIT_TESTS(UNIT(events_end_with_a_blank_line), UNIT(all_three_line_ends_count),
            UNIT(comments_and_unknown_fields_are_left_alone),
            UNIT(byte_order_mark_is_left_out_at_the_beginning_alone), UNIT(retry_is_digits_alone),
            UNIT(what_is_above_the_bound_ends_the_stream),
-           UNIT(a_new_connection_keeps_the_id_and_drops_the_half_event))
+           UNIT(a_new_connection_keeps_the_id_and_drops_the_half_event),
+           UNIT(the_id_stays_before_an_event_that_was_not_dealt_with))
