@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A message is sent again only when it was surely not stored: nothing answered the connection, or
- * the broker refused with 429 or 503. Where the connection broke behind the body it may be stored,
- * and without an idempotency key a second one would be another message; then this says so and ends.
+ * the broker refused with 429 or 503. A fault of TLS is not tried again: it would be the same.
+ * Where the connection broke behind the body it may be stored, and without an idempotency key a
+ * second one would be another message; then this says so and ends.
  *
  * libcurl by itself repeats a request on a kept connection that turns out to be closed. It does so
  * only where it can rewind the body, so the body comes from a callback that cannot be rewound.
  */
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include "clients/cli/envelope.h"
 #include "clients/cli/http.h"
 #include "clients/cli/options.h"
+#include "clients/cli/output.h"
 
 #define ATTEMPTS_MAX 8
 #define BACKOFF_BASE_MS 250
@@ -48,10 +51,12 @@ struct publisher {
     struct curl_slist *headers;
     const char *channel;
     bool is_quiet;
+    bool has_told;    /* that it tries again; until a message gets through at once */
     const char *body; /* of the message that is being sent */
     size_t length;
     size_t sent;
     struct http_answer answer;
+    char failure[CURL_ERROR_SIZE]; /* what libcurl says about the last request */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
@@ -68,13 +73,14 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
 
 static bool was_surely_not_sent(CURLcode code) {
     return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
-           code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR;
+           code == CURLE_COULDNT_RESOLVE_PROXY;
 }
 
 /* One request: its status, or 0 and what libcurl says. */
 static long send_once(struct publisher *publisher, CURLcode *ret_code) {
     publisher->sent = 0;
     publisher->answer.length = 0;
+    publisher->failure[0] = '\0';
     curl_easy_setopt(publisher->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)publisher->length);
     *ret_code = curl_easy_perform(publisher->curl);
     long status = 0;
@@ -84,7 +90,8 @@ static long send_once(struct publisher *publisher, CURLcode *ret_code) {
     return status;
 }
 
-static void write_stored(const struct publisher *publisher) {
+/* False: it was complained about. */
+static bool write_stored(const struct publisher *publisher) {
     struct envelope_value offset;
     struct envelope_value id;
     const char *text = publisher->answer.bytes;
@@ -93,16 +100,58 @@ static void write_stored(const struct publisher *publisher) {
         envelope_find(text, length, "id", &id) && id.length >= 2) {
         printf("%.*s %.*s\n", (int)offset.length, offset.bytes, (int)id.length - 2, id.bytes + 1);
     }
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        fprintf(stderr,
+                "tidings: %s: standard output cannot be written: %s; the message is stored\n",
+                publisher->channel, strerrordesc_np(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Once an outage, before it waits: silence would look like a program that hangs. */
+static void tell_retry(struct publisher *publisher, CURLcode code, long status, long long asked_s) {
+    if (publisher->has_told) {
+        return;
+    }
+    publisher->has_told = true;
+    if (code == CURLE_OK) {
+        fprintf(stderr, "tidings: %s: the broker answered %ld", publisher->channel, status);
+    } else {
+        http_tell_failure(stderr, publisher->channel, code, publisher->failure);
+    }
+    fprintf(stderr, "; trying again, %d times at most, ", ATTEMPTS_MAX - 1);
+    if (asked_s > 0) {
+        fprintf(stderr, "first in %lld s as it asks\n", asked_s);
+    } else {
+        uint64_t sum_ms =
+            http_backoff_sum_ms(BACKOFF_BASE_MS, BACKOFF_CEILING_MS, ATTEMPTS_MAX - 1);
+        fprintf(stderr, "with waits of %llu s at most in all\n",
+                (unsigned long long)(sum_ms + 999) / 1000);
+    }
 }
 
 /* Waits before the next attempt: what the server asked for, else more each time. */
-static void wait_for_attempt(const struct publisher *publisher, unsigned attempt) {
+static void wait_for_attempt(struct publisher *publisher, CURLcode code, long status,
+                             unsigned attempt) {
     curl_off_t asked_s = 0;
     curl_easy_getinfo(publisher->curl, CURLINFO_RETRY_AFTER, &asked_s);
     uint64_t wait_ms =
         asked_s > 0 ? http_retry_after_ms((uint64_t)asked_s, 4 * BACKOFF_CEILING_MS, http_random())
                     : http_backoff_ms(BACKOFF_BASE_MS, BACKOFF_CEILING_MS, attempt, http_random());
+    tell_retry(publisher, code, status, (long long)asked_s);
     poll(NULL, 0, (int)wait_ms);
+}
+
+static void tell_failure(const struct publisher *publisher, CURLcode code, long status) {
+    if (code == CURLE_OK) {
+        http_tell_problem(stderr, publisher->channel, status, &publisher->answer);
+        return;
+    }
+    bool is_unsent = was_surely_not_sent(code) || http_is_tls_fault(code);
+    http_tell_failure(stderr, publisher->channel, code, publisher->failure);
+    fputs(is_unsent ? "\n" : "; the message may be stored or not, and was not sent again\n",
+          stderr);
 }
 
 /* Publishes the body. False: it was complained about. */
@@ -114,22 +163,15 @@ static bool publish(struct publisher *publisher, const char *body, size_t length
         CURLcode code;
         long status = send_once(publisher, &code);
         if (status >= 200 && status < 300) {
-            write_stored(publisher);
-            return true;
+            publisher->has_told &= attempt > 0;
+            return write_stored(publisher);
         }
         bool may_try = status == 429 || status == 503 || was_surely_not_sent(code);
         if (may_try && !is_last) {
-            wait_for_attempt(publisher, attempt);
+            wait_for_attempt(publisher, code, status, attempt);
             continue;
         }
-        if (code == CURLE_OK) {
-            http_tell_problem(stderr, publisher->channel, status, &publisher->answer);
-        } else {
-            fprintf(stderr, "tidings: %s: %s%s\n", publisher->channel, curl_easy_strerror(code),
-                    was_surely_not_sent(code) ? ""
-                                              : "; the message may be stored or not, and was not "
-                                                "sent again");
-        }
+        tell_failure(publisher, code, status);
         return false;
     }
 }
@@ -204,6 +246,7 @@ static bool prepare(struct publisher *publisher, const struct options *options) 
         return false;
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, publisher->headers);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, publisher->failure);
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_READDATA, publisher);
@@ -237,7 +280,10 @@ int client_pub(int count, char *const *words) {
         options_finish(&options);
         return CLIENT_USAGE;
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!output_is_open()) {
+        options_finish(&options);
+        return CLIENT_FAILED;
+    }
     struct publisher *publisher = calloc(1, sizeof(*publisher)); /* 64 KiB: not on the stack */
     bool is_good = publisher != NULL;
     if (is_good) {
@@ -249,5 +295,5 @@ int client_pub(int count, char *const *words) {
     }
     free(publisher);
     options_finish(&options);
-    return is_good && fflush(stdout) == 0 ? CLIENT_OK : CLIENT_FAILED;
+    return is_good ? CLIENT_OK : CLIENT_FAILED;
 }
