@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process: its first words, its end, its restart; and the other subcommands."""
+import asyncio
 import json
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -156,6 +160,13 @@ def test_flags_that_mean_nothing_are_refused(arguments, tmp_path):
     assert done.returncode not in (0, 98, 99) and done.stderr
 
 
+def test_what_serve_does_not_take_is_called_by_its_name():
+    done = tidings("serve", "--mqtt", "127.0.0.1:1883")
+    assert done.returncode == 2 and b"MQTT is not in this version" in done.stderr
+    done = tidings("serve", "extra")
+    assert done.returncode == 2 and b"serve takes no words" in done.stderr
+
+
 def test_help_names_the_subcommands_and_their_flags():
     done = tidings("--help")
     assert done.returncode == 0
@@ -189,8 +200,116 @@ def test_pub_publishes_an_argument_and_lines(broker, channel):
     messages, _ = broker.all_messages(channel)
     assert [message["data"] for message in messages] == [{"a": 1}, 1, "zwei", "three"]
     assert (messages[0]["key"], messages[0]["event"]) == ("k", "e")
-    done = tidings("pub", "a//b", "1", "--url", broker.public)
+    done = tidings("pub", "a/+", "1", "--url", broker.public)
     assert done.returncode not in (0, 98, 99) and done.stderr
+
+
+def told(done, code=1):
+    """The one line that a command ended with."""
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == code and len(lines) == 1, done
+    return lines[0]
+
+
+@pytest.mark.parametrize("shape", ["{}//x", "/{}", "{}/"])
+def test_names_with_an_empty_segment_are_published_and_read(broker, channel, shape):
+    name = shape.format(channel)
+    done = tidings("pub", name, "1", "--url", broker.public)
+    assert done.returncode == 0, done
+    done = tidings("sub", name, "--since", "earliest", "--limit", "1", "--json", "--url",
+                   broker.public)
+    assert json.loads(done.stdout)["channel"] == name and not done.stderr
+
+
+def test_pub_tells_at_once_that_it_tries_again():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    process = subprocess.Popen([str(find_binary()), "pub", "a", "1", "--url",
+                                f"http://127.0.0.1:{port}"], stderr=subprocess.PIPE)
+    begin = time.monotonic()
+    line = process.stderr.readline().decode()
+    took = time.monotonic() - begin
+    process.kill()
+    rest = process.communicate()[1]
+    assert took < 5 and str(port) in line and "trying again, 7 times" in line and not rest
+
+
+def test_output_that_cannot_be_written_is_told_and_nothing_is_passed_over(broker, channel):
+    answers = broker.fill(channel, 3)
+    follow = ["sub", channel, "--url", broker.public, "--json", "--since"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(find_binary()), *follow, answers[0]["id"]], stdout=full,
+                              stderr=subprocess.PIPE, timeout=30, check=False)
+        line = told(done)
+        assert "No space left on device" in line
+        stored = subprocess.run([str(find_binary()), "pub", channel, "1", "--url", broker.public],
+                                stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+        assert "stored" in told(stored)
+    since = line.rsplit(" ", 1)[1]
+    done = tidings(*follow, since, "--limit", "3")
+    assert [json.loads(row)["offset"] for row in done.stdout.splitlines()] == [2, 3, 4]
+    done = subprocess.run(["bash", "-c", '"$0" "$@" >&-', str(find_binary()), *follow, "now"],
+                          capture_output=True, timeout=30, check=False)
+    assert "standard output" in told(done)
+
+
+@pytest.fixture(name="proxy")
+def tls_proxy(broker, tmp_path):
+    """https in front of the broker: its address, and the file with its certificate."""
+    certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", key, "-out", certificate], capture_output=True, check=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    there = urlsplit(broker.public)
+    loop = asyncio.new_event_loop()
+
+    async def carry(reader, writer):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+        writer.close()
+
+    async def serve(reader, writer):
+        back, forth = await asyncio.open_connection(there.hostname, there.port)
+        await asyncio.gather(carry(reader, forth), carry(back, writer), return_exceptions=True)
+
+    server = loop.run_until_complete(
+        asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", certificate
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+    loop.close()
+
+
+def test_https_works_through_a_proxy_that_is_trusted(broker, channel, proxy, monkeypatch):
+    url, certificate = proxy
+    for words in (["pub", channel, "1"], ["sub", channel]):
+        begin = time.monotonic()
+        assert "certificate" in told(tidings(*words, "--url", url))
+        assert "http alone" in told(tidings(
+            *words, "--url", broker.public.replace("http:", "https:")))
+        assert time.monotonic() - begin < 10
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    assert tidings("pub", channel, "7", "--url", url).returncode == 0
+    done = tidings("sub", channel, "--since", "earliest", "--limit", "1", "--url", url)
+    assert done.returncode == 0 and done.stdout == b"7\n", done
+
+
+def test_sub_says_where_a_channel_ends_that_was_asked_beyond(broker, channel):
+    broker.fill(channel, 2)
+    reader = subprocess.Popen([str(find_binary()), "sub", channel, "--since", "9", "--url",
+                               broker.public], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    line = reader.stderr.readline().decode()
+    reader.terminate()
+    reader.communicate(timeout=10)
+    assert "has not come to offset 9; it ends at 2 (ahead)" in line
 
 
 def read_lines(process, count):
