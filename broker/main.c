@@ -223,20 +223,30 @@ static void stop_broker(struct process *process) {
 
 /* --- what the operator sees ----------------------------------------------------------------- */
 
+/* What a person on this machine types for it: a wildcard is no address to connect to. */
+static void format_reachable(const struct config_address *address,
+                             char ret_text[EXPOSURE_ADDRESS_BYTES]) {
+    struct config_address reachable = *address;
+    exposure_replace_wildcard(&reachable);
+    exposure_format_address(&reachable, ret_text);
+}
+
 static void print_urls(const struct process *process) {
+    char reachable[EXPOSURE_ADDRESS_BYTES];
     char public_address[EXPOSURE_ADDRESS_BYTES];
     char operator_address[EXPOSURE_ADDRESS_BYTES];
     struct config_address address = process->config->public_listen;
     exposure_set_port(&address, process->broker.public_port);
     exposure_format_address(&address, public_address);
+    format_reachable(&address, reachable);
     address = process->config->operator_listen;
     exposure_set_port(&address, operator_port(process->operator));
     exposure_format_address(&address, operator_address);
     printf("public   http://%s\n"
            "operator http://%s\n"
            "demo     http://%s/demo\n"
-           "try      curl -d '{\"score\":\"40-15\"}' localhost:%u/channels/tennis/court-1\n",
-           public_address, operator_address, public_address, process->broker.public_port);
+           "try      curl -d '{\"score\":\"40-15\"}' %s/channels/tennis/court-1\n",
+           public_address, operator_address, reachable, reachable);
     fflush(stdout);
     log_info("STARTED", "version=%s public=%s operator=%s data=\"%s\" workers=%zu open=%d",
              TIDINGS_VERSION, public_address, operator_address, process->config->data,
@@ -258,7 +268,8 @@ static void reload(struct process *process) {
     if (rules != NULL) {
         process->rules[process->rules_count++] = rules;
         atomic_store(&process->broker.rules, rules);
-        log_info("RELOADED", "rules=%zu", config->rule_count);
+        log_info("RELOADED", "rules=%zu note=\"all other keys wait for the next start\"",
+                 config->rule_count);
     } else {
         log_error("RELOAD_REFUSED", "reason=\"no room for more rules; restart\"");
     }

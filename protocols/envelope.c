@@ -155,7 +155,9 @@ static void put_gap(struct writer *writer, const struct envelope_gap *gap) {
     }
     put_string(writer, SPAN(",\"reason\":"), span_of_string(envelope_gap_reason(gap->gap.reason)));
     put_id(writer, SPAN(",\"id\":"), &gap->resumed);
-    if (gap->last != 0) {
+    if (gap->last == 0) {
+        put(writer, SPAN(",\"first\":null,\"last\":null"));
+    } else {
         put_number(writer, SPAN(",\"first\":"), gap->first);
         put_number(writer, SPAN(",\"last\":"), gap->last);
     }

@@ -51,6 +51,20 @@ void exposure_set_port(struct config_address *address, uint16_t port) {
     }
 }
 
+void exposure_replace_wildcard(struct config_address *address) {
+    if (address->socket.ss_family == AF_INET6) {
+        struct sockaddr_in6 *ipv6 = (void *)&address->socket;
+        if (IN6_IS_ADDR_UNSPECIFIED(&ipv6->sin6_addr)) {
+            ipv6->sin6_addr = in6addr_loopback;
+        }
+    } else {
+        struct sockaddr_in *ipv4 = (void *)&address->socket;
+        if (ipv4->sin_addr.s_addr == htonl(INADDR_ANY)) {
+            ipv4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        }
+    }
+}
+
 enum error_code exposure_check(const struct config *config, struct error *why) {
     const struct {
         const char *key;

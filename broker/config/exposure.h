@@ -19,6 +19,9 @@ void exposure_format_address(const struct config_address *address,
 /* The port that was really taken, where 0 was asked for. */
 void exposure_set_port(struct config_address *address, uint16_t port);
 
+/* 0.0.0.0 and [::] become the loopback address of their family. */
+void exposure_replace_wildcard(struct config_address *address);
+
 /* The refusal rule: without credentials (and this version has none) neither port may listen beyond
  * loopback, unless `open` says so. ERR_CONFIG: the detail says what to do. */
 MUST_USE enum error_code exposure_check(const struct config *config, struct error *why);

@@ -63,7 +63,7 @@
     X(send_budget_bytes, "limits.send_budget", BYTES, "bytes", "256KiB", "4KiB", "16MiB",          \
       AT_START, NULL, "Unsent bytes one reader may have before it falls back to the log")          \
     X(stall_timeout_ms, "limits.stall_timeout", DURATION, "milliseconds", "5m", "1s", "24h",       \
-      AT_START, NULL, "A connection on which nothing moves for so long is closed")                 \
+      AT_START, NULL, "A peer that takes nothing of what waits for it for so long is closed")      \
     X(log_level, "log.level", LOG_LEVEL, "", "info", NULL, NULL, AT_START, NULL,                   \
       "The least important lines that are written to standard error")
 

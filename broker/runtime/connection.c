@@ -52,6 +52,7 @@ struct connection {
     uint64_t opened_ms;
     uint64_t bytes_sent;
     struct buffer kept;
+    size_t kept_sent; /* bytes at its front that have left */
     struct wheel_timer deadline;
     struct address_key address;
     bool is_counted; /* among the connections of its address */
@@ -413,11 +414,14 @@ static void on_readable(struct connection *connection, struct span bytes) {
 static void on_socket_writable(struct connection *connection) {
     connection->is_full = false;
     if (connection->kept.length > 0) {
-        size_t sent = send_some(connection, buffer_borrow(&connection->kept));
-        buffer_drop_front(&connection->kept, sent);
-        if (connection->kept.length > 0) {
-            return;
+        struct span kept = buffer_borrow(&connection->kept);
+        size_t before = connection->kept_sent;
+        connection->kept_sent +=
+            send_some(connection, span_of(kept.bytes + before, kept.length - before));
+        if (connection->kept_sent < kept.length) {
+            return; /* nothing is moved: a large frame leaves in many pieces */
         }
+        connection->kept_sent = 0;
         buffer_finish(&connection->kept);
     }
     if (connection->phase == CONNECTION_FLUSHING) {

@@ -13,20 +13,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "broker/runtime/order.h"
 #include "broker/runtime/sync.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
-#include "broker/support/map.h"
 #include "storage/storage.h"
-
-/* What the log thread knows of a channel: its next offset is offset_last + 1. */
-struct channel {
-    struct map_node in_map;
-    uint64_t id;
-    uint64_t offset_last;
-    uint8_t name[];
-};
 
 /* One journal write and everything that waits for it. */
 struct round {
@@ -43,8 +35,7 @@ struct log {
     bool is_started;
     struct mailbox mailbox;
     struct log_options options;
-    struct map channels;
-    struct storage_state state;
+    struct order order;
 
     struct publish *waiting_first; /* taken from the mailbox, not ordered yet */
     struct publish **waiting_last;
@@ -61,73 +52,14 @@ struct log {
     bool was_room;
     struct publish tick; /* underway while it holds its message */
     struct message *tick_message;
-    bool is_stopped;
 
     atomic_bool is_stopping;
+    atomic_size_t waiting_bytes; /* of publishes from submission to answer */
+    atomic_size_t waiting_count;
+    atomic_uint fold_code; /* enum error_code of the newest fold */
     atomic_uint_fast64_t position_readable;
-    atomic_uint_fast64_t commits, messages, refused, syncs, channel_count;
+    atomic_uint_fast64_t commits, messages, refused, syncs;
 };
-
-/* --- ordering ------------------------------------------------------------------------------- */
-
-static struct channel *channel_add(struct log *log, struct span name, uint64_t id,
-                                   uint64_t offset_last) {
-    struct channel *channel = malloc(sizeof(*channel) + name.length);
-    if (channel == NULL) {
-        return NULL;
-    }
-    channel->id = id;
-    channel->offset_last = offset_last;
-    memcpy(channel->name, name.bytes, name.length);
-    map_put(&log->channels, &channel->in_map, span_of(channel->name, name.length));
-    atomic_store_explicit(&log->channel_count, map_count(&log->channels), memory_order_relaxed);
-    return channel;
-}
-
-/* The channel of a message, made with a new id if it has none. ERR_FULL, ERR_MEMORY. */
-static enum error_code channel_get(struct log *log, struct span name, struct channel **ret_channel,
-                                   struct error *why) {
-    struct map_node *node = map_find(&log->channels, name);
-    if (node != NULL) {
-        *ret_channel = CONTAINER_OF(node, struct channel, in_map);
-        return OK;
-    }
-    if (map_count(&log->channels) >= CHANNELS_MAX) {
-        return error_set(why, ERR_FULL, "there are %d channels already", CHANNELS_MAX);
-    }
-    *ret_channel = channel_add(log, name, log->state.channel_id_next, 0);
-    if (*ret_channel == NULL) {
-        return error_set(why, ERR_MEMORY, "no memory for a new channel");
-    }
-    log->state.channel_id_next++;
-    return OK;
-}
-
-/* Gives one message its place. Its channel exists. */
-static void order_message(struct log *log, struct message *message, uint64_t time_ms) {
-    struct place place = {.log_id = log->state.log_id,
-                          .generation = log->state.generation,
-                          .position = log->state.position_next++};
-    struct map_node *node = map_find(&log->channels, message->fields.channel);
-    if (node != NULL) { /* ticks belong to no channel */
-        struct channel *channel = CONTAINER_OF(node, struct channel, in_map);
-        place.channel_id = channel->id;
-        place.offset = ++channel->offset_last;
-    }
-    message_order(message, &place, time_ms);
-}
-
-/* Takes back what order_message() counted, after a write that failed. Channels that were made for
- * it stay, with their ids and no message: an id is cheap, and the next message uses it. */
-static void unorder(struct log *log, struct commit *commit) {
-    for (size_t i = 0; i < commit->count; i++) {
-        struct map_node *node = map_find(&log->channels, commit->messages[i]->fields.channel);
-        if (node != NULL) {
-            CONTAINER_OF(node, struct channel, in_map)->offset_last--;
-        }
-    }
-    log->state.position_next = commit->position_first;
-}
 
 /* --- answers -------------------------------------------------------------------------------- */
 
@@ -137,10 +69,16 @@ static void on_answer_delivered(struct letter *letter, void *consumer) {
     publish->on_answered(publish);
 }
 
+static void give_room(struct log *log, const struct publish *publish) {
+    atomic_fetch_sub_explicit(&log->waiting_bytes, publish->bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&log->waiting_count, 1, memory_order_relaxed);
+}
+
 static void count(struct log *log, const struct publish *publish, enum error_code result) {
     struct metrics_shard *metrics = log->options.metrics;
     metrics_add_at(metrics, METRIC_PUBLISHES, result, 1);
     metrics_observe(metrics, METRIC_PUBLISH_ANSWER, clock_monotonic_us() - publish->submitted_us);
+    give_room(log, publish);
     if (result != OK) {
         return;
     }
@@ -294,13 +232,8 @@ static struct publish *gather(struct log *log, size_t *ret_count) {
 /* A publish whose channels cannot be had is answered and left out. */
 static bool has_channels(struct log *log, struct publish *publish) {
     for (size_t i = 0; i < publish->count; i++) {
-        struct channel *channel;
-        struct message *message = publish->messages[i];
-        if (message->fields.kind == MESSAGE_TICK) {
-            continue;
-        }
         struct error why = {0};
-        enum error_code code = channel_get(log, message->fields.channel, &channel, &why);
+        enum error_code code = order_prepare(&log->order, publish->messages[i], &why);
         if (code != OK) {
             atomic_fetch_add_explicit(&log->refused, 1, memory_order_relaxed);
             answer(log, publish, code, &why);
@@ -325,23 +258,19 @@ static struct round *round_create(size_t count) {
 
 static void fill_round(struct log *log, struct round *round, struct publish *publishes) {
     struct commit *commit = round->commit;
-    uint64_t wall_ms = clock_wall_ms();
-    if (wall_ms > log->state.time_ms) {
-        log->state.time_ms = wall_ms; /* record time never goes back */
-    }
-    commit->time_ms = log->state.time_ms;
+    commit->time_ms = order_turn_clock(&log->order, clock_wall_ms());
     round->publishes = publishes;
     for (struct publish *publish = publishes; publish != NULL; publish = publish->next) {
         for (size_t i = 0; i < publish->count; i++) {
             struct message *message = publish->messages[i];
-            order_message(log, message, commit->time_ms);
+            order_put(&log->order, message);
             commit_put(commit, message);
             round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
             round->data_count += message->fields.kind == MESSAGE_DATA;
         }
     }
     INVARIANT(commit->count > 0);
-    INVARIANT(commit->position_last == log->state.position_next - 1);
+    INVARIANT(commit->position_last == log->order.state.position_next - 1);
 }
 
 /* Orders and writes one round. What fails is answered; nothing of it remains. */
@@ -358,7 +287,7 @@ static void write_round(struct log *log) {
     enum error_code code =
         storage_append(log->options.storage, round->commit->messages, round->commit->count, &why);
     if (code != OK) {
-        unorder(log, round->commit);
+        order_undo(&log->order, round->commit);
         atomic_fetch_add_explicit(&log->refused, count, memory_order_relaxed);
         log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", count,
                   error_row(code)->slug, why.detail);
@@ -397,7 +326,7 @@ static void on_publish(struct letter *letter, void *consumer) {
 
 /* Gives a silent log the time, so that age and expiry go on. An empty log has nothing to expire. */
 static void put_tick(struct log *log) {
-    if (log->state.position_next == 1 || log->tick_message != NULL) {
+    if (log->order.state.position_next == 1 || log->tick_message != NULL) {
         return;
     }
     struct message_fields fields = {.kind = MESSAGE_TICK};
@@ -418,38 +347,50 @@ static void on_folded(struct letter *letter, void *consumer) {
 }
 
 static bool is_done(const struct log *log) {
-    return atomic_load(&log->is_stopping) && log->waiting_first == NULL &&
-           log->rounds_first == NULL;
+    return log->waiting_first == NULL && log->rounds_first == NULL;
+}
+
+/* Publishers wait for a fold, but not for one that fails, nor for one that comes after the end. */
+static void refuse_waiting(struct log *log) {
+    struct error why = {0};
+    enum error_code code = log_health(log);
+    if (atomic_load(&log->is_stopping)) {
+        code = error_set(&why, ERR_DRAINING, "the broker goes down");
+    } else if (code != OK) {
+        error_set(&why, code, "the store takes nothing at the moment");
+    } else {
+        return;
+    }
+    struct publish *waiting = log->waiting_first;
+    log->waiting_first = NULL;
+    log->waiting_last = &log->waiting_first;
+    answer_all(log, waiting, code, &why);
+}
+
+static void write_waiting(struct log *log) {
+    while (log->waiting_first != NULL && has_room(log)) {
+        write_round(log);
+    }
+    if (log->waiting_first != NULL && !storage_has_room(log->options.storage)) {
+        refuse_waiting(log);
+    }
 }
 
 static void *log_thread(void *argument) {
     struct log *log = argument;
     owner_claim(&log->owner);
-    while (!is_done(log)) {
-        bool can_write = log->waiting_first != NULL && has_room(log);
-        if (!can_write && !atomic_load(&log->is_stopping)) {
-            uint64_t slept_ms = clock_monotonic_ms();
-            mailbox_wait(&log->mailbox, TICK_INTERVAL_MS);
-            if (clock_monotonic_ms() - slept_ms >= TICK_INTERVAL_MS) {
-                put_tick(log);
-            }
-        } else if (!can_write) {
-            mailbox_wait(&log->mailbox, FOLD_INTERVAL_MS); /* the last rounds wait for the disk */
+    for (;;) {
+        bool is_stopping = atomic_load(&log->is_stopping);
+        uint32_t delivered = mailbox_deliver_all(&log->mailbox, log);
+        write_waiting(log);
+        if (is_stopping && delivered == 0 && is_done(log)) {
+            return NULL;
         }
-        mailbox_deliver_all(&log->mailbox, log);
-        while (log->waiting_first != NULL && has_room(log)) {
-            write_round(log);
+        uint64_t slept_ms = clock_monotonic_ms();
+        mailbox_wait(&log->mailbox, is_stopping && is_done(log) ? 0 : TICK_INTERVAL_MS);
+        if (!is_stopping && clock_monotonic_ms() - slept_ms >= TICK_INTERVAL_MS) {
+            put_tick(log);
         }
-    }
-    return NULL;
-}
-
-static void on_known_channel(void *context, struct span name, uint64_t channel_id,
-                             uint64_t offset_last) {
-    struct log *log = context;
-    INVARIANT(channel_id < log->state.channel_id_next);
-    if (channel_add(log, name, channel_id, offset_last) == NULL) {
-        log->is_stopped = true; /* out of memory: log_create() sees it and fails */
     }
 }
 
@@ -467,18 +408,11 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
     log->fold_please.on_delivered = on_fold_please;
     log->synced.on_delivered = on_synced;
     log->mailbox.event_fd = -1;
-    storage_get_state(options->storage, &log->state);
-    atomic_init(&log->position_readable, log->state.position_next - 1);
-    enum error_code code = map_init(&log->channels);
+    enum error_code code = order_init(&log->order, options->storage, why);
     if (code == OK) {
         code = mailbox_init(&log->mailbox, MAILBOX_NODES_MAX);
     }
-    if (code == OK) {
-        code = storage_each_channel(options->storage, on_known_channel, log, why);
-    }
-    if (code == OK && log->is_stopped) {
-        code = error_set(why, ERR_MEMORY, "no memory for the names of all channels");
-    }
+    atomic_init(&log->position_readable, log->order.state.position_next - 1);
     if (code != OK) {
         log_destroy(log);
         return code;
@@ -524,13 +458,7 @@ void log_destroy(struct log *log) {
     }
     INVARIANT(!log->is_started);
     INVARIANT(log->rounds_first == NULL);
-    struct map_node *node = map_first(&log->channels);
-    while (node != NULL) {
-        struct map_node *next = map_next(&log->channels, node);
-        free(CONTAINER_OF(node, struct channel, in_map));
-        node = next;
-    }
-    map_finish(&log->channels);
+    order_finish(&log->order);
     mailbox_finish(&log->mailbox);
     syncer_destroy(log->syncer);
     free(log);
@@ -547,7 +475,19 @@ enum error_code log_submit(struct log *log, struct publish *publish) {
     }
     publish->letter.on_delivered = on_publish;
     publish->submitted_us = clock_monotonic_us();
-    return mailbox_put(&log->mailbox, &publish->letter);
+    publish->bytes = 0;
+    for (size_t i = 0; i < publish->count; i++) {
+        publish->bytes += message_size(publish->messages[i]);
+    }
+    size_t bytes = atomic_fetch_add(&log->waiting_bytes, publish->bytes);
+    size_t count_before = atomic_fetch_add(&log->waiting_count, 1);
+    bool is_full = count_before >= MAILBOX_NODES_MAX ||
+                   (bytes > 0 && bytes + publish->bytes > PUBLISHES_WAITING_BYTES_MAX);
+    if (is_full || mailbox_put(&log->mailbox, &publish->letter) != OK) {
+        give_room(log, publish);
+        return ERR_BUSY;
+    }
+    return OK;
 }
 
 uint64_t log_position_readable(const struct log *log) {
@@ -555,17 +495,31 @@ uint64_t log_position_readable(const struct log *log) {
 }
 
 uint64_t log_id(const struct log *log) {
-    return log->state.log_id;
+    return log->order.state.log_id;
 }
 
 uint32_t log_generation(const struct log *log) {
-    return log->state.generation;
+    return log->order.state.generation;
 }
 
-void log_on_folded(struct log *log) {
+static void wake(struct log *log) {
     if (!atomic_exchange(&log->is_folded_told, true)) {
         mailbox_put_answer(&log->mailbox, &log->folded);
     }
+}
+
+void log_on_folded(struct log *log) {
+    atomic_store(&log->fold_code, OK);
+    wake(log);
+}
+
+void log_on_fold_failed(struct log *log, enum error_code code) {
+    atomic_store(&log->fold_code, (unsigned)code);
+    wake(log);
+}
+
+enum error_code log_health(const struct log *log) {
+    return (enum error_code)atomic_load(&log->fold_code);
 }
 
 void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
@@ -574,6 +528,6 @@ void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
         .messages = atomic_load_explicit(&log->messages, memory_order_relaxed),
         .refused = atomic_load_explicit(&log->refused, memory_order_relaxed),
         .syncs = atomic_load_explicit(&log->syncs, memory_order_relaxed),
-        .waiting = atomic_load_explicit(&log->mailbox.letter_count, memory_order_relaxed),
-        .channels = atomic_load_explicit(&log->channel_count, memory_order_relaxed)};
+        .waiting = atomic_load_explicit(&log->waiting_count, memory_order_relaxed),
+        .channels = order_channel_count(&log->order)};
 }

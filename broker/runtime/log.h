@@ -4,7 +4,8 @@
  * Place:   protocols/ submit, workers receive commits; the engine `local` (log_local.c) writes the
  *          journal through storage/. A replicated engine takes its place behind the same calls.
  * Thread:  log_submit: any. The engine orders on a thread of its own.
- * Bounds:  MAILBOX_NODES_MAX publishes waiting (ERR_BUSY), COMMIT_MESSAGES_MAX and COMMIT_BYTES_MAX
+ * Bounds:  MAILBOX_NODES_MAX publishes and PUBLISHES_WAITING_BYTES_MAX of them from submission to
+ *          answer (ERR_BUSY), COMMIT_MESSAGES_MAX and COMMIT_BYTES_MAX
  *          a commit, COMMITS_WAITING_BYTES_MAX for a worker that does not keep up.
  */
 #pragma once
@@ -33,8 +34,9 @@ struct publish {
     void (*on_answered)(struct publish *publish);
     void *context;
     enum metrics_protocol counted_as; /* METRICS_PROTOCOL_HTTP unless it is set */
-    uint64_t submitted_us;            /* the engine's */
-    struct message **messages;        /* the caller's array and references; ordered in place */
+    uint64_t submitted_us;            /* the engine's, as is `bytes` */
+    size_t bytes;
+    struct message **messages; /* the caller's array and references; ordered in place */
     size_t count;
     enum error_code result; /* OK: each message has its place and is as durable as it asked for */
     struct error why;
@@ -80,6 +82,13 @@ uint32_t log_generation(const struct log *log);
 
 /* The store thread made room. */
 void log_on_folded(struct log *log);
+
+/* The store thread could not: as long as that lasts, publishes that find no room are refused with
+ * `code` instead of waiting. */
+void log_on_fold_failed(struct log *log, enum error_code code);
+
+/* OK, or why publishes are refused now. Any thread. */
+enum error_code log_health(const struct log *log);
 
 struct log_figures {
     uint64_t commits;

@@ -45,6 +45,7 @@ static bool fold(struct store *store) {
                       error_row(code)->slug, why.detail);
         }
         store->has_failed = true;
+        log_on_fold_failed(store->log, code);
         return false;
     }
     if (store->has_failed) {

@@ -190,7 +190,7 @@ static void resolve(struct stream *stream, const struct storage_page *page) {
     free(stream->start);
     stream->start = NULL;
     stream->reader.place = page->start;
-    if (stream->on_started != NULL) {
+    if (stream->on_started != NULL && !page->has_gap) {
         stream->on_started(stream->context, &page->start);
     }
 }
@@ -279,14 +279,17 @@ bool streams_flush_due(struct worker *worker) {
 
 /* --- the calls ------------------------------------------------------------------------------ */
 
-/* `now` on a feed whose channel is known needs no disk. */
+/* `now` on a feed whose channel is known needs no disk, where the worker has seen all that is
+ * readable: else what was answered a moment ago would still come. */
 static void try_resolve_now(struct stream *stream) {
-    struct feed *feed = stream->reader.feed;
-    if (stream->start->start != STORAGE_NOW || feed->newest.position == 0) {
+    const struct feed *feed = stream->reader.feed;
+    uint64_t position = feed->feeds->position;
+    if (stream->start->start != STORAGE_NOW || feed->newest.position == 0 ||
+        position != log_position_readable(stream->worker->broker->log)) {
         return;
     }
     struct storage_page page = {.start = feed->newest};
-    page.start.position = feed->feeds->position;
+    page.start.position = position;
     resolve(stream, &page);
 }
 

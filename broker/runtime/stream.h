@@ -21,8 +21,8 @@ struct stream_options {
     struct span channel; /* copied */
     const struct framing *framing;
     struct storage_query start; /* start, place, time_ms and newest are used */
-    /* The start is resolved: `place` is where the stream begins. Before the first frame. NULL:
-     * no. */
+    /* The start is resolved: `place` is where the stream begins. Before the first frame, and not
+     * where that is a gap, which tells the place itself. NULL: nobody asks. */
     void (*on_started)(void *context, const struct place *place);
     /* The log could not be read: the protocol says goodbye. It may destroy the stream at once. */
     void (*on_failed)(void *context, enum error_code code);

@@ -33,6 +33,7 @@ struct http {
     bool is_replied;           /* the exchange's reply is ready */
     bool is_draining;
     bool is_blocked;    /* a reply is still on its way out */
+    uint64_t bytes_sent; /* when its deadline was set */
     bool has_asked;     /* at least one request was answered */
     bool is_head_begun; /* bytes of a head are there, and its deadline runs */
     /* Who has the connection now: this is freed when the stack is clear. NULL: we do. */
@@ -48,6 +49,12 @@ static uint64_t now_ms(const struct http *http) {
 
 static void set_deadline(struct http *http, uint64_t from_now_ms) {
     connection_set_deadline(http->connection, from_now_ms == 0 ? 0 : now_ms(http) + from_now_ms);
+}
+
+static void set_stall_deadline(struct http *http) {
+    http->bytes_sent = connection_bytes_sent(http->connection);
+    set_deadline(http,
+                 worker_broker(connection_worker(http->connection))->config->stall_timeout_ms);
 }
 
 /* --- replying -------------------------------------------------------------------------------- */
@@ -229,8 +236,7 @@ static void keep_input(struct http *http, struct buffer *held, struct span rest)
 static void settle(struct http *http) {
     if (http->is_blocked) {
         connection_pause_reading(http->connection);
-        set_deadline(http,
-                     worker_broker(connection_worker(http->connection))->config->stall_timeout_ms);
+        set_stall_deadline(http);
     } else if (http->exchange != NULL && exchange_phase(http->exchange) != EXCHANGE_BODY) {
         connection_pause_reading(http->connection);
     } else {
@@ -298,7 +304,9 @@ static void on_writable(struct connection *connection, void *state) {
 
 static void on_deadline(struct connection *connection, void *state) {
     struct http *http = state;
-    if (http->is_blocked) {
+    if (http->is_blocked && connection_bytes_sent(connection) != http->bytes_sent) {
+        set_stall_deadline(http); /* slow, and not dead */
+    } else if (http->is_blocked) {
         connection_abort(connection, CLOSE_STALLED);
     } else if (http->exchange != NULL) {
         INVARIANT(exchange_phase(http->exchange) == EXCHANGE_BODY);

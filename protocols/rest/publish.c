@@ -129,6 +129,28 @@ static const struct {
     {"Idempotency-Key", on_later},     {"ce-specversion", on_later},
 };
 
+/* Names of HTTP fields have no case of their own, and proxies change it: they are kept in lower
+ * case (RFC 9113, section 8.2.1). `bytes` has room for a whole head. */
+static struct span lower(uint8_t *bytes, struct span name) {
+    INVARIANT(name.length <= HTTP_HEAD_BYTES_MAX);
+    for (size_t i = 0; i < name.length; i++) {
+        bool is_upper = name.bytes[i] >= 'A' && name.bytes[i] <= 'Z';
+        bytes[i] = is_upper ? (uint8_t)(name.bytes[i] + ('a' - 'A')) : name.bytes[i];
+    }
+    return span_of(bytes, name.length);
+}
+
+static bool has_name(struct span map, struct span wanted) {
+    struct span name;
+    struct span value;
+    while (string_map_next(&map, &name, &value)) {
+        if (span_is_equal(name, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum error_code on_prefixed(struct publishing *publishing, struct span name,
                                    struct span value, struct error *why) {
     struct span prefix = SPAN(HEADER_PREFIX);
@@ -136,7 +158,12 @@ static enum error_code on_prefixed(struct publishing *publishing, struct span na
         !span_is_equal_nocase(span_of(name.bytes, prefix.length), prefix)) {
         return error_set(why, ERR_BAD_REQUEST, "the broker has no such header");
     }
-    struct span own = span_of(name.bytes + prefix.length, name.length - prefix.length);
+    uint8_t own_bytes[HTTP_HEAD_BYTES_MAX];
+    struct span own =
+        lower(own_bytes, span_of(name.bytes + prefix.length, name.length - prefix.length));
+    if (has_name(buffer_borrow(&publishing->headers), own)) {
+        return error_set(why, ERR_BAD_REQUEST, "this header came twice");
+    }
     if (value.length > 0) {
         enum error_code code = check_text(value, MESSAGE_HEADERS_BYTES_MAX, why);
         if (code != OK) {

@@ -50,6 +50,10 @@ static const struct route routes[] = {
      .counted_as = METRICS_ROUTE_PUBLISH,
      .reserved_for = "publishing to several channels at once is not in this "
                      "version; POST to /channels/{channel}"},
+    {.path = "/api/",
+     .is_prefix = true,
+     .counted_as = METRICS_ROUTE_OPERATOR,
+     .reserved_for = "the administration API is not in this version"},
     {.path = "/presence",
      .is_prefix = true,
      .counted_as = METRICS_ROUTE_OTHER,
@@ -255,10 +259,9 @@ bool routes_admit(struct request *request) {
 void routes_count(const struct request *request, struct metrics_shard *metrics) {
     enum metrics_route route =
         request->route == NULL ? METRICS_ROUTE_OTHER : request->route->counted_as;
-    metrics_add_at(metrics, METRIC_HTTP_REQUESTS,
-                   METRICS_PAIR(METRIC_HTTP_REQUESTS, route,
-                                metrics_status_of(request->reply.status)),
-                   1);
+    metrics_add_at(
+        metrics, METRIC_HTTP_REQUESTS,
+        METRICS_PAIR(METRIC_HTTP_REQUESTS, route, metrics_status_of(request->reply.status)), 1);
 }
 
 void routes_handle(struct request *request) {

@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "broker/metrics/metrics.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
-#include "broker/metrics/metrics.h"
 #include "broker/support/span.h"
 
 struct request;

@@ -24,6 +24,7 @@ struct event_source {
     uint64_t heartbeat_due_ms;
     uint64_t moved_ms;   /* when the peer was last seen to take bytes … */
     uint64_t bytes_sent; /* … and how many there were then */
+    bool is_begun;       /* the head and `retry:` are written */
     bool has_ended;      /* the farewell is written */
 };
 
@@ -39,6 +40,26 @@ static void end(struct event_source *source, const char *code_text, enum close_r
         connection_write(source->connection, buffer_borrow(scratch));
     }
     connection_close(source->connection, reason);
+}
+
+/* Ends the block that `retry:` began, with an id and no data: the client dispatches nothing, but
+ * one that loses the stream before its first message resumes from here (WHATWG HTML, 9.2.6). */
+static void tell_start(struct event_source *source, struct buffer *buffer) {
+    struct place place = {0};
+    stream_get_place(source->stream, &place);
+    if (place.position > 0 && event_put_progress(buffer, &place) == OK) {
+        source->position_told = place.position;
+    }
+}
+
+static void on_started(void *context, const struct place *place) {
+    struct event_source *source = context;
+    (void)place;
+    if (source->is_begun && !source->has_ended) {
+        struct buffer *scratch = worker_borrow_scratch(connection_worker(source->connection));
+        tell_start(source, scratch);
+        connection_write(source->connection, buffer_borrow(scratch));
+    }
 }
 
 static void on_failed(void *context, enum error_code code) {
@@ -60,6 +81,7 @@ enum error_code event_source_create(struct connection *connection, const struct 
         .channel = buffer_borrow(&request->channel),
         .framing = request->reading->is_bare ? &sse_framing_bare : &sse_framing,
         .start = request->reading->query,
+        .on_started = on_started,
         .on_failed = on_failed,
         .context = source,
     };
@@ -87,10 +109,12 @@ void event_source_start(struct event_source *source) {
     uint64_t id = connection_id(source->connection);
     struct hash_key key = {{id, connection_opened_ms(source->connection)}};
     uint64_t jitter_ms = hash_bytes(&key, span_of(&id, sizeof(id))) % RETRY_JITTER_MS;
-    /* Without an empty line behind it: it is part of whatever event or heartbeat comes first. */
+    /* Without an empty line behind it: it is part of whatever comes first. */
     if (buffer_printf(scratch, "retry: %llu\n", (unsigned long long)(RETRY_MS + jitter_ms)) == OK) {
+        tell_start(source, scratch);
         connection_write(source->connection, buffer_borrow(scratch));
     }
+    source->is_begun = true;
     source->moved_ms = worker_now_ms(worker);
     source->heartbeat_due_ms = source->moved_ms + HEARTBEAT_MS;
     arm(source);

@@ -42,6 +42,7 @@ static enum error_code check(const struct publications *publications, struct mes
                              struct error *why) {
     enum error_code code = channel_name_check(fields->channel, true, why);
     if (code != OK) {
+        snprintf(why->field, sizeof(why->field), "channel");
         return code;
     }
     if (channel_name_is_reserved(fields->channel)) {

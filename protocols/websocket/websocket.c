@@ -324,6 +324,10 @@ static void mind_pong(struct websocket *websocket) {
     if (websocket->pong_due_ms == 0 || now < websocket->pong_due_ms) {
         return;
     }
+    if (websocket->is_paused) { /* the pong may be here, and it is we who do not read */
+        websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
+        return;
+    }
     size_t unsent_bytes = connection_unsent_bytes(websocket->connection);
     bool has_progress = unsent_bytes > 0 && unsent_bytes < websocket->ping_unsent_bytes;
     if (!has_progress && !connection_is_blocked(websocket->connection)) {
@@ -478,7 +482,8 @@ enum error_code websocket_create(struct connection *connection, const struct req
     websocket->channel_length = (uint16_t)channel.length;
     memcpy(websocket->channel, channel.bytes, channel.length);
     const struct channel_rule *rule = rules_find(request->broker->rules, channel);
-    uint64_t message_bytes_max = rule->message_bytes_max + WEBSOCKET_COMMAND_BYTES_EXTRA;
+    uint64_t message_bytes_max =
+        rule->message_bytes_max * WEBSOCKET_COMMAND_GROWTH + WEBSOCKET_COMMAND_BYTES_EXTRA;
     frame_decoder_init(&websocket->decoder, message_bytes_max);
     buffer_init(&websocket->message, (size_t)message_bytes_max);
     buffer_init(&websocket->input, INPUT_BYTES_MAX);

@@ -23,7 +23,7 @@ struct fakes {
     void *state;
     struct buffer sent;
     struct buffer scratch;
-    bool is_blocked; /* what is written is kept, and connection_is_blocked() says so */
+    bool is_blocked;     /* what is written is kept, and connection_is_blocked() says so */
     size_t unsent_bytes; /* what connection_unsent_bytes() says */
     bool is_paused;
     bool is_closing;

@@ -14,7 +14,7 @@
 #include "tests/unit.h"
 
 static struct broker *broker;
-static struct operator *operator;
+static struct operator* operator;
 
 static int open_port(void **state) {
     struct error why = {0};
@@ -24,8 +24,8 @@ static int open_port(void **state) {
     socket->sin_family = AF_INET;
     socket->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     broker = fakes_create(&address);
-    EXPECT_EQ(operator_create(broker, &operator, &why), OK);
-    EXPECT_EQ(operator_start(operator, &why), OK);
+    EXPECT_EQ(operator_create(broker, &operator, & why), OK);
+    EXPECT_EQ(operator_start(operator, & why), OK);
     return 0;
 }
 
@@ -49,8 +49,7 @@ static void expect_reply(const char *request, const char *const *expected) {
     buffer_finish(&text);
 }
 
-#define EXPECT_REPLY(request, ...)                                                                 \
-    expect_reply(request, (const char *const[]){__VA_ARGS__, NULL})
+#define EXPECT_REPLY(request, ...) expect_reply(request, (const char *const[]){__VA_ARGS__, NULL})
 
 #define HOST "Host: localhost\r\n"
 
@@ -70,8 +69,8 @@ TEST(body_comes_whole) {
 TEST(peer_that_waits_for_continue_is_told) {
     int client = client_connect(operator_port(operator), false);
     struct buffer text = {0};
-    static const char head[] = "POST /channels/echo HTTP/1.1\r\n" HOST
-                               "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    static const char head[] =
+        "POST /channels/echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     client_send(client, head);
     EXPECT_TRUE(client_read_reply(client, &text));
     EXPECT_STRING((const char *)text.bytes, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -164,8 +163,8 @@ TEST(head_that_is_too_large_is_refused) {
     static char request[30000];
     int length = snprintf(request, sizeof(request), "GET /channels/now HTTP/1.1\r\n" HOST);
     for (unsigned i = 0; i < 90; i++) {
-        length += snprintf(request + length, sizeof(request) - (size_t)length, "X-%u: %0200u\r\n",
-                           i, i);
+        length +=
+            snprintf(request + length, sizeof(request) - (size_t)length, "X-%u: %0200u\r\n", i, i);
     }
     snprintf(request + length, sizeof(request) - (size_t)length, "\r\n");
     EXPECT_REPLY(request, "HTTP/1.1 431 ", "application/problem+json");

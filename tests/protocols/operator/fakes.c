@@ -47,7 +47,9 @@ size_t reads_waiting(const struct reads *reads) {
     return 104;
 }
 
-struct mailbox *worker_mailbox(struct worker *worker) { return &worker->mailbox; }
+struct mailbox *worker_mailbox(struct worker *worker) {
+    return &worker->mailbox;
+}
 
 /* --- the broker ------------------------------------------------------------------------------ */
 
@@ -137,7 +139,9 @@ static struct answer *answer_create(struct request *request) {
     return answer;
 }
 
-static void handle_now(struct request *request) { reply_ok(request, "now\n"); }
+static void handle_now(struct request *request) {
+    reply_ok(request, "now\n");
+}
 
 static void handle_later(struct request *request) {
     pthread_t thread;
@@ -180,12 +184,9 @@ static const struct {
     uint64_t body_bytes_max;
     void (*on_request)(struct request *request);
 } fake_routes[] = {
-    {"/channels/now", 0, handle_now},
-    {"/channels/later", 0, handle_later},
-    {"/channels/held", 0, handle_held},
-    {"/channels/echo", FAKES_ECHO_BYTES_MAX, handle_echo},
-    {"/channels/a%20b", 0, handle_empty},
-    {"/channels/large", 0, handle_large},
+    {"/channels/now", 0, handle_now},     {"/channels/later", 0, handle_later},
+    {"/channels/held", 0, handle_held},   {"/channels/echo", FAKES_ECHO_BYTES_MAX, handle_echo},
+    {"/channels/a%20b", 0, handle_empty}, {"/channels/large", 0, handle_large},
 };
 
 bool routes_admit(struct request *request) {
@@ -222,4 +223,6 @@ void fakes_release(void) {
     }
 }
 
-unsigned fakes_held(void) { return atomic_load(&held_count); }
+unsigned fakes_held(void) {
+    return atomic_load(&held_count);
+}

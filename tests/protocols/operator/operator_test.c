@@ -16,7 +16,7 @@
 
 struct port {
     struct broker *broker;
-    struct operator *operator;
+    struct operator* operator;
 };
 
 static struct config_address address_of(bool six, uint16_t number) {
@@ -40,10 +40,10 @@ static void open_port(struct port *port, bool six) {
     struct error why = {0};
     struct config_address address = address_of(six, 0);
     port->broker = fakes_create(&address);
-    if (operator_create(port->broker, &port->operator, &why) != OK) {
+    if (operator_create(port->broker, &port->operator, & why) != OK) {
         fail_msg("%s", why.detail);
     }
-    EXPECT_EQ(operator_start(port->operator, &why), OK);
+    EXPECT_EQ(operator_start(port->operator, & why), OK);
     EXPECT_TRUE(operator_port(port->operator) != 0);
 }
 
@@ -137,12 +137,12 @@ TEST(many_clients_at_once_are_all_answered) {
         EXPECT_EQ(askers[i].answered, 40);
     }
     struct broker *broker = port.broker;
-    uint64_t channels = metrics_sum(
-        broker->metrics, METRIC_HTTP_REQUESTS,
-        METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_CHANNELS, METRICS_STATUS_2XX));
-    uint64_t operator_own = metrics_sum(
-        broker->metrics, METRIC_HTTP_REQUESTS,
-        METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_OPERATOR, METRICS_STATUS_2XX));
+    uint64_t channels =
+        metrics_sum(broker->metrics, METRIC_HTTP_REQUESTS,
+                    METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_CHANNELS, METRICS_STATUS_2XX));
+    uint64_t operator_own =
+        metrics_sum(broker->metrics, METRIC_HTTP_REQUESTS,
+                    METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_OPERATOR, METRICS_STATUS_2XX));
     EXPECT_EQ(channels, 240);
     EXPECT_EQ(operator_own, 80);
     close_port(&port);
@@ -271,7 +271,7 @@ TEST(connections_above_the_limit_are_closed_and_the_others_served) {
 
 TEST(address_that_is_taken_is_an_error) {
     struct port port;
-    struct operator *second = NULL;
+    struct operator* second = NULL;
     struct error why = {0};
     open_port(&port, false);
     struct config_address address = address_of(false, operator_port(port.operator));
@@ -305,8 +305,8 @@ TEST(port_that_was_never_started_can_be_destroyed) {
     struct error why = {0};
     struct config_address address = address_of(false, 0);
     struct broker *broker = fakes_create(&address);
-    struct operator *operator;
-    EXPECT_EQ(operator_create(broker, &operator, &why), OK);
+    struct operator* operator;
+    EXPECT_EQ(operator_create(broker, &operator, & why), OK);
     operator_destroy(operator);
     operator_stop(NULL);
     operator_destroy(NULL);

@@ -74,7 +74,7 @@ TEST(headers_become_the_messages_fields) {
     EXPECT_EQ(published()->flags & MESSAGE_RETAIN, MESSAGE_RETAIN);
     struct span rest = published()->headers, name, value;
     EXPECT_TRUE(string_map_next(&rest, &name, &value));
-    EXPECT_SPAN(name, "Origin");
+    EXPECT_SPAN(name, "origin");
     EXPECT_SPAN(value, "x");
     EXPECT_EQ(rest.length, 0);
     fakes_answer_publish(OK);

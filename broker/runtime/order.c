@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/runtime/order.h"
+
+#include <stdlib.h>
+
+#include "broker/limits.h"
+#include "broker/support/invariant.h"
+
+/* Its next offset is offset_last + 1. */
+struct channel {
+    struct map_node in_map;
+    uint64_t id;
+    uint64_t offset_last;
+    uint8_t name[];
+};
+
+static struct channel *find(const struct order *order, struct span name) {
+    struct map_node *node = map_find(&order->channels, name);
+    return node == NULL ? NULL : CONTAINER_OF(node, struct channel, in_map);
+}
+
+static struct channel *add(struct order *order, struct span name, uint64_t id,
+                           uint64_t offset_last) {
+    struct channel *channel = malloc(sizeof(*channel) + name.length);
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel->id = id;
+    channel->offset_last = offset_last;
+    memcpy(channel->name, name.bytes, name.length);
+    map_put(&order->channels, &channel->in_map, span_of(channel->name, name.length));
+    atomic_fetch_add_explicit(&order->channel_count, 1, memory_order_relaxed);
+    return channel;
+}
+
+static void drop(struct order *order, struct channel *channel) {
+    map_remove(&order->channels, &channel->in_map);
+    atomic_fetch_sub_explicit(&order->channel_count, 1, memory_order_relaxed);
+    free(channel);
+}
+
+/* What storage_each_channel() tells. */
+struct learning {
+    struct order *order;
+    enum error_code code;
+};
+
+static void on_known_channel(void *context, struct span name, uint64_t channel_id,
+                             uint64_t offset_last) {
+    struct learning *learning = context;
+    INVARIANT(channel_id < learning->order->state.channel_id_next);
+    if (add(learning->order, name, channel_id, offset_last) == NULL) {
+        learning->code = ERR_MEMORY;
+    }
+}
+
+enum error_code order_init(struct order *order, struct storage *storage, struct error *why) {
+    struct learning learning = {.order = order};
+    *order = (struct order){0};
+    storage_get_state(storage, &order->state);
+    enum error_code code = map_init(&order->channels);
+    if (code == OK) {
+        code = storage_each_channel(storage, on_known_channel, &learning, why);
+    }
+    if (code == OK && learning.code != OK) {
+        code = error_set(why, ERR_MEMORY, "no memory for the names of all channels");
+    }
+    return code;
+}
+
+void order_finish(struct order *order) {
+    struct map_node *node = map_first(&order->channels);
+    while (node != NULL) {
+        struct map_node *next = map_next(&order->channels, node);
+        free(CONTAINER_OF(node, struct channel, in_map));
+        node = next;
+    }
+    map_finish(&order->channels);
+}
+
+enum error_code order_prepare(struct order *order, const struct message *message,
+                              struct error *why) {
+    struct span name = message->fields.channel;
+    if (message->fields.kind == MESSAGE_TICK || find(order, name) != NULL) {
+        return OK;
+    }
+    if (map_count(&order->channels) >= CHANNELS_MAX) {
+        return error_set(why, ERR_FULL, "there are %d channels already", CHANNELS_MAX);
+    }
+    if (add(order, name, order->state.channel_id_next, 0) == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory for a new channel");
+    }
+    order->state.channel_id_next++;
+    return OK;
+}
+
+uint64_t order_turn_clock(struct order *order, uint64_t wall_ms) {
+    if (wall_ms > order->state.time_ms) {
+        order->state.time_ms = wall_ms;
+    }
+    return order->state.time_ms;
+}
+
+void order_put(struct order *order, struct message *message) {
+    struct place place = {.log_id = order->state.log_id,
+                          .generation = order->state.generation,
+                          .position = order->state.position_next++};
+    if (message->fields.kind != MESSAGE_TICK) {
+        struct channel *channel = find(order, message->fields.channel);
+        INVARIANT(channel != NULL);
+        place.channel_id = channel->id;
+        place.offset = ++channel->offset_last;
+    }
+    message_order(message, &place, order->state.time_ms);
+}
+
+void order_undo(struct order *order, const struct commit *commit) {
+    for (size_t i = 0; i < commit->count; i++) {
+        struct channel *channel = find(order, commit->messages[i]->fields.channel);
+        if (channel == NULL) {
+            continue; /* a tick belongs to none */
+        }
+        INVARIANT(channel->offset_last > 0);
+        if (--channel->offset_last == 0) {
+            drop(order, channel); /* it was made for this */
+        }
+    }
+    order->state.position_next = commit->position_first;
+}
+
+size_t order_channel_count(const struct order *order) {
+    return atomic_load_explicit(&order->channel_count, memory_order_relaxed);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* order.h — what the log counts: the next position, and the next offset of every channel.
+ *
+ * Place:   the log thread's; filled from storage at start, then ahead of it by what is not stored.
+ * Thread:  the log thread's, but for order_channel_count().
+ * Bounds:  CHANNELS_MAX channels, about 200 bytes each. WEAKNESS: a channel that the store has
+ *          forgotten stays here until the next start; cure: the store thread tells the log of it.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "broker/runtime/commit.h"
+#include "broker/support/error.h"
+#include "broker/support/map.h"
+#include "storage/storage.h"
+
+struct order {
+    struct storage_state state; /* log, generation, and what comes next */
+    struct map channels;
+    atomic_size_t channel_count;
+};
+
+/* Learns from `storage` where the log ended and all channels. ERR_MEMORY, ERR_IO, ERR_CORRUPT. */
+MUST_USE enum error_code order_init(struct order *order, struct storage *storage,
+                                    struct error *why);
+
+void order_finish(struct order *order);
+
+/* Makes sure that the message's channel is known. ERR_FULL, ERR_MEMORY. */
+MUST_USE enum error_code order_prepare(struct order *order, const struct message *message,
+                                       struct error *why);
+
+/* The time of the next record: `wall_ms`, unless an earlier record was later. */
+uint64_t order_turn_clock(struct order *order, uint64_t wall_ms);
+
+/* Gives the message the next position, and the next offset of its channel, which is prepared. */
+void order_put(struct order *order, struct message *message);
+
+/* Takes back what the commit's messages were given: its write failed. */
+void order_undo(struct order *order, const struct commit *commit);
+
+/* Any thread. */
+size_t order_channel_count(const struct order *order);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/runtime/order.h"
+
+#include "tests/unit.h"
+
+/* An order without a store: it begins at position 1. */
+static void init(struct order *order) {
+    *order = (struct order){.state = {.log_id = 9,
+                                      .generation = 2,
+                                      .position_next = 1,
+                                      .channel_id_next = 1,
+                                      .time_ms = 500}};
+    EXPECT_EQ(map_init(&order->channels), OK);
+}
+
+static struct message *message_of(const char *channel, enum message_kind kind) {
+    struct message_fields fields = {.kind = kind, .channel = span_of_string(channel)};
+    return message_create(&fields);
+}
+
+/* One message through order_prepare() and order_put(). */
+static struct message *put(struct order *order, struct commit *commit, const char *channel) {
+    struct message *message = message_of(channel, MESSAGE_DATA);
+    EXPECT_EQ(order_prepare(order, message, NULL), OK);
+    order_put(order, message);
+    commit_put(commit, message);
+    message_unref(message); /* the commit holds it */
+    return message;
+}
+
+TEST(offsets_are_dense_in_each_channel_and_positions_in_all) {
+    struct order order;
+    struct commit *commit = commit_create(3);
+    init(&order);
+    EXPECT_EQ(put(&order, commit, "a")->place.offset, 1);
+    EXPECT_EQ(put(&order, commit, "b")->place.offset, 1);
+    struct message *third = put(&order, commit, "a");
+    EXPECT_EQ(third->place.offset, 2);
+    EXPECT_EQ(third->place.position, 3);
+    EXPECT_EQ(third->place.log_id, 9);
+    EXPECT_EQ(third->place.generation, 2);
+    EXPECT_EQ(third->time_ms, 500);
+    EXPECT_EQ(order_channel_count(&order), 2);
+    commit_unref(commit);
+    order_finish(&order);
+}
+
+TEST(a_write_that_failed_leaves_no_trace) {
+    struct order order;
+    struct commit *stored = commit_create(1);
+    struct commit *failed = commit_create(2);
+    init(&order);
+    put(&order, stored, "a");
+    put(&order, failed, "a");
+    put(&order, failed, "new");
+    order_undo(&order, failed);
+    EXPECT_EQ(order_channel_count(&order), 1);
+    EXPECT_EQ(order.state.position_next, 2);
+    struct commit *again = commit_create(1);
+    EXPECT_EQ(put(&order, again, "a")->place.offset, 2);
+    commit_unref(stored);
+    commit_unref(failed);
+    commit_unref(again);
+    order_finish(&order);
+}
+
+TEST(record_time_never_goes_back) {
+    struct order order;
+    init(&order);
+    EXPECT_EQ(order_turn_clock(&order, 400), 500);
+    EXPECT_EQ(order_turn_clock(&order, 600), 600);
+    EXPECT_EQ(order_turn_clock(&order, 599), 600);
+    order_finish(&order);
+}
+
+TEST(a_tick_takes_a_position_and_belongs_to_no_channel) {
+    struct order order;
+    init(&order);
+    struct message *tick = message_of("", MESSAGE_TICK);
+    EXPECT_EQ(order_prepare(&order, tick, NULL), OK);
+    order_put(&order, tick);
+    EXPECT_EQ(tick->place.position, 1);
+    EXPECT_EQ(tick->place.channel_id, 0);
+    EXPECT_EQ(order_channel_count(&order), 0);
+    message_unref(tick);
+    order_finish(&order);
+}
+
+UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
+           UNIT(a_write_that_failed_leaves_no_trace), UNIT(record_time_never_goes_back),
+           UNIT(a_tick_takes_a_position_and_belongs_to_no_channel))
