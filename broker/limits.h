@@ -71,6 +71,7 @@
 #define COMMITS_WAITING_BYTES_MAX 16777216  /* for one worker; above it its readers read the log */
 #define COMMITS_AWAITING_BYTES_MAX 33554432 /* for the disk; above it publishes wait */
 #define CHANNELS_MAX 4194304                /* known to the log thread, about 200 bytes each */
+#define PAGES_BYTES_MAX 134217728        /* read and not yet let go, of all workers together */
 #define READ_THREADS 2                      /* a disk read never stops a worker */
 #define BODIES_BYTES_MAX 67108864           /* request bodies in memory, a worker */
 

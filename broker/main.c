@@ -378,10 +378,30 @@ static const struct subcommand subcommands[] = {
     {"help", "print this", run_help},
 };
 
+static const struct subcommand *find_subcommand(const char *name) {
+    for (size_t i = 0; i < ARRAY_COUNT(subcommands); i++) {
+        if (strcmp(name, subcommands[i].name) == 0) {
+            return &subcommands[i];
+        }
+    }
+    return NULL;
+}
+
+/* `help configuration` is the reference page, `help pub` what `pub --help` says. */
 static int run_help(int count, char *const *words) {
     if (count == 1 && strcmp(words[0], "configuration") == 0) {
         help_write_reference(stdout);
         return COMMAND_OK;
+    }
+    const struct subcommand *about = count == 1 ? find_subcommand(words[0]) : NULL;
+    if (about != NULL && about->run != run_help && about->run != run_version) {
+        char help[] = "--help";
+        char *const help_words[] = {help, NULL};
+        return about->run(1, help_words);
+    }
+    if (count > 0 && about == NULL) {
+        fprintf(stderr, "tidings: there is no help about \"%s\"\n", words[0]);
+        return COMMAND_USAGE;
     }
     puts("usage: tidings COMMAND [--help]\n");
     for (size_t i = 0; i < ARRAY_COUNT(subcommands); i++) {
@@ -391,13 +411,17 @@ static int run_help(int count, char *const *words) {
 }
 
 int main(int argc, char **argv) {
-    const char *wanted = argc < 2 || strcmp(argv[1], "--help") == 0 ? "help" : argv[1];
-    wanted = strcmp(wanted, "--version") == 0 ? "version" : wanted;
-    for (size_t i = 0; i < ARRAY_COUNT(subcommands); i++) {
-        if (strcmp(wanted, subcommands[i].name) == 0) {
-            return subcommands[i].run(argc - 2 > 0 ? argc - 2 : 0, argv + (argc < 2 ? 1 : 2));
-        }
+    const char *wanted = argc < 2 ? "help" : argv[1];
+    bool is_flag = wanted[0] == '-';
+    wanted = is_flag && (strcmp(wanted, "--help") == 0 || strcmp(wanted, "-h") == 0) ? "help"
+             : is_flag && strcmp(wanted, "--version") == 0                           ? "version"
+                                                                                     : wanted;
+    const struct subcommand *subcommand = find_subcommand(wanted);
+    if (subcommand == NULL) {
+        fprintf(stderr, "tidings: there is no command \"%s\"; see tidings help\n", wanted);
+        return COMMAND_USAGE;
     }
-    fprintf(stderr, "tidings: there is no command \"%s\"; see tidings help\n", wanted);
-    return COMMAND_USAGE;
+    int code = subcommand->run(argc - 2 > 0 ? argc - 2 : 0, argv + (argc < 2 ? 1 : 2));
+    bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
+    return code == COMMAND_OK && !is_written ? COMMAND_FAILED : code;
 }

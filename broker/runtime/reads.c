@@ -15,6 +15,7 @@ struct reads {
     pthread_mutex_t mutex; /* guards the queue and is_stopping; held for a few instructions */
     pthread_cond_t has_work;
     struct list queue;
+    size_t held_bytes; /* of pages that are with their makers */
     bool is_stopping;
     atomic_size_t waiting;
 };
@@ -32,7 +33,8 @@ static void answer(struct read *read) {
 /* Waits for the oldest question. NULL: the threads end. */
 static struct read *take(struct reads *reads) {
     pthread_mutex_lock(&reads->mutex);
-    while (list_is_empty(&reads->queue) && !reads->is_stopping) {
+    while ((list_is_empty(&reads->queue) || reads->held_bytes >= PAGES_BYTES_MAX) &&
+           !reads->is_stopping) {
         pthread_cond_wait(&reads->has_work, &reads->mutex);
     }
     struct list *node = reads->is_stopping ? NULL : list_take_head(&reads->queue);
@@ -40,11 +42,23 @@ static struct read *take(struct reads *reads) {
     return node == NULL ? NULL : CONTAINER_OF(node, struct read, in_queue);
 }
 
+/* Before the answer: whoever gets it may release it at once. */
+static void hold(struct reads *reads, struct read *read) {
+    if (read->result != OK) {
+        return;
+    }
+    read->held_bytes = read->page.bytes;
+    pthread_mutex_lock(&reads->mutex);
+    reads->held_bytes += read->held_bytes;
+    pthread_mutex_unlock(&reads->mutex);
+}
+
 static void *read_thread(void *argument) {
     struct reads *reads = argument;
     for (struct read *read = take(reads); read != NULL; read = take(reads)) {
         atomic_fetch_sub_explicit(&reads->waiting, 1, memory_order_relaxed);
         read->result = storage_read(reads->storage, &read->query, &read->page, &read->why);
+        hold(reads, read);
         answer(read);
     }
     return NULL;
@@ -97,11 +111,28 @@ void reads_submit(struct reads *reads, struct read *read) {
     INVARIANT(read->on_read != NULL);
     read->letter.on_delivered = on_delivered;
     read->page = (struct storage_page){0};
+    read->held_bytes = 0;
     list_init(&read->in_queue);
     atomic_fetch_add_explicit(&reads->waiting, 1, memory_order_relaxed);
     pthread_mutex_lock(&reads->mutex);
     list_put_tail(&reads->queue, &read->in_queue);
     pthread_cond_signal(&reads->has_work);
+    pthread_mutex_unlock(&reads->mutex);
+}
+
+void reads_release(struct reads *reads, struct read *read) {
+    storage_page_finish(&read->page);
+    if (read->held_bytes == 0) {
+        return;
+    }
+    pthread_mutex_lock(&reads->mutex);
+    INVARIANT(reads->held_bytes >= read->held_bytes);
+    bool was_full = reads->held_bytes >= PAGES_BYTES_MAX;
+    reads->held_bytes -= read->held_bytes;
+    read->held_bytes = 0;
+    if (was_full) {
+        pthread_cond_broadcast(&reads->has_work);
+    }
     pthread_mutex_unlock(&reads->mutex);
 }
 

@@ -4,7 +4,8 @@
  * Place:   streams and REST pages ask; storage_read() answers; the result goes to a mailbox.
  * Thread:  reads_submit: any. The work: READ_THREADS threads of its own.
  * Bounds:  a reader asks for one page at a time, so at most one read a reader waits here. Pages are
- *          served first come first served and are of bounded size: fair by bytes.
+ *          served first come first served and are of bounded size: fair by bytes. While
+ *          PAGES_BYTES_MAX of them are with their makers, the threads wait.
  */
 #pragma once
 
@@ -25,7 +26,8 @@ struct read {
     struct storage_query query; /* the channel's bytes live as long as this */
     enum error_code result;
     struct error why;
-    struct storage_page page; /* the maker finishes it */
+    struct storage_page page; /* the maker's, until reads_release() */
+    size_t held_bytes;        /* the threads' */
 };
 
 MUST_USE enum error_code reads_create(struct storage *storage, struct reads **ret_reads,
@@ -35,6 +37,9 @@ MUST_USE enum error_code reads_create(struct storage *storage, struct reads **re
 void reads_destroy(struct reads *reads);
 
 void reads_submit(struct reads *reads, struct read *read);
+
+/* Finishes the page, which its maker has used. Harmless where none was read. Any thread. */
+void reads_release(struct reads *reads, struct read *read);
 
 /* How many wait now. Any thread. */
 size_t reads_waiting(const struct reads *reads);

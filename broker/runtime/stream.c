@@ -25,6 +25,7 @@
 struct page_read {
     struct read read;
     struct stream *stream; /* NULL: ended */
+    struct reads *reads;
     uint8_t channel[CHANNEL_NAME_BYTES_MAX];
 };
 
@@ -107,6 +108,7 @@ static void ask_for_page(struct stream *stream) {
     INVARIANT(channel.length <= sizeof(page_read->channel));
     memcpy(page_read->channel, channel.bytes, channel.length);
     page_read->stream = stream;
+    page_read->reads = stream->worker->broker->reads;
     page_read->read = (struct read){
         .reply_to = worker_mailbox(stream->worker), .on_read = on_page, .context = page_read};
     struct storage_query *query = &page_read->read.query;
@@ -223,7 +225,7 @@ static void on_page(struct read *read) {
         page_read->stream->page_read = NULL;
         take_page(page_read->stream, read);
     }
-    storage_page_finish(&read->page);
+    reads_release(page_read->reads, read);
     free(page_read);
 }
 

@@ -5,6 +5,7 @@
 #include "broker/config/config.h"
 #include "broker/metrics/exposition.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/log.h"
 #include "broker/support/invariant.h"
 #include "protocols/operator/figures.h"
 #include "protocols/rest/request.h"
@@ -44,6 +45,10 @@ static enum error_code put_readiness(struct request *request, struct error *why)
     }
     if (!atomic_load(&request->broker->is_ready)) {
         return error_set(why, ERR_BUSY, "the broker is not ready yet");
+    }
+    enum error_code health = log_health(request->broker->log);
+    if (health != OK) {
+        return error_set(why, health, "the store takes nothing at the moment");
     }
     reply_add_header(&request->reply, "Content-Type", "text/plain; charset=utf-8");
     request->reply.body_static = SPAN("ready\n");

@@ -102,12 +102,6 @@ struct peek {
     struct read read;
 };
 
-static void on_peek_finish(void *state) {
-    struct peek *peek = state;
-    storage_page_finish(&peek->read.page);
-    free(peek);
-}
-
 static void on_peeked(struct read *read) {
     struct peek *peek = CONTAINER_OF(read, struct peek, read);
     struct request *request = peek->request;
@@ -122,6 +116,7 @@ static void on_peeked(struct read *read) {
             reply_with_events(request);
         }
     }
+    reads_release(request->broker->reads, read);
     request_answer(request);
 }
 
@@ -133,7 +128,7 @@ static void peek(struct request *request) {
         return;
     }
     request->state = peek;
-    request->on_state_finish = on_peek_finish;
+    request->on_state_finish = free;
     peek->request = request;
     peek->read.reply_to = request->reply_to;
     peek->read.on_read = on_peeked;

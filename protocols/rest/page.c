@@ -23,7 +23,6 @@ struct paging {
 
 static void on_state_finish(void *state) {
     struct paging *paging = state;
-    storage_page_finish(&paging->read.page);
     buffer_finish(&paging->if_none_match);
     free(paging);
 }
@@ -113,8 +112,8 @@ static void on_read(struct read *read) {
         } else {
             request_refuse(request, read->result, &read->why);
         }
-        storage_page_finish(&read->page);
     }
+    reads_release(request->broker->reads, read);
     request_answer(request);
 }
 

@@ -182,6 +182,11 @@ void reads_submit(struct reads *reads, struct read *read) {
     fakes.read = read;
 }
 
+void reads_release(struct reads *reads, struct read *read) {
+    (void)reads;
+    storage_page_finish(&read->page);
+}
+
 void storage_page_finish(struct storage_page *page) {
     *page = (struct storage_page){0};
 }

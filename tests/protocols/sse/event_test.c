@@ -79,11 +79,11 @@ TEST(the_brokers_own_events_have_names) {
     EXPECT_EQ(event_put_progress(&buffer, &PLACE), OK);
     EXPECT_EQ(event_put_gap(&buffer, &gap), OK);
     EXPECT_EQ(event_put_close(&buffer, "draining", true), OK);
-    EXPECT_SPAN(
-        buffer_borrow(&buffer),
-        "retry: 1500\n\n:\n\nid: " ID "\n\nevent: gap\nid: " ID
-        "\ndata: {\"channel\":\"a\",\"from\":1,\"to\":2,\"reason\":\"expired\",\"id\":\"" ID
-        "\",\"first\":null,\"last\":null}\n\nevent: close\ndata: {\"code\":\"draining\",\"reconnect\":true}\n\n");
+    EXPECT_SPAN(buffer_borrow(&buffer),
+                "retry: 1500\n\n:\n\nid: " ID "\n\nevent: gap\nid: " ID
+                "\ndata: {\"channel\":\"a\",\"from\":1,\"to\":2,\"reason\":\"expired\",\"id\":\"" ID
+                "\",\"first\":null,\"last\":null}\n\nevent: close\n"
+                "data: {\"code\":\"draining\",\"reconnect\":true}\n\n");
     buffer_finish(&buffer);
 }
 
