@@ -8,6 +8,7 @@
  *     VERSION     "tidings-data 1\n"; made first, renamed into place, synced
  *     lock        empty; flock(2) is held on it while a process has the directory
  *     log.mdb     the LMDB environment (rows.c), log.mdb-lock beside it
+ *     reserve     nothing, kept for a full disk (reserve.h)
  *     journal/    what is not folded (journal.c, record.c)
  *
  * Rule for upgrades: a release reads its own version and, where the changelog says so, older ones,

@@ -193,6 +193,13 @@ void open_batch_admit(struct open_batch *batch, struct message *const *messages,
     pthread_mutex_unlock(&batch->lock);
 }
 
+uint64_t open_batch_get_time(struct open_batch *batch) {
+    pthread_mutex_lock(&batch->lock);
+    uint64_t time_ms = batch->time_ms;
+    pthread_mutex_unlock(&batch->lock);
+    return time_ms;
+}
+
 size_t open_batch_begin_fold(struct open_batch *batch, struct message *const **ret_messages) {
     if (atomic_load(&batch->messages) == 0) {
         return 0;

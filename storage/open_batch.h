@@ -45,6 +45,9 @@ void open_batch_finish(struct open_batch *batch);
 /* Takes a reference of each; positions go on without a hole. */
 void open_batch_admit(struct open_batch *batch, struct message *const *messages, size_t count);
 
+/* Time of the newest readable record. */
+uint64_t open_batch_get_time(struct open_batch *batch);
+
 /* --- the fold --- */
 
 /* The messages to fold, in order; the growing piece becomes the folding one unless an earlier fold

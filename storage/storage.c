@@ -5,6 +5,7 @@
  * transaction that opens, so that a killed process leaves none. */
 #include "storage/storage.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "storage/open_batch.h"
 #include "storage/read.h"
 #include "storage/recovery.h"
+#include "storage/reserve.h"
 #include "storage/sweep.h"
 #include "storage/view.h"
 
@@ -33,8 +35,10 @@ struct storage {
     struct open_batch batch;
     struct journal *journal;
     struct storage_state state; /* as at opening; never changed after */
-    struct segments segments;   /* the store thread's, as is all to `sweep` */
+    struct segments segments;   /* the store thread's, as is all to `reserve` */
     struct sweep sweep;
+    struct reserve reserve;
+    atomic_bool is_full; /* the reserve is in use: publishers wait until it is made again */
     atomic_uint_fast64_t position_folded;
     atomic_uint_fast64_t segment_count;
     atomic_uint_fast64_t channel_count;
@@ -44,6 +48,32 @@ struct storage {
     atomic_uint_fast64_t append_us_last;
     atomic_uint_fast64_t sync_us_last;
 };
+
+/* --- a full disk --- */
+
+/* True: try again, as if for the first time: there is room now, for folds and retention alone. */
+static bool give_up_reserve(struct storage *storage, struct error *why) {
+    if (!storage->reserve.is_kept) {
+        return false;
+    }
+    atomic_store(&storage->is_full, true); /* first, so that no publisher takes the room */
+    log_warning("DISK_FULL", "effect=\"folds use the reserve; nothing is published\"");
+    if (why != NULL) {
+        *why = (struct error){0};
+    }
+    return reserve_give_up(&storage->reserve);
+}
+
+static void keep_reserve(struct storage *storage) {
+    bool is_full = !reserve_make(&storage->reserve);
+    bool was_full = atomic_exchange(&storage->is_full, is_full);
+    if (is_full && !was_full) {
+        log_warning("DISK_FULL", "reserve_bytes=%" PRIu64 " effect=\"nothing is published\"",
+                    storage->reserve.bytes);
+    } else if (was_full && !is_full) {
+        log_info("DISK_HAS_ROOM", "effect=\"the reserve is kept again\"");
+    }
+}
 
 /* --- folding --- */
 
@@ -143,7 +173,7 @@ static enum error_code replay(struct storage *storage, const struct meta_row *me
 }
 
 /* Marks the log as open, and begins a generation if its last end was not clean. */
-static enum error_code mark_open(struct storage *storage, struct error *why) {
+static enum error_code try_to_mark_open(struct storage *storage, struct error *why) {
     MDB_txn *txn = NULL;
     struct meta_row meta;
     enum error_code result = store_begin(&storage->store, &txn, why);
@@ -172,6 +202,13 @@ static enum error_code mark_open(struct storage *storage, struct error *why) {
                                             .time_ms = meta.time_ms,
                                             .was_clean = was_clean};
     return store_commit(txn, why);
+}
+
+static enum error_code mark_open(struct storage *storage, struct error *why) {
+    enum error_code result = try_to_mark_open(storage, why);
+    return result == ERR_STORAGE_FULL && give_up_reserve(storage, why)
+               ? try_to_mark_open(storage, why)
+               : result;
 }
 
 static enum error_code load(struct storage *storage, struct meta_row *ret_meta, struct error *why) {
@@ -215,6 +252,7 @@ static enum error_code open_log(struct storage *storage, struct error *why) {
         open_batch_finish(&storage->batch);
         return result;
     }
+    keep_reserve(storage);
     count_tables(storage);
     return OK;
 }
@@ -248,6 +286,8 @@ enum error_code storage_open(const struct storage_options *options, struct stora
         free(storage);
         return result;
     }
+    reserve_init(&storage->reserve, storage->directory.path,
+                 options->fold_bytes + options->fold_bytes / 2);
     result = store_open(&storage->store, storage->directory.path, options->bytes_max, log_id, why);
     if (result != OK) {
         data_directory_close(&storage->directory);
@@ -265,7 +305,7 @@ enum error_code storage_open(const struct storage_options *options, struct stora
     return OK;
 }
 
-static enum error_code mark_clean(struct storage *storage, struct error *why) {
+static enum error_code try_to_mark_clean(struct storage *storage, struct error *why) {
     MDB_txn *txn = NULL;
     struct meta_row meta;
     enum error_code result = store_begin(&storage->store, &txn, why);
@@ -282,6 +322,13 @@ static enum error_code mark_clean(struct storage *storage, struct error *why) {
         return result;
     }
     return store_commit(txn, why);
+}
+
+static enum error_code mark_clean(struct storage *storage, struct error *why) {
+    enum error_code result = try_to_mark_clean(storage, why);
+    return result == ERR_STORAGE_FULL && give_up_reserve(storage, why)
+               ? try_to_mark_clean(storage, why)
+               : result;
 }
 
 /* The journal goes before the mark is set: an end that is called clean has nothing to replay. */
@@ -355,8 +402,20 @@ enum error_code storage_each_channel(struct storage *storage, storage_on_channel
 
 /* --- writing --- */
 
+/* On a full disk only time goes on, a record a minute: what expires makes room. */
+static bool is_refused(struct storage *storage, struct message *const *messages, size_t count) {
+    if (count == 0 || !atomic_load(&storage->is_full)) {
+        return false;
+    }
+    bool is_tick = count == 1 && messages[0]->fields.kind == MESSAGE_TICK;
+    return !is_tick || messages[0]->time_ms - open_batch_get_time(&storage->batch) < SWEEP_REST_MS;
+}
+
 enum error_code storage_append(struct storage *storage, struct message *const *messages,
                                size_t count, struct error *why) {
+    if (is_refused(storage, messages, count)) {
+        return error_set(why, ERR_STORAGE_FULL, "the disk is full but for a reserve: make room");
+    }
     uint64_t begin_us = clock_monotonic_us();
     enum error_code result = journal_append(storage->journal, messages, count, why);
     if (result == OK) {
@@ -386,7 +445,7 @@ enum error_code storage_sync(struct storage *storage, struct error *why) {
     return result;
 }
 
-enum error_code storage_fold(struct storage *storage, struct error *why) {
+static enum error_code fold_piece(struct storage *storage, struct error *why) {
     uint64_t begin_us = clock_monotonic_us();
     struct message *const *messages = NULL;
     size_t count = open_batch_begin_fold(&storage->batch, &messages);
@@ -411,16 +470,31 @@ enum error_code storage_fold(struct storage *storage, struct error *why) {
     return OK;
 }
 
-enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
+enum error_code storage_fold(struct storage *storage, struct error *why) {
+    enum error_code result = fold_piece(storage, why);
+    return result == ERR_STORAGE_FULL && give_up_reserve(storage, why) ? fold_piece(storage, why)
+                                                                       : result;
+}
+
+static enum error_code sweep(struct storage *storage, bool *ret_more, struct error *why) {
     struct sweep_options options = {.bytes_max = storage->options.bytes_max,
                                     .on_retention = storage->options.on_retention,
                                     .context = storage->options.context};
-    *ret_more = false;
     enum error_code result =
         sweep_step(&storage->sweep, &storage->store, &storage->segments, &options, ret_more, why);
     if (result != OK) {
         reload_segments(storage);
     }
+    return result;
+}
+
+enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
+    *ret_more = false;
+    enum error_code result = sweep(storage, ret_more, why);
+    if (result == ERR_STORAGE_FULL && give_up_reserve(storage, why)) {
+        return sweep(storage, ret_more, why);
+    }
+    keep_reserve(storage);
     return result;
 }
 

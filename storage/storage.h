@@ -77,7 +77,7 @@ MUST_USE enum error_code storage_each_channel(struct storage *storage,
 
 /* Writes ordered messages to the journal with one system call; a killed process loses none of them
  * once this returned. All or none: after an error nothing of them is in the journal.
- * ERR_STORAGE_FULL, ERR_IO. Positions continue where the last append ended, without a hole. */
+ * ERR_STORAGE_FULL (also while folds use the reserve of a full disk), ERR_IO. Positions continue where the last append ended, without a hole. */
 MUST_USE enum error_code storage_append(struct storage *storage, struct message *const *messages,
                                         size_t count, struct error *why);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "broker/support/invariant.h"
@@ -20,6 +21,7 @@
 #define STORE_FILE_NEW "log.mdb.new"
 #define STORE_TABLES 16 /* named ones beside the slots */
 #define STORE_MAP_BYTES_EXTRA (UINT64_C(4) << 30)
+#define FULL_BYTES_FREE 1048576 /* no more than so much is free on a disk that cut a write short */
 #define META_KEY SPAN("state")
 
 enum error_code store_error(struct error *why, int lmdb_code, const char *what) {
@@ -210,13 +212,34 @@ void store_close(struct store *store) {
     memset(store, 0, sizeof(*store));
 }
 
+/* Behind a meta page that could not be written, LMDB refuses all until it is opened again. */
+static void note_panic(struct store *store, int lmdb_code) {
+    if (lmdb_code == MDB_PANIC) {
+        atomic_store(&store->has_panicked, true);
+    }
+}
+
 enum error_code store_begin(struct store *store, MDB_txn **ret_txn, struct error *why) {
     int code = mdb_txn_begin(store->env, NULL, 0, ret_txn);
+    note_panic(store, code);
     return code == 0 ? OK : store_error(why, code, "begin a transaction");
 }
 
+/* LMDB calls a write that was cut short EIO; a full disk is what cuts one short. */
+static int full_or_failed(int fd) {
+    struct statvfs disk;
+    bool is_full = fstatvfs(fd, &disk) == 0 && disk.f_blocks > 0 &&
+                   (uint64_t)disk.f_bavail * disk.f_frsize < FULL_BYTES_FREE;
+    return is_full ? ENOSPC : EIO;
+}
+
 enum error_code store_commit(MDB_txn *txn, struct error *why) {
+    mdb_filehandle_t fd = -1;
+    int asked = mdb_env_get_fd(mdb_txn_env(txn), &fd);
     int code = mdb_txn_commit(txn);
+    if (code == EIO && asked == 0) {
+        code = full_or_failed(fd);
+    }
     return code == 0 ? OK : store_error(why, code, "commit");
 }
 
@@ -230,6 +253,7 @@ static MDB_txn *take_pooled(struct store *store) {
 enum error_code store_take_snapshot(struct store *store, MDB_txn **ret_txn, struct error *why) {
     MDB_txn *txn = take_pooled(store);
     int code = txn == NULL ? mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) : mdb_txn_renew(txn);
+    note_panic(store, code);
     if (code != 0) {
         mdb_txn_abort(txn);
         return store_error(why, code, "take a snapshot");

@@ -29,6 +29,7 @@
 
 struct store {
     MDB_env *env;
+    atomic_bool has_panicked; /* LMDB takes nothing more: only a new process can go on */
     MDB_dbi meta;
     MDB_dbi generations;
     MDB_dbi names;
@@ -58,7 +59,7 @@ void store_close(struct store *store);
 /* A write transaction: ended by store_commit(), or by mdb_txn_abort(). */
 MUST_USE enum error_code store_begin(struct store *store, MDB_txn **ret_txn, struct error *why);
 
-/* Commits and syncs; the transaction is gone in either case. */
+/* Commits and syncs; the transaction is gone in either case. ERR_STORAGE_FULL, ERR_IO. */
 MUST_USE enum error_code store_commit(MDB_txn *txn, struct error *why);
 
 /* A snapshot out of the pool; given back by store_release(). */

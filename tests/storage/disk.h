@@ -26,7 +26,8 @@ void disk_cut(const char *directory, unsigned seed);
 void disk_forget(void);
 
 /* From now on writes fail with `error_number` once so many bytes were taken; the one that crosses
- * the limit is cut short. Negative: no limit. */
+ * the limit is cut short. What is left is what statvfs(2) calls free; a file removed by its path
+ * gives its bytes back. Negative: no limit. */
 void disk_limit_writes(long bytes, int error_number);
 
 /* From now on syncs fail with EIO, and so does cutting off what a failed write left, if so told. */

@@ -115,6 +115,7 @@ TEST(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later) {
         EXPECT_TRUE(result == ERR_STORAGE_FULL || result == ERR_IO || result == OK);
         EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 300);
         disk_limit_writes(-1, 0);
+        fixture_retain(&fixture); /* which looks for room */
         fixture_publish_many(&fixture, "a", 10);
         EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 310);
         fixture_fold(&fixture);
@@ -129,6 +130,46 @@ TEST(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later) {
         EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 310);
         fixture_finish(&fixture);
     }
+}
+
+TEST(a_full_disk_lets_the_log_be_closed_and_opened) {
+    for (long room = 0; room < 40000; room += 3001) {
+        struct fixture fixture;
+        init_in_memory(&fixture);
+        fixture_open(&fixture);
+        fixture_publish_many(&fixture, "a", 200);
+        disk_limit_writes(room, ENOSPC);
+        fixture_close(&fixture);
+        fixture_open(&fixture);
+        struct storage_state state;
+        storage_get_state(fixture.storage, &state);
+        EXPECT_TRUE(state.was_clean);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 200);
+        EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), ERR_STORAGE_FULL);
+        disk_limit_writes(-1, 0);
+        fixture_retain(&fixture);
+        EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), OK);
+        EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 201);
+        fixture_finish(&fixture);
+    }
+}
+
+TEST(a_killed_log_opens_on_a_full_disk_and_takes_only_time) {
+    struct fixture fixture;
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    fixture_publish_many(&fixture, "a", 200);
+    fixture_kill(&fixture);
+    disk_limit_writes(0, ENOSPC);
+    fixture_open(&fixture);
+    EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 200);
+    EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), ERR_STORAGE_FULL);
+    fixture.time_ms += 60000;
+    fixture_tick(&fixture);
+    fixture_retain(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), ERR_STORAGE_FULL);
+    disk_limit_writes(-1, 0);
+    fixture_finish(&fixture);
 }
 
 /* --- power --- */
@@ -228,4 +269,6 @@ UNIT_TESTS(UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
            UNIT(a_journal_that_cannot_be_cut_back_takes_nothing_more),
            UNIT(a_failed_sync_is_not_tried_again_as_if_nothing_were),
            UNIT(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later),
+           UNIT(a_full_disk_lets_the_log_be_closed_and_opened),
+           UNIT(a_killed_log_opens_on_a_full_disk_and_takes_only_time),
            UNIT(a_power_cut_loses_nothing_that_was_synced_and_the_log_opens))
