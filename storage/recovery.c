@@ -21,7 +21,6 @@
 
 #include "broker/support/logger.h"
 #include "storage/journal.h"
-#include "storage/record.h"
 #include "storage/rows.h"
 
 struct file_list {
@@ -163,6 +162,24 @@ static enum error_code judge_break(struct replay *replay, const char *path, uint
     return OK;
 }
 
+/* A whole record that contradicts the log before it is no torn tail, wherever it stands. */
+static enum error_code check(struct replay *replay, const struct record *record, const char *path,
+                             size_t at, struct error *why) {
+    const struct recovery_options *options = replay->options;
+    struct error detail = {0};
+    if (record->place.position <= replay->position) {
+        return OK;
+    }
+    enum error_code result = options->on_check(options->context, record, &detail);
+    if (result == ERR_CORRUPT) {
+        return error_set(why, ERR_CORRUPT,
+                         "%s is damaged at byte %zu (%.60s): restore the data directory from a "
+                         "backup",
+                         path, at, detail.detail);
+    }
+    return result == OK ? OK : error_set(why, result, "%s", detail.detail);
+}
+
 static enum error_code replay_bytes(struct replay *replay, const char *path,
                                     uint64_t position_first, struct span bytes, struct error *why) {
     struct journal_head head;
@@ -179,7 +196,8 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
         struct record record;
         enum record_found found = record_next_frame(&rest, &record);
         if (found == RECORD_FOUND && is_possible(replay, &record, position)) {
-            enum error_code result = hand_over(replay, &record, why);
+            enum error_code result = check(replay, &record, path, at, why);
+            result = result == OK ? hand_over(replay, &record, why) : result;
             if (result != OK) {
                 return result;
             }

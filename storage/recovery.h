@@ -10,12 +10,16 @@
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/message.h"
+#include "storage/record.h"
 
 struct recovery_options {
     const char *directory; /* of the journal */
     uint64_t log_id;
     uint64_t position_folded; /* records up to here are in LMDB already */
     uint64_t time_ms;         /* of that record: time never goes back */
+
+    /* Whether a record that is whole can be the next one. ERR_CORRUPT: no. */
+    enum error_code (*on_check)(void *context, const struct record *record, struct error *why);
 
     /* Each record behind it, in order; takes the reference. */
     enum error_code (*on_message)(void *context, struct message *message, struct error *why);

@@ -153,6 +153,14 @@ static enum error_code fold_messages(struct storage *storage, struct message *co
 
 /* --- opening --- */
 
+static enum error_code check_record(void *context, const struct record *record, struct error *why) {
+    struct storage *storage = context;
+    return record->fields.kind != MESSAGE_DATA
+               ? OK
+               : view_check_next(&storage->store, &storage->batch, record->fields.channel,
+                                 record->place.channel_id, record->place.offset, why);
+}
+
 static enum error_code replay_message(void *context, struct message *message, struct error *why) {
     struct storage *storage = context;
     open_batch_admit(&storage->batch, &message, 1);
@@ -166,6 +174,7 @@ static enum error_code replay(struct storage *storage, const struct meta_row *me
                                        .log_id = meta->log_id,
                                        .position_folded = meta->position_folded,
                                        .time_ms = meta->time_ms,
+                                       .on_check = check_record,
                                        .on_message = replay_message,
                                        .context = storage};
     enum error_code result = recovery_replay(&options, why);

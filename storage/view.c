@@ -116,6 +116,40 @@ void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
     join(view);
 }
 
+static enum error_code take_nothing(void *context, struct error *why) {
+    (void)context;
+    (void)why;
+    return OK;
+}
+
+/* Asks the batch alone first: recovery asks for each record. */
+enum error_code view_check_next(struct store *store, struct open_batch *batch, struct span channel,
+                                uint64_t channel_id, uint64_t offset, struct error *why) {
+    struct view view = {0};
+    enum error_code result =
+        open_batch_take_view(batch, channel, take_nothing, NULL, &view.batch, why);
+    if (result != OK) {
+        return result;
+    }
+    if (view.batch.channel_id != 0) {
+        join(&view);
+        view.channel_id = view.batch.channel_id;
+        open_batch_release_view(&view.batch);
+    } else {
+        open_batch_release_view(&view.batch);
+        result = view_init(&view, store, batch, channel, why);
+        if (result != OK) {
+            return result;
+        }
+        view_finish(&view);
+    }
+    if (view.channel_id == 0 || (view.channel_id == channel_id && view.offset_last + 1 == offset)) {
+        return OK;
+    }
+    return error_set(why, ERR_CORRUPT, "offset %llu cannot follow offset %llu",
+                     (unsigned long long)offset, (unsigned long long)view.offset_last);
+}
+
 enum error_code view_get_figures(const struct view *view, uint64_t offset,
                                  struct figures *ret_figures, struct error *why) {
     INVARIANT(offset >= view->physical_first);

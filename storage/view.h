@@ -47,6 +47,12 @@ void view_finish(struct view *view);
 void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
                    const struct meta_row *meta, uint64_t channel_id, const struct channel_row *row);
 
+/* Whether a message of `channel` may be admitted next: with the channel's id and its next offset. A
+ * channel that nobody knows may begin at any. ERR_CORRUPT: not this one. */
+MUST_USE enum error_code view_check_next(struct store *store, struct open_batch *batch,
+                                         struct span channel, uint64_t channel_id, uint64_t offset,
+                                         struct error *why);
+
 /* Figures of an offset from physical_first through offset_last. */
 MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offset,
                                           struct figures *ret_figures, struct error *why);

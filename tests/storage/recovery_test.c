@@ -211,6 +211,32 @@ TEST(damage_in_a_synced_file_is_refused_by_name_and_byte) {
     fixture_finish(&fixture);
 }
 
+/* Whole frames, right positions, and an offset that is left out. */
+static void expect_refused(bool is_folded) {
+    struct fixture fixture;
+    struct error why = {0};
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_publish_many(&fixture, "a", 3);
+    if (is_folded) {
+        fixture_fold(&fixture);
+    }
+    fixture.channels[0].offset_last++;
+    struct message *message = fixture_make(&fixture, "a", SPAN("x"));
+    EXPECT_EQ(storage_append(fixture.storage, &message, 1, &why), OK);
+    message_unref(message);
+    fixture_kill(&fixture);
+    EXPECT_EQ(storage_open(&fixture.options, &fixture.storage, &why), ERR_CORRUPT);
+    EXPECT_NOT_NULL(strstr(why.detail, "0000000000000001.journal is damaged at byte 2"));
+    EXPECT_NOT_NULL(strstr(why.detail, "offset 5 cannot follow offset 3"));
+    fixture_finish(&fixture);
+}
+
+TEST(a_whole_record_that_skips_an_offset_is_refused_by_name_and_byte) {
+    expect_refused(false);
+    expect_refused(true);
+}
+
 TEST(a_missing_file_is_refused) {
     struct fixture fixture;
     char path[160];
@@ -282,6 +308,7 @@ UNIT_TESTS(UNIT(a_journal_cut_at_any_byte_keeps_all_before_the_cut),
            UNIT(all_files_of_a_rolled_journal_are_replayed),
            UNIT(folded_files_are_removed_and_the_current_one_stays),
            UNIT(damage_in_a_synced_file_is_refused_by_name_and_byte),
+           UNIT(a_whole_record_that_skips_an_offset_is_refused_by_name_and_byte),
            UNIT(a_missing_file_is_refused),
            UNIT(an_unsynced_file_may_break_off_and_later_files_are_lost_with_it),
            UNIT(a_journal_behind_the_store_goes_on_behind_the_store),
