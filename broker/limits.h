@@ -36,7 +36,7 @@
 
 /* --- WebSocket --- */
 #define WEBSOCKET_CONTROL_BYTES_MAX 125     /* RFC 6455, section 5.5 */
-#define WEBSOCKET_COMMAND_GROWTH 2         /* a payload as base64, or with some escapes */
+#define WEBSOCKET_COMMAND_GROWTH 2          /* a payload as base64, or with some escapes */
 #define WEBSOCKET_COMMAND_BYTES_EXTRA 65536 /* what a command may add to the payload it carries */
 
 /* --- delivery --- */
@@ -64,14 +64,14 @@
 #define FOLD_INTERVAL_MS 200
 
 /* --- threads --- */
-#define MAILBOX_NODES_MAX 65536  /* waiting for one thread */
+#define MAILBOX_NODES_MAX 65536              /* waiting for one thread */
 #define PUBLISHES_WAITING_BYTES_MAX 67108864 /* for the log thread; above it publishers are told */
-#define COMMIT_MESSAGES_MAX 4096 /* ordered and written at once */
+#define COMMIT_MESSAGES_MAX 4096             /* ordered and written at once */
 #define COMMIT_BYTES_MAX 8388608
 #define COMMITS_WAITING_BYTES_MAX 16777216  /* for one worker; above it its readers read the log */
 #define COMMITS_AWAITING_BYTES_MAX 33554432 /* for the disk; above it publishes wait */
 #define CHANNELS_MAX 4194304                /* known to the log thread, about 200 bytes each */
-#define PAGES_BYTES_MAX 134217728        /* read and not yet let go, of all workers together */
+#define PAGES_BYTES_MAX 134217728           /* read and not yet let go, of all workers together */
 #define READ_THREADS 2                      /* a disk read never stops a worker */
 #define BODIES_BYTES_MAX 67108864           /* request bodies in memory, a worker */
 

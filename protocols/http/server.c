@@ -32,10 +32,10 @@ struct http {
     bool is_stepping;          /* http_run() is on the stack */
     bool is_replied;           /* the exchange's reply is ready */
     bool is_draining;
-    bool is_blocked;    /* a reply is still on its way out */
+    bool is_blocked;     /* a reply is still on its way out */
     uint64_t bytes_sent; /* when its deadline was set */
-    bool has_asked;     /* at least one request was answered */
-    bool is_head_begun; /* bytes of a head are there, and its deadline runs */
+    bool has_asked;      /* at least one request was answered */
+    bool is_head_begun;  /* bytes of a head are there, and its deadline runs */
     /* Who has the connection now: this is freed when the stack is clear. NULL: we do. */
     const struct protocol *successor;
     void *successor_state;
