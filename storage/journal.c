@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@
 #define JOURNAL_VERSION 1
 #define SEAL_AT 32
 #define SEAL_BYTES 12
+#define BROKEN_TEXT "the journal failed before and takes nothing more until the broker starts again"
 #define BUFFER_KEPT_BYTES 4194304 /* a larger one was needed for a large message: freed again */
 
 struct journal_file {
@@ -61,7 +63,7 @@ struct journal {
     struct journal_file *current;
     uint64_t position_last;
     bool is_directory_dirty; /* a file was made whose name may not be on the disk yet */
-    bool is_broken;
+    atomic_bool is_broken;   /* not under the lock; it only ever becomes true */
 };
 
 enum error_code journal_create(const char *directory, uint64_t log_id, uint64_t file_bytes,
@@ -171,12 +173,6 @@ static enum error_code write_error(struct error *why, int number, const char *wh
                      strerrordesc_np(number));
 }
 
-static void break_journal(struct journal *journal) {
-    pthread_mutex_lock(&journal->lock);
-    journal->is_broken = true;
-    pthread_mutex_unlock(&journal->lock);
-}
-
 static enum error_code append_to_current(struct journal *journal, struct journal_file *file,
                                          size_t bytes, struct error *why) {
     int number = write_all(file->fd, journal->buffer + JOURNAL_HEAD_BYTES, bytes, file->bytes);
@@ -184,7 +180,8 @@ static enum error_code append_to_current(struct journal *journal, struct journal
         return OK;
     }
     if (ftruncate(file->fd, (off_t)file->bytes) != 0) {
-        break_journal(journal); /* see the top: a rest could be taken for records */
+        atomic_store(&journal->is_broken,
+                     true); /* see the top: a rest could be taken for records */
     }
     return write_error(why, number, "append to");
 }
@@ -220,7 +217,7 @@ static enum error_code append_to_new(struct journal *journal, uint64_t position_
     int number = write_all(file->fd, journal->buffer, JOURNAL_HEAD_BYTES + bytes, 0);
     if (number != 0) {
         if (unlinkat(journal->directory_fd, name, 0) != 0) {
-            break_journal(journal);
+            atomic_store(&journal->is_broken, true);
         }
         close(file->fd);
         free(file);
@@ -265,13 +262,12 @@ enum error_code journal_append(struct journal *journal, struct message *const *m
     if (result != OK) {
         return result;
     }
+    if (journal_has_failed(journal)) {
+        return error_set(why, ERR_IO, BROKEN_TEXT);
+    }
     pthread_mutex_lock(&journal->lock);
-    bool is_broken = journal->is_broken;
     struct journal_file *file = journal->current;
     pthread_mutex_unlock(&journal->lock);
-    if (is_broken) {
-        return error_set(why, ERR_IO, "the journal failed before and takes nothing more");
-    }
     bool is_new = file == NULL || file->bytes >= journal->file_bytes_max;
     result = is_new ? append_to_new(journal, messages[0]->place.position, bytes, &file, why)
                     : append_to_current(journal, file, bytes, why);
@@ -365,17 +361,15 @@ static bool sync_round(struct journal *journal, bool with_current) {
 
 static enum error_code sync_all(struct journal *journal, bool with_current, struct error *why) {
     pthread_mutex_lock(&journal->sync_lock);
-    pthread_mutex_lock(&journal->lock);
-    bool is_broken = journal->is_broken;
-    pthread_mutex_unlock(&journal->lock);
+    bool is_broken = journal_has_failed(journal);
     bool is_synced = !is_broken && sync_round(journal, with_current);
     int number = errno;
     if (!is_synced) {
-        break_journal(journal);
+        atomic_store(&journal->is_broken, true);
     }
     pthread_mutex_unlock(&journal->sync_lock);
     if (is_broken) {
-        return error_set(why, ERR_IO, "the journal failed before and takes nothing more");
+        return error_set(why, ERR_IO, BROKEN_TEXT);
     }
     return is_synced ? OK : write_error(why, number == ENOSPC ? EIO : number, "sync");
 }
@@ -422,6 +416,10 @@ enum error_code journal_remove(struct journal *journal, uint64_t position, bool 
     }
     enum error_code sealed = sync_all(journal, false, result == OK ? why : NULL);
     return result == OK ? sealed : result;
+}
+
+bool journal_has_failed(const struct journal *journal) {
+    return atomic_load(&journal->is_broken);
 }
 
 uint64_t journal_get_position(struct journal *journal) {

@@ -50,6 +50,9 @@ MUST_USE enum error_code journal_sync(struct journal *journal, struct error *why
 MUST_USE enum error_code journal_remove(struct journal *journal, uint64_t position,
                                         bool with_current, struct error *why);
 
+/* A sync failed, or what a failed write left could not be cut off. Any thread. */
+bool journal_has_failed(const struct journal *journal);
+
 /* The position of the newest record appended; 0: none yet. */
 uint64_t journal_get_position(struct journal *journal);
 

@@ -38,7 +38,9 @@ struct storage {
     struct segments segments;   /* the store thread's, as is all to `reserve` */
     struct sweep sweep;
     struct reserve reserve;
-    atomic_bool is_full; /* the reserve is in use: publishers wait until it is made again */
+    bool is_stale;          /* `segments` may not be what LMDB says; the store thread's */
+    atomic_bool has_failed; /* said in the log */
+    atomic_bool is_full;    /* the reserve is in use: publishers wait until it is made again */
     atomic_uint_fast64_t position_folded;
     atomic_uint_fast64_t segment_count;
     atomic_uint_fast64_t channel_count;
@@ -48,6 +50,22 @@ struct storage {
     atomic_uint_fast64_t append_us_last;
     atomic_uint_fast64_t sync_us_last;
 };
+
+/* --- a failed disk --- */
+
+bool storage_has_failed(const struct storage *storage) {
+    return atomic_load(&storage->store.has_panicked) ||
+           (storage->journal != NULL && journal_has_failed(storage->journal));
+}
+
+/* After a call that did not succeed. Returns its result. */
+static enum error_code note_failure(struct storage *storage, enum error_code result) {
+    if (storage_has_failed(storage) && !atomic_exchange(&storage->has_failed, true)) {
+        log_error("STORAGE_FAILED", "part=%s effect=\"nothing is stored until a new start\"",
+                  atomic_load(&storage->store.has_panicked) ? "store" : "journal");
+    }
+    return result;
+}
 
 /* --- a full disk --- */
 
@@ -93,15 +111,22 @@ static enum error_code fold_in(struct storage *storage, MDB_txn *txn,
     return result;
 }
 
-/* What is in memory about segments is as in LMDB again after a transaction that came to nothing. */
-static void reload_segments(struct storage *storage) {
+/* What is in memory about segments is as in LMDB again after a transaction that came to nothing.
+ * Until that succeeds nothing is changed: with wrong counts, what is alive could be dropped. */
+static enum error_code reload_segments(struct storage *storage, struct error *why) {
     MDB_txn *txn = NULL;
-    enum error_code result = store_take_snapshot(&storage->store, &txn, NULL);
+    enum error_code result = store_take_snapshot(&storage->store, &txn, why);
     if (result == OK) {
-        result = segments_load(&storage->segments, &storage->store, txn, NULL);
+        result = segments_load(&storage->segments, &storage->store, txn, why);
         store_release(&storage->store, txn);
     }
-    INVARIANT(result == OK); /* going on with wrong counts would drop what is alive */
+    storage->is_stale = result != OK;
+    return result;
+}
+
+static enum error_code undo(struct storage *storage, enum error_code result) {
+    IGNORE_RESULT(reload_segments(storage, NULL)); /* is_stale says so, and the cause was told */
+    return note_failure(storage, result);
 }
 
 static void count_tables(struct storage *storage) {
@@ -130,12 +155,15 @@ static enum error_code fold_messages(struct storage *storage, struct message *co
                                      atomic_load(&storage->batch.bytes));
     MDB_txn *txn = NULL;
     struct meta_row meta;
-    enum error_code result = store_open_slots(&storage->store, slots, why);
+    enum error_code result = storage->is_stale ? reload_segments(storage, why) : OK;
+    if (result == OK) {
+        result = store_open_slots(&storage->store, slots, why);
+    }
     if (result == OK) {
         result = store_begin(&storage->store, &txn, why);
     }
     if (result != OK) {
-        return result;
+        return note_failure(storage, result);
     }
     result = fold_in(storage, txn, messages, count, &meta, why);
     if (result == OK) {
@@ -144,8 +172,7 @@ static enum error_code fold_messages(struct storage *storage, struct message *co
         mdb_txn_abort(txn);
     }
     if (result != OK) {
-        reload_segments(storage);
-        return result;
+        return undo(storage, result);
     }
     atomic_store(&storage->position_folded, meta.position_folded);
     return OK;
@@ -430,7 +457,7 @@ enum error_code storage_append(struct storage *storage, struct message *const *m
     if (result == OK) {
         atomic_store(&storage->append_us_last, clock_monotonic_us() - begin_us);
     }
-    return result;
+    return result == OK ? OK : note_failure(storage, result);
 }
 
 void storage_admit(struct storage *storage, struct message *const *messages, size_t count) {
@@ -451,7 +478,7 @@ enum error_code storage_sync(struct storage *storage, struct error *why) {
     if (result == OK) {
         atomic_store(&storage->sync_us_last, clock_monotonic_us() - begin_us);
     }
-    return result;
+    return result == OK ? OK : note_failure(storage, result);
 }
 
 static enum error_code fold_piece(struct storage *storage, struct error *why) {
@@ -472,6 +499,7 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
             OK) {
         /* The fold itself stands; a file that stays is passed over by the next start. */
         log_warning("JOURNAL_NOT_REMOVED", "detail=\"%s\"", detail.detail);
+        IGNORE_RESULT(note_failure(storage, OK)); /* a file may stay; a failed sync is told */
     }
     count_tables(storage);
     atomic_fetch_add(&storage->fold_count, 1);
@@ -489,12 +517,13 @@ static enum error_code sweep(struct storage *storage, bool *ret_more, struct err
     struct sweep_options options = {.bytes_max = storage->options.bytes_max,
                                     .on_retention = storage->options.on_retention,
                                     .context = storage->options.context};
-    enum error_code result =
-        sweep_step(&storage->sweep, &storage->store, &storage->segments, &options, ret_more, why);
+    enum error_code result = storage->is_stale ? reload_segments(storage, why) : OK;
     if (result != OK) {
-        reload_segments(storage);
+        return note_failure(storage, result);
     }
-    return result;
+    result =
+        sweep_step(&storage->sweep, &storage->store, &storage->segments, &options, ret_more, why);
+    return result == OK ? OK : undo(storage, result);
 }
 
 enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
@@ -517,7 +546,7 @@ enum error_code storage_read(struct storage *storage, const struct storage_query
     enum error_code result =
         view_init(&view, &storage->store, &storage->batch, query->channel, why);
     if (result != OK) {
-        return result;
+        return note_failure(storage, result);
     }
     result = view_apply_retention(&view, &retention, why);
     if (result == OK) {

@@ -90,6 +90,11 @@ bool storage_has_room(const struct storage *storage);
 /* Enough waits in the open batch that it should be folded now rather than at the next beat. */
 bool storage_is_fold_due(const struct storage *storage);
 
+/* The disk failed in a way that only a new process gets over: a sync of the journal, or the page that
+ * says where the store's newest state is. Appends and syncs are ERR_IO from then on; all that was
+ * answered as durable is on the disk. Logged once. The process should end. Any thread. */
+bool storage_has_failed(const struct storage *storage);
+
 /* --- the sync thread ------------------------------------------------------------------------ */
 
 /* All that was appended before this call is on the disk when it returns OK. Runs beside appends. */

@@ -35,6 +35,7 @@ static struct {
     int error_number;
     bool syncs_fail;
     bool truncations_fail;
+    bool meta_pages_fail;
 } disk;
 
 static ssize_t real_pwrite(int fd, const void *bytes, size_t length, off_t at) {
@@ -233,6 +234,10 @@ void disk_fail_truncations(bool fails) {
     disk.truncations_fail = fails;
 }
 
+void disk_fail_meta_pages(bool fails) {
+    disk.meta_pages_fail = fails;
+}
+
 /* How much of a write is taken; negative: none, errno is set. */
 static ssize_t admit(size_t length) {
     if (!disk.has_limit) {
@@ -256,6 +261,10 @@ int disk_ftruncate64(int fd, off_t length) __asm__("ftruncate64");
 ssize_t disk_pwrite(int fd, const void *bytes, size_t length, off_t at) {
     char name[PATH_BYTES];
     char path[PATH_BYTES * 2];
+    if (disk.meta_pages_fail && (fcntl(fd, F_GETFL) & O_DSYNC) != 0) {
+        errno = EIO;
+        return -1;
+    }
     ssize_t taken = admit(length);
     if (taken <= 0) {
         return taken;
@@ -328,16 +337,20 @@ int unlink(const char *path) {
     return next(path);
 }
 
-static bool sync_fails(void) {
+static bool sync_fails(int fd) {
+    char link[64];
+    char path[PATH_BYTES + 1] = {0};
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    bool is_journal = readlink(link, path, PATH_BYTES) > 0 && strstr(path, "/journal") != NULL;
     errno = EIO;
-    return disk.syncs_fail;
+    return disk.syncs_fail && is_journal;
 }
 
 int fdatasync(int fd) {
     int (*next)(int);
     char name[PATH_BYTES];
     *(void **)&next = dlsym(RTLD_NEXT, "fdatasync");
-    if (sync_fails()) {
+    if (sync_fails(fd)) {
         return -1;
     }
     if (!path_of(fd, name)) {
@@ -352,7 +365,7 @@ int fsync(int fd) {
     struct stat stat_of;
     char name[PATH_BYTES];
     *(void **)&next = dlsym(RTLD_NEXT, "fsync");
-    if (sync_fails()) {
+    if (sync_fails(fd)) {
         return -1;
     }
     if (!path_of(fd, name) || fstat(fd, &stat_of) != 0) {

@@ -30,6 +30,9 @@ void disk_forget(void);
  * gives its bytes back. Negative: no limit. */
 void disk_limit_writes(long bytes, int error_number);
 
-/* From now on syncs fail with EIO, and so does cutting off what a failed write left, if so told. */
+/* From now on syncs of the journal fail with EIO, and so does cutting off what a failed write left, if so told. */
 void disk_fail_syncs(bool fails);
 void disk_fail_truncations(bool fails);
+
+/* From now on writes through a descriptor with O_DSYNC fail: LMDB's of its meta page. */
+void disk_fail_meta_pages(bool fails);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/support/macros.h"
 #include "tests/storage/disk.h"
 #include "tests/storage/fixture.h"
 
@@ -17,6 +18,15 @@ static void init_in_memory(struct fixture *fixture) {
         setenv("TMPDIR", "/dev/shm", 1);
     }
     fixture_init(fixture);
+}
+
+static uint64_t last_of(const struct fixture *fixture, const char *name) {
+    for (size_t i = 0; i < fixture->channel_count; i++) {
+        if (strcmp(fixture->channels[i].name, name) == 0) {
+            return fixture->channels[i].offset_last;
+        }
+    }
+    return 0;
 }
 
 /* A message that was refused was never given its offset. */
@@ -92,11 +102,61 @@ TEST(a_failed_sync_is_not_tried_again_as_if_nothing_were) {
     fixture_open(&fixture);
     EXPECT_EQ(try_publish(&fixture, "a", 3, NULL), OK);
     disk_fail_syncs(true);
+    EXPECT_FALSE(storage_has_failed(fixture.storage));
     EXPECT_EQ(storage_sync(fixture.storage, NULL), ERR_IO);
+    EXPECT_TRUE(storage_has_failed(fixture.storage));
     disk_fail_syncs(false);
     EXPECT_EQ(storage_sync(fixture.storage, NULL), ERR_IO);
     EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), ERR_IO);
     EXPECT_EQ(fixture_check_all(&fixture, "a", 10), 3);
+    fixture_finish(&fixture);
+}
+
+TEST(a_failed_seal_says_that_the_storage_has_failed) {
+    struct fixture fixture;
+    struct message *late[20];
+    struct error why = {0};
+    init_in_memory(&fixture);
+    fixture.options.journal_file_bytes = 500;
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 3, NULL), OK);
+    for (size_t i = 0; i < ARRAY_COUNT(late); i++) { /* full files that are not folded yet */
+        late[i] = fixture_make(&fixture, "b", SPAN("late"));
+        EXPECT_EQ(storage_append(fixture.storage, &late[i], 1, NULL), OK);
+    }
+    disk_fail_syncs(true);
+    EXPECT_FALSE(storage_has_failed(fixture.storage));
+    EXPECT_EQ(storage_fold(fixture.storage, NULL), OK);
+    EXPECT_TRUE(storage_has_failed(fixture.storage));
+    disk_fail_syncs(false);
+    EXPECT_EQ(try_publish(&fixture, "a", 1, &why), ERR_IO);
+    EXPECT_NOT_NULL(strstr(why.detail, "until the broker starts again"));
+    storage_admit(fixture.storage, late, ARRAY_COUNT(late));
+    for (size_t i = 0; i < ARRAY_COUNT(late); i++) {
+        message_unref(late[i]);
+    }
+    fixture_kill(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(last_of(&fixture, "b"), 20);
+    EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 3);
+    fixture_finish(&fixture);
+}
+
+TEST(a_meta_page_that_cannot_be_written_ends_the_storage_and_not_the_process) {
+    struct fixture fixture;
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 30, NULL), OK);
+    disk_fail_meta_pages(true);
+    EXPECT_TRUE(storage_fold(fixture.storage, NULL) != OK);
+    disk_fail_meta_pages(false);
+    bool is_more;
+    EXPECT_TRUE(storage_retain(fixture.storage, &is_more, NULL) != OK);
+    EXPECT_TRUE(storage_fold(fixture.storage, NULL) != OK);
+    EXPECT_TRUE(storage_has_failed(fixture.storage));
+    fixture_kill(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(fixture_check_all(&fixture, "a", 50), 30);
     fixture_finish(&fixture);
 }
 
@@ -183,15 +243,6 @@ static struct {
 
 static const char *const NAMES[] = {"a", "b", "c"};
 
-static uint64_t last_of(const struct fixture *fixture, const char *name) {
-    for (size_t i = 0; i < fixture->channel_count; i++) {
-        if (strcmp(fixture->channels[i].name, name) == 0) {
-            return fixture->channels[i].offset_last;
-        }
-    }
-    return 0;
-}
-
 static void note_durable(const struct fixture *fixture) {
     for (size_t i = 0; i < 3; i++) {
         told.durable[i] = last_of(fixture, NAMES[i]);
@@ -268,6 +319,8 @@ TEST(a_power_cut_loses_nothing_that_was_synced_and_the_log_opens) {
 UNIT_TESTS(UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
            UNIT(a_journal_that_cannot_be_cut_back_takes_nothing_more),
            UNIT(a_failed_sync_is_not_tried_again_as_if_nothing_were),
+           UNIT(a_failed_seal_says_that_the_storage_has_failed),
+           UNIT(a_meta_page_that_cannot_be_written_ends_the_storage_and_not_the_process),
            UNIT(a_fold_onto_a_full_disk_leaves_all_readable_and_succeeds_later),
            UNIT(a_full_disk_lets_the_log_be_closed_and_opened),
            UNIT(a_killed_log_opens_on_a_full_disk_and_takes_only_time),
