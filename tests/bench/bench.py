@@ -5,7 +5,8 @@
     tests/bench/bench.py latency             publish to delivery, one reader, an idle machine
     tests/bench/bench.py memory [COUNT]      RSS per idle WebSocket and event stream (10,000)
     tests/bench/bench.py syscalls            per delivery, 1,000 readers at 100 and 2,000 msg/s
-    tests/bench/bench.py nats                1,000 readers at 2,000 msg/s beside nats-server
+    tests/bench/bench.py nats [WORKERS]      1,000 readers at 2,000 msg/s beside nats-server; one
+                                             worker, because the load needs a core as well
     tests/bench/bench.py all
 
 It needs a release build in build-release (or $TIDINGS_BINARY) and `ninja -C build-release
@@ -164,14 +165,14 @@ def start_nats():
     return process, f"127.0.0.1:{port}"
 
 
-def nats(*_):
+def nats(workers="1"):
     """In turns, so that what disturbs the machine disturbs both."""
     def work(broker):
         server, host = start_nats()
         try:
             for rate in (100, 2000):
                 for _ in range(3):
-                    tell("nats", server="tidings", rate=rate, **measured(
+                    tell("nats", server="tidings", workers=int(workers), rate=rate, **measured(
                         broker.process.pid,
                         Load("websocket", urlsplit(broker.public).netloc, READERS, rate, SECONDS)))
                     tell("nats", server="nats-server", rate=rate, **measured(
@@ -179,7 +180,7 @@ def nats(*_):
         finally:
             server.terminate()
             server.wait()
-    with_broker(work)
+    with_broker(work, "--workers", workers)
 
 
 BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats}
