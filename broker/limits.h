@@ -76,6 +76,7 @@
 #define BODIES_BYTES_MAX 67108864           /* request bodies in memory, a worker */
 
 /* --- disk --- */
+#define EXIT_DISK_FAILED 3 /* status of a process that only a new one can take over from */
 #define JOURNAL_FILE_BYTES 67108864
 #define OPEN_BATCH_BYTES_MAX 67108864
 #define FOLD_BYTES 8388608

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/limits.h"
 #include "broker/runtime/log.h"
@@ -35,10 +36,20 @@ static void on_stop(struct letter *letter, void *consumer) {
     ((struct store *)consumer)->is_stopping = true;
 }
 
+/* What a second try cannot mend ends the process; see sync.h. All that was answered is in the
+ * journal, and the next start reads what the disk really holds. */
+static void end_if_failed(const struct store *store) {
+    if (storage_has_failed(store->storage)) {
+        log_error("DISK_FAILED", "effect=\"the process ends\"");
+        _exit(EXIT_DISK_FAILED);
+    }
+}
+
 /* False: wait before the next try. */
 static bool fold(struct store *store) {
     struct error why = {0};
     enum error_code code = storage_fold(store->storage, &why);
+    end_if_failed(store);
     if (code != OK) {
         if (!store->has_failed) {
             log_error("FOLD_FAILED", "code=%s detail=\"%s\" effect=\"tried again each second\"",

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/limits.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "storage/storage.h"
 
-#define EXIT_DISK_FAILED 3
 #define LETTERS_MAX 2 /* please and stop */
 
 struct syncer {
