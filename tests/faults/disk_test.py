@@ -106,6 +106,7 @@ def publish_bytes(broker, channel, total_bytes, body_bytes=100000):
 
 
 @pytest.mark.deadline(300)
+@pytest.mark.heavy
 def test_above_the_storage_limit_the_oldest_go_and_the_gap_is_told(start_broker):
     """Published is four times the limit; the journal and the newest segment may stand beside it."""
     broker = start_broker(config="""
