@@ -186,7 +186,10 @@ static enum error_code load_last_run(struct apply *apply, struct pending *pendin
     }
     enum error_code result = index_get_run(apply->store, apply->txn, pending->channel_id,
                                            pending->row.offset_last, &run, why);
-    if (result == OK && run.slot == apply->segments->open) {
+    const struct segments *segments = apply->segments;
+    /* A dead run of the segment that had the slot before begins before this one. */
+    if (result == OK && segments->open != 0 && run.slot == segments->open &&
+        run.position_first >= segments->rows[segments->open].position_first) {
         run_builder_load(&pending->builder, &run);
         pending->has_run = true;
     }
