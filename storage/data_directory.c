@@ -110,6 +110,22 @@ static enum error_code make_journal_folder(const struct data_directory *director
     return errno == EEXIST ? OK : failed(why, "make", directory->journal_path);
 }
 
+/* The parent is what holds the directory's name. */
+static enum error_code make_directory(const struct data_directory *directory, struct error *why) {
+    char parent[sizeof(directory->path) + 4];
+    if (mkdir(directory->path, 0700) != 0) {
+        return errno == EEXIST ? OK : failed(why, "make", directory->path);
+    }
+    snprintf(parent, sizeof(parent), "%s/..", directory->path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum error_code result =
+        fd >= 0 && fsync(fd) == 0 ? OK : failed(why, "sync the parent of", directory->path);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return result;
+}
+
 enum error_code data_directory_open(struct data_directory *directory, const char *path,
                                     struct error *why) {
     size_t length = strlen(path);
@@ -120,14 +136,15 @@ enum error_code data_directory_open(struct data_directory *directory, const char
     memcpy(directory->path, path, length + 1);
     memcpy(directory->journal_path, path, length);
     memcpy(directory->journal_path + length, "/" JOURNAL_FOLDER, sizeof("/" JOURNAL_FOLDER));
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return failed(why, "make", path);
+    enum error_code result = make_directory(directory, why);
+    if (result != OK) {
+        return result;
     }
     int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0) {
         return failed(why, "open", path);
     }
-    enum error_code result = take_lock(directory, folder_fd, why);
+    result = take_lock(directory, folder_fd, why);
     if (result == OK) {
         result = check_version(directory, folder_fd, why);
     }
