@@ -30,6 +30,7 @@ struct step {
     struct segments *segments;
     const struct sweep_options *options;
     struct meta_row meta;
+    uint64_t time_ms; /* the log's; never written: records that wait in the journal may be older */
     uint64_t units;
     bool is_changed;
 };
@@ -64,6 +65,10 @@ static enum error_code drop_segment(struct step *step, unsigned slot, struct err
     if (code != 0) {
         return store_error(why, code, "drop a segment");
     }
+    if (slot == step->segments->open) {
+        step->segments->open = 0;
+        step->sweep->open_dropped_ms = step->time_ms;
+    }
     step->segments->rows[slot] = (struct segment_row){0};
     step->sweep->is_evacuated[slot] = false;
     step->segments->is_changed[slot] = true;
@@ -83,11 +88,18 @@ static unsigned find_oldest_closed(const struct segments *segments) {
     return oldest;
 }
 
+/* A silent log closes no segment. Not more often than a quiet log is walked: each new segment makes
+ * a walk due. */
+static bool may_drop_open(const struct step *step) {
+    return step->time_ms - step->sweep->open_dropped_ms >= SWEEP_REST_MS;
+}
+
 static enum error_code drop_dead(struct step *step, struct error *why) {
     enum error_code result = OK;
     for (unsigned slot = 1; result == OK && slot <= STORE_SLOTS_MAX; slot++) {
         const struct segment_row *row = &step->segments->rows[slot];
-        if (row->state == SEGMENT_CLOSED && row->live == 0) {
+        bool is_dead = row->state != SEGMENT_FREE && row->live == 0;
+        if (is_dead && (row->state == SEGMENT_CLOSED || may_drop_open(step))) {
             result = drop_segment(step, slot, why);
         }
     }
@@ -148,10 +160,19 @@ static enum error_code forget_run(struct step *step, struct view *view, const st
     return result;
 }
 
-/* Moves what is kept of a run to `cold`; what is not is trimmed with it. */
+static enum error_code put_rest(struct step *step, const struct view *view,
+                                struct run_builder *rest, struct error *why) {
+    return rest->run.count == 0
+               ? OK
+               : index_put_run(step->store, step->txn, view->channel_id, rest, why);
+}
+
+/* Moves what is kept of a run to `cold`; what is not is trimmed with it. Where the step's bound is
+ * reached inside the run, the rest stays in its segment as a run of its own, for the next step. */
 static enum error_code evacuate_run(struct step *step, struct view *view, const struct run *run,
                                     struct error *why) {
     struct run_builder builder;
+    struct run_builder rest;
     struct run_entry entry;
     uint8_t copy[ROW_BYTES_MAX];
     struct run kept = *run; /* its entries move when the table `cold` is written */
@@ -159,6 +180,7 @@ static enum error_code evacuate_run(struct step *step, struct view *view, const 
     memcpy(copy, run->entries.bytes, run->entries.length);
     kept.entries.bytes = copy;
     run_builder_init(&builder, SLOT_COLD);
+    run_builder_init(&rest, run->slot);
     run_rewind(&kept, &entry);
     enum error_code result = OK;
     while (result == OK && run_next(&kept, &entry)) {
@@ -168,8 +190,13 @@ static enum error_code evacuate_run(struct step *step, struct view *view, const 
             view->row.trimmed_time = entry.time_ms;
             continue;
         }
-        bool is_added = run_builder_add(&builder, &entry);
+        bool is_rest = builder.run.count > 0 && step->units >= SWEEP_UNITS_MAX;
+        bool is_added = run_builder_add(is_rest ? &rest : &builder, &entry);
         INVARIANT(is_added);
+        if (is_rest) {
+            continue;
+        }
+        step->sweep->offset = entry.offset + 1;
         result =
             chunks_copy_to_cold(step->store, step->txn, run->slot, view->channel_id, &entry, why);
         step->units += 1 + entry.bytes / CHUNKS_VALUE_BYTES;
@@ -180,6 +207,10 @@ static enum error_code evacuate_run(struct step *step, struct view *view, const 
     if (result == OK) {
         result = index_put_run(step->store, step->txn, view->channel_id, &builder, why);
     }
+    if (result == OK) {
+        result = put_rest(step, view, &rest, why);
+    }
+    kept.count = (uint16_t)(kept.count - rest.run.count);
     leave_segment(step, &kept);
     step->meta.cold_messages += builder.run.count;
     step->is_changed = true;
@@ -280,6 +311,7 @@ static enum error_code sweep_channel(struct step *step, uint64_t channel_id,
     struct retention retention = {RETENTION_UNLIMITED, RETENTION_UNLIMITED, RETENTION_UNLIMITED};
     uint8_t name[KEY_NAME_BYTES_MAX];
     view_init_row(&view, step->store, step->txn, &step->meta, channel_id, row);
+    view.time_ms = step->time_ms;
     INVARIANT(row->name.length <= sizeof(name));
     memcpy(name, row->name.bytes, row->name.length); /* the page may move under the row */
     view.row.name = span_of(name, row->name.length);
@@ -330,7 +362,7 @@ static enum error_code next_channel(struct step *step, uint64_t *ret_channel_id,
 static bool is_due(const struct step *step) {
     const struct sweep *sweep = step->sweep;
     return !sweep->has_walked || sweep->segments_opened != step->meta.segments_opened ||
-           step->meta.time_ms - sweep->time_ms >= SWEEP_REST_MS;
+           step->time_ms - sweep->time_ms >= SWEEP_REST_MS;
 }
 
 static void begin_walk(struct step *step) {
@@ -338,7 +370,7 @@ static void begin_walk(struct step *step) {
     sweep->is_walking = true;
     sweep->channel_id = 0;
     sweep->segments_opened = step->meta.segments_opened;
-    sweep->time_ms = step->meta.time_ms;
+    sweep->time_ms = step->time_ms;
     sweep->offset = 0;
     sweep->evacuated_first = UINT64_MAX;
     sweep->evacuated_last = 0;
@@ -409,6 +441,7 @@ enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segm
     }
     result = store_get_meta(store, step.txn, &step.meta, why);
     if (result == OK) {
+        step.time_ms = options->time_ms > step.meta.time_ms ? options->time_ms : step.meta.time_ms;
         result = do_step(&step, &is_more, why);
     }
     if (result == OK && step.is_changed) {

@@ -31,6 +31,7 @@ struct sweep {
     uint64_t evacuated_last;  /* … and last; 0: there are none */
     uint64_t segments_opened; /* when the walk began */
     uint64_t time_ms;         /* likewise */
+    uint64_t open_dropped_ms; /* when the open segment was dropped last */
     bool is_evacuated[STORE_SLOTS_MAX + 1];
     uint64_t live_before[STORE_SLOTS_MAX + 1];   /* at the last walk's begin … */
     uint64_t number_before[STORE_SLOTS_MAX + 1]; /* … of the segment with this number */
@@ -38,6 +39,8 @@ struct sweep {
 
 struct sweep_options {
     uint64_t bytes_max;
+    uint64_t
+        time_ms; /* of the newest readable record: in a silent log, ticks that wait for a fold */
     void (*on_retention)(void *context, struct span channel, struct retention *ret_retention);
     void *context;
 };

@@ -202,6 +202,73 @@ TEST(an_empty_channel_is_forgotten_after_its_retention_and_seven_days) {
     fixture_finish(&fixture);
 }
 
+TEST(in_a_silent_log_what_expires_leaves_the_disk_without_a_fold) {
+    const uint64_t day_ms = 86400000;
+    struct fixture fixture;
+    static char payload[2000];
+    fixture_init(&fixture);
+    fixture.retention.age_ms_max = day_ms;
+    fixture_open(&fixture);
+    for (int i = 0; i < 500; i++) {
+        fixture_publish_bytes(&fixture, "a", span_of(payload, sizeof(payload)));
+    }
+    fixture_fold(&fixture);
+    fixture_retain(&fixture);
+    uint64_t folds = figures_of(&fixture).fold_count;
+    uint64_t used = figures_of(&fixture).lmdb_bytes_used;
+    fixture.time_ms += day_ms + 1;
+    fixture_tick(&fixture);
+    fixture_retain(&fixture);
+    fixture.time_ms += day_ms * 8;
+    fixture_tick(&fixture);
+    fixture_retain(&fixture);
+    EXPECT_EQ(figures_of(&fixture).fold_count, folds);
+    EXPECT_EQ(figures_of(&fixture).segment_count, 0);
+    EXPECT_EQ(figures_of(&fixture).channel_count, 0);
+    EXPECT_TRUE(figures_of(&fixture).lmdb_bytes_used < used / 10);
+    fixture_publish_many(&fixture, "a", 2);
+    fixture_kill(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(fixture_check_all(&fixture, "a", 10), 2);
+    fixture_finish(&fixture);
+}
+
+/* A run of many large survivors is more than one step's work. */
+TEST(a_run_is_moved_to_the_cold_table_in_parts) {
+    struct fixture fixture;
+    static char payload[200000];
+    bool is_more = true;
+    uint64_t grown_max = 0;
+    fixture_init(&fixture);
+    fixture.options.segment_messages = 300;
+    fixture.retention.messages_max = 20;
+    fixture_open(&fixture);
+    for (size_t i = 0; i < 100; i++) {
+        fixture_publish_bytes(&fixture, "keep/big", span_of(payload, sizeof(payload) - i));
+    }
+    for (int i = 0; i < 8; i++) {
+        fixture_publish_many(&fixture, "fast", 300);
+        fixture.time_ms += SWEEP_REST_MS;
+        fixture_fold(&fixture);
+        for (is_more = true; is_more;) {
+            uint64_t before = figures_of(&fixture).lmdb_bytes_used;
+            EXPECT_EQ(storage_retain(fixture.storage, &is_more, NULL), OK);
+            uint64_t after = figures_of(&fixture).lmdb_bytes_used;
+            grown_max = after > before + grown_max ? after - before : grown_max;
+        }
+    }
+    EXPECT_TRUE(grown_max > 2000000);  /* it was moved … */
+    EXPECT_TRUE(grown_max < 12000000); /* … of 40 MB, and not at once */
+    struct storage_query query = {.channel = SPAN("keep/big"), .limit = 200, .bytes_max = 1 << 30};
+    struct storage_page page = fixture_read(&fixture, &query);
+    EXPECT_EQ(page.count, 100);
+    for (size_t i = 0; i < page.count; i++) {
+        EXPECT_EQ(page.messages[i]->fields.payload.length, sizeof(payload) - i);
+    }
+    storage_page_finish(&page);
+    fixture_finish(&fixture);
+}
+
 TEST(a_forgotten_channel_may_go_on_with_its_offsets) {
     const uint64_t day_ms = 86400000;
     struct fixture fixture;
@@ -255,5 +322,7 @@ UNIT_TESTS(UNIT(dead_segments_are_dropped_and_the_file_stops_growing),
            UNIT(cold_messages_expire_like_others),
            UNIT(above_bytes_max_the_oldest_go_and_the_gap_is_told),
            UNIT(an_empty_channel_is_forgotten_after_its_retention_and_seven_days),
+           UNIT(in_a_silent_log_what_expires_leaves_the_disk_without_a_fold),
+           UNIT(a_run_is_moved_to_the_cold_table_in_parts),
            UNIT(a_forgotten_channel_may_go_on_with_its_offsets),
            UNIT(a_step_is_bounded_and_the_next_goes_on))
