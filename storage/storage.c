@@ -53,11 +53,6 @@ struct storage {
 
 /* --- a failed disk --- */
 
-bool storage_has_failed(const struct storage *storage) {
-    return atomic_load(&storage->store.has_panicked) ||
-           (storage->journal != NULL && journal_has_failed(storage->journal));
-}
-
 /* After a call that did not succeed. Returns its result. */
 static enum error_code note_failure(struct storage *storage, enum error_code result) {
     if (storage_has_failed(storage) && !atomic_exchange(&storage->has_failed, true)) {
@@ -472,6 +467,11 @@ bool storage_is_fold_due(const struct storage *storage) {
     return atomic_load(&storage->batch.bytes) >= storage->options.fold_bytes;
 }
 
+bool storage_has_failed(const struct storage *storage) {
+    return atomic_load(&storage->store.has_panicked) ||
+           (storage->journal != NULL && journal_has_failed(storage->journal));
+}
+
 enum error_code storage_sync(struct storage *storage, struct error *why) {
     uint64_t begin_us = clock_monotonic_us();
     enum error_code result = journal_sync(storage->journal, why);
@@ -515,6 +515,7 @@ enum error_code storage_fold(struct storage *storage, struct error *why) {
 
 static enum error_code sweep(struct storage *storage, bool *ret_more, struct error *why) {
     struct sweep_options options = {.bytes_max = storage->options.bytes_max,
+                                    .time_ms = open_batch_get_time(&storage->batch),
                                     .on_retention = storage->options.on_retention,
                                     .context = storage->options.context};
     enum error_code result = storage->is_stale ? reload_segments(storage, why) : OK;
@@ -533,6 +534,7 @@ enum error_code storage_retain(struct storage *storage, bool *ret_more, struct e
         return sweep(storage, ret_more, why);
     }
     keep_reserve(storage);
+    count_tables(storage);
     return result;
 }
 

@@ -77,7 +77,8 @@ MUST_USE enum error_code storage_each_channel(struct storage *storage,
 
 /* Writes ordered messages to the journal with one system call; a killed process loses none of them
  * once this returned. All or none: after an error nothing of them is in the journal.
- * ERR_STORAGE_FULL (also while folds use the reserve of a full disk), ERR_IO. Positions continue where the last append ended, without a hole. */
+ * ERR_STORAGE_FULL (also while folds use the reserve of a full disk), ERR_IO. Positions continue
+ * where the last append ended, without a hole. */
 MUST_USE enum error_code storage_append(struct storage *storage, struct message *const *messages,
                                         size_t count, struct error *why);
 
@@ -90,8 +91,8 @@ bool storage_has_room(const struct storage *storage);
 /* Enough waits in the open batch that it should be folded now rather than at the next beat. */
 bool storage_is_fold_due(const struct storage *storage);
 
-/* The disk failed in a way that only a new process gets over: a sync of the journal, or the page that
- * says where the store's newest state is. Appends and syncs are ERR_IO from then on; all that was
+/* The disk failed in a way that only a new process gets over: at a sync of the journal, or at the
+ * page that says where the store's newest state is. Appends and syncs are ERR_IO from then on; all that was
  * answered as durable is on the disk. Logged once. The process should end. Any thread. */
 bool storage_has_failed(const struct storage *storage);
 
@@ -134,6 +135,8 @@ struct storage_query {
     uint32_t bytes_max;  /* payload bytes a page at most; one larger message passes alone */
 };
 
+/* GAP_DROPPED belongs to readers whose policy is to drop what lags; a page of the log never has it:
+ * what went for bytes_max has expired like what its channel's retention took. */
 enum gap_reason { GAP_EXPIRED, GAP_DROPPED, GAP_DELETED, GAP_AHEAD, GAP_EPOCH };
 
 /* What a reader asked for and cannot have. */
