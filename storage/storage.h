@@ -92,8 +92,8 @@ bool storage_has_room(const struct storage *storage);
 bool storage_is_fold_due(const struct storage *storage);
 
 /* The disk failed in a way that only a new process gets over: at a sync of the journal, or at the
- * page that says where the store's newest state is. Appends and syncs are ERR_IO from then on; all that was
- * answered as durable is on the disk. Logged once. The process should end. Any thread. */
+ * page that says where the store's newest state is. Appends and syncs are ERR_IO from then on; all
+ * that was answered as durable is on the disk. Logged once. The process should end. Any thread. */
 bool storage_has_failed(const struct storage *storage);
 
 /* --- the sync thread ------------------------------------------------------------------------ */

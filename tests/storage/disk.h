@@ -30,7 +30,8 @@ void disk_forget(void);
  * gives its bytes back. Negative: no limit. */
 void disk_limit_writes(long bytes, int error_number);
 
-/* From now on syncs of the journal fail with EIO, and so does cutting off what a failed write left, if so told. */
+/* From now on syncs of the journal fail with EIO, and so does cutting off what a failed write left,
+ * if so told. */
 void disk_fail_syncs(bool fails);
 void disk_fail_truncations(bool fails);
 
