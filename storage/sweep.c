@@ -415,9 +415,22 @@ static enum error_code walk(struct step *step, struct error *why) {
     return result;
 }
 
+/* As many segments as the limit asks for: a step waits behind each fold, so one segment a step
+ * would fall behind a fast publisher. Dropping one is a few milliseconds. */
+static enum error_code drop_until_room(struct step *step, bool *ret_dropped, struct error *why) {
+    bool has_dropped = true;
+    enum error_code result = OK;
+    *ret_dropped = false;
+    for (unsigned i = 0; result == OK && has_dropped && i < DROPS_MAX; i++) {
+        result = drop_for_room(step, &has_dropped, why);
+        *ret_dropped |= has_dropped;
+    }
+    return result;
+}
+
 static enum error_code do_step(struct step *step, bool *ret_more, struct error *why) {
     bool has_dropped = false;
-    enum error_code result = drop_for_room(step, &has_dropped, why);
+    enum error_code result = drop_until_room(step, &has_dropped, why);
     if (result == OK && !step->sweep->is_walking && (has_dropped || is_due(step))) {
         begin_walk(step);
     }
