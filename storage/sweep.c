@@ -421,7 +421,7 @@ static enum error_code drop_until_room(struct step *step, bool *ret_dropped, str
     bool has_dropped = true;
     enum error_code result = OK;
     *ret_dropped = false;
-    for (unsigned i = 0; result == OK && has_dropped && i < DROPS_MAX; i++) {
+    for (unsigned i = 0; result == OK && has_dropped && i < SWEEP_DROPS_MAX; i++) {
         result = drop_for_room(step, &has_dropped, why);
         *ret_dropped |= has_dropped;
     }

@@ -17,6 +17,7 @@
 #include "storage/store.h"
 
 #define SWEEP_UNITS_MAX 2000 /* runs, moved messages and channels looked at in a step */
+#define SWEEP_DROPS_MAX 16   /* segments let go in a step: all of a limit's worth */
 #define SWEEP_REST_MS 60000  /* of log time, between two walks in a quiet log */
 #define SWEEP_FORGET_MS UINT64_C(604800000) /* 7 days: how long an empty channel is remembered */
 #define SWEEP_SLACK_PART 16 /* a segment that lost less than this part in a walk is evacuated … */
