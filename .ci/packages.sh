@@ -4,7 +4,7 @@
 packages_build=(
     gcc libc6-dev meson ninja-build pkg-config
     libcmocka-dev libcurl4-openssl-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libssl-dev
-    libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev
+    libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev zlib1g-dev
 )
 packages_test=(
     chromium chromium-driver clang-14 clang-format-14 curl git libclang-rt-14-dev llvm-14 procps

@@ -53,7 +53,7 @@ struct process {
     size_t rules_count;
     struct store *store;
     struct log_listener **listeners;
-    struct operator* operator;
+    struct operator_server *operator_server;
     struct static_asset asset_rows[ASSETS_MAX];
     struct static_assets assets;
 };
@@ -145,9 +145,9 @@ static enum error_code start_log(struct process *process, struct error *why) {
 
 static enum error_code start_ports(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
-    enum error_code code = operator_create(broker, &process->operator, why);
+    enum error_code code = operator_create(broker, &process->operator_server, why);
     if (code == OK) {
-        code = operator_start(process->operator, why);
+        code = operator_start(process->operator_server, why);
     }
     for (size_t i = 0; code == OK && i < broker->worker_count; i++) {
         code = worker_start(broker->workers[i], why);
@@ -199,12 +199,12 @@ static void stop_broker(struct process *process) {
     for (size_t i = 0; i < broker->worker_count; i++) {
         worker_join(broker->workers[i]);
     }
-    operator_stop(process->operator);
+    operator_stop(process->operator_server);
     if (broker->log != NULL) {
         log_stop(broker->log);
     }
     reads_destroy(broker->reads);
-    operator_destroy(process->operator);
+    operator_destroy(process->operator_server);
     for (size_t i = 0; i < broker->worker_count; i++) {
         worker_destroy(broker->workers[i]);
     }
@@ -240,7 +240,7 @@ static void print_urls(const struct process *process) {
     exposure_format_address(&address, public_address);
     format_reachable(&address, reachable);
     address = process->config->operator_listen;
-    exposure_set_port(&address, operator_port(process->operator));
+    exposure_set_port(&address, operator_port(process->operator_server));
     exposure_format_address(&address, operator_address);
     printf("public   http://%s\n"
            "operator http://%s\n"

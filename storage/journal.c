@@ -3,11 +3,11 @@
  *
  *    0  u8[8]  "TIDEJRNL"
  *    8  u32    version: 1
- *   12  u32    CRC-32C over bytes 0-11 and 16-31
+ *   12  u32    CRC-32 over bytes 0-11 and 16-31
  *   16  u64    log id
  *   24  u64    position of the first record
  *   32  u64    sealed bytes: 0, or the length of the file, written after all of it was synced
- *   40  u32    CRC-32C over bytes 32-39; meaningless while they are 0
+ *   40  u32    CRC-32 over bytes 32-39; meaningless while they are 0
  *   44         zeros to byte 64; then frames (record.c) to the end, positions without a hole
  *
  * The seal tells a torn tail from damage. A file that is not the last may end in garbage after a
@@ -30,7 +30,7 @@
 
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
-#include "storage/crc32c.h"
+#include "storage/checksum.h"
 #include "storage/record.h"
 
 #define MAGIC "TIDEJRNL"
@@ -114,7 +114,7 @@ void journal_destroy(struct journal *journal) {
 }
 
 static uint32_t head_sum(const uint8_t *head) {
-    return crc32c(crc32c(0, head, 12), head + 16, 16);
+    return checksum(checksum(0, head, 12), head + 16, 16);
 }
 
 static void write_head(const struct journal *journal, uint64_t position_first, uint8_t *to) {
@@ -326,7 +326,7 @@ static struct journal_file *take_unsealed(struct journal *journal, struct round 
 static bool write_seal(const struct journal_file *file) {
     uint8_t seal[SEAL_BYTES];
     bytes_put_little(seal, file->bytes, 8);
-    bytes_put_little(seal + 8, crc32c(0, seal, 8), 4);
+    bytes_put_little(seal + 8, checksum(0, seal, 8), 4);
     return write_all(file->fd, seal, sizeof(seal), SEAL_AT) == 0 && fdatasync(file->fd) == 0;
 }
 
@@ -448,7 +448,7 @@ bool journal_read_head(struct span bytes, struct journal_head *ret_head) {
         bytes_get_little(at + 12, 4) != head_sum(at)) {
         return false;
     }
-    bool is_sealed = bytes_get_little(at + SEAL_AT + 8, 4) == crc32c(0, at + SEAL_AT, 8);
+    bool is_sealed = bytes_get_little(at + SEAL_AT + 8, 4) == checksum(0, at + SEAL_AT, 8);
     *ret_head = (struct journal_head){
         .log_id = bytes_get_little(at + 16, 8),
         .position_first = bytes_get_little(at + 24, 8),

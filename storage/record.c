@@ -3,7 +3,7 @@
  *
  *   frame (journal only)
  *     0  u32  length of the body in bytes, 52 to RECORD_BODY_BYTES_MAX
- *     4  u32  CRC-32C over the four bytes of the length and then the body
+ *     4  u32  CRC-32 over the four bytes of the length and then the body
  *     8       the body
  *
  *   body
@@ -31,7 +31,7 @@
 
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
-#include "storage/crc32c.h"
+#include "storage/checksum.h"
 
 #define RECORD_VERSION 1
 
@@ -169,7 +169,7 @@ size_t record_frame_size(const struct message *message) {
 }
 
 static uint32_t frame_sum(const uint8_t *frame, size_t body_length) {
-    return crc32c(crc32c(0, frame, 4), frame + RECORD_FRAME_HEAD_BYTES, body_length);
+    return checksum(checksum(0, frame, 4), frame + RECORD_FRAME_HEAD_BYTES, body_length);
 }
 
 uint8_t *record_write_frame(const struct message *message, uint8_t *to) {

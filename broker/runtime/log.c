@@ -50,6 +50,7 @@ struct log {
     struct letter fold_please;
     atomic_bool is_fold_asked;
     bool was_room;
+    bool has_append_failed;
     struct publish tick; /* underway while it holds its message */
     struct message *tick_message;
 
@@ -289,13 +290,17 @@ static void write_round(struct log *log) {
     if (code != OK) {
         order_undo(&log->order, round->commit);
         atomic_fetch_add_explicit(&log->refused, count, memory_order_relaxed);
-        log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", count,
-                  error_row(code)->slug, why.detail);
+        if (!log->has_append_failed) { /* said once, until a write succeeds */
+            log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", count,
+                      error_row(code)->slug, why.detail);
+        }
+        log->has_append_failed = true;
         answer_all(log, publishes, code, &why);
         commit_unref(round->commit);
         free(round);
         return;
     }
+    log->has_append_failed = false;
     log->rounds_bytes += round->commit->bytes;
     *log->rounds_last = round;
     log->rounds_last = &round->next;

@@ -19,7 +19,7 @@
 #include "broker/support/macros.h"
 
 struct broker;
-struct operator;
+struct operator_server;
 
 #define OPERATOR_CONNECTIONS_MAX 512    /* operators, probes and the pools of back ends */
 #define OPERATOR_CONNECTION_BYTES 65536 /* a head of 16 KiB and a reply's, with their tables */
@@ -29,19 +29,19 @@ struct operator;
 /* Listens at config->operator_listen; port 0 takes a free one. `broker` is borrowed: its metrics
  * and config are there already. ERR_IO: the detail names the address that is taken or not ours;
  * ERR_MEMORY. */
-MUST_USE enum error_code operator_create(struct broker *broker, struct operator** ret_operator,
-                                         struct error *why);
+MUST_USE enum error_code operator_create(struct broker *broker,
+                                         struct operator_server **ret_operator, struct error *why);
 
 /* Starts the thread. ERR_MEMORY. */
-MUST_USE enum error_code operator_start(struct operator* operator, struct error * why);
+MUST_USE enum error_code operator_start(struct operator_server *server, struct error *why);
 
 /* The real port. Any thread. */
-uint16_t operator_port(const struct operator* operator);
+uint16_t operator_port(const struct operator_server *server);
 
 /* Takes no more connections, answers what is under way for at most OPERATOR_STOP_MS, ends the
  * thread. The caller is another thread. Harmless twice, and before operator_start(); accepts
  * NULL. */
-void operator_stop(struct operator* operator);
+void operator_stop(struct operator_server *server);
 
 /* Frees; stopped before. Accepts NULL. */
-void operator_destroy(struct operator* operator);
+void operator_destroy(struct operator_server *server);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/bytes.h"
-#include "storage/crc32c.h"
+#include "storage/checksum.h"
 #include "tests/unit.h"
 
 static struct message *make_full(void) {

@@ -14,7 +14,7 @@
 #include "tests/unit.h"
 
 static struct broker *broker;
-static struct operator* operator;
+static struct operator_server *server;
 
 static int open_port(void **state) {
     struct error why = {0};
@@ -24,14 +24,14 @@ static int open_port(void **state) {
     socket->sin_family = AF_INET;
     socket->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     broker = fakes_create(&address);
-    EXPECT_EQ(operator_create(broker, &operator, & why), OK);
-    EXPECT_EQ(operator_start(operator, & why), OK);
+    EXPECT_EQ(operator_create(broker, &server, &why), OK);
+    EXPECT_EQ(operator_start(server, &why), OK);
     return 0;
 }
 
 static int close_port(void **state) {
     (void)state;
-    operator_destroy(operator);
+    operator_destroy(server);
     fakes_destroy(broker);
     return 0;
 }
@@ -39,7 +39,7 @@ static int close_port(void **state) {
 /* Sends the request and expects each of the texts (up to NULL) in the reply. */
 static void expect_reply(const char *request, const char *const *expected) {
     struct buffer text = {0};
-    client_ask(operator_port(operator), request, &text);
+    client_ask(operator_port(server), request, &text);
     for (; *expected != NULL; expected++) {
         const char *reply = text.length == 0 ? "" : (const char *)text.bytes;
         if (strstr(reply, *expected) == NULL) {
@@ -67,7 +67,7 @@ TEST(body_comes_whole) {
 }
 
 TEST(peer_that_waits_for_continue_is_told) {
-    int client = client_connect(operator_port(operator), false);
+    int client = client_connect(operator_port(server), false);
     struct buffer text = {0};
     static const char head[] =
         "POST /channels/echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
@@ -112,7 +112,7 @@ TEST(refused_body_leaves_the_connection_usable) {
     static const char requests[] =
         "POST /channels/none HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"
         "GET /channels/now HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
-    int client = client_connect(operator_port(operator), false);
+    int client = client_connect(operator_port(server), false);
     struct buffer text = {0};
     client_send(client, requests);
     EXPECT_TRUE(client_read_to_end(client, &text));
@@ -178,7 +178,7 @@ TEST(head_that_is_too_large_is_refused) {
 
 TEST(length_of_the_body_is_told_without_it) {
     struct buffer text = {0};
-    client_ask(operator_port(operator), "HEAD /channels/now HTTP/1.1\r\n" HOST "\r\n", &text);
+    client_ask(operator_port(server), "HEAD /channels/now HTTP/1.1\r\n" HOST "\r\n", &text);
     EXPECT_NOT_NULL(strstr((const char *)text.bytes, "HTTP/1.1 200 "));
     EXPECT_NOT_NULL(strstr((const char *)text.bytes, "Content-Length: 4\r\n"));
     EXPECT_STRING(strstr((const char *)text.bytes, "\r\n\r\n"), "\r\n\r\n");
@@ -187,7 +187,7 @@ TEST(length_of_the_body_is_told_without_it) {
 
 TEST(large_reply_comes_whole) {
     struct buffer text = {0};
-    client_ask(operator_port(operator), "GET /channels/large HTTP/1.1\r\n" HOST "\r\n", &text);
+    client_ask(operator_port(server), "GET /channels/large HTTP/1.1\r\n" HOST "\r\n", &text);
     EXPECT_TRUE(text.length > FAKES_LARGE_BYTES);
     EXPECT_EQ(text.bytes[text.length - 1], 'x');
     buffer_finish(&text);
@@ -206,7 +206,7 @@ TEST(bytes_that_are_no_request_are_refused_and_nobody_else_is_disturbed) {
     };
     for (size_t i = 0; i < ARRAY_COUNT(requests); i++) {
         struct buffer text = {0};
-        int client = client_connect(operator_port(operator), false);
+        int client = client_connect(operator_port(server), false);
         client_send(client, requests[i]);
         shutdown(client, SHUT_WR);
         client_read_to_end(client, &text);
@@ -219,7 +219,7 @@ TEST(bytes_that_are_no_request_are_refused_and_nobody_else_is_disturbed) {
 
 TEST(peer_that_never_ends_its_head_is_cut_off) {
     struct buffer text = {0};
-    int client = client_connect(operator_port(operator), false);
+    int client = client_connect(operator_port(server), false);
     client_send(client, "GET / HTTP/1.1\r\n");
     uint64_t before_s = (uint64_t)time(NULL);
     EXPECT_TRUE(client_read_to_end(client, &text));

