@@ -130,18 +130,20 @@ channels: [ { match: "**", history: { messages: unlimited } } ]
 @pytest.mark.deadline(300)
 @pytest.mark.heavy
 def test_files_stop_growing_under_constant_retention(start_broker):
-    """A channel that keeps 100 messages, through which 1.7 GB pass. What may stand: the segment
-    that is written and one that is emptied (256 MiB each), two files of the journal (64 MiB)."""
+    """A channel that keeps 100 messages, through which 3.6 GB pass: fourteen segments. LMDB's file
+    finds its size in the first half (the segment that is written, the one that is emptied, and free
+    pages: about two segments of 256 MiB); beside it stand two files of the journal and the reserve,
+    which come and go."""
     broker = start_broker(config="""
 channels: [ { match: "**", history: { messages: 100 } } ]
 """)
     sizes = []
-    for _ in range(14):
+    for _ in range(30):
         publish_bytes(broker, "a", 120 * MIB, 50000)
         sizes.append(broker.data_bytes() // MIB)
     print("MiB on the disk:", sizes)
-    assert max(sizes[7:]) <= 1.2 * max(sizes[:7]) + 16, sizes
-    assert max(sizes) < 2 * 256 + 2 * 64 + 60, "space does not come back"
+    assert max(sizes[15:]) <= 1.2 * max(sizes[:15]) + 16, sizes
+    assert max(sizes) < 3 * 256 + 2 * 64 + 60, "space does not come back"
 
 
 @pytest.mark.parametrize("name, what", [("a file of another version", b"\xff" * 64)])
