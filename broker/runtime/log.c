@@ -202,35 +202,8 @@ static void on_synced(struct letter *letter, void *consumer) {
 
 /* --- one turn ------------------------------------------------------------------------------- */
 
-/* The publishes of one round are cut off the waiting ones. Each has its channels then. */
-static struct publish *gather(struct log *log, size_t *ret_count) {
-    struct publish *first = log->waiting_first;
-    struct publish *last = NULL;
-    size_t count = 0;
-    size_t bytes = 0;
-    for (struct publish *publish = first; publish != NULL; publish = publish->next) {
-        size_t more = 0;
-        for (size_t i = 0; i < publish->count; i++) {
-            more += message_size(publish->messages[i]);
-        }
-        if (last != NULL &&
-            (count + publish->count > COMMIT_MESSAGES_MAX || bytes + more > COMMIT_BYTES_MAX)) {
-            break;
-        }
-        count += publish->count;
-        bytes += more;
-        last = publish;
-    }
-    log->waiting_first = last->next;
-    if (log->waiting_first == NULL) {
-        log->waiting_last = &log->waiting_first;
-    }
-    last->next = NULL;
-    *ret_count = count;
-    return first;
-}
-
-/* A publish whose channels cannot be had is answered and left out. */
+/* False: its channels cannot be had, and it is answered. Asked when a publish is about to be
+ * ordered, not when it comes: a write that fails in between takes new channels back. */
 static bool has_channels(struct log *log, struct publish *publish) {
     for (size_t i = 0; i < publish->count; i++) {
         struct error why = {0};
@@ -242,6 +215,33 @@ static bool has_channels(struct log *log, struct publish *publish) {
         }
     }
     return true;
+}
+
+/* Takes the publishes of one round off the waiting ones. NULL: none of them could be had. */
+static struct publish *gather(struct log *log, size_t *ret_count) {
+    struct publish *first = NULL;
+    struct publish **end = &first;
+    size_t bytes = 0;
+    *ret_count = 0;
+    while (log->waiting_first != NULL) {
+        struct publish *publish = log->waiting_first;
+        if (first != NULL && (*ret_count + publish->count > COMMIT_MESSAGES_MAX ||
+                              bytes + publish->bytes > COMMIT_BYTES_MAX)) {
+            break;
+        }
+        log->waiting_first = publish->next;
+        publish->next = NULL;
+        if (has_channels(log, publish)) {
+            *ret_count += publish->count;
+            bytes += publish->bytes;
+            *end = publish;
+            end = &publish->next;
+        }
+    }
+    if (log->waiting_first == NULL) {
+        log->waiting_last = &log->waiting_first;
+    }
+    return first;
 }
 
 static struct round *round_create(size_t count) {
@@ -278,6 +278,9 @@ static void fill_round(struct log *log, struct round *round, struct publish *pub
 static void write_round(struct log *log) {
     size_t count;
     struct publish *publishes = gather(log, &count);
+    if (publishes == NULL) {
+        return;
+    }
     struct error why = {.code = ERR_MEMORY, .detail = "no memory to order the message"};
     struct round *round = round_create(count);
     if (round == NULL) {
@@ -319,9 +322,6 @@ static bool has_room(struct log *log) {
 static void on_publish(struct letter *letter, void *consumer) {
     struct log *log = consumer;
     struct publish *publish = CONTAINER_OF(letter, struct publish, letter);
-    if (!has_channels(log, publish)) {
-        return;
-    }
     publish->next = NULL;
     *log->waiting_last = publish;
     log->waiting_last = &publish->next;

@@ -64,6 +64,23 @@ TEST(a_write_that_failed_leaves_no_trace) {
     order_finish(&order);
 }
 
+TEST(a_channel_that_was_taken_back_can_be_had_again) {
+    struct order order;
+    struct commit *failed = commit_create(1);
+    struct commit *again = commit_create(1);
+    struct message *waiting = message_of("new", MESSAGE_DATA);
+    init(&order);
+    put(&order, failed, "new");
+    EXPECT_EQ(order_prepare(&order, waiting, NULL), OK);
+    order_undo(&order, failed);
+    EXPECT_EQ(order_channel_count(&order), 0);
+    EXPECT_EQ(put(&order, again, "new")->place.offset, 1);
+    message_unref(waiting);
+    commit_unref(failed);
+    commit_unref(again);
+    order_finish(&order);
+}
+
 TEST(record_time_never_goes_back) {
     struct order order;
     init(&order);
@@ -87,5 +104,6 @@ TEST(a_tick_takes_a_position_and_belongs_to_no_channel) {
 }
 
 UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
-           UNIT(a_write_that_failed_leaves_no_trace), UNIT(record_time_never_goes_back),
+           UNIT(a_write_that_failed_leaves_no_trace),
+           UNIT(a_channel_that_was_taken_back_can_be_had_again), UNIT(record_time_never_goes_back),
            UNIT(a_tick_takes_a_position_and_belongs_to_no_channel))
