@@ -382,7 +382,3 @@ void stream_get_place(const struct stream *stream, struct place *ret_place) {
     }
     reader_get_place(&stream->reader, ret_place);
 }
-
-bool stream_is_live(struct stream *stream) {
-    return stream->reader.is_live && !reader_is_due(&stream->reader);
-}

@@ -42,6 +42,3 @@ void stream_on_writable(struct stream *stream);
 /* Where the reader stands now: everything up to here was sent or did not match. What a heartbeat
  * tells. Position 0 while the start is not resolved. */
 void stream_get_place(const struct stream *stream, struct place *ret_place);
-
-/* At the head: nothing is waiting for this reader. */
-bool stream_is_live(struct stream *stream);

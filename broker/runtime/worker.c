@@ -343,22 +343,8 @@ struct metrics_shard *worker_metrics(const struct worker *worker) {
     return worker->metrics;
 }
 
-size_t worker_index(const struct worker *worker) {
-    return worker->index;
-}
-
 uint64_t worker_now_ms(const struct worker *worker) {
     return worker->now_ms;
-}
-
-void worker_arm(struct worker *worker, struct wheel_timer *timer, uint64_t due_ms) {
-    OWNER_CHECK(worker);
-    wheel_arm(&worker->wheel, timer, due_ms);
-}
-
-void worker_disarm(struct worker *worker, struct wheel_timer *timer) {
-    OWNER_CHECK(worker);
-    wheel_disarm(&worker->wheel, timer);
 }
 
 struct buffer *worker_borrow_scratch(struct worker *worker) {
@@ -381,8 +367,4 @@ bool worker_take_body_room(struct worker *worker, size_t bytes) {
 void worker_give_body_room(struct worker *worker, size_t bytes) {
     INVARIANT(worker->bodies_bytes >= bytes);
     worker->bodies_bytes -= bytes;
-}
-
-size_t worker_connection_count(const struct worker *worker) {
-    return worker->connection_count;
 }

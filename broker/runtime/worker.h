@@ -38,14 +38,9 @@ struct broker *worker_broker(const struct worker *worker);
 struct mailbox *worker_mailbox(struct worker *worker);
 struct log_listener *worker_listener(struct worker *worker);
 struct metrics_shard *worker_metrics(const struct worker *worker);
-size_t worker_index(const struct worker *worker);
 
 /* The worker's clock, at most WHEEL_TICK_MS old. */
 uint64_t worker_now_ms(const struct worker *worker);
-
-/* A timer of the caller's on the worker's wheel. */
-void worker_arm(struct worker *worker, struct wheel_timer *timer, uint64_t due_ms);
-void worker_disarm(struct worker *worker, struct wheel_timer *timer);
 
 /* A scratch buffer that is empty now and may be used until the current callback returns. */
 struct buffer *worker_borrow_scratch(struct worker *worker);
@@ -53,5 +48,3 @@ struct buffer *worker_borrow_scratch(struct worker *worker);
 /* Memory for request bodies: false when BODIES_BYTES_MAX is reached; give back what was taken. */
 MUST_USE bool worker_take_body_room(struct worker *worker, size_t bytes);
 void worker_give_body_room(struct worker *worker, size_t bytes);
-
-size_t worker_connection_count(const struct worker *worker);
