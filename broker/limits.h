@@ -19,6 +19,12 @@
 #define KEY_BYTES_MAX 255
 #define MESSAGE_HEADERS_BYTES_MAX 16384 /* all headers of one message, names and values */
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
+#define IDEMPOTENCY_AGE_MS 600000    /* of log time: a repeat within it stores nothing */
+#define IDEMPOTENCY_KEYS_MAX 1000000 /* above it the oldest are forgotten; about 128 bytes each */
+#define PUBLISH_MESSAGES_MAX 10000   /* of one publish: all or none */
+#define PUBLISH_BYTES_MAX 16777216   /* its body */
+#define SELECTORS_MAX 1000           /* channels and patterns of one reader */
+#define SUBSCRIPTIONS_MAX 1000       /* readers of one socket */
 #define MEDIA_TYPE_BYTES_MAX 255
 #define ID_TEXT_BYTES_MAX 80 /* an id as text */
 #define SINCE_TEXT_BYTES_MAX 128

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "broker/admission/addresses.h"
+#include "broker/channels/pattern.h"
 #include "broker/channels/rules.h"
 #include "broker/config/command.h"
 #include "broker/config/config.h"
@@ -83,6 +84,7 @@ static enum error_code open_storage(struct process *process, struct error *why) 
                                       .segment_messages = SEGMENT_MESSAGES,
                                       .segment_bytes = segment_bytes(process->config),
                                       .on_retention = on_retention,
+                                      .on_match = pattern_matches,
                                       .context = &process->broker};
     return storage_open(&options, &process->broker.storage, why);
 }

@@ -145,8 +145,23 @@ const char *envelope_gap_reason(enum gap_reason reason) {
     return names[reason];
 }
 
-static void put_gap(struct writer *writer, const struct envelope_gap *gap) {
-    put_string(writer, SPAN("{\"channel\":"), gap->channel);
+static void put_pattern_gap(struct writer *writer, const struct storage_gap *gap) {
+    put_string(writer, SPAN("{\"pattern\":"), gap->selector);
+    if (gap->after.log_id != 0) {
+        put_id(writer, SPAN(",\"after\":"), &gap->after);
+    }
+    put_id(writer, SPAN(",\"resumed\":"), &gap->resumed);
+    put_string(writer, SPAN(",\"reason\":"), span_of_string(envelope_gap_reason(gap->gap.reason)));
+    put_id(writer, SPAN(",\"id\":"), &gap->resumed);
+    put(writer, SPAN("}"));
+}
+
+static void put_gap(struct writer *writer, const struct storage_gap *gap) {
+    if (gap->is_pattern) {
+        put_pattern_gap(writer, gap);
+        return;
+    }
+    put_string(writer, SPAN("{\"channel\":"), gap->selector);
     if (gap->gap.from != 0) {
         put_number(writer, SPAN(",\"from\":"), gap->gap.from);
     }
@@ -155,7 +170,9 @@ static void put_gap(struct writer *writer, const struct envelope_gap *gap) {
     }
     put_string(writer, SPAN(",\"reason\":"), span_of_string(envelope_gap_reason(gap->gap.reason)));
     put_id(writer, SPAN(",\"id\":"), &gap->resumed);
-    if (gap->last == 0) {
+    if (gap->last == 0 && gap->gap.reason == GAP_DELETED) {
+        /* Told by the delete itself, which does not know what else is kept. */
+    } else if (gap->last == 0) {
         put(writer, SPAN(",\"first\":null,\"last\":null"));
     } else {
         put_number(writer, SPAN(",\"first\":"), gap->first);
@@ -164,7 +181,7 @@ static void put_gap(struct writer *writer, const struct envelope_gap *gap) {
     put(writer, SPAN("}"));
 }
 
-enum error_code envelope_put_gap(struct buffer *buffer, const struct envelope_gap *gap) {
+enum error_code envelope_put_gap(struct buffer *buffer, const struct storage_gap *gap) {
     struct writer writer = writer_of(buffer);
     put_gap(&writer, gap);
     return finish(&writer);

@@ -35,17 +35,11 @@ MUST_USE enum error_code envelope_put(struct buffer *buffer, const struct messag
 /* "expired", "dropped", … */
 const char *envelope_gap_reason(enum gap_reason reason);
 
-/* What is missing for a reader of one channel, as the value of "gap":
- * {"channel","from","to","reason","id","first","last"}. `from` and `to` are left out where they are
- * not known, `first` and `last` where nothing is kept; `resumed` is where the reader goes on. */
-struct envelope_gap {
-    struct span channel;
-    struct gap gap;
-    struct place resumed;
-    uint64_t first;
-    uint64_t last;
-};
-MUST_USE enum error_code envelope_put_gap(struct buffer *buffer, const struct envelope_gap *gap);
+/* What is missing, as the value of "gap". Of a channel:
+ * {"channel","from","to","reason","id","first","last"}; `from` and `to` are left out where they are
+ * not known, `first` and `last` are null where nothing is kept. Of a pattern:
+ * {"pattern","after","resumed","reason","id"}. `id` is where the reader goes on. */
+MUST_USE enum error_code envelope_put_gap(struct buffer *buffer, const struct storage_gap *gap);
 
 /* A page is the head, envelopes with commas between them, and the tail:
  * {"messages":[ … ],"first":1,"last":9,"prev":"t1…","next":"t1…","at_head":true,"gap":{…}} */
@@ -55,7 +49,7 @@ struct envelope_page {
     const struct place *prev; /* NULL: nothing is kept before the page; written as null */
     const struct place *next; /* NULL likewise */
     bool at_head;
-    const struct envelope_gap *gap; /* NULL: none */
+    const struct storage_gap *gap; /* NULL: none */
 };
 MUST_USE enum error_code envelope_put_page_head(struct buffer *buffer);
 MUST_USE enum error_code envelope_put_page_tail(struct buffer *buffer,

@@ -227,6 +227,7 @@ enum error_code resolve_query(const struct view *view, const struct storage_quer
         resolve_newest(view, query, ret_resolved);
         break;
     case STORAGE_NOW:
+    case STORAGE_DROP:
         ret_resolved->after = view->offset_last;
         break;
     case STORAGE_AFTER_OFFSET:

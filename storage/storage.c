@@ -558,14 +558,6 @@ enum error_code storage_read(struct storage *storage, const struct storage_query
     return result;
 }
 
-void storage_page_finish(struct storage_page *page) {
-    for (size_t i = 0; i < page->count; i++) {
-        message_unref(page->messages[i]);
-    }
-    free(page->messages);
-    *page = (struct storage_page){0};
-}
-
 void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures) {
     struct journal_figures journal;
     MDB_envinfo info = {0};

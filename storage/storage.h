@@ -42,6 +42,8 @@ struct storage_options {
     /* The retention of a channel. Called from the store thread and the read threads; must answer
      * from what does not change, or from what is swapped whole. */
     void (*on_retention)(void *context, struct span channel, struct retention *ret_retention);
+    /* Whether a checked pattern stands for a channel's name. Pure. */
+    bool (*on_match)(struct span pattern, struct span name);
     void *context;
 };
 
@@ -72,6 +74,25 @@ typedef void storage_on_channel(void *context, struct span name, uint64_t channe
 MUST_USE enum error_code storage_each_channel(struct storage *storage,
                                               storage_on_channel *on_channel, void *context,
                                               struct error *why);
+
+/* A publish that named an idempotency key, as far back as the log keeps them. */
+struct storage_repeat {
+    struct span hash; /* 64 bytes: SHA-256 of scope and key, of the body */
+    uint64_t time_ms;
+    uint32_t generation;
+    uint64_t position_first; /* its messages have the positions from here on */
+    size_t count;
+    const struct storage_repeat_place {
+        uint64_t channel_id;
+        uint64_t offset;
+    } * places; /* `count`, in order */
+};
+
+/* Calls on_repeat for each that is not older than IDEMPOTENCY_AGE_MS of log time, oldest first,
+ * folded or not. Spans and places live during the call. Before the first append. */
+typedef void storage_on_repeat(void *context, const struct storage_repeat *repeat);
+MUST_USE enum error_code storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
+                                             void *context, struct error *why);
 
 /* --- the log thread ------------------------------------------------------------------------- */
 
@@ -121,10 +142,23 @@ enum storage_start {
     STORAGE_AFTER_PLACE,  /* exclusive; an id, or a reader's own cursor */
     STORAGE_AFTER_TIME,   /* messages whose time is at or after time_ms */
     STORAGE_NOW,          /* nothing that is readable now */
+    STORAGE_DROP,         /* likewise, and what stands behind `place` is told as GAP_DROPPED */
 };
 
+/* One part of what is read: a channel, or a checked pattern. */
+struct storage_selector {
+    struct span text;
+    bool is_pattern;
+};
+
+/* What is read is one channel, or what any of the selectors names: in order of position, each
+ * message once. With selectors AFTER_OFFSET has no meaning (ERR_BAD_SINCE), nor has `before` by
+ * offset. */
 struct storage_query {
-    struct span channel;
+    struct span channel; /* where there are no selectors */
+    const struct storage_selector *selectors;
+    size_t selector_count; /* 0: the one channel */
+    bool is_conflated;     /* leave out what is no longer the newest of its key */
     enum storage_start start;
     struct place place;  /* for AFTER_PLACE; `offset` alone for AFTER_OFFSET */
     uint64_t time_ms;    /* for AFTER_TIME */
@@ -146,10 +180,25 @@ struct gap {
     uint64_t to;   /* last offset that is missing; 0 likewise */
 };
 
-/* Messages of one channel in order. If something is missing it is missing before the first. */
+/* A gap as a reader is told it. */
+struct storage_gap {
+    struct gap gap;
+    struct span selector; /* the channel, or the pattern … */
+    bool is_pattern;
+    struct place after;   /* … of a pattern: where the reader stood */
+    struct place resumed; /* where it goes on */
+    uint64_t first;       /* of a channel: the offsets kept now; both 0 when none is kept */
+    uint64_t last;
+};
+
+/* Messages in order. If something is missing it is missing before the first. */
 struct storage_page {
     struct message **messages; /* each a reference of the page's */
     size_t count;
+    uint32_t *skipped;        /* of a conflated page: how many were left out before each message */
+    uint32_t skipped_behind;  /* … and behind the last */
+    struct storage_gap *gaps; /* of a query with selectors; their spans are the query's */
+    size_t gap_count;
     size_t bytes;       /* sum of message_size() */
     struct place start; /* where the page begins (exclusive), after any gap: "resumed" */
     struct place end;   /* the cursor to go on from; at the head, the place of the head */
@@ -168,6 +217,49 @@ MUST_USE enum error_code storage_read(struct storage *storage, const struct stor
 
 /* Unrefs the messages and empties the page. */
 void storage_page_finish(struct storage_page *page);
+
+/* Walks the gaps of a page, whatever its query was: start with *index at 0. False: no more. */
+MUST_USE bool storage_page_next_gap(const struct storage_page *page,
+                                    const struct storage_query *query, size_t *index,
+                                    struct storage_gap *ret_gap);
+
+/* How far `place` lies behind the head of the channel or the selectors of `query` (its other
+ * members are ignored): messages that are kept and counted bytes. Exact for up to
+ * STORAGE_MEASURE_CHANNELS_MAX matching channels; beyond them `ret_is_exact` is false and the
+ * figures are those of the channels looked at. ERR_IO, ERR_CORRUPT, ERR_MEMORY. */
+#define STORAGE_MEASURE_CHANNELS_MAX 256
+MUST_USE enum error_code storage_measure(struct storage *storage, const struct storage_query *query,
+                                         const struct place *place, uint64_t *ret_messages,
+                                         uint64_t *ret_bytes, bool *ret_is_exact,
+                                         struct error *why);
+
+/* One channel for the operator. */
+struct storage_channel {
+    struct span name; /* lives until the next call of on_row */
+    uint64_t channel_id;
+    uint64_t first; /* offsets kept; both 0: none */
+    uint64_t last;
+    uint64_t offset_last; /* ever given */
+    uint64_t bytes;       /* counted bytes kept */
+    uint64_t time_last_ms;
+    uint64_t messages_last_minute; /* of log time; no more than are kept */
+};
+
+/* Calls on_row for at most `limit` channels in order of name behind `after` (empty: from the
+ * start) that `pattern` names (empty: all), folded or not. False from on_row ends it. */
+typedef bool storage_on_row(void *context, const struct storage_channel *row);
+MUST_USE enum error_code storage_list_channels(struct storage *storage, struct span pattern,
+                                               struct span after, size_t limit,
+                                               storage_on_row *on_row, void *context,
+                                               struct error *why);
+
+/* Calls on_message for the retained message of each channel that the query's channel or selectors
+ * name, at most `limit`. Messages are borrowed for the call. */
+typedef bool storage_on_message(void *context, const struct message *message);
+MUST_USE enum error_code storage_each_retained(struct storage *storage,
+                                               const struct storage_query *query, size_t limit,
+                                               storage_on_message *on_message, void *context,
+                                               struct error *why);
 
 /* --- figures, any thread -------------------------------------------------------------------- */
 

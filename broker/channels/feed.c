@@ -110,7 +110,7 @@ static enum error_code encode(struct feed *feed, const struct framing *framing, 
     enum error_code code = OK;
     while (code == OK && next < feed->tail.sequence_next &&
            frames->buffer.length - begin < WRITE_BYTES_MAX) {
-        code = frames_put(frames, framing, tail_borrow(&feed->tail, next++));
+        code = frames_put(frames, framing, tail_borrow(&feed->tail, next++), 0);
     }
     bool has_one = frames->sequence_first + frames->count > sequence;
     return has_one ? OK : code;
@@ -118,7 +118,7 @@ static enum error_code encode(struct feed *feed, const struct framing *framing, 
 
 static void clear_shared(struct feeds *feeds, struct frames *shared, uint64_t sequence) {
     feeds->frames_bytes -= shared->buffer.capacity;
-    frames_clear(shared, sequence);
+    frames_clear(shared, sequence, 0);
     feeds->frames_bytes += shared->buffer.capacity;
 }
 
@@ -164,7 +164,7 @@ enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing
         *ret_run = frames_borrow_run(shared, sequence, WRITE_BYTES_MAX);
         return OK;
     }
-    frames_clear(scratch, sequence);
+    frames_clear(scratch, sequence, 0);
     enum error_code code = encode(feed, framing, sequence, scratch);
     if (code == OK) {
         *ret_run = frames_borrow_run(scratch, sequence, WRITE_BYTES_MAX);

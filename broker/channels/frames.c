@@ -21,7 +21,8 @@ void frames_finish(struct frames *frames) {
     frames->count = 0;
 }
 
-void frames_clear(struct frames *frames, uint64_t sequence) {
+void frames_clear(struct frames *frames, uint64_t sequence, uint64_t subscription) {
+    frames->subscription = subscription;
     frames->sequence_first = sequence;
     frames->count = 0;
     buffer_clear(&frames->buffer);
@@ -44,12 +45,27 @@ static enum error_code reserve_end(struct frames *frames) {
     return OK;
 }
 
+/* Readers of a channel are told that messages of it were deleted. */
+static enum error_code put_deleted(struct buffer *buffer, const struct framing *framing,
+                                   const struct message *message,
+                                   const struct frame_options *options) {
+    struct storage_gap gap = {
+        .gap.reason = GAP_DELETED, .selector = message->fields.channel, .resumed = message->place};
+    if (!message_get_deleted(message, &gap.gap.from, &gap.gap.to) || gap.gap.from > gap.gap.to) {
+        return OK; /* it took nothing away: a frame of no bytes */
+    }
+    return framing->put_gap(buffer, &gap, options);
+}
+
 enum error_code frames_put(struct frames *frames, const struct framing *framing,
-                           const struct message *message) {
+                           const struct message *message, uint64_t skipped) {
+    struct frame_options options = {.subscription = frames->subscription, .skipped = skipped};
     enum error_code code = reserve_end(frames);
     size_t length_before = frames->buffer.length;
     if (code == OK) {
-        code = framing->put_message(&frames->buffer, message);
+        code = message->fields.kind == MESSAGE_DELETE
+                   ? put_deleted(&frames->buffer, framing, message, &options)
+                   : framing->put_message(&frames->buffer, message, &options);
     }
     if (code != OK) {
         frames->buffer.length = length_before;

@@ -18,6 +18,7 @@
 
 struct frames {
     struct buffer buffer;
+    uint64_t subscription;   /* that all of them carry; 0: none */
     uint64_t sequence_first; /* of the first frame in the buffer */
     size_t count;
     uint32_t *ends; /* ends[i]: where frame i ends in the buffer; `ends_capacity` of them */
@@ -37,12 +38,14 @@ struct run {
 void frames_init(struct frames *frames, size_t bytes_max, size_t bytes_kept);
 void frames_finish(struct frames *frames);
 
-/* Forgets all frames; memory above a small one is given back. The next frame is of `sequence`. */
-void frames_clear(struct frames *frames, uint64_t sequence);
+/* Forgets all frames; memory above a small one is given back. The next frame is of `sequence`, for
+ * readers that are `subscription` of their socket (0: that have no number). */
+void frames_clear(struct frames *frames, uint64_t sequence, uint64_t subscription);
 
-/* Appends the frame of the next message. ERR_TOO_LARGE: no room; ERR_MEMORY. Nothing was added. */
+/* Appends the frame of the next message; a delete becomes the frame of a gap. ERR_TOO_LARGE: no
+ * room; ERR_MEMORY. Nothing was added. */
 MUST_USE enum error_code frames_put(struct frames *frames, const struct framing *framing,
-                                    const struct message *message);
+                                    const struct message *message, uint64_t skipped);
 
 /* The frames from `sequence` on, as many as fit `bytes_max`, but one at least. The frame of
  * `sequence` is there. */

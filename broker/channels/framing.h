@@ -11,14 +11,21 @@
 #include "broker/support/message.h"
 #include "storage/storage.h"
 
-#define FRAMING_SLOTS 4
+#define FRAMING_SLOTS 6
+
+/* What one reader's frame says beside the message. Zero: none of it. */
+struct frame_options {
+    uint64_t subscription; /* "sub": of a socket with many subscriptions */
+    uint64_t skipped;      /* messages that conflation left out before this one */
+};
 
 struct framing {
     const char *name;
     uint8_t slot; /* 0 … FRAMING_SLOTS - 1, different for each kind */
     /* Appends exactly one frame. OK with nothing appended: this kind cannot carry the message. */
-    enum error_code (*put_message)(struct buffer *buffer, const struct message *message);
+    enum error_code (*put_message)(struct buffer *buffer, const struct message *message,
+                                   const struct frame_options *options);
     /* Appends the frame that tells what is missing and from where the reader goes on. */
-    enum error_code (*put_gap)(struct buffer *buffer, struct span channel,
-                               const struct storage_page *page);
+    enum error_code (*put_gap)(struct buffer *buffer, const struct storage_gap *gap,
+                               const struct frame_options *options);
 };

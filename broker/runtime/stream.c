@@ -130,11 +130,11 @@ static void ask_for_page(struct stream *stream) {
  * many left; 0: the socket takes nothing, or the stream failed. */
 static size_t send_page_part(struct stream *stream, const struct storage_page *page, size_t index) {
     struct frames *scratch = &stream->worker->scratch;
-    frames_clear(scratch, index);
+    frames_clear(scratch, index, 0);
     size_t next = index;
     enum error_code code = OK;
     while (code == OK && next < page->count && scratch->buffer.length < WRITE_BYTES_MAX) {
-        code = frames_put(scratch, stream->framing, page->messages[next++]);
+        code = frames_put(scratch, stream->framing, page->messages[next++], 0);
     }
     if (scratch->count == 0) {
         fail(stream, code);
@@ -150,7 +150,12 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
 
 static void tell_gap(struct stream *stream, const struct storage_page *page) {
     struct buffer *scratch = worker_borrow_scratch(stream->worker);
-    if (stream->framing->put_gap(scratch, feed_channel(stream->reader.feed), page) != OK) {
+    struct storage_query query = {.channel = feed_channel(stream->reader.feed)};
+    struct frame_options options = {0};
+    struct storage_gap gap;
+    size_t index = 0;
+    if (storage_page_next_gap(page, &query, &index, &gap) &&
+        stream->framing->put_gap(scratch, &gap, &options) != OK) {
         fail(stream, ERR_MEMORY);
         return;
     }
@@ -313,7 +318,7 @@ static enum error_code allocate(const struct stream_options *options, struct str
     struct worker *worker = connection_worker(options->connection);
     struct stream *stream = calloc(1, sizeof(*stream));
     struct storage_query *start = malloc(sizeof(*start));
-    struct feed *feed = feeds_get(&worker->feeds, options->channel);
+    struct feed *feed = feeds_get(&worker->feeds, options->selectors[0].text);
     if (stream == NULL || start == NULL || feed == NULL) {
         free(stream);
         free(start);
@@ -381,4 +386,9 @@ void stream_get_place(const struct stream *stream, struct place *ret_place) {
         return;
     }
     reader_get_place(&stream->reader, ret_place);
+}
+
+void stream_get_status(const struct stream *stream, struct stream_status *ret_status) {
+    (void)stream;
+    *ret_status = (struct stream_status){0};
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "broker/channels/framing.h"
+#include "broker/config/config.h"
 #include "broker/runtime/connection.h"
 #include "broker/support/error.h"
 #include "storage/storage.h"
@@ -18,14 +19,22 @@ struct stream;
 
 struct stream_options {
     struct connection *connection;
-    struct span channel; /* copied */
+    const struct storage_selector *selectors; /* checked; copied */
+    size_t selector_count;                    /* 1 to SELECTORS_MAX */
     const struct framing *framing;
+    uint64_t subscription; /* the reader's number on its socket; 0: none */
+    enum on_lag on_lag;
+    uint64_t limit;             /* so many messages, then on_limit; 0: without end */
     struct storage_query start; /* start, place, time_ms and newest are used */
     /* The start is resolved: `place` is where the stream begins. Before the first frame, and not
      * where that is a gap, which tells the place itself. NULL: nobody asks. */
     void (*on_started)(void *context, const struct place *place);
-    /* The log could not be read: the protocol says goodbye. It may destroy the stream at once. */
+    /* The log could not be read, or (ERR_SLOW) the reader fell behind and its policy is to be cut
+     * off: the protocol says goodbye. It may destroy the stream at once. */
     void (*on_failed)(void *context, enum error_code code);
+    /* `limit` messages were sent, the last of them at `place`. Nothing follows; it may destroy the
+     * stream at once. */
+    void (*on_limit)(void *context, const struct place *place);
     void *context;
 };
 
@@ -36,9 +45,26 @@ MUST_USE enum error_code stream_create(const struct stream_options *options,
 /* Ends it: no callback follows. Accepts NULL. */
 void stream_destroy(struct stream *stream);
 
-/* The protocol's on_writable hands on to this. */
+/* The protocol's on_writable hands on to this; one with several streams begins with the one that
+ * was served longest ago. */
 void stream_on_writable(struct stream *stream);
 
 /* Where the reader stands now: everything up to here was sent or did not match. What a heartbeat
  * tells. Position 0 while the start is not resolved. */
 void stream_get_place(const struct stream *stream, struct place *ret_place);
+
+/* How a reader does, for the operator. */
+struct stream_status {
+    uint64_t connection_id;
+    uint64_t subscription;
+    const struct storage_selector *selectors; /* the stream's own */
+    size_t selector_count;
+    enum on_lag on_lag;
+    struct place place;
+    bool is_live;          /* it is served from the tails, and its lag is known exactly */
+    bool is_blocked;       /* its socket takes nothing now */
+    uint64_t lag_messages; /* of a live reader; else storage_measure() knows */
+    uint64_t lag_bytes;
+    uint64_t skipped; /* left out by conflation, ever */
+};
+void stream_get_status(const struct stream *stream, struct stream_status *ret_status);

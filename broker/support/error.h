@@ -53,6 +53,7 @@
     X(ERR_DATA_VERSION, 500, 1011, 0x80, "data-version", "The data is of another version")         \
     X(ERR_LOCKED, 500, 1011, 0x80, "locked", "The data belongs to another process")                \
     X(ERR_CONFIG, 500, 1011, 0x80, "configuration", "The configuration is wrong")                  \
+    X(ERR_SLOW, 503, 4008, 0x97, "too-slow", "The reader is too slow")                             \
     X(ERR_AGAIN, 503, 1013, 0x80, "again", "Nothing yet")
 
 enum error_code {

@@ -68,6 +68,29 @@ void message_order(struct message *message, const struct place *place, uint64_t 
     message->expiry_ms = message->fields.ttl_ms == 0 ? 0 : time_ms + message->fields.ttl_ms;
 }
 
+void message_put_deleted(uint64_t from, uint64_t to, uint8_t ret_payload[MESSAGE_DELETE_BYTES]) {
+    for (size_t i = 0; i < 8; i++) {
+        ret_payload[i] = (uint8_t)(from >> (8 * i));
+        ret_payload[8 + i] = (uint8_t)(to >> (8 * i));
+    }
+}
+
+bool message_get_deleted(const struct message *message, uint64_t *ret_from, uint64_t *ret_to) {
+    struct span payload = message->fields.payload;
+    if (message->fields.kind != MESSAGE_DELETE || payload.length != MESSAGE_DELETE_BYTES) {
+        return false;
+    }
+    uint64_t from = 0;
+    uint64_t to = 0;
+    for (size_t i = 0; i < 8; i++) {
+        from |= (uint64_t)payload.bytes[i] << (8 * i);
+        to |= (uint64_t)payload.bytes[8 + i] << (8 * i);
+    }
+    *ret_from = from;
+    *ret_to = to < message->place.offset ? to : message->place.offset;
+    return true;
+}
+
 struct message *message_ref(struct message *message) {
     unsigned before = atomic_fetch_add_explicit(&message->reference_count, 1, memory_order_relaxed);
     INVARIANT(before > 0);

@@ -30,7 +30,7 @@ enum message_kind {
     MESSAGE_DATA = 1,    /* what a publisher sent */
     MESSAGE_TICK = 2,    /* nothing but time, so that windows close in a silent log */
     MESSAGE_TRIM = 3,    /* a channel's first offset moves up to `offset` */
-    MESSAGE_DELETE = 4,  /* messages of a channel are deleted (the range is in the payload) */
+    MESSAGE_DELETE = 4,  /* offsets of a channel are deleted: message_get_deleted() */
     MESSAGE_COMMAND = 5, /* a step of the registry: sessions, revocations, … */
 };
 
@@ -66,9 +66,10 @@ struct message_fields {
 
 struct message {
     atomic_uint reference_count;
-    struct place place; /* zero until ordered */
-    uint64_t time_ms;   /* since the epoch, UTC; never before the previous record's */
-    uint64_t expiry_ms; /* 0: none, else time_ms + ttl_ms */
+    struct place place;  /* zero until ordered */
+    uint32_t group_rest; /* records of the same publish that follow: it counts with all of them */
+    uint64_t time_ms;    /* since the epoch, UTC; never before the previous record's */
+    uint64_t expiry_ms;  /* 0: none, else time_ms + ttl_ms */
     struct message_fields fields;
 };
 
@@ -78,6 +79,17 @@ MUST_USE struct message *message_create(const struct message_fields *fields);
 
 /* Gives the message its place and time. Once, before it is shared. */
 void message_order(struct message *message, const struct place *place, uint64_t time_ms);
+
+/* The payload of a MESSAGE_DELETE: offsets `from` through `to`, little-endian. Writes
+ * MESSAGE_DELETE_BYTES. `to` may lie ahead: what counts ends at the record's own place.offset, the
+ * channel's last offset when it was ordered (a delete has no offset of its own). */
+#define MESSAGE_DELETE_BYTES 16
+void message_put_deleted(uint64_t from, uint64_t to, uint8_t ret_payload[MESSAGE_DELETE_BYTES]);
+
+/* The offsets that an ordered delete takes away; `from` above `to`: none. False: its payload is
+ * none of a delete. */
+MUST_USE bool message_get_deleted(const struct message *message, uint64_t *ret_from,
+                                  uint64_t *ret_to);
 
 /* One more reference; returns `message`. */
 struct message *message_ref(struct message *message);

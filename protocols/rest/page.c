@@ -55,11 +55,10 @@ bool page_tag_is_in(struct span if_none_match, struct span tag) {
 
 enum error_code page_put(struct buffer *buffer, struct span channel,
                          const struct storage_page *page) {
-    struct envelope_gap gap = {.channel = channel,
-                               .gap = page->gap,
-                               .resumed = page->start,
-                               .first = page->first,
-                               .last = page->last};
+    struct storage_query query = {.channel = channel};
+    struct storage_gap gap;
+    size_t gap_index = 0;
+    bool has_gap = storage_page_next_gap(page, &query, &gap_index, &gap);
     /* Before the first message of this page stands all that is older. An empty page has only its
      * start, at which the reader stands already. */
     const struct place *prev = page->count > 0 ? &page->messages[0]->place : &page->start;
@@ -68,7 +67,7 @@ enum error_code page_put(struct buffer *buffer, struct span channel,
                                  .prev = prev,
                                  .next = &page->end,
                                  .at_head = page->at_head,
-                                 .gap = page->has_gap ? &gap : NULL};
+                                 .gap = has_gap ? &gap : NULL};
     enum error_code code = envelope_put_page_head(buffer);
     for (size_t i = 0; code == OK && i < page->count; i++) {
         if (i > 0) {

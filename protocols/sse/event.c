@@ -115,7 +115,7 @@ enum error_code event_put_bare(struct buffer *buffer, const struct message *mess
     return finish(code, buffer, length_before);
 }
 
-enum error_code event_put_gap(struct buffer *buffer, const struct envelope_gap *gap) {
+enum error_code event_put_gap(struct buffer *buffer, const struct storage_gap *gap) {
     size_t length_before = buffer->length;
     enum error_code code = buffer_put(buffer, SPAN("event: gap\n"));
     if (code == OK) {

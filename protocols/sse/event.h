@@ -30,7 +30,7 @@ MUST_USE enum error_code event_put_message(struct buffer *buffer, const struct m
 MUST_USE enum error_code event_put_bare(struct buffer *buffer, const struct message *message);
 
 /* `event: gap`, with the id to go on from and the gap as `data:`. */
-MUST_USE enum error_code event_put_gap(struct buffer *buffer, const struct envelope_gap *gap);
+MUST_USE enum error_code event_put_gap(struct buffer *buffer, const struct storage_gap *gap);
 
 /* `event: close` with {"code":…,"reconnect":…}; `code_text` is a slug or a close reason's text. */
 MUST_USE enum error_code event_put_close(struct buffer *buffer, const char *code_text,

@@ -76,9 +76,11 @@ enum error_code event_source_create(struct connection *connection, const struct 
         return ERR_MEMORY;
     }
     source->connection = connection;
+    struct storage_selector selector = {.text = buffer_borrow(&request->channel)};
     struct stream_options options = {
         .connection = connection,
-        .channel = buffer_borrow(&request->channel),
+        .selectors = &selector,
+        .selector_count = 1,
         .framing = request->reading->is_bare ? &sse_framing_bare : &sse_framing,
         .start = request->reading->query,
         .on_started = on_started,

@@ -4,12 +4,15 @@
 #include "protocols/envelope.h"
 #include "protocols/websocket/frame.h"
 
-static enum error_code put_message(struct buffer *buffer, const struct message *message) {
+static enum error_code put_message(struct buffer *buffer, const struct message *message,
+                                   const struct frame_options *options) {
+    struct envelope_options own = {.subscription = options->subscription,
+                                   .skipped = options->skipped};
     size_t start = 0;
     size_t length_before = buffer->length;
     enum error_code code = frame_begin(buffer, &start);
     if (code == OK) {
-        code = envelope_put(buffer, message, NULL);
+        code = envelope_put(buffer, message, &own);
     }
     if (code != OK) {
         buffer->length = length_before;
@@ -19,22 +22,20 @@ static enum error_code put_message(struct buffer *buffer, const struct message *
     return OK;
 }
 
-/* {"gap":{…}} */
-static enum error_code put_gap(struct buffer *buffer, struct span channel,
-                               const struct storage_page *page) {
-    struct envelope_gap gap = {.channel = channel,
-                               .gap = page->gap,
-                               .resumed = page->start,
-                               .first = page->first,
-                               .last = page->last};
+/* {"gap":{…}} or {"sub":1,"gap":{…}} */
+static enum error_code put_gap(struct buffer *buffer, const struct storage_gap *gap,
+                               const struct frame_options *options) {
     size_t start = 0;
     size_t length_before = buffer->length;
     enum error_code code = frame_begin(buffer, &start);
     if (code == OK) {
-        code = buffer_put(buffer, SPAN("{\"gap\":"));
+        code = options->subscription == 0
+                   ? buffer_put(buffer, SPAN("{\"gap\":"))
+                   : buffer_printf(buffer, "{\"sub\":%llu,\"gap\":",
+                                   (unsigned long long)options->subscription);
     }
     if (code == OK) {
-        code = envelope_put_gap(buffer, &gap);
+        code = envelope_put_gap(buffer, gap);
     }
     if (code == OK) {
         code = buffer_put(buffer, SPAN("}"));

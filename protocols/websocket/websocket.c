@@ -492,9 +492,11 @@ enum error_code websocket_create(struct connection *connection, const struct req
     websocket->publications.reply_to = worker_mailbox(worker);
     websocket->publications.on_answered = on_answered;
     websocket->publications.context = websocket;
+    struct storage_selector selector = {.text = channel};
     struct stream_options options = {
         .connection = connection,
-        .channel = channel,
+        .selectors = &selector,
+        .selector_count = 1,
         .framing = &websocket_framing,
         .start = request->reading->query,
         .on_started = on_started,

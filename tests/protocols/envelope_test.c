@@ -90,16 +90,16 @@ TEST(an_envelope_that_does_not_fit_leaves_nothing) {
 TEST(a_gap_says_what_is_known) {
     struct buffer buffer;
     buffer_init(&buffer, 1000);
-    struct envelope_gap gap = {.channel = SPAN("a"),
-                               .gap = {GAP_EXPIRED, 44, 90},
-                               .resumed = PLACE,
-                               .first = 91,
-                               .last = 120};
+    struct storage_gap gap = {.selector = SPAN("a"),
+                              .gap = {GAP_EXPIRED, 44, 90},
+                              .resumed = PLACE,
+                              .first = 91,
+                              .last = 120};
     EXPECT_EQ(envelope_put_gap(&buffer, &gap), OK);
     EXPECT_SPAN(buffer_borrow(&buffer),
                 "{\"channel\":\"a\",\"from\":44,\"to\":90,\"reason\":\"expired\",\"id\":\"" ID
                 "\",\"first\":91,\"last\":120}");
-    gap = (struct envelope_gap){.channel = SPAN("a"), .gap = {GAP_EPOCH, 0, 0}, .resumed = PLACE};
+    gap = (struct storage_gap){.selector = SPAN("a"), .gap = {GAP_EPOCH, 0, 0}, .resumed = PLACE};
     buffer_clear(&buffer);
     EXPECT_EQ(envelope_put_gap(&buffer, &gap), OK);
     EXPECT_SPAN(buffer_borrow(&buffer), "{\"channel\":\"a\",\"reason\":\"epoch\",\"id\":\"" ID
@@ -115,7 +115,7 @@ TEST(a_page_has_its_bounds_and_ids) {
     EXPECT_EQ(envelope_put_page_tail(&buffer, &page), OK);
     EXPECT_SPAN(buffer_borrow(&buffer), "{\"messages\":[],\"first\":1,\"last\":9,\"prev\":null,"
                                         "\"next\":\"" ID "\",\"at_head\":true}");
-    struct envelope_gap gap = {.channel = SPAN("a"), .gap = {GAP_AHEAD, 0, 0}, .resumed = PLACE};
+    struct storage_gap gap = {.selector = SPAN("a"), .gap = {GAP_AHEAD, 0, 0}, .resumed = PLACE};
     page = (struct envelope_page){.prev = &PLACE, .next = &PLACE, .gap = &gap};
     buffer_clear(&buffer);
     EXPECT_EQ(envelope_put_page_tail(&buffer, &page), OK);

@@ -187,10 +187,6 @@ void reads_release(struct reads *reads, struct read *read) {
     storage_page_finish(&read->page);
 }
 
-void storage_page_finish(struct storage_page *page) {
-    *page = (struct storage_page){0};
-}
-
 enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
     fakes.stream_options = *options;
     fakes.stream_count++;

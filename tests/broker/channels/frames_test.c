@@ -4,7 +4,9 @@
 #include "tests/unit.h"
 
 /* A frame is its message's payload. */
-static enum error_code put_payload(struct buffer *buffer, const struct message *message) {
+static enum error_code put_payload(struct buffer *buffer, const struct message *message,
+                                   const struct frame_options *options) {
+    (void)options;
     return buffer_put(buffer, message->fields.payload);
 }
 
@@ -14,13 +16,13 @@ static const struct framing payload_framing = {
 static void put_text(struct frames *frames, const char *text) {
     struct message_fields fields = {.kind = MESSAGE_DATA, .payload = span_of_string(text)};
     struct message *message = message_create(&fields);
-    EXPECT_EQ(frames_put(frames, &payload_framing, message), OK);
+    EXPECT_EQ(frames_put(frames, &payload_framing, message, 0), OK);
     message_unref(message);
 }
 
 static void fill(struct frames *frames, uint64_t sequence) {
     frames_init(frames, 1024, 64);
-    frames_clear(frames, sequence);
+    frames_clear(frames, sequence, 0);
     put_text(frames, "one");
     put_text(frames, "three");
     put_text(frames, "");
@@ -61,11 +63,11 @@ TEST(what_left_is_counted_in_whole_frames_and_the_cut_one_is_told) {
 TEST(a_frame_that_does_not_fit_leaves_nothing_behind) {
     struct frames frames;
     frames_init(&frames, 8, 8);
-    frames_clear(&frames, 1);
+    frames_clear(&frames, 1, 0);
     put_text(&frames, "12345");
     struct message_fields fields = {.kind = MESSAGE_DATA, .payload = SPAN("6789")};
     struct message *message = message_create(&fields);
-    EXPECT_EQ(frames_put(&frames, &payload_framing, message), ERR_TOO_LARGE);
+    EXPECT_EQ(frames_put(&frames, &payload_framing, message, 0), ERR_TOO_LARGE);
     EXPECT_SPAN(frames_borrow_run(&frames, 1, 100).bytes, "12345");
     message_unref(message);
     frames_finish(&frames);

@@ -7,7 +7,9 @@
 #include "broker/limits.h"
 #include "tests/unit.h"
 
-static enum error_code put_offset(struct buffer *buffer, const struct message *message) {
+static enum error_code put_offset(struct buffer *buffer, const struct message *message,
+                                  const struct frame_options *options) {
+    (void)options;
     return buffer_printf(buffer, "%llu,", (unsigned long long)message->place.offset);
 }
 

@@ -73,7 +73,7 @@ TEST(binary_is_not_acceptable_bare) {
 TEST(the_brokers_own_events_have_names) {
     struct buffer buffer;
     buffer_init(&buffer, 2000);
-    struct envelope_gap gap = {.channel = SPAN("a"), .gap = {GAP_EXPIRED, 1, 2}, .resumed = PLACE};
+    struct storage_gap gap = {.selector = SPAN("a"), .gap = {GAP_EXPIRED, 1, 2}, .resumed = PLACE};
     EXPECT_EQ(event_put_retry(&buffer, 1500), OK);
     EXPECT_EQ(event_put_comment(&buffer), OK);
     EXPECT_EQ(event_put_progress(&buffer, &PLACE), OK);

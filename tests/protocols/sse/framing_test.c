@@ -16,7 +16,7 @@ static enum error_code put(const struct framing *framing, enum payload_kind kind
         .log_id = 1, .generation = 1, .position = 1, .channel_id = 1, .offset = 1};
     message_order(message, &place, 1700000000000);
     buffer_init(&buffer, 4096);
-    enum error_code code = framing->put_message(&buffer, message);
+    enum error_code code = framing->put_message(&buffer, message, &(struct frame_options){0});
     message_unref(message);
     return code;
 }
@@ -45,13 +45,13 @@ TEST(a_bare_frame_carries_the_event_and_no_binary) {
 }
 
 TEST(a_gap_is_an_event_with_the_offsets) {
-    struct storage_page page = {.has_gap = true,
-                                .gap = {GAP_EXPIRED, 4, 15},
-                                .first = 16,
-                                .last = 20,
-                                .start = {.log_id = 1, .position = 15}};
+    struct storage_gap gap = {.selector = SPAN("a"),
+                              .gap = {GAP_EXPIRED, 4, 15},
+                              .first = 16,
+                              .last = 20,
+                              .resumed = {.log_id = 1, .position = 15}};
     buffer_init(&buffer, 4096);
-    EXPECT_EQ(sse_framing.put_gap(&buffer, SPAN("a"), &page), OK);
+    EXPECT_EQ(sse_framing.put_gap(&buffer, &gap, &(struct frame_options){0}), OK);
     EXPECT_TRUE(holds("event: gap\n"));
     EXPECT_TRUE(holds("\"from\":4,\"to\":15"));
     buffer_finish(&buffer);

@@ -33,7 +33,7 @@ TEST(a_message_is_one_text_frame_whatever_its_length) {
         size_t header_length = 0;
         message_order(message, &place, 1700000000000);
         buffer_init(&buffer, 65536);
-        EXPECT_EQ(websocket_framing.put_message(&buffer, message), OK);
+        EXPECT_EQ(websocket_framing.put_message(&buffer, message, &(struct frame_options){0}), OK);
         EXPECT_EQ(buffer.bytes[0], 0x81);
         EXPECT_EQ(frame_length(&header_length) + header_length, buffer.length);
         EXPECT_EQ(buffer.bytes[header_length], '{');
@@ -49,20 +49,21 @@ TEST(a_message_that_does_not_fit_adds_nothing) {
     struct message *message = message_create(&fields);
     buffer_init(&buffer, 40);
     EXPECT_EQ(buffer_put(&buffer, SPAN("before")), OK);
-    EXPECT_EQ(websocket_framing.put_message(&buffer, message), ERR_TOO_LARGE);
+    EXPECT_EQ(websocket_framing.put_message(&buffer, message, &(struct frame_options){0}),
+              ERR_TOO_LARGE);
     EXPECT_SPAN(buffer_borrow(&buffer), "before");
     buffer_finish(&buffer);
     message_unref(message);
 }
 
 TEST(a_gap_is_a_frame_of_its_own) {
-    struct storage_page page = {.has_gap = true,
-                                .gap = {GAP_AHEAD, 0, 0},
-                                .first = 1,
-                                .last = 2,
-                                .start = {.log_id = 1, .position = 2}};
+    struct storage_gap gap = {.selector = SPAN("a"),
+                              .gap = {GAP_AHEAD, 0, 0},
+                              .first = 1,
+                              .last = 2,
+                              .resumed = {.log_id = 1, .position = 2}};
     buffer_init(&buffer, 4096);
-    EXPECT_EQ(websocket_framing.put_gap(&buffer, SPAN("a"), &page), OK);
+    EXPECT_EQ(websocket_framing.put_gap(&buffer, &gap, &(struct frame_options){0}), OK);
     EXPECT_TRUE(holds("{\"gap\":{\"channel\":\"a\""));
     EXPECT_TRUE(holds("\"reason\":\"ahead\""));
     buffer_finish(&buffer);

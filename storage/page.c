@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "storage/storage.h"
+
+void storage_page_finish(struct storage_page *page) {
+    for (size_t i = 0; i < page->count; i++) {
+        message_unref(page->messages[i]);
+    }
+    free(page->messages);
+    free(page->skipped);
+    free(page->gaps);
+    *page = (struct storage_page){0};
+}
+
+bool storage_page_next_gap(const struct storage_page *page, const struct storage_query *query,
+                           size_t *index, struct storage_gap *ret_gap) {
+    size_t at = (*index)++;
+    if (query->selector_count > 0) {
+        if (at < page->gap_count) {
+            *ret_gap = page->gaps[at];
+        }
+        return at < page->gap_count;
+    }
+    *ret_gap = (struct storage_gap){.gap = page->gap,
+                                    .selector = query->channel,
+                                    .resumed = page->start,
+                                    .first = page->first,
+                                    .last = page->last};
+    return at == 0 && page->has_gap;
+}
