@@ -26,8 +26,9 @@ struct stream_options {
     enum on_lag on_lag;
     uint64_t limit;             /* so many messages, then on_limit; 0: without end */
     struct storage_query start; /* start, place, time_ms and newest are used */
-    /* The start is resolved: `place` is where the stream begins. Before the first frame, and not
-     * where that is a gap, which tells the place itself. NULL: nobody asks. */
+    /* The start is resolved: `place` is where the stream begins. Exactly once, before the first
+     * frame; position 0 where the start is a gap, whose frame tells the place itself: a client that
+     * knew the place before the gap would not be told it again. NULL: nobody asks. */
     void (*on_started)(void *context, const struct place *place);
     /* The log could not be read, or (ERR_SLOW) the reader fell behind and its policy is to be cut
      * off: the protocol says goodbye. It may destroy the stream at once. */
@@ -57,7 +58,6 @@ void stream_get_place(const struct stream *stream, struct place *ret_place);
 struct stream_status {
     uint64_t connection_id;
     uint64_t subscription;
-    const struct storage_selector *selectors; /* the stream's own */
     size_t selector_count;
     enum on_lag on_lag;
     struct place place;
@@ -68,3 +68,7 @@ struct stream_status {
     uint64_t skipped; /* left out by conflation, ever */
 };
 void stream_get_status(const struct stream *stream, struct stream_status *ret_status);
+
+/* One of the `selector_count` channels and patterns that it reads; borrowed from the stream. */
+void stream_get_selector(const struct stream *stream, size_t index,
+                         struct storage_selector *ret_selector);
