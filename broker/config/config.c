@@ -107,6 +107,21 @@ static void check_relations(const struct config *config, struct config_faults *f
     }
 }
 
+static void resolve_on_lag(struct channel_rule *rule) {
+    if (rule->on_lag == ON_LAG_AUTO) {
+        /* A channel without history has nothing from which a reader could catch up. */
+        rule->on_lag = rule->history_messages_max == 0 ? ON_LAG_DROP : ON_LAG_CATCH_UP;
+    }
+}
+
+/* Defaults that depend on other keys, when all keys are known. */
+static void resolve(struct config *config) {
+    resolve_on_lag(&config->rule_default);
+    for (size_t i = 0; i < config->rule_count; i++) {
+        resolve_on_lag(&config->rules[i]);
+    }
+}
+
 enum error_code config_load(const struct config_sources *sources, struct config **ret_config,
                             struct config_faults *ret_faults) {
     *ret_faults = (struct config_faults){0};
@@ -128,6 +143,7 @@ enum error_code config_load(const struct config_sources *sources, struct config 
         config_destroy(config);
         return ERR_CONFIG;
     }
+    resolve(config);
     *ret_config = config;
     return OK;
 }

@@ -28,7 +28,9 @@
 #define CONFIG_FAULTS_MAX 100 /* told at once; the rest is counted */
 
 enum durability { DURABILITY_ASYNC, DURABILITY_FSYNC };
-enum on_lag { ON_LAG_CATCH_UP, ON_LAG_CONFLATE, ON_LAG_DROP, ON_LAG_DISCONNECT };
+/* ON_LAG_AUTO: nothing was chosen. No rule of a loaded configuration has it. */
+enum on_lag { ON_LAG_CATCH_UP, ON_LAG_CONFLATE, ON_LAG_DROP, ON_LAG_DISCONNECT, ON_LAG_AUTO };
+enum retain { RETAIN_FLAGGED, RETAIN_LATEST };
 
 /* Where to listen: ready for bind(2). */
 struct config_address {

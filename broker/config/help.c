@@ -101,6 +101,8 @@ void help_write_reference(FILE *stream) {
         "  - match: \"tennis/**\"\n"
         "    history: { messages: 10000, age: 24h, bytes: 64MiB }\n"
         "    durability: fsync\n"
+        "    on_lag: conflate\n"
+        "    retain: latest\n"
         "    message_bytes_max: 64KiB\n"
         "limits: { connections: 100000, send_budget: 256KiB, stall_timeout: 5m }\n"
         "```\n\n"
@@ -120,6 +122,4 @@ void help_write_reference(FILE *stream) {
           stream);
     write_refused(stream, "", &config_scope_file);
     write_refused(stream, "channels[].", &config_scope_rule);
-    fputs("- `channels[].on_lag`: `conflate`, `drop` and `disconnect` are not in this version\n",
-          stream);
 }

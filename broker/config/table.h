@@ -7,7 +7,8 @@
  * Bounds:  these rows; each value is bounded by its own row.
  *
  * Defaults, minima and maxima are written as a user writes them and read by the same parser. A row
- * whose maximum is "unlimited" takes that word; no row takes 0 for it.
+ * whose maximum is "unlimited" takes that word; no row takes 0 for it. 0 is refused there unless the
+ * row says what it means by having it as its minimum.
  */
 #pragma once
 
@@ -30,7 +31,8 @@
     X(HOSTS, struct config_list, "a list of host names without scheme and port")                   \
     X(NETWORKS, struct config_list, "a list of networks, as `10.0.0.0/8`")                         \
     X(DURABILITY, enum durability, "`async` or `fsync`")                                           \
-    X(ON_LAG, enum on_lag, "`catch_up`")                                                           \
+    X(ON_LAG, enum on_lag, "`auto`, `catch_up`, `conflate`, `drop` or `disconnect`")               \
+    X(RETAIN, enum retain, "`flagged` or `latest`")                                                \
     X(LOG_LEVEL, enum log_level, "`debug`, `info`, `warning` or `error`")
 
 #define AT_START false
@@ -71,16 +73,22 @@
 #define CONFIG_RULE_TABLE(X)                                                                       \
     X(match, "match", PATTERN, "", NULL, NULL, NULL, RELOADABLE, NULL,                             \
       "The channels that the rule is for; the first rule that matches decides")                    \
-    X(history_messages_max, "history.messages", COUNT, "messages", "10000", "1", "unlimited",      \
-      RELOADABLE, NULL, "The newest messages that a channel keeps")                                \
+    X(history_messages_max, "history.messages", COUNT, "messages", "10000", "0", "unlimited",      \
+      RELOADABLE, NULL, "The newest messages that a channel keeps; 0 keeps no history")            \
     X(history_age_ms_max, "history.age", DURATION, "milliseconds", "24h", "1s", "unlimited",       \
       RELOADABLE, NULL, "How long a channel keeps a message")                                      \
     X(history_bytes_max, "history.bytes", BYTES, "bytes", "unlimited", "1KiB", "unlimited",        \
       RELOADABLE, NULL, "The bytes that a channel keeps")                                          \
     X(durability, "durability", DURABILITY, "", "async", NULL, NULL, RELOADABLE, NULL,             \
       "Answer a publish once a killed process (`async`) or a power cut (`fsync`) cannot lose it")  \
-    X(on_lag, "on_lag", ON_LAG, "", "catch_up", NULL, NULL, RELOADABLE, NULL,                      \
-      "What happens to a reader that falls behind its send budget")                                \
+    X(on_lag, "on_lag", ON_LAG, "", "auto", NULL, NULL, RELOADABLE, NULL,                          \
+      "What happens to a reader that falls behind its send budget and chose nothing itself; "      \
+      "`auto` is `catch_up`, but `drop` where history.messages is 0")                              \
+    X(retain, "retain", RETAIN, "", "flagged", NULL, NULL, RELOADABLE, NULL,                       \
+      "Which message is the channel's retained one: the last that was published as such "          \
+      "(`flagged`), or the last of all (`latest`)")                                                \
+    X(deflate, "deflate", SWITCH, "", "true", NULL, NULL, RELOADABLE, NULL,                        \
+      "Compress WebSocket frames for clients that offer it")                                       \
     X(message_bytes_max, "message_bytes_max", BYTES, "bytes", "1MiB", "1", "16MiB", RELOADABLE,    \
       NULL, "The largest payload that is taken")
 
@@ -93,9 +101,7 @@
     X("public.tls", "TLS is not in this version; put a proxy in front")                            \
     X("limits.publish_rate", "publish rates are not in this version")
 
-#define CONFIG_RULE_REFUSED_TABLE(X)                                                               \
-    X("retain", "retained messages are not in this version")                                       \
-    X("publish_rate", "publish rates are not in this version")
+#define CONFIG_RULE_REFUSED_TABLE(X) X("publish_rate", "publish rates are not in this version")
 
 enum config_type {
 #define CONFIG_TYPE(type, c_type, looks) CONFIG_##type,

@@ -41,31 +41,32 @@ static const struct unit duration_units[] = {
 
 static const struct unit plain_unit[] = {{{(const uint8_t *)"", 0}, 1}};
 
-/* What may be typed for an enum, and what this version does not do yet. */
+/* What may be typed for an enum. */
 struct choice {
     const char *name;
     int value;
-    bool is_missing; /* planned, not in this version */
 };
 
 static const struct choice durability_choices[] = {
-    {"async", DURABILITY_ASYNC, false},
-    {"fsync", DURABILITY_FSYNC, false},
-    {NULL, 0, false},
+    {"async", DURABILITY_ASYNC},
+    {"fsync", DURABILITY_FSYNC},
+    {NULL, 0},
 };
 static const struct choice on_lag_choices[] = {
-    {"catch_up", ON_LAG_CATCH_UP, false},
-    {"conflate", ON_LAG_CONFLATE, true},
-    {"drop", ON_LAG_DROP, true},
-    {"disconnect", ON_LAG_DISCONNECT, true},
-    {NULL, 0, false},
+    {"auto", ON_LAG_AUTO}, {"catch_up", ON_LAG_CATCH_UP},     {"conflate", ON_LAG_CONFLATE},
+    {"drop", ON_LAG_DROP}, {"disconnect", ON_LAG_DISCONNECT}, {NULL, 0},
+};
+static const struct choice retain_choices[] = {
+    {"flagged", RETAIN_FLAGGED},
+    {"latest", RETAIN_LATEST},
+    {NULL, 0},
 };
 static const struct choice log_level_choices[] = {
-    {"debug", LOG_LEVEL_DEBUG, false},
-    {"info", LOG_LEVEL_INFO, false},
-    {"warning", LOG_LEVEL_WARNING, false},
-    {"error", LOG_LEVEL_ERROR, false},
-    {NULL, 0, false},
+    {"debug", LOG_LEVEL_DEBUG},
+    {"info", LOG_LEVEL_INFO},
+    {"warning", LOG_LEVEL_WARNING},
+    {"error", LOG_LEVEL_ERROR},
+    {NULL, 0},
 };
 
 /* A whole number with one of the units; `looks` ends the sentence that refuses it. */
@@ -255,17 +256,12 @@ static enum error_code parse_choice(struct span text, const struct choice *choic
     size_t length = 0;
     for (const struct choice *choice = choices; choice->name != NULL; choice++) {
         if (span_is_equal(span_of_string(choice->name), text)) {
-            if (choice->is_missing) {
-                return error_set(why, ERR_CONFIG, "\"%s\" is not in this version", choice->name);
-            }
             *ret_value = choice->value;
             return OK;
         }
-        if (!choice->is_missing) {
-            length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s",
-                                       length == 0 ? "" : ", ", choice->name);
-            INVARIANT(length < sizeof(known));
-        }
+        length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s",
+                                   length == 0 ? "" : ", ", choice->name);
+        INVARIANT(length < sizeof(known));
     }
     return error_set(why, ERR_CONFIG, "\"%.*s\" is not one of: %s", SHOWN(text), known);
 }
@@ -325,10 +321,11 @@ static enum error_code set_number(const struct config_row *row, uint64_t *field,
     if (value > maximum && is_cores) {
         value = maximum; /* a machine with more cores than threads are allowed */
     }
-    if (value == 0 && may_be_unlimited) {
+    uint64_t minimum = bound(row, row->minimum, 0);
+    if (value == 0 && may_be_unlimited && minimum > 0) {
         return error_set(why, ERR_CONFIG, "0 is not \"no limit\": write unlimited");
     }
-    if (value < bound(row, row->minimum, 0)) {
+    if (value < minimum) {
         return error_set(why, ERR_CONFIG, "\"%.*s\" is below the least, %s", SHOWN(text),
                          row->minimum);
     }
@@ -371,6 +368,7 @@ static enum error_code set_choice(enum config_type type, void *field, struct spa
     static const struct choice *const choices_of[CONFIG_TYPE_COUNT] = {
         [CONFIG_DURABILITY] = durability_choices,
         [CONFIG_ON_LAG] = on_lag_choices,
+        [CONFIG_RETAIN] = retain_choices,
         [CONFIG_LOG_LEVEL] = log_level_choices,
     };
     INVARIANT(choices_of[type] != NULL);
@@ -383,6 +381,7 @@ static enum error_code set_choice(enum config_type type, void *field, struct spa
 }
 _Static_assert(sizeof(enum durability) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum on_lag) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum retain) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum log_level) == sizeof(int), "set_choice writes an int");
 
 enum error_code value_set(const struct config_row *row, void *values, struct span text,
@@ -407,6 +406,7 @@ enum error_code value_set(const struct config_row *row, void *values, struct spa
         return set_switch(field, text, why);
     case CONFIG_DURABILITY:
     case CONFIG_ON_LAG:
+    case CONFIG_RETAIN:
     case CONFIG_LOG_LEVEL:
         return set_choice(row->type, field, text, why);
     case CONFIG_ORIGINS:

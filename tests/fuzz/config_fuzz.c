@@ -9,8 +9,9 @@ static void check_rule(const struct channel_rule *rule) {
     CLAIM(rules_check_pattern(span_of_string(rule->match), NULL) == OK);
     CLAIM(rule->message_bytes_max >= 1);
     CLAIM(rule->message_bytes_max <= 16777216);
-    CLAIM(rule->history_messages_max >= 1);
-    CLAIM(rule->on_lag == ON_LAG_CATCH_UP);
+    CLAIM(rule->history_age_ms_max >= 1000);
+    CLAIM(rule->on_lag <= ON_LAG_AUTO);
+    CLAIM(rule->retain <= RETAIN_LATEST);
 }
 
 /* Any file is read to its end, every fault has a place and a reason, and what has no fault is

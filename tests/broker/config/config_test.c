@@ -21,8 +21,29 @@ TEST(without_sources_the_defaults_stand) {
     EXPECT_EQ(config->rule_default.history_age_ms_max, 86400000);
     EXPECT_TRUE(config->rule_default.history_bytes_max == CONFIG_UNLIMITED);
     EXPECT_EQ(config->rule_default.durability, DURABILITY_ASYNC);
+    EXPECT_EQ(config->rule_default.on_lag, ON_LAG_CATCH_UP);
+    EXPECT_EQ(config->rule_default.retain, RETAIN_FLAGGED);
+    EXPECT_TRUE(config->rule_default.deflate);
     EXPECT_NULL(config->rule_default.match);
     config_destroy(config);
+}
+
+TEST(readers_of_a_channel_without_history_drop_unless_told) {
+    const char *file = write_file("channels:\n"
+                                  "- {match: a, history: {messages: 0}}\n"
+                                  "- {on_lag: auto, match: b, history: {messages: 0}}\n"
+                                  "- {match: c, history: {messages: 0}, on_lag: catch_up}\n"
+                                  "- {match: d, on_lag: auto}\n"
+                                  "- {match: e, on_lag: disconnect}\n");
+    static const enum on_lag expected[] = {ON_LAG_DROP, ON_LAG_DROP, ON_LAG_CATCH_UP,
+                                           ON_LAG_CATCH_UP, ON_LAG_DISCONNECT};
+    struct config *config = load((struct config_sources){.file = file});
+    EXPECT_EQ(config->rule_count, ARRAY_COUNT(expected));
+    for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
+        EXPECT_EQ(config->rules[i].on_lag, expected[i]);
+    }
+    config_destroy(config);
+    unlink(file);
 }
 
 TEST(flags_win_over_environment_over_file) {
@@ -70,6 +91,8 @@ TEST(faults_print_a_line_each_and_no_control_characters) {
     free(text);
 }
 
-UNIT_TESTS(UNIT(without_sources_the_defaults_stand), UNIT(flags_win_over_environment_over_file),
-           UNIT(both_ports_need_their_own_address), UNIT(file_above_its_bound_is_refused),
+UNIT_TESTS(UNIT(without_sources_the_defaults_stand),
+           UNIT(readers_of_a_channel_without_history_drop_unless_told),
+           UNIT(flags_win_over_environment_over_file), UNIT(both_ports_need_their_own_address),
+           UNIT(file_above_its_bound_is_refused),
            UNIT(faults_print_a_line_each_and_no_control_characters))

@@ -131,16 +131,37 @@ TEST(hosts_are_names_alone) {
     EXPECT_EQ(value_check_host(SPAN(""), NULL), ERR_CONFIG);
 }
 
-TEST(on_lag_beyond_catch_up_is_not_in_this_version) {
-    static const char *const planned[] = {"conflate", "drop", "disconnect"};
+TEST(on_lag_takes_every_policy_and_no_other_word) {
+    static const struct {
+        const char *text;
+        enum on_lag value;
+    } rows[] = {{"auto", ON_LAG_AUTO},
+                {"catch_up", ON_LAG_CATCH_UP},
+                {"conflate", ON_LAG_CONFLATE},
+                {"drop", ON_LAG_DROP},
+                {"disconnect", ON_LAG_DISCONNECT}};
     const struct config_row *row = config_scope_find(&config_scope_rule, SPAN("on_lag"));
     struct channel_rule rule = {0};
-    for (size_t i = 0; i < ARRAY_COUNT(planned); i++) {
-        struct error why = {0};
-        EXPECT_EQ(value_set(row, &rule, span_of_string(planned[i]), &why), ERR_CONFIG);
-        EXPECT_NOT_NULL(strstr(why.detail, "not in this version"));
+    struct error why = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        EXPECT_EQ(value_set(row, &rule, span_of_string(rows[i].text), NULL), OK);
+        EXPECT_EQ(rule.on_lag, rows[i].value);
     }
-    EXPECT_EQ(value_set(row, &rule, SPAN("catch_up"), NULL), OK);
+    EXPECT_EQ(value_set(row, &rule, SPAN("skip"), &why), ERR_CONFIG);
+    EXPECT_NOT_NULL(strstr(why.detail, "auto, catch_up, conflate, drop, disconnect"));
+    EXPECT_EQ(rule.on_lag, ON_LAG_DISCONNECT);
+}
+
+TEST(zero_means_nothing_but_in_the_row_whose_least_it_is) {
+    const struct config_row *messages =
+        config_scope_find(&config_scope_rule, SPAN("history.messages"));
+    const struct config_row *bytes = config_scope_find(&config_scope_rule, SPAN("history.bytes"));
+    struct channel_rule rule = {.history_messages_max = 5};
+    struct error why = {0};
+    EXPECT_EQ(value_set(messages, &rule, SPAN("0"), NULL), OK);
+    EXPECT_EQ(rule.history_messages_max, 0);
+    EXPECT_EQ(value_set(bytes, &rule, SPAN("0"), &why), ERR_CONFIG);
+    EXPECT_NOT_NULL(strstr(why.detail, "write unlimited"));
 }
 
 TEST(list_takes_no_more_than_its_bound) {
@@ -159,5 +180,6 @@ UNIT_TESTS(UNIT(sizes_have_units_of_thousands_and_of_1024s), UNIT(bad_sizes_say_
            UNIT(durations_need_a_unit), UNIT(addresses_are_read_and_written),
            UNIT(bad_addresses_are_refused), UNIT(networks_have_a_prefix_and_nothing_behind_it),
            UNIT(origins_have_no_path), UNIT(hosts_are_names_alone),
-           UNIT(on_lag_beyond_catch_up_is_not_in_this_version),
+           UNIT(on_lag_takes_every_policy_and_no_other_word),
+           UNIT(zero_means_nothing_but_in_the_row_whose_least_it_is),
            UNIT(list_takes_no_more_than_its_bound))

@@ -58,7 +58,9 @@ TEST(a_whole_file_is_read) {
                      "  - match: \"tennis/**\"\n"
                      "    history: { messages: 7, age: unlimited, bytes: 64MiB }\n"
                      "    durability: fsync\n"
-                     "    on_lag: catch_up\n"
+                     "    on_lag: conflate\n"
+                     "    retain: latest\n"
+                     "    deflate: false\n"
                      "    message_bytes_max: 64KiB\n"
                      "  - match: chat/*\n");
     const struct config *config = read.config;
@@ -81,10 +83,15 @@ TEST(a_whole_file_is_read) {
     EXPECT_TRUE(config->rules[0].history_age_ms_max == CONFIG_UNLIMITED);
     EXPECT_EQ(config->rules[0].history_bytes_max, 67108864);
     EXPECT_EQ(config->rules[0].durability, DURABILITY_FSYNC);
+    EXPECT_EQ(config->rules[0].on_lag, ON_LAG_CONFLATE);
+    EXPECT_EQ(config->rules[0].retain, RETAIN_LATEST);
+    EXPECT_FALSE(config->rules[0].deflate);
     EXPECT_EQ(config->rules[0].message_bytes_max, 65536);
     EXPECT_STRING(config->rules[1].match, "chat/*");
     EXPECT_EQ(config->rules[1].history_messages_max, 10000);
     EXPECT_EQ(config->rules[1].history_age_ms_max, 86400000);
+    EXPECT_EQ(config->rules[1].retain, RETAIN_FLAGGED);
+    EXPECT_TRUE(config->rules[1].deflate);
     EXPECT_EQ(config->rules[1].message_bytes_max, 1048576);
     close_read(&read);
 }
@@ -137,6 +144,10 @@ TEST(rules_name_themselves_by_their_place) {
     expect_fault("channels: [{match: a, matsch: b}]\n", 1, 23, "channels[0].matsch", "`match`");
     expect_fault("channels: [{match: a, history: {age: 0s}}]\n", 1, 38, "channels[0].history.age",
                  "unlimited");
+    expect_fault("channels: [{match: a, on_lag: skip}]\n", 1, 31, "channels[0].on_lag",
+                 "is not one of");
+    expect_fault("channels: [{match: a, retain: all}]\n", 1, 31, "channels[0].retain",
+                 "flagged, latest");
     expect_fault("channels: [{match: a, message_bytes_max: 17MiB}]\n", 1, 42,
                  "channels[0].message_bytes_max", "the most, 16MiB");
 }
@@ -148,9 +159,7 @@ TEST(what_this_version_does_not_do_is_refused) {
     expect_fault("public: {tls: {key: a}}\n", 1, 10, "public.tls", "not in this version");
     expect_fault("limits: {publish_rate: 1000/s}\n", 1, 10, "limits.publish_rate",
                  "not in this version");
-    expect_fault("channels: [{match: a, retain: latest}]\n", 1, 23, "channels[0].retain",
-                 "not in this version");
-    expect_fault("channels: [{match: a, on_lag: drop}]\n", 1, 31, "channels[0].on_lag",
+    expect_fault("channels: [{match: a, publish_rate: 5/s}]\n", 1, 23, "channels[0].publish_rate",
                  "not in this version");
 }
 
@@ -162,7 +171,7 @@ TEST(text_that_is_no_yaml_has_a_place) {
 TEST(all_faults_come_at_once) {
     struct read read;
     open_read(&read, "dta: x\nworkers: 0\npublic: {listen: a, hosts: [\"x y\", ok, \"/\"]}\n"
-                     "channels: [{on_lag: drop, match: bad}, 3]\nauth: {a: [b, {c: d}]}\n"
+                     "channels: [{on_lag: lose, match: bad}, 3]\nauth: {a: [b, {c: d}]}\n"
                      "open: x\n");
     static const unsigned lines[] = {1, 2, 3, 3, 3, 4, 4, 4, 5, 6};
     EXPECT_EQ(read.faults.count, ARRAY_COUNT(lines));
