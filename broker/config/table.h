@@ -7,8 +7,8 @@
  * Bounds:  these rows; each value is bounded by its own row.
  *
  * Defaults, minima and maxima are written as a user writes them and read by the same parser. A row
- * whose maximum is "unlimited" takes that word; no row takes 0 for it. 0 is refused there unless the
- * row says what it means by having it as its minimum.
+ * whose maximum is "unlimited" takes that word; no row takes 0 for it. A row whose
+ * minimum is 0 says what it means by it.
  */
 #pragma once
 

@@ -38,6 +38,7 @@ enum connection_phase {
 struct connection {
     struct list in_worker;
     struct list in_doomed;
+    struct list streams;
     struct worker *worker;
     struct lws *wsi;
     int fd;
@@ -86,6 +87,14 @@ uint64_t connection_opened_ms(const struct connection *connection) {
 
 uint64_t connection_bytes_sent(const struct connection *connection) {
     return connection->bytes_sent;
+}
+
+const char *connection_protocol_name(const struct connection *connection) {
+    return connection->protocol->name;
+}
+
+struct list *connection_streams(struct connection *connection) {
+    return &connection->streams;
 }
 
 const char *connection_peer(const struct connection *connection) {
@@ -243,6 +252,15 @@ void connection_abort(struct connection *connection, enum close_reason reason) {
     list_put_tail(&connection->worker->doomed, &connection->in_doomed);
 }
 
+void connection_dismiss(struct connection *connection, enum close_reason reason) {
+    OWNER_CHECK(connection->worker);
+    if (connection->phase == CONNECTION_OPEN && connection->protocol->on_dismissed != NULL) {
+        connection->protocol->on_dismissed(connection, connection->state, reason);
+    } else {
+        connection_close(connection, reason);
+    }
+}
+
 void connections_bury(struct worker *worker) {
     struct list *node;
     while ((node = list_take_head(&worker->doomed)) != NULL) {
@@ -266,6 +284,11 @@ void connections_abort_all(struct worker *worker, enum close_reason reason) {
     }
 }
 
+struct connection *connections_next(struct worker *worker, const struct connection *connection) {
+    struct list *node = connection == NULL ? worker->connections.next : connection->in_worker.next;
+    return node == &worker->connections ? NULL : CONTAINER_OF(node, struct connection, in_worker);
+}
+
 static void uncount_address(struct connection *connection) {
     if (connection->is_counted) {
         addresses_give(connection->worker->broker->addresses, &connection->address);
@@ -285,7 +308,9 @@ static void destroy(struct connection *connection) {
         METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as, connection->close_reason),
         1);
     connection->protocol->on_closed(connection, connection->state, connection->close_reason);
+    INVARIANT(list_is_empty(&connection->streams)); /* their protocol has ended them */
     wheel_disarm(&worker->wheel, &connection->deadline);
+    surveys_on_gone(worker, connection);
     list_remove(&connection->in_worker);
     list_remove(&connection->in_doomed);
     buffer_finish(&connection->kept);
@@ -324,6 +349,7 @@ static struct connection *allocate(struct worker *worker, int fd,
     connection->deadline.on_due = on_deadline;
     connection->address = address_key_of(address);
     list_init(&connection->in_doomed);
+    list_init(&connection->streams);
     buffer_init(&connection->kept, SIZE_MAX / 2); /* bounded by what is written: see connection.h */
     format_peer(connection, address);
     return connection;

@@ -34,6 +34,8 @@ struct protocol {
     void (*on_deadline)(struct connection *connection, void *state);
     /* The broker goes down: say goodbye and close. */
     void (*on_drain)(struct connection *connection, void *state);
+    /* Say goodbye for that reason and close. NULL: it is closed without a word. */
+    void (*on_dismissed)(struct connection *connection, void *state, enum close_reason reason);
     /* Frees `state`. The connection may not be used any more. */
     void (*on_closed)(struct connection *connection, void *state, enum close_reason reason);
 };
@@ -46,6 +48,12 @@ struct worker *connection_worker(const struct connection *connection);
 uint64_t connection_id(const struct connection *connection);
 uint64_t connection_opened_ms(const struct connection *connection);
 uint64_t connection_bytes_sent(const struct connection *connection);
+
+/* The name of the protocol that is spoken now. */
+const char *connection_protocol_name(const struct connection *connection);
+
+/* The streams on it, for stream.c, which alone knows their nodes. */
+struct list *connection_streams(struct connection *connection);
 
 /* "127.0.0.1:40001"; lives as long as the connection. */
 const char *connection_peer(const struct connection *connection);
@@ -87,3 +95,6 @@ void connection_close(struct connection *connection, enum close_reason reason);
 
 /* Ends it without waiting for anything: the peer is gone or harmful. */
 void connection_abort(struct connection *connection, enum close_reason reason);
+
+/* Lets the protocol say goodbye first, where it has words for that. */
+void connection_dismiss(struct connection *connection, enum close_reason reason);

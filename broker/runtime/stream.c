@@ -32,6 +32,7 @@ struct page_read {
 struct stream {
     struct reader reader;
     struct list in_due;
+    struct list in_connection;
     struct worker *worker;
     struct connection *connection;
     const struct framing *framing;
@@ -350,6 +351,7 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     stream->on_failed = options->on_failed;
     stream->context = options->context;
     list_init(&stream->in_due);
+    list_put_tail(connection_streams(options->connection), &stream->in_connection);
     reader_init(&stream->reader, feed);
     stream->counted_as = metrics_find_protocol(options->framing->name);
     metrics_add_at(worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
@@ -371,6 +373,7 @@ void stream_destroy(struct stream *stream) {
     }
     metrics_sub_at(stream->worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     list_remove(&stream->in_due);
+    list_remove(&stream->in_connection);
     reader_finish(&stream->reader);
     free(stream->start);
     free(stream);
@@ -391,4 +394,10 @@ void stream_get_place(const struct stream *stream, struct place *ret_place) {
 void stream_get_status(const struct stream *stream, struct stream_status *ret_status) {
     (void)stream;
     *ret_status = (struct stream_status){0};
+}
+
+struct stream *stream_next(struct connection *connection, const struct stream *stream) {
+    struct list *streams = connection_streams(connection);
+    struct list *node = stream == NULL ? streams->next : stream->in_connection.next;
+    return node == streams ? NULL : CONTAINER_OF(node, struct stream, in_connection);
 }

@@ -69,6 +69,10 @@ struct stream_status {
 };
 void stream_get_status(const struct stream *stream, struct stream_status *ret_status);
 
+/* The stream that was opened after `stream` (NULL: the oldest) on this connection; NULL: there is
+ * none. */
+struct stream *stream_next(struct connection *connection, const struct stream *stream);
+
 /* One of the `selector_count` channels and patterns that it reads; borrowed from the stream. */
 void stream_get_selector(const struct stream *stream, size_t index,
                          struct storage_selector *ret_selector);

@@ -232,6 +232,7 @@ static void init(struct worker *worker, struct broker *broker, size_t index) {
     wheel_init(&worker->wheel, worker->now_ms);
     list_init(&worker->due);
     list_init(&worker->connections);
+    list_init(&worker->surveys);
     list_init(&worker->doomed);
     frames_init(&worker->scratch, FRAME_BYTES_MAX, READ_BYTES_MAX * 2);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker_private.h — the inside of a worker, for the few files that are one worker together.
  *
- * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c (readers).
+ * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c (readers),
+ *          survey.c (what the operator asks).
  * Thread:  the worker's, but for what is atomic.
  * Bounds:  see worker.h.
  */
@@ -56,8 +57,9 @@ struct worker {
     int listen_fd; /* -1: not listening */
     uv_poll_t listen_poll;
     struct wheel_timer listen_again; /* armed while no descriptor was left */
-    struct list connections;
-    struct list doomed; /* to be closed before the loop blocks */
+    struct list connections;         /* in the order in which they came: their ids ascend */
+    struct list surveys;             /* struct survey_part: those that walk the connections now */
+    struct list doomed;              /* to be closed before the loop blocks */
     size_t connection_count;
     bool is_draining;
     uint64_t drain_until_ms;
@@ -86,6 +88,9 @@ void connections_drain(struct worker *worker);
 /* Ends all connections at once. */
 void connections_abort_all(struct worker *worker, enum close_reason reason);
 
+/* The connection that came after `connection` (NULL: the oldest); NULL: there is none. */
+struct connection *connections_next(struct worker *worker, const struct connection *connection);
+
 /* What the lws protocol of the worker's vhost calls. */
 int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t length);
 
@@ -96,3 +101,8 @@ void streams_on_touched(struct worker *worker);
 
 /* Flushes due streams for FAN_OUT_SLICE_US; false: some are left for the next turn. */
 MUST_USE bool streams_flush_due(struct worker *worker);
+
+/* --- survey.c --- */
+
+/* A connection goes: surveys that would look at it next go on behind it. */
+void surveys_on_gone(struct worker *worker, const struct connection *connection);

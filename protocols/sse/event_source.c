@@ -183,6 +183,11 @@ static void on_drain(struct connection *connection, void *state) {
     end(state, error_row(ERR_DRAINING)->slug, CLOSE_DRAINING);
 }
 
+static void on_dismissed(struct connection *connection, void *state, enum close_reason reason) {
+    (void)connection;
+    end(state, close_row(reason)->name, reason);
+}
+
 static void on_closed(struct connection *connection, void *state, enum close_reason reason) {
     struct event_source *source = state;
     (void)connection;
@@ -197,5 +202,6 @@ const struct protocol event_source_protocol = {
     .on_writable = on_writable,
     .on_deadline = on_deadline,
     .on_drain = on_drain,
+    .on_dismissed = on_dismissed,
     .on_closed = on_closed,
 };

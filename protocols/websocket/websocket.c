@@ -438,6 +438,11 @@ static void on_drain(struct connection *connection, void *state) {
     end_because(state, CLOSE_DRAINING, NULL);
 }
 
+static void on_dismissed(struct connection *connection, void *state, enum close_reason reason) {
+    (void)connection;
+    end_because(state, reason, NULL);
+}
+
 static void on_closed(struct connection *connection, void *state, enum close_reason reason) {
     struct websocket *websocket = state;
     (void)connection;
@@ -455,6 +460,7 @@ const struct protocol websocket_protocol = {
     .on_writable = on_writable,
     .on_deadline = on_deadline,
     .on_drain = on_drain,
+    .on_dismissed = on_dismissed,
     .on_closed = on_closed,
 };
 
