@@ -7,91 +7,159 @@
 #include "broker/support/invariant.h"
 
 enum error_code feeds_init(struct feeds *feeds, uint64_t position) {
+    *feeds = (struct feeds){.position = position};
     tails_init(&feeds->tails);
     list_init(&feeds->touched);
-    feeds->frames_bytes = 0;
-    feeds->position = position;
-    return map_init(&feeds->by_channel);
+    enum error_code code = map_init(&feeds->by_channel);
+    if (code == OK) {
+        code = map_init(&feeds->by_pattern);
+    }
+    return code == OK ? trie_init(&feeds->patterns) : code;
 }
 
 void feeds_finish(struct feeds *feeds) {
     INVARIANT(map_count(&feeds->by_channel) == 0);
+    INVARIANT(map_count(&feeds->by_pattern) == 0);
     INVARIANT(feeds->frames_bytes == 0);
     map_finish(&feeds->by_channel);
+    map_finish(&feeds->by_pattern);
+    trie_finish(&feeds->patterns);
 }
 
-struct feed *feeds_find(const struct feeds *feeds, struct span channel) {
-    struct map_node *node = map_find(&feeds->by_channel, channel);
+static const struct map *map_of(const struct feeds *feeds, bool is_pattern) {
+    return is_pattern ? &feeds->by_pattern : &feeds->by_channel;
+}
+
+struct feed *feeds_find(const struct feeds *feeds, const struct storage_selector *selector) {
+    struct map_node *node = map_find(map_of(feeds, selector->is_pattern), selector->text);
     return node == NULL ? NULL : CONTAINER_OF(node, struct feed, in_feeds);
 }
 
-struct feed *feeds_get(struct feeds *feeds, struct span channel) {
-    struct feed *feed = feeds_find(feeds, channel);
+struct feed *feeds_get(struct feeds *feeds, const struct storage_selector *selector) {
+    struct span text = selector->text;
+    struct feed *feed = feeds_find(feeds, selector);
     if (feed != NULL) {
         return feed;
     }
-    feed = malloc(sizeof(*feed) + channel.length);
+    INVARIANT(text.length <= CHANNEL_NAME_BYTES_MAX);
+    feed = malloc(sizeof(*feed) + text.length);
     if (feed == NULL) {
         return NULL;
     }
-    *feed = (struct feed){.feeds = feeds, .channel_length = channel.length};
-    memcpy(feed->channel_bytes, channel.bytes, channel.length);
+    *feed = (struct feed){
+        .feeds = feeds, .is_pattern = selector->is_pattern, .text_length = (uint16_t)text.length};
+    memcpy(feed->text, text.bytes, text.length);
+    if (feed->is_pattern && trie_put(&feeds->patterns, text, &feed->leaf) != OK) {
+        free(feed);
+        return NULL;
+    }
     list_init(&feed->in_touched);
-    list_init(&feed->readers);
+    list_init(&feed->links);
+    list_init(&feed->reads);
     tail_init(&feed->tail, feeds->position, &feeds->tails);
-    map_put(&feeds->by_channel, &feed->in_feeds, feed_channel(feed));
+    map_put((struct map *)(uintptr_t)map_of(feeds, feed->is_pattern), &feed->in_feeds,
+            feed_selector(feed).text);
     return feed;
 }
 
+static void add_links(void *context, struct trie_leaf *leaf) {
+    size_t *count = context;
+    LIST_EACH(&CONTAINER_OF(leaf, struct feed, leaf)->links, link) {
+        (*count)++;
+    }
+}
+
+size_t feeds_count_readers(const struct feeds *feeds, struct span channel) {
+    size_t count = 0;
+    struct storage_selector selector = {.text = channel};
+    struct feed *feed = feeds_find(feeds, &selector);
+    if (feed != NULL) {
+        add_links(&count, &feed->leaf);
+    }
+    trie_match(&feeds->patterns, channel, add_links, &count);
+    return count;
+}
+
 void feed_release(struct feed *feed) {
-    if (!list_is_empty(&feed->readers)) {
+    if (!list_is_empty(&feed->links)) {
         return;
     }
     INVARIANT(feed->live_count == 0);
     INVARIANT(feed->behind_count == 0);
-    map_remove(&feed->feeds->by_channel, &feed->in_feeds);
+    INVARIANT(list_is_empty(&feed->reads));
+    if (feed->is_pattern) {
+        trie_remove(&feed->feeds->patterns, &feed->leaf);
+        map_remove(&feed->feeds->by_pattern, &feed->in_feeds);
+    } else {
+        map_remove(&feed->feeds->by_channel, &feed->in_feeds);
+    }
     list_remove(&feed->in_touched);
     tail_finish(&feed->tail);
-    for (size_t i = 0; i < FRAMING_SLOTS; i++) {
+    for (size_t i = 0; feed->shared != NULL && i < FRAMING_SLOTS; i++) {
         if (feed->shared[i] != NULL) {
             feed->feeds->frames_bytes -= feed->shared[i]->buffer.capacity;
             frames_finish(feed->shared[i]);
             free(feed->shared[i]);
         }
     }
+    free(feed->shared);
     free(feed);
 }
 
-struct span feed_channel(const struct feed *feed) {
-    return span_of(feed->channel_bytes, feed->channel_length);
+struct storage_selector feed_selector(const struct feed *feed) {
+    return (struct storage_selector){span_of(feed->text, feed->text_length), feed->is_pattern};
+}
+
+/* --- messages ------------------------------------------------------------------------------- */
+
+static void put_message(struct feed *feed, struct message *message) {
+    if (message->fields.kind == MESSAGE_DATA) {
+        feed->newest = message->place;
+    }
+    tail_put(&feed->tail, message);
+    feed->behind_count = feed->live_count;
+    list_remove(&feed->in_touched);
+    list_put_tail(&feed->feeds->touched, &feed->in_touched);
+}
+
+static void on_pattern_match(void *context, struct trie_leaf *leaf) {
+    put_message(CONTAINER_OF(leaf, struct feed, leaf), context);
 }
 
 void feeds_put(struct feeds *feeds, struct message *const *messages, size_t count,
-               uint64_t position_last) {
+               uint64_t position_last, uint64_t time_ms) {
     for (size_t i = 0; i < count; i++) {
         struct message *message = messages[i];
+        enum message_kind kind = message->fields.kind;
         INVARIANT(message->place.position > feeds->position);
-        if (message->fields.kind != MESSAGE_DATA) {
+        if (kind != MESSAGE_DATA && kind != MESSAGE_DELETE) {
             continue;
         }
-        struct feed *feed = feeds_find(feeds, message->fields.channel);
-        if (feed == NULL) {
-            continue;
+        struct storage_selector selector = {.text = message->fields.channel};
+        struct feed *feed = feeds_find(feeds, &selector);
+        if (feed != NULL) {
+            put_message(feed, message);
         }
-        feed->newest = message->place;
-        tail_put(&feed->tail, message);
-        feed->behind_count = feed->live_count;
-        list_remove(&feed->in_touched);
-        list_put_tail(&feeds->touched, &feed->in_touched);
+        trie_match(&feeds->patterns, message->fields.channel, on_pattern_match, message);
     }
     feeds->position = position_last;
+    feeds->time_ms = time_ms;
 }
 
 /* --- frames --------------------------------------------------------------------------------- */
 
-/* The shared frames of a framing; NULL where one reader alone has no use for them. */
-static struct frames *shared_frames(struct feed *feed, const struct framing *framing) {
+/* The shared frames of a framing; NULL where one reader alone has no use for them, or where others
+ * share frames with another subscription's number. (Sockets of one application mostly subscribe in
+ * one order, so that the number is the same for nearly all.) */
+static struct frames *shared_frames(struct feed *feed, const struct framing *framing,
+                                    uint64_t subscription) {
     INVARIANT(framing->slot < FRAMING_SLOTS);
+    if (feed->shared == NULL && feed->live_count > 1) {
+        feed->shared = calloc(FRAMING_SLOTS, sizeof(*feed->shared));
+    }
+    if (feed->shared == NULL) {
+        return NULL;
+    }
     struct frames **shared = &feed->shared[framing->slot];
     if (*shared == NULL && feed->live_count > 1) {
         *shared = malloc(sizeof(**shared));
@@ -99,7 +167,9 @@ static struct frames *shared_frames(struct feed *feed, const struct framing *fra
             frames_init(*shared, FRAMES_BYTES_MAX, FRAMES_BYTES_KEPT);
         }
     }
-    return *shared;
+    bool is_usable =
+        *shared != NULL && ((*shared)->count == 0 || (*shared)->subscription == subscription);
+    return is_usable ? *shared : NULL;
 }
 
 /* Encodes from the end of `frames` on, until about one write's worth lies behind `sequence`. */
@@ -116,9 +186,10 @@ static enum error_code encode(struct feed *feed, const struct framing *framing, 
     return has_one ? OK : code;
 }
 
-static void clear_shared(struct feeds *feeds, struct frames *shared, uint64_t sequence) {
+static void clear_shared(struct feeds *feeds, struct frames *shared, uint64_t sequence,
+                         uint64_t subscription) {
     feeds->frames_bytes -= shared->buffer.capacity;
-    frames_clear(shared, sequence, 0);
+    frames_clear(shared, sequence, subscription);
     feeds->frames_bytes += shared->buffer.capacity;
 }
 
@@ -134,11 +205,12 @@ static enum error_code encode_shared(struct feed *feed, const struct framing *fr
 }
 
 /* Tries the shared frames; false where they do not reach or cannot take what is wanted. */
-static bool find_shared(struct feed *feed, const struct framing *framing, uint64_t sequence,
+static bool find_shared(struct feed *feed, const struct feed_question *question,
                         struct frames *shared) {
+    uint64_t sequence = question->sequence;
     uint64_t encoded = shared->sequence_first + shared->count;
     if (shared->count == 0 || sequence > encoded) {
-        clear_shared(feed->feeds, shared, sequence);
+        clear_shared(feed->feeds, shared, sequence, question->subscription);
         encoded = sequence;
     }
     if (sequence < shared->sequence_first) {
@@ -147,27 +219,38 @@ static bool find_shared(struct feed *feed, const struct framing *framing, uint64
     if (sequence < encoded) {
         return true;
     }
-    if (encode_shared(feed, framing, sequence, shared) == OK) {
+    if (encode_shared(feed, question->framing, sequence, shared) == OK) {
         return true;
     }
     /* Full: begin anew with what the fastest readers need. */
-    clear_shared(feed->feeds, shared, sequence);
-    return encode_shared(feed, framing, sequence, shared) == OK;
+    clear_shared(feed->feeds, shared, sequence, question->subscription);
+    return encode_shared(feed, question->framing, sequence, shared) == OK;
 }
 
-enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing, uint64_t sequence,
+/* At most count_max frames of what is encoded. */
+static struct run cut_run(const struct frames *frames, const struct feed_question *question) {
+    struct run run = frames_borrow_run(frames, question->sequence, WRITE_BYTES_MAX);
+    if (run.count > question->count_max) {
+        run.count = (size_t)question->count_max;
+        run.bytes.length = run.ends[run.count - 1] - run.ends_base;
+    }
+    return run;
+}
+
+enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *question,
                                 struct frames *scratch, struct run *ret_run) {
-    INVARIANT(sequence >= feed->tail.sequence_first);
-    INVARIANT(sequence < feed->tail.sequence_next);
-    struct frames *shared = shared_frames(feed, framing);
-    if (shared != NULL && find_shared(feed, framing, sequence, shared)) {
-        *ret_run = frames_borrow_run(shared, sequence, WRITE_BYTES_MAX);
+    INVARIANT(question->sequence >= feed->tail.sequence_first);
+    INVARIANT(question->sequence < feed->tail.sequence_next);
+    INVARIANT(question->count_max > 0);
+    struct frames *shared = shared_frames(feed, question->framing, question->subscription);
+    if (shared != NULL && find_shared(feed, question, shared)) {
+        *ret_run = cut_run(shared, question);
         return OK;
     }
-    frames_clear(scratch, sequence, 0);
-    enum error_code code = encode(feed, framing, sequence, scratch);
+    frames_clear(scratch, question->sequence, question->subscription);
+    enum error_code code = encode(feed, question->framing, question->sequence, scratch);
     if (code == OK) {
-        *ret_run = frames_borrow_run(scratch, sequence, WRITE_BYTES_MAX);
+        *ret_run = cut_run(scratch, question);
     }
     return code;
 }
@@ -178,9 +261,9 @@ void feed_on_caught_up(struct feed *feed) {
         return;
     }
     tail_drop_before(&feed->tail, feed->tail.sequence_next);
-    for (size_t i = 0; i < FRAMING_SLOTS; i++) {
+    for (size_t i = 0; feed->shared != NULL && i < FRAMING_SLOTS; i++) {
         if (feed->shared[i] != NULL) {
-            clear_shared(feed->feeds, feed->shared[i], feed->tail.sequence_next);
+            clear_shared(feed->feeds, feed->shared[i], feed->tail.sequence_next, 0);
         }
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* feed.h — what the readers of one channel on one worker have in common: the tail and its frames.
+/* feed.h — what the readers of a channel or pattern on one worker share: the tail and its frames.
  *
  * Place:   made when a first reader comes, filled from commits, let go with the last reader.
  * Thread:  its worker's.
@@ -18,58 +18,77 @@
 #include "broker/channels/frames.h"
 #include "broker/channels/framing.h"
 #include "broker/channels/tail.h"
+#include "broker/channels/trie.h"
 #include "broker/support/list.h"
 #include "broker/support/map.h"
 
 /* All feeds of a worker. */
 struct feeds {
     struct map by_channel;
+    struct map by_pattern;
+    struct trie patterns; /* those of by_pattern */
     struct tails tails;
     struct list touched; /* feeds whose readers have to be looked at before the turn ends */
     size_t frames_bytes; /* memory of all shared frames */
-    uint64_t position;   /* of the last commit that this worker has seen */
+    uint64_t position;   /* of the last commit that this worker has seen … */
+    uint64_t time_ms;    /* … and its time */
 };
 
 struct feed {
     struct map_node in_feeds;
     struct list in_touched;
     struct feeds *feeds;
-    struct list readers; /* struct reader, by in_feed: live ones and those that catch up */
+    struct list links; /* struct link, by in_feed: of live readers and those that catch up */
+    struct list reads; /* pages under way for readers of this feed alone; see stream.c */
     size_t live_count;
     size_t behind_count;
     struct tail tail;
-    struct frames *shared[FRAMING_SLOTS];
-    struct place newest; /* of the channel's newest message, once it is known; else position 0 */
-    size_t channel_length;
-    uint8_t channel_bytes[];
+    struct frames **shared; /* FRAMING_SLOTS of them; NULL until two readers came together */
+    struct place newest;    /* of the newest message, once it is known; else position 0 */
+    struct trie_leaf leaf;  /* of a pattern's feed */
+    bool is_pattern;
+    uint16_t text_length;
+    uint8_t text[];
 };
 
+/* ERR_MEMORY: feeds_finish() is harmless. */
 MUST_USE enum error_code feeds_init(struct feeds *feeds, uint64_t position);
 
 /* All feeds have been let go. */
 void feeds_finish(struct feeds *feeds);
 
-/* The feed of a channel that is read here, or NULL. */
-struct feed *feeds_find(const struct feeds *feeds, struct span channel);
+/* The feed of a channel or pattern that is read here, or NULL. */
+struct feed *feeds_find(const struct feeds *feeds, const struct storage_selector *selector);
 
-/* The feed of a channel, made if there is none; NULL without memory. Let go by feed_release(). */
-struct feed *feeds_get(struct feeds *feeds, struct span channel);
+/* That feed, made if there is none; NULL without memory. Let go by feed_release(). */
+struct feed *feeds_get(struct feeds *feeds, const struct storage_selector *selector);
+
+/* How many readers here get what is published to that channel; one that reads it twice counts
+ * twice. */
+size_t feeds_count_readers(const struct feeds *feeds, struct span channel);
 
 /* Frees the feed if it has no reader. */
 void feed_release(struct feed *feed);
 
-struct span feed_channel(const struct feed *feed);
+/* The channel or pattern, as long as the feed lives. */
+struct storage_selector feed_selector(const struct feed *feed);
 
-/* Puts the messages of one commit into the tails of the feeds that are read here, and these feeds
- * among the touched ones. Positions go on without a hole. */
+/* Puts the messages of one commit (and its deletes) into the tails of the feeds that are read here,
+ * and these feeds among the touched ones. Positions go on without a hole. */
 void feeds_put(struct feeds *feeds, struct message *const *messages, size_t count,
-               uint64_t position_last);
+               uint64_t position_last, uint64_t time_ms);
 
-/* The next frames for a live reader at `sequence`, which is in the tail. Shared frames where
- * several read, else encoded into `scratch`. ERR_MEMORY. */
-MUST_USE enum error_code feed_borrow_run(struct feed *feed, const struct framing *framing,
-                                         uint64_t sequence, struct frames *scratch,
-                                         struct run *ret_run);
+/* What a live reader wants next. */
+struct feed_question {
+    const struct framing *framing;
+    uint64_t subscription;
+    uint64_t sequence;  /* in the tail */
+    uint64_t count_max; /* at least 1 */
+};
+
+/* The next frames. Shared ones where several read, else encoded into `scratch`. ERR_MEMORY. */
+MUST_USE enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *question,
+                                         struct frames *scratch, struct run *ret_run);
 
 /* A live reader has taken all entries. */
 void feed_on_caught_up(struct feed *feed);

@@ -32,6 +32,7 @@ static void drop_first(struct tail *tail) {
     size_t bytes = message_size(message);
     INVARIANT(tail->bytes >= bytes);
     tail->floor_position = message->place.position;
+    tail->mortal_count -= message->expiry_ms != 0;
     tail->bytes -= bytes;
     tail->tails->bytes -= bytes;
     tail->sequence_first++;
@@ -80,6 +81,7 @@ void tail_put(struct tail *tail, struct message *message) {
         list_put_tail(&tail->tails->filled, &tail->in_filled);
     }
     *slot_of(tail, tail->sequence_next++) = message_ref(message);
+    tail->mortal_count += message->expiry_ms != 0;
     tail->bytes += bytes;
     tail->tails->bytes += bytes;
 }
@@ -108,6 +110,22 @@ struct message *tail_borrow(const struct tail *tail, uint64_t sequence) {
     INVARIANT(sequence >= tail->sequence_first);
     INVARIANT(sequence < tail->sequence_next);
     return *slot_of(tail, sequence);
+}
+
+uint64_t tail_count_alive(const struct tail *tail, uint64_t sequence, uint64_t count_max,
+                          uint64_t time_ms) {
+    uint64_t count = tail->sequence_next - sequence;
+    count = count < count_max ? count : count_max;
+    if (tail->mortal_count == 0) {
+        return count;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t expiry_ms = tail_borrow(tail, sequence + i)->expiry_ms;
+        if (expiry_ms != 0 && expiry_ms <= time_ms) {
+            return i;
+        }
+    }
+    return count;
 }
 
 uint64_t tail_find_after(const struct tail *tail, uint64_t position) {

@@ -34,6 +34,7 @@ struct tail {
     uint64_t sequence_next;
     uint64_t floor_position;
     size_t bytes;
+    size_t mortal_count; /* entries with an expiry */
 };
 
 void tails_init(struct tails *tails);
@@ -54,6 +55,11 @@ void tail_cut(struct tail *tail, uint64_t floor_position);
 
 /* The entry of that sequence, which is in the tail; lives until the next change of the tail. */
 struct message *tail_borrow(const struct tail *tail, uint64_t sequence);
+
+/* How many entries from `sequence` on, `count_max` at most, stand before the first that has expired
+ * by `time_ms`. */
+uint64_t tail_count_alive(const struct tail *tail, uint64_t sequence, uint64_t count_max,
+                          uint64_t time_ms);
 
 /* The sequence of the first entry above `position`, which is not below the floor. */
 uint64_t tail_find_after(const struct tail *tail, uint64_t position);

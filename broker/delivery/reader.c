@@ -1,126 +1,274 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/delivery/reader.h"
 
+#include <stdlib.h>
+
+#include "broker/limits.h"
 #include "broker/support/invariant.h"
 
-void reader_init(struct reader *reader, struct feed *feed) {
-    *reader = (struct reader){.feed = feed};
-    list_put_tail(&feed->readers, &reader->in_feed);
+/* --- links ---------------------------------------------------------------------------------- */
+
+static bool lacks_entries(const struct link *link) {
+    return link->sequence < link->feed->tail.sequence_next;
 }
 
-static bool lacks_entries(const struct reader *reader) {
-    return reader->sequence < reader->feed->tail.sequence_next;
+static bool is_in_tail(const struct link *link) {
+    return lacks_entries(link) && link->sequence >= link->feed->tail.sequence_first;
 }
 
-static void leave_live(struct reader *reader) {
-    struct feed *feed = reader->feed;
-    INVARIANT(reader->is_live);
-    INVARIANT(feed->live_count > 0);
-    reader->is_live = false;
-    feed->live_count--;
-    if (lacks_entries(reader)) {
-        feed_on_caught_up(feed);
+/* Passes over what the reader has from a page, or through another feed, already. */
+static void skip_known(struct link *link) {
+    const struct tail *tail = &link->feed->tail;
+    uint64_t position = link->reader->place.position;
+    if (!is_in_tail(link) || position < tail->floor_position ||
+        tail_borrow(tail, link->sequence)->place.position > position) {
+        return;
     }
+    link->sequence = tail_find_after(tail, position);
+    if (!lacks_entries(link)) {
+        feed_on_caught_up(link->feed);
+    }
+}
+
+static enum error_code join_feed(struct link *link, struct reader *reader, struct feeds *feeds,
+                                 const struct storage_selector *selector) {
+    struct feed *feed = feeds_get(feeds, selector);
+    if (feed == NULL) {
+        return ERR_MEMORY;
+    }
+    link->feed = feed;
+    link->reader = reader;
+    list_put_tail(&feed->links, &link->in_feed);
+    return OK;
+}
+
+enum error_code reader_init(struct reader *reader, struct feeds *feeds,
+                            const struct storage_selector *selectors, size_t selector_count,
+                            void (*on_touched)(struct reader *reader)) {
+    INVARIANT(selector_count > 0);
+    INVARIANT(selector_count <= SELECTORS_MAX);
+    *reader = (struct reader){.on_touched = on_touched};
+    reader->links = &reader->one;
+    if (selector_count > 1) {
+        reader->links = calloc(selector_count, sizeof(*reader->links));
+        if (reader->links == NULL) {
+            return ERR_MEMORY;
+        }
+    }
+    for (size_t i = 0; i < selector_count; i++) {
+        if (join_feed(&reader->links[i], reader, feeds, &selectors[i]) != OK) {
+            reader_finish(reader);
+            return ERR_MEMORY;
+        }
+        reader->link_count++;
+    }
+    return OK;
 }
 
 void reader_finish(struct reader *reader) {
     if (reader->is_live) {
-        leave_live(reader);
+        reader_leave_live(reader);
     }
-    list_remove(&reader->in_feed);
-    feed_release(reader->feed);
-    reader->feed = NULL;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        list_remove(&reader->links[i].in_feed);
+        feed_release(reader->links[i].feed);
+    }
+    if (reader->links != &reader->one) {
+        free(reader->links);
+    }
+    reader->links = NULL;
+    reader->link_count = 0;
+}
+
+/* --- live and behind ------------------------------------------------------------------------ */
+
+static const struct feeds *feeds_of(const struct reader *reader) {
+    return reader->links[0].feed->feeds;
 }
 
 bool reader_join_live(struct reader *reader) {
-    struct feed *feed = reader->feed;
     INVARIANT(!reader->is_live);
-    if (reader->place.position < feed->tail.floor_position) {
-        return false;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        if (reader->place.position < reader->links[i].feed->tail.floor_position) {
+            return false;
+        }
     }
-    reader->sequence = tail_find_after(&feed->tail, reader->place.position);
+    for (size_t i = 0; i < reader->link_count; i++) {
+        struct link *link = &reader->links[i];
+        link->sequence = tail_find_after(&link->feed->tail, reader->place.position);
+        link->feed->live_count++;
+        link->feed->behind_count += lacks_entries(link);
+    }
     reader->is_live = true;
-    reader->is_ahead = reader->place.position > feed->feeds->position;
-    feed->live_count++;
-    if (lacks_entries(reader)) {
-        feed->behind_count++;
-    }
+    reader->is_ahead = reader->place.position > feeds_of(reader)->position;
     return true;
 }
 
-/* Commits come to the log's readers a little before they come to the workers: what such a reader
- * has from a page already does not reach it again through the tail. */
-static void skip_known(struct reader *reader) {
-    struct tail *tail = &reader->feed->tail;
-    reader->is_ahead = reader->place.position > reader->feed->feeds->position;
-    if (!lacks_entries(reader) || reader->sequence < tail->sequence_first ||
-        reader->place.position < tail->floor_position) {
-        return;
-    }
-    uint64_t sequence = tail_find_after(tail, reader->place.position);
-    INVARIANT(sequence >= reader->sequence);
-    reader->sequence = sequence;
-    if (!lacks_entries(reader)) {
-        feed_on_caught_up(reader->feed);
+void reader_leave_live(struct reader *reader) {
+    INVARIANT(reader->is_live);
+    reader->is_live = false;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        struct link *link = &reader->links[i];
+        INVARIANT(link->feed->live_count > 0);
+        link->feed->live_count--;
+        if (lacks_entries(link)) {
+            feed_on_caught_up(link->feed);
+        }
     }
 }
 
 bool reader_is_due(struct reader *reader) {
-    if (reader->is_live && reader->is_ahead) {
-        skip_known(reader);
+    bool is_due = false;
+    if (!reader->is_live) {
+        return false;
     }
-    return reader->is_live && lacks_entries(reader);
+    bool may_know = reader->is_ahead || reader->link_count > 1;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        if (may_know) {
+            skip_known(&reader->links[i]);
+        }
+        is_due |= lacks_entries(&reader->links[i]);
+    }
+    reader->is_ahead = reader->place.position > feeds_of(reader)->position;
+    return is_due;
+}
+
+/* --- taking --------------------------------------------------------------------------------- */
+
+/* The link whose next entry is the oldest, and how many of its entries stand before the next one of
+ * any other link. NULL: a tail has let go of what the reader lacks. */
+static struct link *choose_link(struct reader *reader, uint64_t *ret_count) {
+    struct link *first = NULL;
+    uint64_t first_position = UINT64_MAX;
+    uint64_t second_position = UINT64_MAX;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        struct link *link = &reader->links[i];
+        if (!lacks_entries(link)) {
+            continue;
+        }
+        if (!is_in_tail(link)) {
+            return NULL;
+        }
+        uint64_t position = tail_borrow(&link->feed->tail, link->sequence)->place.position;
+        if (position < first_position) {
+            second_position = first_position;
+            first_position = position;
+            first = link;
+        } else if (position < second_position) {
+            second_position = position;
+        }
+    }
+    INVARIANT(first != NULL);
+    const struct tail *tail = &first->feed->tail;
+    /* Two links may stand at the same message: it is taken from one of them. */
+    uint64_t end = second_position == UINT64_MAX ? tail->sequence_next
+                                                 : tail_find_after(tail, second_position - 1);
+    *ret_count = end > first->sequence ? end - first->sequence : 1;
+    return first;
 }
 
 enum error_code reader_borrow_run(struct reader *reader, const struct framing *framing,
-                                  struct frames *scratch, struct run *ret_run) {
+                                  uint64_t subscription, uint64_t count_max, struct frames *scratch,
+                                  struct run *ret_run) {
+    uint64_t count = 0;
     INVARIANT(reader_is_due(reader));
-    if (reader->sequence < reader->feed->tail.sequence_first) {
-        leave_live(reader);
+    struct link *link = choose_link(reader, &count);
+    if (link != NULL) {
+        count = count < count_max ? count : count_max;
+        count =
+            tail_count_alive(&link->feed->tail, link->sequence, count, link->feed->feeds->time_ms);
+    }
+    if (count == 0) {
+        reader_leave_live(reader);
         return ERR_AGAIN;
     }
-    return feed_borrow_run(reader->feed, framing, reader->sequence, scratch, ret_run);
+    reader->current = link;
+    struct feed_question question = {.framing = framing,
+                                     .subscription = subscription,
+                                     .sequence = link->sequence,
+                                     .count_max = count};
+    return feed_borrow_run(link->feed, &question, scratch, ret_run);
 }
 
 void reader_advance(struct reader *reader, size_t count) {
+    struct link *link = reader->current;
     INVARIANT(reader->is_live);
     if (count == 0) {
         return;
     }
-    uint64_t last = reader->sequence + count - 1;
-    INVARIANT(last < reader->feed->tail.sequence_next);
-    reader->place = tail_borrow(&reader->feed->tail, last)->place;
-    reader->sequence = last + 1;
-    if (!lacks_entries(reader)) {
-        feed_on_caught_up(reader->feed);
+    uint64_t last = link->sequence + count - 1;
+    INVARIANT(last < link->feed->tail.sequence_next);
+    reader->place = tail_borrow(&link->feed->tail, last)->place;
+    link->sequence = last + 1;
+    if (!lacks_entries(link)) {
+        feed_on_caught_up(link->feed);
     }
 }
 
-void reader_get_place(const struct reader *reader, struct place *ret_place) {
+/* --- figures -------------------------------------------------------------------------------- */
+
+void reader_get_place(struct reader *reader, struct place *ret_place) {
     *ret_place = reader->place;
-    uint64_t head = reader->feed->feeds->position;
-    if (reader->is_live && !lacks_entries(reader) && head > ret_place->position) {
+    uint64_t head = feeds_of(reader)->position;
+    if (reader->is_live && head > ret_place->position && !reader_is_due(reader)) {
         ret_place->position = head;
+    }
+}
+
+void reader_get_lag(struct reader *reader, uint64_t *ret_messages, uint64_t *ret_bytes) {
+    uint64_t messages = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; reader->is_live && i < reader->link_count; i++) {
+        const struct link *link = &reader->links[i];
+        const struct tail *tail = &link->feed->tail;
+        uint64_t sequence =
+            link->sequence > tail->sequence_first ? link->sequence : tail->sequence_first;
+        messages += tail->sequence_next - link->sequence;
+        for (; sequence < tail->sequence_next; sequence++) {
+            bytes += message_size(tail_borrow(tail, sequence));
+        }
+    }
+    *ret_messages = messages;
+    *ret_bytes = bytes;
+}
+
+/* --- all readers ---------------------------------------------------------------------------- */
+
+void readers_touch(struct feeds *feeds) {
+    struct list *node;
+    while ((node = list_take_head(&feeds->touched)) != NULL) {
+        struct feed *feed = CONTAINER_OF(node, struct feed, in_touched);
+        LIST_EACH(&feed->links, member) {
+            struct reader *reader = CONTAINER_OF(member, struct link, in_feed)->reader;
+            reader->on_touched(reader);
+        }
+    }
+}
+
+static void cut_feed(struct feed *feed, uint64_t position) {
+    LIST_EACH(&feed->links, member) {
+        struct reader *reader = CONTAINER_OF(member, struct link, in_feed)->reader;
+        if (reader->is_live) {
+            /* At the head it lacked nothing up to the worker's old position. */
+            reader_get_place(reader, &reader->place);
+            reader_leave_live(reader);
+        }
+    }
+    tail_cut(&feed->tail, position);
+    feed->newest = (struct place){0};
+    list_remove(&feed->in_touched);
+    list_put_tail(&feed->feeds->touched, &feed->in_touched);
+}
+
+static void cut_all(struct map *map, uint64_t position) {
+    for (struct map_node *node = map_first(map); node != NULL; node = map_next(map, node)) {
+        cut_feed(CONTAINER_OF(node, struct feed, in_feeds), position);
     }
 }
 
 void readers_cut(struct feeds *feeds, uint64_t position) {
     INVARIANT(position >= feeds->position);
-    for (struct map_node *node = map_first(&feeds->by_channel); node != NULL;
-         node = map_next(&feeds->by_channel, node)) {
-        struct feed *feed = CONTAINER_OF(node, struct feed, in_feeds);
-        LIST_EACH(&feed->readers, member) {
-            struct reader *reader = CONTAINER_OF(member, struct reader, in_feed);
-            if (reader->is_live) {
-                /* At the head it lacked nothing up to the worker's old position. */
-                reader_get_place(reader, &reader->place);
-                leave_live(reader);
-            }
-        }
-        tail_cut(&feed->tail, position);
-        feed->newest = (struct place){0};
-        list_remove(&feed->in_touched);
-        list_put_tail(&feeds->touched, &feed->in_touched);
-    }
+    cut_all(&feeds->by_channel, position);
+    cut_all(&feeds->by_pattern, position);
     feeds->position = position;
 }

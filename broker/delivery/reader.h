@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader.h — one position in the log and the feed that it follows: live, or reading the log.
+/* reader.h — one position in the log and the feeds that it follows: live, or reading the log.
  *
- * Place:   a stream (broker/runtime) has one and moves it as its socket takes frames.
+ * Place:   a stream or a watch (broker/runtime) has one and moves it as its socket takes frames.
  * Thread:  its worker's.
- * Bounds:  this struct; a reader holds no message.
+ * Bounds:  this struct, and a struct link for each of SELECTORS_MAX feeds; a reader holds no
+ *          message.
  *
- *     BEHIND --reader_join_live(): the log has been read up to the tail--> LIVE
- *     LIVE --the tail let go of what it lacks, or a commit was missed--> BEHIND
+ *     BEHIND --reader_join_live(): the log has been read up to the tails--> LIVE
+ *     LIVE --a tail let go of what it lacks, a message expired, reader_leave_live()--> BEHIND
+ *
+ * A reader of several feeds takes their messages in order of position; one that stands in two of
+ * them (a channel and a pattern) comes once.
  */
 #pragma once
 
@@ -14,37 +18,64 @@
 
 #include "broker/channels/feed.h"
 
-struct reader {
+struct reader;
+
+/* A reader in one feed. */
+struct link {
     struct list in_feed;
     struct feed *feed;
-    struct place place; /* everything up to here was sent or did not match */
-    uint64_t sequence;  /* the next entry of the feed's tail; while live */
-    bool is_live;
-    bool is_ahead; /* a page showed it commits that its worker has not seen when it went live */
+    struct reader *reader;
+    uint64_t sequence; /* the next entry of the feed's tail; while live */
 };
 
-/* Joins the feed's readers, behind. */
-void reader_init(struct reader *reader, struct feed *feed);
+struct reader {
+    struct place place; /* everything up to here was sent or did not match */
+    struct link one;
+    struct link *links;   /* link_count of them: `one`, or an array of its own */
+    struct link *current; /* of the run that was borrowed last */
+    uint16_t link_count;
+    bool is_live;
+    bool is_ahead; /* a page showed it commits that its worker has not seen when it went live */
+    /* A feed of it has something new, or a commit was missed. At the end of the turn. */
+    void (*on_touched)(struct reader *reader);
+};
 
-/* Leaves the feed, which goes if this was its last reader. */
+/* Joins the feeds of the selectors (checked, none twice), behind. ERR_MEMORY. */
+MUST_USE enum error_code reader_init(struct reader *reader, struct feeds *feeds,
+                                     const struct storage_selector *selectors,
+                                     size_t selector_count,
+                                     void (*on_touched)(struct reader *reader));
+
+/* Leaves the feeds; those go of which it was the last reader. */
 void reader_finish(struct reader *reader);
 
-/* Goes live if the tail holds everything after the reader's place. */
+/* Goes live if the tails hold everything after the reader's place. */
 MUST_USE bool reader_join_live(struct reader *reader);
 
-/* Live, and the tail has something for it. */
+/* Goes behind: the tails need not keep anything for it. */
+void reader_leave_live(struct reader *reader);
+
+/* Live, and a tail has something for it. */
 bool reader_is_due(struct reader *reader);
 
-/* The frames that a live reader lacks. ERR_AGAIN: the tail has let go of them; the reader is behind
- * now and goes on from the log. ERR_MEMORY. */
+/* The frames that a live reader lacks, `count_max` at most, in one piece of one feed. ERR_AGAIN: a
+ * tail has let go of them, or the next message has expired; the reader is behind now and goes on
+ * from the log. ERR_MEMORY. */
 MUST_USE enum error_code reader_borrow_run(struct reader *reader, const struct framing *framing,
+                                           uint64_t subscription, uint64_t count_max,
                                            struct frames *scratch, struct run *ret_run);
 
 /* `count` frames of the run left. */
 void reader_advance(struct reader *reader, size_t count);
 
 /* The place for a heartbeat: of a live reader without anything to send, the head of its worker. */
-void reader_get_place(const struct reader *reader, struct place *ret_place);
+void reader_get_place(struct reader *reader, struct place *ret_place);
+
+/* What the tails hold that a live reader lacks. Walks the entries: for the operator. */
+void reader_get_lag(struct reader *reader, uint64_t *ret_messages, uint64_t *ret_bytes);
+
+/* Calls on_touched of each reader of each touched feed. */
+void readers_touch(struct feeds *feeds);
 
 /* A commit was missed: every live reader of the worker goes behind, and each feed is touched. */
 void readers_cut(struct feeds *feeds, uint64_t position);

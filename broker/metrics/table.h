@@ -134,6 +134,8 @@ enum metrics_unit {
       "From a commit's arrival at a worker to the write of its frames")                            \
     X(GAPS, "tidings_gaps_total", COUNTER, COUNT, GAP, NONE,                                       \
       "Gaps that readers and pages were told, by reason")                                          \
+    X(SKIPPED, "tidings_skipped_messages_total", COUNTER, COUNT, NONE, NONE,                       \
+      "Messages that conflation left out")                                                         \
     X(PAGES_READ, "tidings_pages_read_total", COUNTER, COUNT, NONE, NONE,                          \
       "Pages read from the log")                                                                   \
     X(CATCH_UP_READS, "tidings_catch_up_reads_total", COUNTER, COUNT, NONE, NONE,                  \

@@ -2,11 +2,20 @@
 /* A stream moves through three ways of getting frames, always forward from reader.place:
  *
  *     resolve   the first page answers where `since` lies, and brings what follows it
- *     log       pages from the read threads, one at a time, while the tail does not reach back
- *     live      the feed's run of frames, in the turn in which its messages came
+ *     log       pages from the read threads, one at a time, while the tails do not reach back
+ *     live      the feeds' runs of frames, in the turn in which their messages came
  *
  * What the socket does not take of a page or a run is let go: the frame that was cut is kept by the
- * connection, everything behind it is read again when the socket takes bytes. */
+ * connection, everything behind it is read again when the socket takes bytes.
+ *
+ * A live reader lags when its socket is blocked (the send budget is used up) and a tail has more
+ * for it. Then its policy decides: `catch_up` waits; `conflate` and `drop` leave the tails and ask
+ * the log, for a page without what is no longer the newest, or for the head and what was passed
+ * over; `disconnect` ends it. One that still reads its history is not lagging, but for `conflate`,
+ * which any blocked reader does.
+ *
+ * Readers of one feed share pages: one that asks while a page from an earlier place is under way
+ * rides on it. So a thousand readers that come back at once to a pattern walk the log together. */
 #include "broker/runtime/stream.h"
 
 #include <stdlib.h>
@@ -21,28 +30,40 @@
 
 #define STREAMS_BETWEEN_CLOCKS 16
 
-/* A page that is asked for; outlives a stream that ends meanwhile. */
+enum lag { LAG_NONE, LAG_CONFLATES, LAG_DROPS };
+
+/* A page that is asked for; outlives the streams that end meanwhile. One allocation: the struct,
+ * the selectors, their texts. */
 struct page_read {
     struct read read;
-    struct stream *stream; /* NULL: ended */
+    struct list in_feed; /* of the one feed whose readers may ride; else in no list */
+    struct list riders;  /* struct stream, by in_riders: who asked, and who joined */
     struct reads *reads;
-    uint8_t channel[CHANNEL_NAME_BYTES_MAX];
+    struct storage_selector selectors[];
 };
 
 struct stream {
     struct reader reader;
     struct list in_due;
     struct list in_connection;
+    struct list in_riders;
     struct worker *worker;
     struct connection *connection;
     const struct framing *framing;
     void (*on_started)(void *context, const struct place *place);
     void (*on_failed)(void *context, enum error_code code);
+    void (*on_limit)(void *context, const struct place *place);
     void *context;
     struct storage_query *start; /* NULL once it is resolved: an idle reader is small */
     struct page_read *page_read; /* NULL: none is under way */
+    uint64_t subscription;
+    uint64_t limit_left;    /* messages; UINT64_MAX: without end */
+    uint64_t skipped;       /* left out since the last envelope … */
+    uint64_t skipped_total; /* … and ever */
     enum metrics_protocol counted_as;
     enum error_code failure; /* not OK: told at the next flush, and nothing is sent any more */
+    enum on_lag on_lag;
+    enum lag lag;
 };
 
 static void on_page(struct read *read);
@@ -54,17 +75,10 @@ static void become_due(struct stream *stream) {
     list_put_tail(&stream->worker->due, &stream->in_due);
 }
 
-void streams_on_touched(struct worker *worker) {
-    struct list *node;
-    while ((node = list_take_head(&worker->feeds.touched)) != NULL) {
-        struct feed *feed = CONTAINER_OF(node, struct feed, in_touched);
-        LIST_EACH(&feed->readers, member) {
-            struct reader *reader = CONTAINER_OF(member, struct reader, in_feed);
-            struct stream *stream = CONTAINER_OF(reader, struct stream, reader);
-            if (stream->page_read == NULL && list_is_empty(&stream->in_due)) {
-                list_put_tail(&worker->due, &stream->in_due);
-            }
-        }
+static void on_touched(struct reader *reader) {
+    struct stream *stream = CONTAINER_OF(reader, struct stream, reader);
+    if (stream->page_read == NULL && list_is_empty(&stream->in_due)) {
+        list_put_tail(&stream->worker->due, &stream->in_due);
     }
 }
 
@@ -81,6 +95,10 @@ static size_t send_run(struct stream *stream, const struct run *run) {
         connection_keep(connection, rest);
         count++;
     }
+    if (stream->limit_left != UINT64_MAX) {
+        INVARIANT(count <= stream->limit_left);
+        stream->limit_left -= count;
+    }
     metrics_add_at(metrics, METRIC_DELIVERIES, stream->counted_as, count);
     metrics_add_at(metrics, METRIC_DELIVERED_BYTES, stream->counted_as, sent + rest.length);
     return count;
@@ -94,48 +112,148 @@ static void fail(struct stream *stream, enum error_code code) {
     become_due(stream);
 }
 
-/* --- the log -------------------------------------------------------------------------------- */
+/* --- lagging -------------------------------------------------------------------------------- */
 
-static void ask_for_page(struct stream *stream) {
-    if (stream->page_read != NULL || stream->failure != OK) {
+/* The socket takes nothing and something waits: the policy decides how it goes on. */
+static void mind_lag(struct stream *stream) {
+    bool is_live = stream->reader.is_live;
+    if (stream->on_lag == ON_LAG_CATCH_UP || stream->failure != OK ||
+        (is_live && !reader_is_due(&stream->reader))) {
         return;
     }
-    struct page_read *page_read = malloc(sizeof(*page_read));
+    if (stream->on_lag == ON_LAG_CONFLATE) {
+        stream->lag = LAG_CONFLATES;
+    } else if (!is_live) {
+        return;
+    } else if (stream->on_lag == ON_LAG_DROP) {
+        stream->lag = LAG_DROPS;
+    } else {
+        fail(stream, ERR_SLOW);
+        return;
+    }
+    if (is_live) {
+        reader_leave_live(&stream->reader);
+    }
+}
+
+/* --- asking the log ------------------------------------------------------------------------- */
+
+static struct feed *only_feed(const struct stream *stream) {
+    return stream->reader.link_count == 1 ? stream->reader.one.feed : NULL;
+}
+
+/* Copies what is read, because the page outlives the stream. */
+static struct page_read *page_read_create(const struct stream *stream) {
+    const struct reader *reader = &stream->reader;
+    size_t bytes = 0;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        bytes += feed_selector(reader->links[i].feed).text.length;
+    }
+    struct page_read *page_read =
+        malloc(sizeof(*page_read) + reader->link_count * sizeof(struct storage_selector) + bytes);
+    if (page_read == NULL) {
+        return NULL;
+    }
+    uint8_t *text = (uint8_t *)&page_read->selectors[reader->link_count];
+    for (size_t i = 0; i < reader->link_count; i++) {
+        struct storage_selector selector = feed_selector(reader->links[i].feed);
+        memcpy(text, selector.text.bytes, selector.text.length);
+        selector.text.bytes = text;
+        page_read->selectors[i] = selector;
+        text += selector.text.length;
+    }
+    list_init(&page_read->in_feed);
+    list_init(&page_read->riders);
+    page_read->reads = stream->worker->broker->reads;
+    page_read->read = (struct read){
+        .reply_to = worker_mailbox(stream->worker), .on_read = on_page, .context = page_read};
+    return page_read;
+}
+
+static void fill_query(const struct stream *stream, struct page_read *page_read) {
+    struct storage_query *query = &page_read->read.query;
+    const struct feed *feed = only_feed(stream);
+    if (stream->start != NULL) {
+        *query = *stream->start;
+    } else {
+        query->start = stream->lag == LAG_DROPS ? STORAGE_DROP : STORAGE_AFTER_PLACE;
+        query->place = stream->reader.place;
+        query->is_conflated = stream->lag == LAG_CONFLATES;
+    }
+    if (feed != NULL && !feed->is_pattern) {
+        query->channel = page_read->selectors[0].text;
+    } else {
+        query->selectors = page_read->selectors;
+        query->selector_count = stream->reader.link_count;
+    }
+    query->limit = CATCH_UP_PAGE_MESSAGES_MAX;
+    query->bytes_max = CATCH_UP_PAGE_BYTES_MAX;
+}
+
+static void ride(struct stream *stream, struct page_read *page_read) {
+    INVARIANT(stream->page_read == NULL);
+    stream->page_read = page_read;
+    list_put_tail(&page_read->riders, &stream->in_riders);
+}
+
+/* A page under way that begins at or before the reader's place. */
+static struct page_read *find_page_read(const struct stream *stream, const struct feed *feed) {
+    LIST_EACH(&feed->reads, node) {
+        struct page_read *page_read = CONTAINER_OF(node, struct page_read, in_feed);
+        if (page_read->read.query.place.position <= stream->reader.place.position) {
+            return page_read;
+        }
+    }
+    return NULL;
+}
+
+static void ask_for_page(struct stream *stream) {
+    struct feed *feed = only_feed(stream);
+    bool is_plain = stream->start == NULL && stream->lag == LAG_NONE;
+    struct page_read *page_read = feed != NULL && is_plain ? find_page_read(stream, feed) : NULL;
+    if (page_read != NULL) {
+        ride(stream, page_read);
+        return;
+    }
+    page_read = page_read_create(stream);
     if (page_read == NULL) {
         fail(stream, ERR_MEMORY);
         return;
     }
-    struct span channel = feed_channel(stream->reader.feed);
-    INVARIANT(channel.length <= sizeof(page_read->channel));
-    memcpy(page_read->channel, channel.bytes, channel.length);
-    page_read->stream = stream;
-    page_read->reads = stream->worker->broker->reads;
-    page_read->read = (struct read){
-        .reply_to = worker_mailbox(stream->worker), .on_read = on_page, .context = page_read};
-    struct storage_query *query = &page_read->read.query;
-    if (stream->start != NULL) {
-        *query = *stream->start;
-    } else {
-        query->start = STORAGE_AFTER_PLACE;
-        query->place = stream->reader.place;
-        metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, 1);
+    fill_query(stream, page_read);
+    if (feed != NULL && is_plain) {
+        list_put_tail(&feed->reads, &page_read->in_feed);
     }
-    query->channel = span_of(page_read->channel, channel.length);
-    query->limit = CATCH_UP_PAGE_MESSAGES_MAX;
-    query->bytes_max = CATCH_UP_PAGE_BYTES_MAX;
-    stream->page_read = page_read;
+    ride(stream, page_read);
+    metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, stream->start == NULL);
     reads_submit(stream->worker->broker->reads, &page_read->read);
+}
+
+/* --- taking a page -------------------------------------------------------------------------- */
+
+static uint64_t skipped_before(const struct storage_page *page, size_t index) {
+    return page->skipped == NULL ? 0 : page->skipped[index];
+}
+
+static void note_skipped(struct stream *stream, uint64_t count) {
+    stream->skipped_total += count;
+    metrics_add(stream->worker->metrics, METRIC_SKIPPED, count);
 }
 
 /* Frames all messages of a page from `index` on that fit one write, and sends them. Returns how
  * many left; 0: the socket takes nothing, or the stream failed. */
 static size_t send_page_part(struct stream *stream, const struct storage_page *page, size_t index) {
     struct frames *scratch = &stream->worker->scratch;
-    frames_clear(scratch, index, 0);
+    uint64_t carried = stream->skipped;
+    frames_clear(scratch, index, stream->subscription);
     size_t next = index;
     enum error_code code = OK;
-    while (code == OK && next < page->count && scratch->buffer.length < WRITE_BYTES_MAX) {
-        code = frames_put(scratch, stream->framing, page->messages[next++], 0);
+    while (code == OK && next < page->count && next - index < stream->limit_left &&
+           scratch->buffer.length < WRITE_BYTES_MAX) {
+        code = frames_put(scratch, stream->framing, page->messages[next],
+                          carried + skipped_before(page, next));
+        carried = 0;
+        next++;
     }
     if (scratch->count == 0) {
         fail(stream, code);
@@ -143,93 +261,139 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
     }
     struct run run = frames_borrow_run(scratch, index, FRAME_BYTES_MAX);
     size_t count = send_run(stream, &run);
+    for (size_t i = index; i < index + count; i++) {
+        note_skipped(stream, skipped_before(page, i));
+    }
     if (count > 0) {
+        stream->skipped = 0;
         stream->reader.place = page->messages[index + count - 1]->place;
     }
     return count;
 }
 
-static void tell_gap(struct stream *stream, const struct storage_page *page) {
-    struct buffer *scratch = worker_borrow_scratch(stream->worker);
-    struct storage_query query = {.channel = feed_channel(stream->reader.feed)};
-    struct frame_options options = {0};
+static void tell_gaps(struct stream *stream, const struct read *read) {
+    struct frame_options options = {.subscription = stream->subscription};
     struct storage_gap gap;
     size_t index = 0;
-    if (storage_page_next_gap(page, &query, &index, &gap) &&
-        stream->framing->put_gap(scratch, &gap, &options) != OK) {
-        fail(stream, ERR_MEMORY);
-        return;
+    while (stream->failure == OK &&
+           storage_page_next_gap(&read->page, &read->query, &index, &gap)) {
+        struct buffer *scratch = worker_borrow_scratch(stream->worker);
+        if (stream->framing->put_gap(scratch, &gap, &options) != OK) {
+            fail(stream, ERR_MEMORY);
+            return;
+        }
+        metrics_add_at(stream->worker->metrics, METRIC_GAPS, gap.gap.reason, 1);
+        connection_write(stream->connection, buffer_borrow(scratch));
     }
-    metrics_add_at(stream->worker->metrics, METRIC_GAPS, page->gap.reason, 1);
-    connection_write(stream->connection, buffer_borrow(scratch));
+}
+
+static size_t find_after(const struct storage_page *page, uint64_t position) {
+    size_t low = 0;
+    size_t high = page->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (page->messages[middle]->place.position > position) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
 }
 
 /* Sends as much of the page as the socket takes. True: all of it left. */
-static bool send_page(struct stream *stream, const struct storage_page *page) {
-    if (page->has_gap) {
-        tell_gap(stream, page);
+static bool send_page(struct stream *stream, const struct read *read) {
+    const struct storage_page *page = &read->page;
+    tell_gaps(stream, read);
+    if (page->start.position >= stream->reader.place.position) {
+        stream->reader.place = page->start;
     }
-    stream->reader.place = page->start;
-    size_t index = 0;
-    while (index < page->count && stream->failure == OK &&
+    size_t index = find_after(page, stream->reader.place.position);
+    while (index < page->count && stream->failure == OK && stream->limit_left > 0 &&
            !connection_is_blocked(stream->connection)) {
         index += send_page_part(stream, page, index);
     }
     if (index < page->count) {
         return false;
     }
-    stream->reader.place = page->end;
+    stream->skipped += page->skipped_behind;
+    note_skipped(stream, page->skipped_behind);
+    if (page->end.position >= stream->reader.place.position) {
+        stream->reader.place = page->end;
+    }
     return true;
 }
 
 static void note_newest(struct stream *stream, const struct storage_page *page) {
-    struct feed *feed = stream->reader.feed;
+    struct feed *feed = only_feed(stream);
     /* A page that was read before commits were missed knows less than the feed's floor. */
-    if (page->at_head && feed->newest.position == 0 &&
+    if (feed != NULL && !feed->is_pattern && page->at_head && feed->newest.position == 0 &&
         page->end.position >= feed->tail.floor_position) {
         feed->newest = page->end; /* what a later reader from `now` on starts at */
     }
 }
 
 static void resolve(struct stream *stream, const struct storage_page *page) {
+    bool has_gap = page->has_gap || page->gap_count > 0;
     if (stream->start == NULL) {
         return;
     }
     free(stream->start);
     stream->start = NULL;
-    stream->reader.place = page->start;
-    if (stream->on_started != NULL && !page->has_gap) {
-        stream->on_started(stream->context, &page->start);
+    stream->reader.place = has_gap ? (struct place){0} : page->start;
+    if (stream->on_started != NULL) {
+        stream->on_started(stream->context, &stream->reader.place);
     }
 }
 
+/* Whether a page that another reader asked for says what this one wants to know. */
+static bool is_of_use(const struct stream *stream, const struct read *read) {
+    uint64_t position = stream->reader.place.position;
+    bool has_gap = read->page.has_gap || read->page.gap_count > 0;
+    return stream->start != NULL || position == read->query.place.position ||
+           (!has_gap && (position < read->page.end.position || read->page.at_head));
+}
+
 static void take_page(struct stream *stream, const struct read *read) {
+    const struct storage_page *page = &read->page;
     if (read->result != OK) {
         log_warning("READ_FAILED", "code=%s detail=\"%s\"", error_row(read->result)->slug,
                     read->why.detail);
         fail(stream, read->result);
         return;
     }
-    metrics_add(stream->worker->metrics, METRIC_PAGES_READ, 1);
-    note_newest(stream, &read->page);
+    note_newest(stream, page);
     if (connection_is_blocked(stream->connection)) {
         /* The page is let go whole, and asked for again: its gap, if any, is told with it. */
+        mind_lag(stream);
         connection_want_writable(stream->connection);
         return;
     }
-    resolve(stream, &read->page);
-    if (send_page(stream, &read->page)) {
+    if (!is_of_use(stream, read)) {
         become_due(stream);
-    } else {
-        connection_want_writable(stream->connection);
+        return;
     }
+    resolve(stream, page);
+    if (!send_page(stream, read)) {
+        mind_lag(stream);
+        connection_want_writable(stream->connection);
+    } else if (page->at_head) {
+        stream->lag = LAG_NONE;
+    }
+    become_due(stream);
 }
 
 static void on_page(struct read *read) {
     struct page_read *page_read = CONTAINER_OF(read, struct page_read, read);
-    if (page_read->stream != NULL) {
-        page_read->stream->page_read = NULL;
-        take_page(page_read->stream, read);
+    struct list *node;
+    bool is_first = true;
+    list_remove(&page_read->in_feed);
+    while ((node = list_take_head(&page_read->riders)) != NULL) {
+        struct stream *stream = CONTAINER_OF(node, struct stream, in_riders);
+        stream->page_read = NULL;
+        metrics_add(stream->worker->metrics, METRIC_PAGES_READ, is_first);
+        is_first = false;
+        take_page(stream, read);
     }
     reads_release(page_read->reads, read);
     free(page_read);
@@ -237,30 +401,31 @@ static void on_page(struct read *read) {
 
 /* --- live ----------------------------------------------------------------------------------- */
 
-/* Sends what the tail has. ERR_AGAIN: the log has to be read. */
+/* Sends what the tails have: all of it, or one run where a socket's streams take turns. ERR_AGAIN:
+ * the log has to be read. */
 static enum error_code send_live(struct stream *stream) {
     struct connection *connection = stream->connection;
-    while (reader_is_due(&stream->reader) && !connection_is_blocked(connection)) {
+    struct reader *reader = &stream->reader;
+    while (stream->limit_left > 0 && reader_is_due(reader) && !connection_is_blocked(connection)) {
         struct run run;
         enum error_code code =
-            reader_borrow_run(&stream->reader, stream->framing, &stream->worker->scratch, &run);
+            reader_borrow_run(reader, stream->framing, stream->subscription, stream->limit_left,
+                              &stream->worker->scratch, &run);
         if (code != OK) {
             return code;
         }
-        reader_advance(&stream->reader, send_run(stream, &run));
+        reader_advance(reader, send_run(stream, &run));
+        if (stream->subscription != 0 && reader_is_due(reader)) {
+            become_due(stream);
+            break;
+        }
     }
     return OK;
 }
 
-static void flush(struct stream *stream) {
-    if (stream->failure != OK) {
-        stream->on_failed(stream->context, stream->failure);
-        return;
-    }
-    if (stream->page_read != NULL || connection_is_blocked(stream->connection)) {
-        return;
-    }
-    if (stream->start != NULL || (!stream->reader.is_live && !reader_join_live(&stream->reader))) {
+static void go_on(struct stream *stream) {
+    bool must_ask = stream->start != NULL || stream->lag != LAG_NONE;
+    if (must_ask || (!stream->reader.is_live && !reader_join_live(&stream->reader))) {
         ask_for_page(stream);
         return;
     }
@@ -269,6 +434,25 @@ static void flush(struct stream *stream) {
         ask_for_page(stream);
     } else if (code != OK) {
         fail(stream, code);
+    } else if (connection_is_blocked(stream->connection)) {
+        mind_lag(stream);
+    }
+}
+
+static void flush(struct stream *stream) {
+    if (stream->failure != OK) {
+        stream->on_failed(stream->context, stream->failure);
+    } else if (stream->limit_left == 0) {
+        stream->on_limit(stream->context, &stream->reader.place);
+    } else if (stream->page_read != NULL) {
+        return;
+    } else if (connection_is_blocked(stream->connection)) {
+        mind_lag(stream);
+    } else {
+        go_on(stream);
+        if (stream->limit_left == 0) {
+            become_due(stream);
+        }
     }
 }
 
@@ -287,17 +471,24 @@ bool streams_flush_due(struct worker *worker) {
 
 /* --- the calls ------------------------------------------------------------------------------ */
 
-/* `now` on a feed whose channel is known needs no disk, where the worker has seen all that is
- * readable: else what was answered a moment ago would still come. */
+/* `now` on feeds whose newest message is known (or does not matter: the offset that an id carries
+ * makes gaps of one channel exact) needs no disk, where the worker has seen all that is readable:
+ * else what was answered a moment ago would still come. */
 static void try_resolve_now(struct stream *stream) {
-    const struct feed *feed = stream->reader.feed;
-    uint64_t position = feed->feeds->position;
-    if (stream->start->start != STORAGE_NOW || feed->newest.position == 0 ||
-        position != log_position_readable(stream->worker->broker->log)) {
+    const struct worker *worker = stream->worker;
+    const struct feed *feed = only_feed(stream);
+    const struct log *log = worker->broker->log;
+    bool needs_newest = feed != NULL && !feed->is_pattern;
+    if (stream->start->start != STORAGE_NOW || (needs_newest && feed->newest.position == 0) ||
+        worker->feeds.position != log_position_readable(log)) {
         return;
     }
-    struct storage_page page = {.start = feed->newest};
-    page.start.position = position;
+    struct storage_page page = {
+        .start = {.log_id = log_id(log), .generation = log_generation(log)}};
+    if (needs_newest) {
+        page.start = feed->newest;
+    }
+    page.start.position = worker->feeds.position;
     resolve(stream, &page);
 }
 
@@ -314,45 +505,48 @@ static void pin_now(struct stream *stream) {
     }
 }
 
-static enum error_code allocate(const struct stream_options *options, struct stream **ret_stream,
-                                struct feed **ret_feed) {
+static enum error_code allocate(const struct stream_options *options, struct stream **ret_stream) {
     struct worker *worker = connection_worker(options->connection);
     struct stream *stream = calloc(1, sizeof(*stream));
     struct storage_query *start = malloc(sizeof(*start));
-    struct feed *feed = feeds_get(&worker->feeds, options->selectors[0].text);
-    if (stream == NULL || start == NULL || feed == NULL) {
+    if (stream == NULL || start == NULL ||
+        reader_init(&stream->reader, &worker->feeds, options->selectors, options->selector_count,
+                    on_touched) != OK) {
         free(stream);
         free(start);
-        if (feed != NULL) {
-            feed_release(feed);
-        }
         return ERR_MEMORY;
     }
-    *start = options->start;
+    *start = (struct storage_query){.start = options->start.start,
+                                    .place = options->start.place,
+                                    .time_ms = options->start.time_ms,
+                                    .newest = options->start.newest};
     stream->start = start;
+    stream->worker = worker;
     *ret_stream = stream;
-    *ret_feed = feed;
     return OK;
 }
 
 enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
-    struct worker *worker = connection_worker(options->connection);
     struct stream *stream = NULL;
-    struct feed *feed = NULL;
-    OWNER_CHECK(worker);
+    OWNER_CHECK(connection_worker(options->connection));
     INVARIANT(options->on_failed != NULL);
-    if (allocate(options, &stream, &feed) != OK) {
+    INVARIANT(options->limit == 0 || options->on_limit != NULL);
+    if (allocate(options, &stream) != OK) {
         return ERR_MEMORY;
     }
-    stream->worker = worker;
+    struct worker *worker = stream->worker;
     stream->connection = options->connection;
     stream->framing = options->framing;
     stream->on_started = options->on_started;
     stream->on_failed = options->on_failed;
+    stream->on_limit = options->on_limit;
     stream->context = options->context;
+    stream->subscription = options->subscription;
+    stream->limit_left = options->limit == 0 ? UINT64_MAX : options->limit;
+    stream->on_lag = options->on_lag;
     list_init(&stream->in_due);
+    list_init(&stream->in_riders);
     list_put_tail(connection_streams(options->connection), &stream->in_connection);
-    reader_init(&stream->reader, feed);
     stream->counted_as = metrics_find_protocol(options->framing->name);
     metrics_add_at(worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     metrics_add_at(worker->metrics, METRIC_READERS_OPENED, stream->counted_as, 1);
@@ -369,7 +563,10 @@ void stream_destroy(struct stream *stream) {
     }
     OWNER_CHECK(stream->worker);
     if (stream->page_read != NULL) {
-        stream->page_read->stream = NULL;
+        list_remove(&stream->in_riders);
+        if (list_is_empty(&stream->page_read->riders)) {
+            list_remove(&stream->page_read->in_feed); /* the feed may go before the page comes */
+        }
     }
     metrics_sub_at(stream->worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     list_remove(&stream->in_due);
@@ -383,7 +580,7 @@ void stream_on_writable(struct stream *stream) {
     become_due(stream);
 }
 
-void stream_get_place(const struct stream *stream, struct place *ret_place) {
+void stream_get_place(struct stream *stream, struct place *ret_place) {
     if (stream->start != NULL) {
         *ret_place = (struct place){0};
         return;
@@ -391,9 +588,22 @@ void stream_get_place(const struct stream *stream, struct place *ret_place) {
     reader_get_place(&stream->reader, ret_place);
 }
 
-void stream_get_status(const struct stream *stream, struct stream_status *ret_status) {
-    (void)stream;
-    *ret_status = (struct stream_status){0};
+void stream_get_status(struct stream *stream, struct stream_status *ret_status) {
+    *ret_status = (struct stream_status){.connection_id = connection_id(stream->connection),
+                                         .subscription = stream->subscription,
+                                         .selector_count = stream->reader.link_count,
+                                         .on_lag = stream->on_lag,
+                                         .is_live = stream->reader.is_live,
+                                         .is_blocked = connection_is_blocked(stream->connection),
+                                         .skipped = stream->skipped_total};
+    stream_get_place(stream, &ret_status->place);
+    reader_get_lag(&stream->reader, &ret_status->lag_messages, &ret_status->lag_bytes);
+}
+
+void stream_get_selector(const struct stream *stream, size_t index,
+                         struct storage_selector *ret_selector) {
+    INVARIANT(index < stream->reader.link_count);
+    *ret_selector = feed_selector(stream->reader.links[index].feed);
 }
 
 struct stream *stream_next(struct connection *connection, const struct stream *stream) {

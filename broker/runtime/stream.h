@@ -52,7 +52,7 @@ void stream_on_writable(struct stream *stream);
 
 /* Where the reader stands now: everything up to here was sent or did not match. What a heartbeat
  * tells. Position 0 while the start is not resolved. */
-void stream_get_place(const struct stream *stream, struct place *ret_place);
+void stream_get_place(struct stream *stream, struct place *ret_place);
 
 /* How a reader does, for the operator. */
 struct stream_status {
@@ -67,12 +67,12 @@ struct stream_status {
     uint64_t lag_bytes;
     uint64_t skipped; /* left out by conflation, ever */
 };
-void stream_get_status(const struct stream *stream, struct stream_status *ret_status);
-
-/* The stream that was opened after `stream` (NULL: the oldest) on this connection; NULL: there is
- * none. */
-struct stream *stream_next(struct connection *connection, const struct stream *stream);
+void stream_get_status(struct stream *stream, struct stream_status *ret_status);
 
 /* One of the `selector_count` channels and patterns that it reads; borrowed from the stream. */
 void stream_get_selector(const struct stream *stream, size_t index,
                          struct storage_selector *ret_selector);
+
+/* The stream that was opened after `stream` (NULL: the oldest) on this connection; NULL: there is
+ * none. */
+struct stream *stream_next(struct connection *connection, const struct stream *stream);

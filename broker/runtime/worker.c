@@ -69,7 +69,8 @@ static void on_commit_delivered(struct letter *letter, void *consumer) {
     }
     if (commit->position_last > worker->feeds.position) {
         INVARIANT(commit->position_first == worker->feeds.position + 1);
-        feeds_put(&worker->feeds, commit->messages, commit->count, commit->position_last);
+        feeds_put(&worker->feeds, commit->messages, commit->count, commit->position_last,
+                  commit->time_ms);
         note_commit(worker);
     }
     atomic_fetch_sub(&worker->listener.bytes_waiting, commit->bytes);
@@ -139,7 +140,7 @@ static void before_poll(uv_prepare_t *prepare) {
     metrics_add(worker->metrics, METRIC_TURNS, 1);
     mailbox_deliver_all(&worker->mailbox, worker);
     skip_missed(worker);
-    streams_on_touched(worker);
+    readers_touch(&worker->feeds);
     bool is_all_sent = streams_flush_due(worker);
     if (is_all_sent) {
         note_written(worker);
@@ -147,7 +148,8 @@ static void before_poll(uv_prepare_t *prepare) {
     drain_further(worker);
     connections_bury(worker);
     metrics_set(worker->metrics, METRIC_TAILS_BYTES, worker->feeds.tails.bytes);
-    metrics_set(worker->metrics, METRIC_FEEDS_OPEN, map_count(&worker->feeds.by_channel));
+    metrics_set(worker->metrics, METRIC_FEEDS_OPEN,
+                map_count(&worker->feeds.by_channel) + map_count(&worker->feeds.by_pattern));
     metrics_set(worker->metrics, METRIC_BODIES, worker->bodies_bytes);
     if (is_over(worker)) {
         uv_stop(&worker->loop);

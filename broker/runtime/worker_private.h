@@ -96,9 +96,6 @@ int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t 
 
 /* --- stream.c --- */
 
-/* The feeds' readers become due. */
-void streams_on_touched(struct worker *worker);
-
 /* Flushes due streams for FAN_OUT_SLICE_US; false: some are left for the next turn. */
 MUST_USE bool streams_flush_due(struct worker *worker);
 

@@ -202,7 +202,7 @@ void stream_on_writable(struct stream *self) {
     (void)self;
 }
 
-void stream_get_place(const struct stream *self, struct place *ret_place) {
+void stream_get_place(struct stream *self, struct place *ret_place) {
     (void)self;
     *ret_place = fakes.stream_place;
 }

@@ -46,13 +46,22 @@ static void commit(struct world *world, const char *channel, size_t payload_byte
                           .channel_id = 1,
                           .offset = ++world->offset};
     message_order(message, &place, 1);
-    feeds_put(&world->feeds, &message, 1, place.position);
+    feeds_put(&world->feeds, &message, 1, place.position, world->feeds.time_ms);
     message_unref(message);
     free(payload);
 }
 
+static void on_touched(struct reader *reader) {
+    (void)reader;
+}
+
+static void init_reader(struct world *world, struct reader *reader) {
+    struct storage_selector selector = {SPAN("a"), false};
+    EXPECT_EQ(reader_init(reader, &world->feeds, &selector, 1, on_touched), OK);
+}
+
 static void join_at(struct world *world, struct reader *reader, uint64_t position) {
-    reader_init(reader, feeds_get(&world->feeds, SPAN("a")));
+    init_reader(world, reader);
     reader->place.position = position;
     EXPECT_TRUE(reader_join_live(reader));
 }
@@ -61,7 +70,7 @@ static void join_at(struct world *world, struct reader *reader, uint64_t positio
 static void expect_frames(struct world *world, struct reader *reader, const char *expected) {
     struct run run = {0};
     EXPECT_TRUE(reader_is_due(reader));
-    EXPECT_EQ(reader_borrow_run(reader, &offset_framing, &world->scratch, &run), OK);
+    EXPECT_EQ(reader_borrow_run(reader, &offset_framing, 0, UINT64_MAX, &world->scratch, &run), OK);
     EXPECT_SPAN(run.bytes, expected);
     reader_advance(reader, run.count);
 }
@@ -77,7 +86,7 @@ TEST(a_live_reader_gets_each_message_once_and_in_order) {
     commit(&world, "a", 4);
     expect_frames(&world, &reader, "1,3,");
     EXPECT_FALSE(reader_is_due(&reader));
-    EXPECT_EQ(reader.feed->tail.bytes, 0); /* a quiet feed costs nothing */
+    EXPECT_EQ(reader.one.feed->tail.bytes, 0); /* a quiet feed costs nothing */
     commit(&world, "a", 4);
     expect_frames(&world, &reader, "4,");
     reader_finish(&reader);
@@ -95,10 +104,10 @@ TEST(two_readers_share_frames_and_the_slower_one_keeps_them) {
     expect_frames(&world, &fast, "1,");
     commit(&world, "a", 4);
     expect_frames(&world, &fast, "2,");
-    EXPECT_EQ(fast.feed->behind_count, 1);
-    EXPECT_TRUE(fast.feed->tail.bytes > 0);
+    EXPECT_EQ(fast.one.feed->behind_count, 1);
+    EXPECT_TRUE(fast.one.feed->tail.bytes > 0);
     expect_frames(&world, &slow, "1,2,");
-    EXPECT_EQ(fast.feed->tail.bytes, 0);
+    EXPECT_EQ(fast.one.feed->tail.bytes, 0);
     reader_finish(&fast);
     reader_finish(&slow);
     world_finish(&world);
@@ -113,7 +122,7 @@ TEST(a_partly_sent_run_goes_on_where_it_stopped) {
     for (int i = 0; i < 5; i++) {
         commit(&world, "a", 4);
     }
-    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, &world.scratch, &run), OK);
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.scratch, &run), OK);
     reader_advance(&reader, 2);
     EXPECT_EQ(reader.place.offset, 2);
     expect_frames(&world, &reader, "3,4,5,");
@@ -130,11 +139,12 @@ TEST(a_reader_that_the_tail_has_left_goes_behind_and_back_to_the_log) {
     for (int i = 0; i < 40; i++) {
         commit(&world, "a", TAIL_BYTES_MAX / 16);
     }
-    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, &world.scratch, &run), ERR_AGAIN);
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.scratch, &run),
+              ERR_AGAIN);
     EXPECT_FALSE(reader.is_live);
-    EXPECT_EQ(reader.feed->behind_count, 0);
+    EXPECT_EQ(reader.one.feed->behind_count, 0);
     EXPECT_FALSE(reader_join_live(&reader)); /* it has not read the log yet */
-    reader.place.position = reader.feed->tail.floor_position;
+    reader.place.position = reader.one.feed->tail.floor_position;
     EXPECT_TRUE(reader_join_live(&reader)); /* the log brought it to the head */
     commit(&world, "a", 4);
     expect_frames(&world, &reader, "41,");
@@ -146,7 +156,7 @@ TEST(a_reader_that_read_past_the_worker_gets_nothing_twice) {
     struct world world;
     struct reader reader;
     world_init(&world, 0);
-    reader_init(&reader, feeds_get(&world.feeds, SPAN("a")));
+    init_reader(&world, &reader);
     reader.place.position = 3; /* a page showed commits that this worker has not seen yet */
     EXPECT_TRUE(reader_join_live(&reader));
     for (int i = 0; i < 5; i++) {
@@ -191,10 +201,66 @@ TEST(progress_of_a_quiet_reader_is_the_head_of_its_worker) {
     world_finish(&world);
 }
 
+TEST(a_reader_of_several_feeds_takes_them_in_order_and_each_message_once) {
+    static const struct storage_selector selectors[] = {
+        {{(const uint8_t *)"a", 1}, false},
+        {{(const uint8_t *)"*", 1}, true},
+        {{(const uint8_t *)"b", 1}, false},
+    };
+    struct world world;
+    struct reader reader;
+    struct run run;
+    char taken[64] = "";
+    world_init(&world, 0);
+    EXPECT_EQ(reader_init(&reader, &world.feeds, selectors, 3, on_touched), OK);
+    EXPECT_TRUE(reader_join_live(&reader));
+    commit(&world, "a", 4);
+    commit(&world, "c", 4);
+    commit(&world, "b", 4);
+    commit(&world, "a", 4);
+    commit(&world, "c/d", 4);
+    commit(&world, "a", 4);
+    while (reader_is_due(&reader)) {
+        EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 2, &world.scratch, &run), OK);
+        EXPECT_TRUE(run.count <= 2);
+        snprintf(taken + strlen(taken), sizeof(taken) - strlen(taken), "%.*s",
+                 SPAN_PRINTF(run.bytes));
+        reader_advance(&reader, run.count);
+    }
+    EXPECT_STRING(taken, "1,2,3,4,6,");
+    EXPECT_EQ(world.feeds.tails.bytes, 0);
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(an_expired_message_is_the_logs_to_tell) {
+    struct world world;
+    struct reader reader;
+    struct run run;
+    world_init(&world, 0);
+    join_at(&world, &reader, 0);
+    commit(&world, "a", 4);
+    struct message_fields fields = {.kind = MESSAGE_DATA, .channel = SPAN("a"), .ttl_ms = 10};
+    struct message *message = message_create(&fields);
+    struct place place = {.log_id = 1, .position = 2, .channel_id = 1, .offset = ++world.offset};
+    message_order(message, &place, 1);
+    feeds_put(&world.feeds, &message, 1, 2, 1);
+    message_unref(message);
+    world.feeds.time_ms = 11;
+    expect_frames(&world, &reader, "1,");
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 9, &world.scratch, &run), ERR_AGAIN);
+    EXPECT_FALSE(reader.is_live);
+    EXPECT_EQ(reader.place.offset, 1);
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
 UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(two_readers_share_frames_and_the_slower_one_keeps_them),
            UNIT(a_partly_sent_run_goes_on_where_it_stopped),
            UNIT(a_reader_that_the_tail_has_left_goes_behind_and_back_to_the_log),
            UNIT(a_reader_that_read_past_the_worker_gets_nothing_twice),
+           UNIT(a_reader_of_several_feeds_takes_them_in_order_and_each_message_once),
+           UNIT(an_expired_message_is_the_logs_to_tell),
            UNIT(a_missed_commit_sends_every_reader_to_the_log),
            UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker))
