@@ -18,13 +18,16 @@
 #define EVENT_BYTES_MAX 255
 #define KEY_BYTES_MAX 255
 #define MESSAGE_HEADERS_BYTES_MAX 16384 /* all headers of one message, names and values */
+#define MESSAGE_HEADERS_MAX 100         /* as many as an HTTP request has; each is compared */
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
 #define IDEMPOTENCY_AGE_MS 600000    /* of log time: a repeat within it stores nothing */
 #define IDEMPOTENCY_KEYS_MAX 1000000 /* above it the oldest are forgotten; about 128 bytes each */
-#define PUBLISH_MESSAGES_MAX 10000   /* of one publish: all or none */
-#define PUBLISH_BYTES_MAX 16777216   /* its body */
-#define SELECTORS_MAX 1000           /* channels and patterns of one reader */
-#define SUBSCRIPTIONS_MAX 1000       /* readers of one socket */
+#define IDEMPOTENCY_BYTES_MAX 268435456 /* of keys in memory: batches to many channels take more */
+#define PUBLISH_MESSAGES_MAX 10000      /* of one publish: all or none */
+#define PUBLISH_BYTES_MAX 16777216      /* its body */
+#define PUBLISH_MEMORY_BYTES_MAX 33554432 /* its messages with all their fields */
+#define SELECTORS_MAX 1000                /* channels and patterns of one reader */
+#define SUBSCRIPTIONS_MAX 1000            /* readers of one socket */
 #define MEDIA_TYPE_BYTES_MAX 255
 #define ID_TEXT_BYTES_MAX 80 /* an id as text */
 #define SINCE_TEXT_BYTES_MAX 128
@@ -94,6 +97,7 @@ static_assert(TAIL_BYTES_MAX <= TAILS_BYTES_MAX, "a feed is a part of its worker
 static_assert(MESSAGE_BYTES_DEFAULT <= MESSAGE_BYTES_CEILING, "the default is a legal setting");
 static_assert(FRAME_BYTES_MAX > (MESSAGE_BYTES_CEILING + MESSAGE_HEADERS_BYTES_MAX) * 6,
               "each message can be framed");
+static_assert(PUBLISH_MEMORY_BYTES_MAX < PUBLISHES_WAITING_BYTES_MAX, "a publish can be taken");
 static_assert(FOLD_BYTES < OPEN_BATCH_BYTES_MAX, "a fold is due before publishers wait");
 static_assert(COMMIT_BYTES_MAX + MESSAGE_BYTES_CEILING <= OPEN_BATCH_BYTES_MAX,
               "the open batch has room for a commit");
