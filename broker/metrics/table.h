@@ -136,6 +136,8 @@ enum metrics_unit {
       "Gaps that readers and pages were told, by reason")                                          \
     X(SKIPPED, "tidings_skipped_messages_total", COUNTER, COUNT, NONE, NONE,                       \
       "Messages that conflation left out")                                                         \
+    X(WATCHES, "tidings_watches_open", GAUGE, COUNT, NONE, NONE,                                   \
+      "Requests that wait for a next message now")                                                 \
     X(PAGES_READ, "tidings_pages_read_total", COUNTER, COUNT, NONE, NONE,                          \
       "Pages read from the log")                                                                   \
     X(CATCH_UP_READS, "tidings_catch_up_reads_total", COUNTER, COUNT, NONE, NONE,                  \

@@ -4,7 +4,7 @@
  * Place:   started by protocols/rest; a worker (any) watches its feeds for it.
  * Thread:  start and cancel are the maker's, whose mailbox `reply_to` is; the watching is the
  *          worker's.
- * Bounds:  WATCHES_MAX a worker; each waits WAIT_MS_MAX at most.
+ * Bounds:  one a request that waits, of some 1,000 bytes; each for WAIT_MS_MAX at most.
  *
  *     watch_create -> (something newer than `place`, the time is over, or watch_cancel) -> on_done
  *
@@ -36,9 +36,9 @@ struct watch_options {
     void *context;
 };
 
-/* ERR_MEMORY: on_done will not be called. */
+/* ERR_MEMORY, ERR_BUSY: on_done will not be called. */
 MUST_USE enum error_code watch_create(const struct watch_options *options,
                                       struct watch **ret_watch);
 
-/* on_done follows soon. Before on_done only. */
+/* on_done follows soon. Before on_done only; harmless twice. */
 void watch_cancel(struct watch *watch);

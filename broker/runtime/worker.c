@@ -100,6 +100,7 @@ static void on_drain_asked(struct letter *letter, void *consumer) {
     worker->is_draining = true;
     worker->drain_until_ms = worker->now_ms + DRAIN_TIMEOUT_MS;
     acceptor_close(worker);
+    watches_end_all(worker);
     connections_drain(worker);
 }
 
@@ -234,6 +235,7 @@ static void init(struct worker *worker, struct broker *broker, size_t index) {
     wheel_init(&worker->wheel, worker->now_ms);
     list_init(&worker->due);
     list_init(&worker->connections);
+    list_init(&worker->watches);
     list_init(&worker->surveys);
     list_init(&worker->doomed);
     frames_init(&worker->scratch, FRAME_BYTES_MAX, READ_BYTES_MAX * 2);
@@ -312,7 +314,9 @@ void worker_destroy(struct worker *worker) {
     }
     worker_join(worker);
     owner_claim(&worker->owner);
-    mailbox_deliver_all(&worker->mailbox, worker); /* answers to connections that are gone */
+    while (mailbox_deliver_all(&worker->mailbox, worker) > 0) {
+        /* Answers to connections that are gone, and what they lead to. */
+    }
     acceptor_close(worker);
     close_handles(worker);
     lws_context_destroy(worker->lws); /* on a foreign loop: begins to close what it has there … */

@@ -58,6 +58,7 @@ struct worker {
     uv_poll_t listen_poll;
     struct wheel_timer listen_again; /* armed while no descriptor was left */
     struct list connections;         /* in the order in which they came: their ids ascend */
+    struct list watches;             /* those that wait here */
     struct list surveys;             /* struct survey_part: those that walk the connections now */
     struct list doomed;              /* to be closed before the loop blocks */
     size_t connection_count;
@@ -98,6 +99,11 @@ int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t 
 
 /* Flushes due streams for FAN_OUT_SLICE_US; false: some are left for the next turn. */
 MUST_USE bool streams_flush_due(struct worker *worker);
+
+/* --- watch.c --- */
+
+/* The broker goes down: whoever waits is answered. */
+void watches_end_all(struct worker *worker);
 
 /* --- survey.c --- */
 
