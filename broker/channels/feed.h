@@ -39,7 +39,7 @@ struct feed {
     struct list in_touched;
     struct feeds *feeds;
     struct list links; /* struct link, by in_feed: of live readers and those that catch up */
-    struct list reads; /* pages under way for readers of this feed alone; see stream.c */
+    struct list reads; /* pages under way for readers of this feed alone; see rider.h */
     size_t live_count;
     size_t behind_count;
     struct tail tail;

@@ -12,10 +12,7 @@
  * for it. Then its policy decides: `catch_up` waits; `conflate` and `drop` leave the tails and ask
  * the log, for a page without what is no longer the newest, or for the head and what was passed
  * over; `disconnect` ends it. One that still reads its history is not lagging, but for `conflate`,
- * which any blocked reader does.
- *
- * Readers of one feed share pages: one that asks while a page from an earlier place is under way
- * rides on it. So a thousand readers that come back at once to a pattern walk the log together. */
+ * which any blocked reader does. */
 #include "broker/runtime/stream.h"
 
 #include <stdlib.h>
@@ -23,7 +20,7 @@
 #include "broker/delivery/reader.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
-#include "broker/runtime/reads.h"
+#include "broker/runtime/rider.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/clock.h"
 #include "broker/support/logger.h"
@@ -32,21 +29,11 @@
 
 enum lag { LAG_NONE, LAG_CONFLATES, LAG_DROPS };
 
-/* A page that is asked for; outlives the streams that end meanwhile. One allocation: the struct,
- * the selectors, their texts. */
-struct page_read {
-    struct read read;
-    struct list in_feed; /* of the one feed whose readers may ride; else in no list */
-    struct list riders;  /* struct stream, by in_riders: who asked, and who joined */
-    struct reads *reads;
-    struct storage_selector selectors[];
-};
-
 struct stream {
     struct reader reader;
     struct list in_due;
     struct list in_connection;
-    struct list in_riders;
+    struct rider rider;
     struct worker *worker;
     struct connection *connection;
     const struct framing *framing;
@@ -55,7 +42,6 @@ struct stream {
     void (*on_limit)(void *context, const struct place *place);
     void *context;
     struct storage_query *start; /* NULL once it is resolved: an idle reader is small */
-    struct page_read *page_read; /* NULL: none is under way */
     uint64_t subscription;
     uint64_t limit_left;    /* messages; UINT64_MAX: without end */
     uint64_t skipped;       /* left out since the last envelope … */
@@ -66,8 +52,6 @@ struct stream {
     enum lag lag;
 };
 
-static void on_page(struct read *read);
-
 /* --- due ------------------------------------------------------------------------------------ */
 
 static void become_due(struct stream *stream) {
@@ -77,7 +61,7 @@ static void become_due(struct stream *stream) {
 
 static void on_touched(struct reader *reader) {
     struct stream *stream = CONTAINER_OF(reader, struct stream, reader);
-    if (stream->page_read == NULL && list_is_empty(&stream->in_due)) {
+    if (!rider_is_waiting(&stream->rider) && list_is_empty(&stream->in_due)) {
         list_put_tail(&stream->worker->due, &stream->in_due);
     }
 }
@@ -142,91 +126,22 @@ static struct feed *only_feed(const struct stream *stream) {
     return stream->reader.link_count == 1 ? stream->reader.one.feed : NULL;
 }
 
-/* Copies what is read, because the page outlives the stream. */
-static struct page_read *page_read_create(const struct stream *stream) {
-    const struct reader *reader = &stream->reader;
-    size_t bytes = 0;
-    for (size_t i = 0; i < reader->link_count; i++) {
-        bytes += feed_selector(reader->links[i].feed).text.length;
-    }
-    struct page_read *page_read =
-        malloc(sizeof(*page_read) + reader->link_count * sizeof(struct storage_selector) + bytes);
-    if (page_read == NULL) {
-        return NULL;
-    }
-    uint8_t *text = (uint8_t *)&page_read->selectors[reader->link_count];
-    for (size_t i = 0; i < reader->link_count; i++) {
-        struct storage_selector selector = feed_selector(reader->links[i].feed);
-        memcpy(text, selector.text.bytes, selector.text.length);
-        selector.text.bytes = text;
-        page_read->selectors[i] = selector;
-        text += selector.text.length;
-    }
-    list_init(&page_read->in_feed);
-    list_init(&page_read->riders);
-    page_read->reads = stream->worker->broker->reads;
-    page_read->read = (struct read){
-        .reply_to = worker_mailbox(stream->worker), .on_read = on_page, .context = page_read};
-    return page_read;
-}
-
-static void fill_query(const struct stream *stream, struct page_read *page_read) {
-    struct storage_query *query = &page_read->read.query;
-    const struct feed *feed = only_feed(stream);
-    if (stream->start != NULL) {
-        *query = *stream->start;
-    } else {
-        query->start = stream->lag == LAG_DROPS ? STORAGE_DROP : STORAGE_AFTER_PLACE;
-        query->place = stream->reader.place;
-        query->is_conflated = stream->lag == LAG_CONFLATES;
-    }
-    if (feed != NULL && !feed->is_pattern) {
-        query->channel = page_read->selectors[0].text;
-    } else {
-        query->selectors = page_read->selectors;
-        query->selector_count = stream->reader.link_count;
-    }
-    query->limit = CATCH_UP_PAGE_MESSAGES_MAX;
-    query->bytes_max = CATCH_UP_PAGE_BYTES_MAX;
-}
-
-static void ride(struct stream *stream, struct page_read *page_read) {
-    INVARIANT(stream->page_read == NULL);
-    stream->page_read = page_read;
-    list_put_tail(&page_read->riders, &stream->in_riders);
-}
-
-/* A page under way that begins at or before the reader's place. */
-static struct page_read *find_page_read(const struct stream *stream, const struct feed *feed) {
-    LIST_EACH(&feed->reads, node) {
-        struct page_read *page_read = CONTAINER_OF(node, struct page_read, in_feed);
-        if (page_read->read.query.place.position <= stream->reader.place.position) {
-            return page_read;
-        }
-    }
-    return NULL;
-}
-
 static void ask_for_page(struct stream *stream) {
-    struct feed *feed = only_feed(stream);
-    bool is_plain = stream->start == NULL && stream->lag == LAG_NONE;
-    struct page_read *page_read = feed != NULL && is_plain ? find_page_read(stream, feed) : NULL;
-    if (page_read != NULL) {
-        ride(stream, page_read);
+    struct storage_query query = {.start = STORAGE_AFTER_PLACE, .place = stream->reader.place};
+    bool is_start = stream->start != NULL;
+    if (is_start) {
+        query = *stream->start;
+    } else {
+        query.start = stream->lag == LAG_DROPS ? STORAGE_DROP : STORAGE_AFTER_PLACE;
+        query.is_conflated = stream->lag == LAG_CONFLATES;
+    }
+    enum error_code code = rider_ask(&stream->rider, &stream->reader, stream->worker, &query,
+                                     !is_start && stream->lag == LAG_NONE);
+    if (code != OK) {
+        fail(stream, code);
         return;
     }
-    page_read = page_read_create(stream);
-    if (page_read == NULL) {
-        fail(stream, ERR_MEMORY);
-        return;
-    }
-    fill_query(stream, page_read);
-    if (feed != NULL && is_plain) {
-        list_put_tail(&feed->reads, &page_read->in_feed);
-    }
-    ride(stream, page_read);
-    metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, stream->start == NULL);
-    reads_submit(stream->worker->broker->reads, &page_read->read);
+    metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, !is_start);
 }
 
 /* --- taking a page -------------------------------------------------------------------------- */
@@ -383,20 +298,8 @@ static void take_page(struct stream *stream, const struct read *read) {
     become_due(stream);
 }
 
-static void on_page(struct read *read) {
-    struct page_read *page_read = CONTAINER_OF(read, struct page_read, read);
-    struct list *node;
-    bool is_first = true;
-    list_remove(&page_read->in_feed);
-    while ((node = list_take_head(&page_read->riders)) != NULL) {
-        struct stream *stream = CONTAINER_OF(node, struct stream, in_riders);
-        stream->page_read = NULL;
-        metrics_add(stream->worker->metrics, METRIC_PAGES_READ, is_first);
-        is_first = false;
-        take_page(stream, read);
-    }
-    reads_release(page_read->reads, read);
-    free(page_read);
+static void on_page(struct rider *rider, const struct read *read) {
+    take_page(CONTAINER_OF(rider, struct stream, rider), read);
 }
 
 /* --- live ----------------------------------------------------------------------------------- */
@@ -444,7 +347,7 @@ static void flush(struct stream *stream) {
         stream->on_failed(stream->context, stream->failure);
     } else if (stream->limit_left == 0) {
         stream->on_limit(stream->context, &stream->reader.place);
-    } else if (stream->page_read != NULL) {
+    } else if (rider_is_waiting(&stream->rider)) {
         return;
     } else if (connection_is_blocked(stream->connection)) {
         mind_lag(stream);
@@ -545,7 +448,7 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     stream->limit_left = options->limit == 0 ? UINT64_MAX : options->limit;
     stream->on_lag = options->on_lag;
     list_init(&stream->in_due);
-    list_init(&stream->in_riders);
+    rider_init(&stream->rider, on_page);
     list_put_tail(connection_streams(options->connection), &stream->in_connection);
     stream->counted_as = metrics_find_protocol(options->framing->name);
     metrics_add_at(worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
@@ -562,12 +465,7 @@ void stream_destroy(struct stream *stream) {
         return;
     }
     OWNER_CHECK(stream->worker);
-    if (stream->page_read != NULL) {
-        list_remove(&stream->in_riders);
-        if (list_is_empty(&stream->page_read->riders)) {
-            list_remove(&stream->page_read->in_feed); /* the feed may go before the page comes */
-        }
-    }
+    rider_leave(&stream->rider);
     metrics_sub_at(stream->worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     list_remove(&stream->in_due);
     list_remove(&stream->in_connection);

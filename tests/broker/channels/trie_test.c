@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/channels/trie.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/channels/pattern.h"
@@ -8,10 +9,11 @@
 
 #define PATTERNS 300
 #define SEGMENTS 4
+#define TEXT_BYTES 32
 
 struct entry {
     struct trie_leaf leaf;
-    char pattern[32];
+    char pattern[TEXT_BYTES];
     unsigned matches;
 };
 
@@ -20,18 +22,28 @@ static void on_match(void *context, struct trie_leaf *leaf) {
     CONTAINER_OF(leaf, struct entry, leaf)->matches++;
 }
 
+/* The same sequence each time (xorshift). */
+static size_t draw_below(size_t end) {
+    static uint32_t state = 2463534242;
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state % end;
+}
+
 /* A text of up to SEGMENTS segments out of few words, so that patterns and names meet. */
 static void draw(char *text, bool is_pattern) {
     static const char *const words[] = {"a", "b", "", "$c", "ab", "*", "**"};
-    size_t count = 1 + (size_t)rand() % SEGMENTS;
+    size_t count = 1 + draw_below(SEGMENTS);
+    size_t length = 0;
     text[0] = '\0';
     for (size_t i = 0; i < count; i++) {
         size_t kinds = !is_pattern ? 5 : i + 1 == count ? 7 : 6;
-        strcat(text, i == 0 ? "" : "/");
-        strcat(text, words[(size_t)rand() % kinds]);
+        length += (size_t)snprintf(text + length, TEXT_BYTES - length, "%s%s", i == 0 ? "" : "/",
+                                   words[draw_below(kinds)]);
     }
-    if (text[0] == '\0') {
-        strcpy(text, "a");
+    if (length == 0) {
+        snprintf(text, TEXT_BYTES, "a");
     }
 }
 
@@ -47,7 +59,6 @@ static bool is_there(const struct entry *entries, size_t count, const char *patt
 TEST(it_finds_what_trying_each_pattern_finds) {
     struct entry *entries = calloc(PATTERNS, sizeof(*entries));
     struct trie trie;
-    srand(1);
     EXPECT_EQ(trie_init(&trie), OK);
     size_t count = 0;
     for (int tries = 0; tries < 5000 && count < PATTERNS; tries++) {
@@ -60,7 +71,7 @@ TEST(it_finds_what_trying_each_pattern_finds) {
     }
     EXPECT_TRUE(count > 100);
     for (int round = 0; round < 3000; round++) {
-        char name[32];
+        char name[TEXT_BYTES];
         draw(name, false);
         trie_match(&trie, span_of_string(name), on_match, NULL);
         for (size_t i = 0; i < count; i++) {
@@ -70,7 +81,7 @@ TEST(it_finds_what_trying_each_pattern_finds) {
             entries[i].matches = 0;
         }
         if (round % 10 == 9 && count > 1) { /* what was taken out is found no more */
-            size_t out = (size_t)rand() % count;
+            size_t out = draw_below(count);
             trie_remove(&trie, &entries[out].leaf);
             struct entry last = entries[--count];
             if (out < count) {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rider.h — one that waits for a page of the log: alone, or on the page of another.
+ *
+ * Place:   a stream has one; it asks the read threads (reads.h).
+ * Thread:  its worker's.
+ * Bounds:  one page under way a rider; a page's question outlives the riders that leave.
+ *
+ * Readers of one feed share pages: one that asks while a page from an earlier place is under way
+ * rides on it. So a thousand readers that come back at once to a pattern walk the log together.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "broker/delivery/reader.h"
+#include "broker/runtime/reads.h"
+#include "broker/support/error.h"
+#include "broker/support/list.h"
+#include "broker/support/macros.h"
+
+struct page_read;
+struct worker;
+
+/* Embedded by value; all members belong to the rider. */
+struct rider {
+    struct list in_riders;
+    struct page_read *page_read;
+    /* The page has come. Its query is the one that it was asked with: perhaps another rider's. */
+    void (*on_page)(struct rider *rider, const struct read *read);
+};
+
+void rider_init(struct rider *rider, void (*on_page)(struct rider *rider, const struct read *read));
+
+/* A page is under way. */
+bool rider_is_waiting(const struct rider *rider);
+
+/* Asks for what the reader reads, with the start and the flags of `query`. `may_share`: the query
+ * is a plain one from the reader's place on. ERR_MEMORY: on_page does not follow. */
+MUST_USE enum error_code rider_ask(struct rider *rider, const struct reader *reader,
+                                   struct worker *worker, const struct storage_query *query,
+                                   bool may_share);
+
+/* on_page does not follow any more. Before the reader leaves its feeds. */
+void rider_leave(struct rider *rider);
