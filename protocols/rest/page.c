@@ -53,12 +53,11 @@ bool page_tag_is_in(struct span if_none_match, struct span tag) {
 
 /* --- the body --------------------------------------------------------------------------------- */
 
-enum error_code page_put(struct buffer *buffer, struct span channel,
+enum error_code page_put(struct buffer *buffer, const struct storage_query *query,
                          const struct storage_page *page) {
-    struct storage_query query = {.channel = channel};
     struct storage_gap gap;
     size_t gap_index = 0;
-    bool has_gap = storage_page_next_gap(page, &query, &gap_index, &gap);
+    bool has_gap = storage_page_next_gap(page, query, &gap_index, &gap);
     /* Before the first message of this page stands all that is older. An empty page has only its
      * start, at which the reader stands already. */
     const struct place *prev = page->count > 0 ? &page->messages[0]->place : &page->start;
@@ -88,7 +87,7 @@ static void reply_with_page(struct request *request, const struct paging *paging
     bool is_known = page_tag_is_in(buffer_borrow(&paging->if_none_match), span_of_string(tag));
     reply->status = is_known ? 304 : 200;
     if (!is_known) {
-        enum error_code code = page_put(&reply->body, buffer_borrow(&request->channel), page);
+        enum error_code code = page_put(&reply->body, &paging->read.query, page);
         if (code != OK) {
             request_refuse(request, code, NULL);
             return;
@@ -97,7 +96,6 @@ static void reply_with_page(struct request *request, const struct paging *paging
     }
     reply_add_header(reply, "ETag", "%s", tag);
     reply_add_header(reply, "Cache-Control", "private, no-cache");
-    reply_add_header(reply, "Vary", "Accept, Authorization");
 }
 
 /* --- the read --------------------------------------------------------------------------------- */
@@ -132,8 +130,7 @@ static enum error_code begin(struct request *request) {
     }
     paging->read.reply_to = request->reply_to;
     paging->read.on_read = on_read;
-    paging->read.query = request->reading->query;
-    paging->read.query.channel = buffer_borrow(&request->channel);
+    reading_get_query(request->reading, &paging->read.query);
     paging->read.query.bytes_max = PAGE_BYTES_MAX;
     return OK;
 }

@@ -23,9 +23,10 @@ void page_format_tag(const struct storage_page *page, char ret_tag[PAGE_TAG_BYTE
 /* Is the tag one of an If-None-Match (RFC 9110, section 13.1.2; weak comparison)? */
 bool page_tag_is_in(struct span if_none_match, struct span tag);
 
-/* The page's JSON. ERR_TOO_LARGE, ERR_MEMORY: what was added is of no use. */
-MUST_USE enum error_code page_put(struct buffer *buffer, struct span channel,
+/* The JSON of the page that answered `query`. ERR_TOO_LARGE, ERR_MEMORY: what was added is of no
+ * use. */
+MUST_USE enum error_code page_put(struct buffer *buffer, const struct storage_query *query,
                                   const struct storage_page *page);
 
-/* Answers the reading that channel_admit() found. */
+/* Answers the request's reading. */
 void page_handle(struct request *request);

@@ -2,6 +2,7 @@
 #include "protocols/rest/reading.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
@@ -10,16 +11,18 @@
 /* What one row has to know. */
 struct parameter {
     struct span text; /* decoded */
-    enum reading_kind kind;
     uint64_t now_ms;
     struct reading *reading;
 };
 
+/* Offsets count in one channel: several have no common one. */
+static bool has_offsets(const struct reading *reading) {
+    return reading->selector_count == 1 && !reading->selectors[0].is_pattern;
+}
+
 /* --- where it starts -------------------------------------------------------------------------- */
 
-static void set_start(struct reading *reading, const struct since *since, uint64_t now_ms) {
-    struct storage_query *query = &reading->query;
-    reading->has_start = true;
+void reading_set_start(struct storage_query *query, const struct since *since, uint64_t now_ms) {
     switch (since->kind) {
     case SINCE_EARLIEST:
         query->start = STORAGE_EARLIEST;
@@ -52,19 +55,39 @@ static void set_start(struct reading *reading, const struct since *since, uint64
 }
 
 static enum error_code on_since(const struct parameter *parameter, struct error *why) {
+    struct reading *reading = parameter->reading;
     struct since since = {0};
     enum error_code code = since_parse(parameter->text, &since, why);
-    if (code == OK) {
-        set_start(parameter->reading, &since, parameter->now_ms);
+    if (code != OK) {
+        return code;
     }
-    return code;
+    if (reading->selector_count == 0) {
+        return error_set(why, ERR_BAD_SINCE,
+                         "without `channel` there is nothing to start in; "
+                         "say it in `subscribe`");
+    }
+    if (since.kind == SINCE_OFFSET && !has_offsets(reading)) {
+        return error_set(why, ERR_BAD_SINCE,
+                         "an offset counts in one channel; start at an id or a time");
+    }
+    reading->has_start = true;
+    reading_set_start(&reading->query, &since, parameter->now_ms);
+    return OK;
 }
 
 /* --- how far and how -------------------------------------------------------------------------- */
 
 static enum error_code on_before(const struct parameter *parameter, struct error *why) {
-    parameter->reading->query.has_before = true;
-    return before_parse(parameter->text, &parameter->reading->query.before, why);
+    struct storage_query *query = &parameter->reading->query;
+    enum error_code code = before_parse(parameter->text, &query->before, why);
+    if (code != OK) {
+        return code;
+    }
+    if (query->before.position == 0 && !has_offsets(parameter->reading)) {
+        return error_set(why, ERR_BAD_SINCE, "an offset counts in one channel; end at an id");
+    }
+    query->has_before = true;
+    return OK;
 }
 
 static enum error_code on_limit(const struct parameter *parameter, struct error *why) {
@@ -85,34 +108,57 @@ static enum error_code on_wait(const struct parameter *parameter, struct error *
         return error_set(why, ERR_BAD_REQUEST, "wait is a number of seconds up to %ds",
                          WAIT_MS_MAX / 1000);
     }
-    return error_set(why, ERR_NOT_IMPLEMENTED,
-                     "waiting for a page is not in this version; read a stream instead");
+    parameter->reading->wait_ms = seconds * 1000;
+    return OK;
 }
 
 static enum error_code on_envelope(const struct parameter *parameter, struct error *why) {
-    if (parameter->kind != READING_EVENTS || !span_is_equal(parameter->text, SPAN("none"))) {
+    if (parameter->reading->kind != READING_EVENTS ||
+        !span_is_equal(parameter->text, SPAN("none"))) {
         return error_set(why, ERR_BAD_REQUEST, "envelope can be `none`, on event streams only");
     }
     parameter->reading->is_bare = true;
     return OK;
 }
 
+bool reading_parse_on_lag(struct span text, enum on_lag *ret_on_lag) {
+    static const struct {
+        const char *name;
+        enum on_lag on_lag;
+    } policies[] = {
+        {"catch_up", ON_LAG_CATCH_UP},
+        {"conflate", ON_LAG_CONFLATE},
+        {"drop", ON_LAG_DROP},
+        {"disconnect", ON_LAG_DISCONNECT},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(policies); i++) {
+        if (span_is_equal(text, span_of_string(policies[i].name))) {
+            *ret_on_lag = policies[i].on_lag;
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum error_code on_on_lag(const struct parameter *parameter, struct error *why) {
-    if (!span_is_equal(parameter->text, SPAN("catch_up"))) {
-        return error_set(why, ERR_BAD_REQUEST, "on_lag can only be `catch_up` in this version");
+    if (!reading_parse_on_lag(parameter->text, &parameter->reading->on_lag)) {
+        return error_set(why, ERR_BAD_REQUEST,
+                         "on_lag is `catch_up`, `conflate`, `drop` or `disconnect`");
     }
     return OK;
 }
 
 /* --- the table -------------------------------------------------------------------------------- */
 
+enum readers { OF_ALL, OF_PAGES };
+
 static const struct {
     const char *name;
-    bool is_of_pages_only;
+    enum readers readers;
     enum error_code (*on_value)(const struct parameter *parameter, struct error *why);
 } rows[] = {
-    {"since", false, on_since}, {"before", true, on_before},      {"limit", true, on_limit},
-    {"wait", true, on_wait},    {"envelope", false, on_envelope}, {"on_lag", false, on_on_lag},
+    {"since", OF_ALL, on_since}, {"before", OF_PAGES, on_before},   {"limit", OF_PAGES, on_limit},
+    {"wait", OF_PAGES, on_wait}, {"envelope", OF_ALL, on_envelope}, {"on_lag", OF_ALL, on_on_lag},
 };
 
 static enum error_code parse_row(size_t row, struct span query, struct buffer *text,
@@ -123,7 +169,7 @@ static enum error_code parse_row(size_t row, struct span query, struct buffer *t
     if (code != OK || !is_found) {
         return code;
     }
-    if (rows[row].is_of_pages_only && parameter->kind != READING_PAGE) {
+    if (rows[row].readers == OF_PAGES && parameter->reading->kind != READING_PAGE) {
         return error_set_field(why, ERR_BAD_REQUEST, rows[row].name,
                                "%s is for pages, not for streams", rows[row].name);
     }
@@ -145,12 +191,19 @@ static enum error_code parse_last_event_id(struct span text, struct parameter *p
     return code;
 }
 
-enum error_code reading_parse(struct span query, struct span last_event_id, enum reading_kind kind,
-                              uint64_t now_ms, struct reading *ret_reading, struct error *why) {
-    struct reading reading = {.kind = kind, .query.limit = PAGE_MESSAGES_DEFAULT};
-    struct parameter parameter = {.kind = kind, .now_ms = now_ms, .reading = &reading};
+/* Where it begins that was not told to. Who waits without a start waits for what comes. */
+static enum storage_start start_of(const struct reading *reading) {
+    bool is_of_the_past = reading->kind == READING_PAGE && reading->wait_ms == 0;
+    return is_of_the_past || reading->query.has_before ? STORAGE_NEWEST : STORAGE_NOW;
+}
+
+enum error_code reading_parse(struct reading *reading, struct span query, struct span last_event_id,
+                              uint64_t now_ms, struct error *why) {
+    struct parameter parameter = {.now_ms = now_ms, .reading = reading};
     struct buffer text;
     enum error_code code = OK;
+    reading->query = (struct storage_query){.limit = PAGE_MESSAGES_DEFAULT};
+    reading->on_lag = ON_LAG_AUTO;
     buffer_init(&text, HTTP_TARGET_BYTES_MAX);
     for (size_t i = 0; code == OK && i < ARRAY_COUNT(rows); i++) {
         code = parse_row(i, query, &text, &parameter, why);
@@ -162,10 +215,43 @@ enum error_code reading_parse(struct span query, struct span last_event_id, enum
     if (code != OK) {
         return code;
     }
-    if (!reading.has_start) {
-        reading.query.start = kind == READING_PAGE ? STORAGE_NEWEST : STORAGE_NOW;
+    if (reading->wait_ms > 0 && reading->query.has_before) {
+        return error_set_field(why, ERR_BAD_REQUEST, "wait",
+                               "nothing new comes before `before`; wait goes with `since`");
     }
-    INVARIANT(reading.query.limit > 0);
-    *ret_reading = reading;
+    if (!reading->has_start) {
+        reading->query.start = start_of(reading);
+    }
+    INVARIANT(reading->query.limit > 0);
     return OK;
+}
+
+void reading_destroy(struct reading *reading) {
+    if (reading != NULL) {
+        free(reading->selectors);
+        free(reading);
+    }
+}
+
+void reading_get_query(const struct reading *reading, struct storage_query *ret_query) {
+    *ret_query = reading->query;
+    if (has_offsets(reading)) {
+        ret_query->channel = reading->selectors[0].text;
+    } else {
+        ret_query->selectors = reading->selectors;
+        ret_query->selector_count = reading->selector_count;
+    }
+}
+
+enum on_lag reading_choose_on_lag(enum on_lag asked, const struct storage_selector *selectors,
+                                  size_t selector_count, const struct rules *rules) {
+    if (asked != ON_LAG_AUTO) {
+        return asked;
+    }
+    if (selector_count != 1 || selectors[0].is_pattern) {
+        return ON_LAG_CATCH_UP;
+    }
+    enum on_lag on_lag = rules_find(rules, selectors[0].text)->on_lag;
+    INVARIANT(on_lag != ON_LAG_AUTO);
+    return on_lag;
 }

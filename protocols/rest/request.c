@@ -9,6 +9,7 @@
 #include "broker/support/invariant.h"
 #include "broker/support/string_map.h"
 #include "protocols/rest/problem.h"
+#include "protocols/rest/reading.h"
 
 #define HEADER_VALUE_BYTES_MAX 8192
 
@@ -31,7 +32,7 @@ static void request_free(struct request *request) {
     buffer_finish(&request->channel);
     buffer_finish(&request->reply.headers);
     buffer_finish(&request->reply.body);
-    free(request->reading);
+    reading_destroy(request->reading);
     free(request);
 }
 
@@ -44,9 +45,16 @@ void request_destroy(struct request *request) {
         /* The log or a read thread holds a letter inside our state. It comes back to this
          * thread. */
         request->is_abandoned = true;
+        request_hurry(request);
         return;
     }
     request_free(request);
+}
+
+void request_hurry(struct request *request) {
+    if (request->is_pending && request->on_hurry != NULL) {
+        request->on_hurry(request);
+    }
 }
 
 void request_wait(struct request *request) {

@@ -9,6 +9,7 @@
 #include "broker/support/invariant.h"
 #include "protocols/rest/channel.h"
 #include "protocols/rest/demo.h"
+#include "protocols/rest/get.h"
 #include "protocols/rest/request.h"
 
 #define READING (METHOD_GET | METHOD_HEAD)
@@ -44,8 +45,9 @@ static const struct route routes[] = {
      .on_request = demo_handle},
     {.path = "/stream",
      .counted_as = METRICS_ROUTE_STREAM,
-     .reserved_for = "reading several channels on one connection is not in this "
-                     "version; read one at /channels/{channel}"},
+     .methods = READING,
+     .on_admit = get_admit_stream,
+     .on_request = get_handle},
     {.path = "/publish",
      .counted_as = METRICS_ROUTE_PUBLISH,
      .reserved_for = "publishing to several channels at once is not in this "

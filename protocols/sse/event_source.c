@@ -63,9 +63,14 @@ static void on_started(void *context, const struct place *place) {
 }
 
 static void on_failed(void *context, enum error_code code) {
+    static const enum close_reason reasons[ERROR_CODE_COUNT] = {
+        [ERR_NOT_ACCEPTABLE] = CLOSE_NOT_ALLOWED,
+        [ERR_SLOW] = CLOSE_TOO_SLOW,
+    };
+    INVARIANT(code != OK);
     struct event_source *source = context;
-    end(source, error_row(code)->slug,
-        code == ERR_NOT_ACCEPTABLE ? CLOSE_NOT_ALLOWED : CLOSE_INTERNAL);
+    enum close_reason reason = reasons[code];
+    end(source, error_row(code)->slug, reason == CLOSE_NORMAL ? CLOSE_INTERNAL : reason);
 }
 
 enum error_code event_source_create(struct connection *connection, const struct request *request,
@@ -76,13 +81,15 @@ enum error_code event_source_create(struct connection *connection, const struct 
         return ERR_MEMORY;
     }
     source->connection = connection;
-    struct storage_selector selector = {.text = buffer_borrow(&request->channel)};
+    const struct reading *reading = request->reading;
     struct stream_options options = {
         .connection = connection,
-        .selectors = &selector,
-        .selector_count = 1,
-        .framing = request->reading->is_bare ? &sse_framing_bare : &sse_framing,
-        .start = request->reading->query,
+        .selectors = reading->selectors,
+        .selector_count = reading->selector_count,
+        .framing = reading->is_bare ? &sse_framing_bare : &sse_framing,
+        .on_lag = reading_choose_on_lag(reading->on_lag, reading->selectors,
+                                        reading->selector_count, request->broker->rules),
+        .start = reading->query,
         .on_started = on_started,
         .on_failed = on_failed,
         .context = source,

@@ -55,73 +55,15 @@ TEST(the_query_reaches_names_with_empty_segments) {
     EXPECT_EQ(get("/channels/", "channel=", NULL), 400);
 }
 
-TEST(a_pattern_is_for_a_later_version) {
-    EXPECT_EQ(get("/channels/a/*", NULL, NULL), 501);
-    EXPECT_EQ(get("/channels/**", NULL, NULL), 501);
-}
-
-TEST(accept_chooses_between_page_and_stream) {
-    EXPECT_EQ(get("/channels/a", NULL, "Accept: text/event-stream"), 200);
-    EXPECT_EQ(request->reply.kind, REPLY_EVENT_STREAM);
-    EXPECT_SPAN(fakes_reply_header(request, "Content-Type"), "text/event-stream");
-    EXPECT_EQ(get("/channels/a", NULL, "Accept: application/json"), 200);
-    EXPECT_EQ(request->reply.kind, REPLY_WHOLE);
-    EXPECT_EQ(get("/channels/a", NULL, "Accept: image/png"), 406);
-}
-
-TEST(where_no_stream_can_be_opened_one_is_406) {
+TEST(a_pattern_is_read_and_not_published_to) {
+    EXPECT_EQ(get("/channels/a/*", NULL, NULL), 200);
+    EXPECT_TRUE(request->reading->selectors[0].is_pattern);
+    EXPECT_EQ(get("/channels/**", NULL, NULL), 200);
+    EXPECT_EQ(get("/channels/a/**/b", NULL, NULL), 400);
     request_destroy(request);
-    request =
-        fakes_request("GET", "/channels/a", NULL, "Host: localhost\nAccept: text/event-stream");
-    request->can_switch = false;
+    request = fakes_request("POST", "/channels/a/*", NULL, "Host: localhost\nContent-Length: 1");
     EXPECT_FALSE(routes_admit(request));
-    EXPECT_EQ(request->reply.status, 406);
-}
-
-TEST(a_bare_stream_that_begins_with_binary_is_406) {
-    struct message_fields fields = {.kind = MESSAGE_DATA,
-                                    .payload_kind = PAYLOAD_BINARY,
-                                    .channel = SPAN("a"),
-                                    .payload = SPAN("x")};
-    struct message *message = message_create(&fields);
-    request_destroy(request);
-    request = fakes_request("GET", "/channels/a", "envelope=none&since=0",
-                            "Host: localhost\nAccept: text/event-stream");
-    EXPECT_TRUE(routes_admit(request));
-    routes_handle(request);
-    EXPECT_EQ(fakes_replied(), 0);
-    fakes.read->page = (struct storage_page){.messages = &message, .count = 1};
-    fakes.read->on_read(fakes.read);
-    fakes.read = NULL;
-    EXPECT_EQ(request->reply.status, 406);
-    message_unref(message);
-    EXPECT_EQ(get("/channels/a", "envelope=none&since=0", "Accept: text/event-stream"), 200);
-    EXPECT_EQ(request->reply.kind, REPLY_EVENT_STREAM);
-}
-
-TEST(an_upgrade_is_a_websocket_whatever_is_accepted) {
-    request_destroy(request);
-    request = fakes_request("GET", "/channels/a", "since=3",
-                            "Host: localhost\nSec-WebSocket-Version: 13\n"
-                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==");
-    request->is_upgrade = true;
-    EXPECT_TRUE(routes_admit(request));
-    routes_handle(request);
-    EXPECT_EQ(request->reply.kind, REPLY_WEBSOCKET);
-    EXPECT_EQ(request->reply.status, 101);
-    EXPECT_EQ(request->reading->query.place.offset, 3);
-    EXPECT_SPAN(fakes_reply_header(request, "Sec-WebSocket-Accept"),
-                "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-}
-
-TEST(head_of_a_stream_is_its_head_alone) {
-    request_destroy(request);
-    request =
-        fakes_request("HEAD", "/channels/a", NULL, "Host: localhost\nAccept: text/event-stream");
-    EXPECT_TRUE(routes_admit(request));
-    routes_handle(request);
-    EXPECT_EQ(request->reply.kind, REPLY_WHOLE);
-    EXPECT_TRUE(request->reply.has_no_length);
+    EXPECT_EQ(request->reply.status, 400);
 }
 
 TEST(the_brokers_own_channels_take_no_publish) {
@@ -137,10 +79,5 @@ TEST(the_brokers_own_channels_take_no_publish) {
 UNIT_TESTS(CHANNEL(a_name_is_the_decoded_rest_of_the_path),
            CHANNEL(a_name_against_the_rules_is_refused_and_named),
            CHANNEL(the_query_reaches_names_with_empty_segments),
-           CHANNEL(a_pattern_is_for_a_later_version),
-           CHANNEL(accept_chooses_between_page_and_stream),
-           CHANNEL(where_no_stream_can_be_opened_one_is_406),
-           CHANNEL(a_bare_stream_that_begins_with_binary_is_406),
-           CHANNEL(an_upgrade_is_a_websocket_whatever_is_accepted),
-           CHANNEL(head_of_a_stream_is_its_head_alone),
+           CHANNEL(a_pattern_is_read_and_not_published_to),
            CHANNEL(the_brokers_own_channels_take_no_publish))

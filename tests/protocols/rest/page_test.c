@@ -38,7 +38,7 @@ TEST(a_page_is_json_that_caches_keep_to_themselves) {
     fakes_answer_read(OK);
     EXPECT_SPAN(fakes_reply_header(request, "Content-Type"), "application/json");
     EXPECT_SPAN(fakes_reply_header(request, "Cache-Control"), "private, no-cache");
-    EXPECT_SPAN(fakes_reply_header(request, "Vary"), "Accept, Authorization");
+    EXPECT_SPAN(fakes_reply_header(request, "Vary"), "Accept, Accept-Encoding, Authorization");
     EXPECT_TRUE(span_has_prefix(reply_body(&request->reply), SPAN("{\"messages\":[]")));
 }
 
@@ -104,9 +104,10 @@ TEST(a_gap_and_the_way_back_are_in_the_page) {
                                 .last = 16,
                                 .start = place,
                                 .end = place};
+    struct storage_query query = {.channel = SPAN("a")};
     struct buffer buffer;
     buffer_init(&buffer, 4096);
-    EXPECT_EQ(page_put(&buffer, SPAN("a"), &page), OK);
+    EXPECT_EQ(page_put(&buffer, &query, &page), OK);
     EXPECT_EQ(buffer_put(&buffer, SPAN("\0")), OK);
     const char *text = (const char *)buffer.bytes;
     EXPECT_NOT_NULL(strstr(text, "\"from\":4,\"to\":15,\"reason\":\"expired\""));

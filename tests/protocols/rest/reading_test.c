@@ -8,13 +8,24 @@
 
 #define NOW_MS 1700000000000
 
+static struct storage_selector channel = {.text = {(const uint8_t *)"a", 1}};
+static struct storage_selector pattern = {.text = {(const uint8_t *)"a/*", 3}, .is_pattern = true};
+static struct storage_selector two[] = {{.text = {(const uint8_t *)"a", 1}},
+                                        {.text = {(const uint8_t *)"b", 1}}};
 static struct reading reading;
 static struct error why;
 
-static enum error_code parse(const char *query, enum reading_kind kind) {
-    reading = (struct reading){0};
+static enum error_code parse_all(struct storage_selector *selectors, size_t count,
+                                 const char *query, const char *last_event_id,
+                                 enum reading_kind kind) {
+    reading = (struct reading){.kind = kind, .selectors = selectors, .selector_count = count};
     why = (struct error){0};
-    return reading_parse(span_of_string(query), (struct span){0}, kind, NOW_MS, &reading, &why);
+    return reading_parse(&reading, span_of_string(query), span_of_string(last_event_id), NOW_MS,
+                         &why);
+}
+
+static enum error_code parse(const char *query, enum reading_kind kind) {
+    return parse_all(&channel, 1, query, NULL, kind);
 }
 
 TEST(without_a_start_a_page_is_the_newest_and_a_stream_begins_now) {
@@ -84,19 +95,100 @@ TEST(a_bare_payload_is_for_events_alone) {
 }
 
 TEST(last_event_id_beats_since) {
-    EXPECT_EQ(
-        reading_parse(SPAN("since=earliest"), SPAN("5"), READING_EVENTS, NOW_MS, &reading, &why),
-        OK);
+    EXPECT_EQ(parse_all(&channel, 1, "since=earliest", "5", READING_EVENTS), OK);
     EXPECT_EQ(reading.query.start, STORAGE_AFTER_OFFSET);
     EXPECT_EQ(reading.query.place.offset, 5);
-    EXPECT_TRUE(reading_parse(SPAN(""), SPAN("x y"), READING_EVENTS, NOW_MS, &reading, &why) != OK);
+    EXPECT_TRUE(parse_all(&channel, 1, "", "x y", READING_EVENTS) != OK);
     EXPECT_STRING(why.field, "Last-Event-ID");
 }
 
-TEST(a_stream_catches_up_and_says_so_when_asked_for_more) {
-    EXPECT_EQ(parse("on_lag=catch_up", READING_EVENTS), OK);
-    EXPECT_EQ(parse("on_lag=conflate", READING_EVENTS), ERR_BAD_REQUEST);
+TEST(an_offset_means_nothing_in_a_pattern_or_in_several_channels) {
+    struct storage_selector *both[] = {&pattern, two};
+    for (size_t i = 0; i < ARRAY_COUNT(both); i++) {
+        EXPECT_EQ(parse_all(both[i], i + 1, "since=5", NULL, READING_PAGE), ERR_BAD_SINCE);
+        EXPECT_STRING(why.field, "since");
+        EXPECT_EQ(parse_all(both[i], i + 1, "before=5", NULL, READING_PAGE), ERR_BAD_SINCE);
+        EXPECT_STRING(why.field, "before");
+        EXPECT_EQ(parse_all(both[i], i + 1, "", "5", READING_EVENTS), ERR_BAD_SINCE);
+        EXPECT_STRING(why.field, "Last-Event-ID");
+        EXPECT_EQ(parse_all(both[i], i + 1, "since=-5", NULL, READING_EVENTS), OK);
+        EXPECT_EQ(parse_all(both[i], i + 1, "since=-5m", NULL, READING_EVENTS), OK);
+    }
+}
+
+TEST(a_socket_without_channels_starts_in_its_subscriptions) {
+    EXPECT_EQ(parse_all(NULL, 0, "", NULL, READING_WEBSOCKET), OK);
+    EXPECT_EQ(parse_all(NULL, 0, "since=earliest", NULL, READING_WEBSOCKET), ERR_BAD_SINCE);
+    EXPECT_STRING(why.field, "since");
+}
+
+TEST(one_channel_is_asked_for_by_name_and_all_else_by_selectors) {
+    struct storage_query query;
+    EXPECT_EQ(parse("limit=3", READING_PAGE), OK);
+    reading_get_query(&reading, &query);
+    EXPECT_SPAN(query.channel, "a");
+    EXPECT_EQ(query.selector_count, 0);
+    EXPECT_EQ(query.limit, 3);
+    EXPECT_EQ(parse_all(&pattern, 1, "", NULL, READING_PAGE), OK);
+    reading_get_query(&reading, &query);
+    EXPECT_EQ(query.channel.length, 0);
+    EXPECT_EQ(query.selector_count, 1);
+    EXPECT_TRUE(query.selectors == &pattern);
+    EXPECT_EQ(parse_all(two, 2, "", NULL, READING_PAGE), OK);
+    reading_get_query(&reading, &query);
+    EXPECT_EQ(query.selector_count, 2);
+}
+
+TEST(who_waits_without_a_start_waits_for_what_comes) {
+    EXPECT_EQ(parse("wait=30s", READING_PAGE), OK);
+    EXPECT_EQ(reading.wait_ms, 30000);
+    EXPECT_EQ(reading.query.start, STORAGE_NOW);
+    EXPECT_EQ(parse("wait=0s", READING_PAGE), OK);
+    EXPECT_EQ(reading.query.start, STORAGE_NEWEST);
+    EXPECT_EQ(parse("wait=60s&since=4", READING_PAGE), OK);
+    EXPECT_EQ(reading.query.start, STORAGE_AFTER_OFFSET);
+}
+
+TEST(a_wait_is_of_pages_of_whole_seconds_and_of_what_comes) {
+    static const char *const queries[] = {
+        "wait=61s",        "wait=30", "wait=s", "wait=-1s", "wait=1m", "wait=18446744073709551616s",
+        "wait=3s&before=9"};
+    for (size_t i = 0; i < ARRAY_COUNT(queries); i++) {
+        EXPECT_TRUE(parse(queries[i], READING_PAGE) != OK);
+        EXPECT_STRING(why.field, "wait");
+    }
+    EXPECT_TRUE(parse("wait=3s", READING_EVENTS) != OK);
+}
+
+TEST(each_policy_can_be_asked_for) {
+    static const char *const names[] = {"catch_up", "conflate", "drop", "disconnect"};
+    static const enum on_lag policies[] = {ON_LAG_CATCH_UP, ON_LAG_CONFLATE, ON_LAG_DROP,
+                                           ON_LAG_DISCONNECT};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        char query[64];
+        snprintf(query, sizeof(query), "on_lag=%s", names[i]);
+        EXPECT_EQ(parse(query, READING_EVENTS), OK);
+        EXPECT_EQ(reading.on_lag, policies[i]);
+    }
+    EXPECT_EQ(parse("", READING_EVENTS), OK);
+    EXPECT_EQ(reading.on_lag, ON_LAG_AUTO);
+    EXPECT_EQ(parse("on_lag=auto", READING_EVENTS), ERR_BAD_REQUEST);
     EXPECT_STRING(why.field, "on_lag");
+}
+
+TEST(a_policy_is_the_readers_or_that_of_its_only_channel) {
+    struct channel_rule rule = {.match = (char *)(uintptr_t) "a", .on_lag = ON_LAG_DROP};
+    struct config config = {.rules = &rule, .rule_count = 1, .rule_default = {0}};
+    config.rule_default.on_lag = ON_LAG_CONFLATE;
+    struct rules *rules = rules_create(&config);
+    struct storage_selector catch_all = {.text = SPAN("**"), .is_pattern = true};
+    EXPECT_NOT_NULL(rules);
+    EXPECT_EQ(reading_choose_on_lag(ON_LAG_DISCONNECT, &channel, 1, rules), ON_LAG_DISCONNECT);
+    EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, &channel, 1, rules), ON_LAG_DROP);
+    EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, &two[1], 1, rules), ON_LAG_CONFLATE);
+    EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, two, 2, rules), ON_LAG_CATCH_UP);
+    EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, &catch_all, 1, rules), ON_LAG_CATCH_UP);
+    rules_unref(rules);
 }
 
 UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),
@@ -104,4 +196,10 @@ UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),
            UNIT(what_means_nothing_is_refused_and_named),
            UNIT(what_is_of_pages_is_refused_on_streams), UNIT(a_bare_payload_is_for_events_alone),
            UNIT(last_event_id_beats_since),
-           UNIT(a_stream_catches_up_and_says_so_when_asked_for_more))
+           UNIT(an_offset_means_nothing_in_a_pattern_or_in_several_channels),
+           UNIT(a_socket_without_channels_starts_in_its_subscriptions),
+           UNIT(one_channel_is_asked_for_by_name_and_all_else_by_selectors),
+           UNIT(who_waits_without_a_start_waits_for_what_comes),
+           UNIT(a_wait_is_of_pages_of_whole_seconds_and_of_what_comes),
+           UNIT(each_policy_can_be_asked_for),
+           UNIT(a_policy_is_the_readers_or_that_of_its_only_channel))

@@ -32,8 +32,8 @@ TEST(what_is_not_in_the_table_is_404) {
 }
 
 TEST(what_is_planned_is_501_and_says_so) {
-    static const char *const paths[] = {"/stream",   "/publish", "/presence", "/presence/a",
-                                        "/groups/x", "/views",   "/hub",      "/token"};
+    static const char *const paths[] = {"/publish", "/presence", "/presence/a", "/groups/x",
+                                        "/views",   "/hub",      "/token"};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         EXPECT_EQ(status_of("GET", paths[i]), 501);
     }

@@ -8,17 +8,24 @@
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
 
-static void open_stream(const char *query) {
+static size_t selector_count;
+
+static void open_path(const char *path, const char *query) {
     struct request *request =
-        fakes_request("GET", "/channels/a", query, "Host: localhost\nAccept: text/event-stream");
+        fakes_request("GET", path, query, "Host: localhost\nAccept: text/event-stream");
     struct event_source *source = NULL;
     EXPECT_TRUE(routes_admit(request));
     EXPECT_EQ(event_source_create(fakes_connection(), request, &source), OK);
+    selector_count = fakes.stream_options.selector_count;
     fakes.protocol = &event_source_protocol;
     fakes.state = source;
     event_source_start(source);
     request_destroy(request);
     fakes_forget_sent();
+}
+
+static void open_stream(const char *query) {
+    open_path("/channels/a", query);
 }
 
 static int end(void **state) {
@@ -30,6 +37,22 @@ TEST(the_query_decides_start_and_framing) {
     open_stream("since=5&envelope=none");
     EXPECT_EQ(fakes.stream_options.start.place.offset, 5);
     EXPECT_TRUE(fakes.stream_options.framing == &sse_framing_bare);
+}
+
+TEST(one_reader_reads_all_that_the_query_names) {
+    open_path("/stream", "channel=a&channel=b%2F**&channel=c");
+    EXPECT_EQ(fakes.stream_count, 1);
+    EXPECT_EQ(selector_count, 3);
+    EXPECT_EQ(fakes.stream_options.on_lag, ON_LAG_CATCH_UP);
+}
+
+TEST(a_reader_that_wants_to_be_cut_off_is_told_to_come_back) {
+    open_stream("on_lag=disconnect");
+    EXPECT_EQ(fakes.stream_options.on_lag, ON_LAG_DISCONNECT);
+    fakes.stream_options.on_failed(fakes.stream_options.context, ERR_SLOW);
+    EXPECT_TRUE(fakes_has_sent("event: close\n"));
+    EXPECT_TRUE(fakes_has_sent("\"code\":\"too-slow\",\"reconnect\":true"));
+    EXPECT_EQ(fakes.reason, CLOSE_TOO_SLOW);
 }
 
 TEST(a_heartbeat_tells_progress_once_and_then_only_breathes) {
@@ -83,6 +106,8 @@ TEST(what_the_client_still_says_means_nothing) {
 #define SOURCE(name) cmocka_unit_test_setup_teardown(name, fakes_begin, end)
 
 UNIT_TESTS(SOURCE(the_query_decides_start_and_framing),
+           SOURCE(one_reader_reads_all_that_the_query_names),
+           SOURCE(a_reader_that_wants_to_be_cut_off_is_told_to_come_back),
            SOURCE(a_heartbeat_tells_progress_once_and_then_only_breathes),
            SOURCE(a_peer_that_takes_nothing_gets_no_heartbeats_and_is_closed_in_the_end),
            SOURCE(going_down_it_says_when_to_come_back),
