@@ -202,6 +202,9 @@ static void stop_broker(struct process *process) {
         worker_join(broker->workers[i]);
     }
     operator_stop(process->operator_server);
+    for (size_t i = 0; i < broker->worker_count; i++) {
+        worker_settle(broker->workers[i]);
+    }
     if (broker->log != NULL) {
         log_stop(broker->log);
     }

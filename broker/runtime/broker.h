@@ -40,4 +40,5 @@ struct broker {
     atomic_bool is_draining;
     atomic_uint_fast64_t connection_count; /* of all workers, against limits.connections */
     atomic_uint_fast64_t connection_id_next;
+    atomic_uint survey_count; /* under way: see survey.h */
 };

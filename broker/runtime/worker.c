@@ -308,6 +308,14 @@ void worker_join(struct worker *worker) {
     }
 }
 
+void worker_settle(struct worker *worker) {
+    INVARIANT(!worker->is_started);
+    owner_claim(&worker->owner);
+    while (mailbox_deliver_all(&worker->mailbox, worker) > 0) {
+        /* a survey's letter comes back until its walk is over */
+    }
+}
+
 void worker_destroy(struct worker *worker) {
     if (worker == NULL) {
         return;

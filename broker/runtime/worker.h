@@ -31,6 +31,10 @@ void worker_drain(struct worker *worker);
 /* Waits for the thread's end. */
 void worker_join(struct worker *worker);
 
+/* Delivers what came after the thread's end, so that whoever asked is answered. Joined before, and
+ * the askers' threads too. */
+void worker_settle(struct worker *worker);
+
 /* Joins and frees, when the log and the read threads have stopped. Accepts NULL. */
 void worker_destroy(struct worker *worker);
 
@@ -44,6 +48,11 @@ uint64_t worker_now_ms(const struct worker *worker);
 
 /* A scratch buffer that is empty now and may be used until the current callback returns. */
 struct buffer *worker_borrow_scratch(struct worker *worker);
+
+/* What protocols/websocket shares among the sockets of this worker: NULL until it is set, which is
+ * done once. `on_finish` frees it when the last connection is gone. */
+void *worker_borrow_protocol_state(const struct worker *worker);
+void worker_set_protocol_state(struct worker *worker, void *state, void (*on_finish)(void *state));
 
 /* Memory for request bodies: false when BODIES_BYTES_MAX is reached; give back what was taken. */
 MUST_USE bool worker_take_body_room(struct worker *worker, size_t bytes);
