@@ -20,8 +20,8 @@
 #define MESSAGE_HEADERS_BYTES_MAX 16384 /* all headers of one message, names and values */
 #define MESSAGE_HEADERS_MAX 100         /* as many as an HTTP request has; each is compared */
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
-#define IDEMPOTENCY_AGE_MS 600000    /* of log time: a repeat within it stores nothing */
-#define IDEMPOTENCY_KEYS_MAX 1000000 /* above it the oldest are forgotten; about 128 bytes each */
+#define IDEMPOTENCY_AGE_MS 600000       /* of log time: a repeat within it stores nothing */
+#define IDEMPOTENCY_KEYS_MAX 1000000    /* above it the oldest are forgotten; 184 bytes each */
 #define IDEMPOTENCY_BYTES_MAX 268435456 /* of keys in memory: batches to many channels take more */
 #define PUBLISH_MESSAGES_MAX 10000      /* of one publish: all or none */
 #define PUBLISH_BYTES_MAX 16777216      /* its body */

@@ -4,6 +4,10 @@
  *     publishes from the mailbox -> order -> one journal write -> round
  *     round -> (sync, if one of its messages asks for it) -> admit, tell workers, answer publishers
  *
+ * A publish is never split over two rounds. One that repeats an earlier one is written nowhere: it
+ * joins the round of its turn, which comes after that of the first or is the same, and is answered
+ * with it. A turn of nothing but repeats makes a round without messages.
+ *
  * Rounds leave in the order in which they were written. A round that waits for its sync holds back
  * those behind it, also their answers: what was answered can be read, and every reader sees one
  * order. The sync runs on a thread of its own beside further writes, so one fdatasync serves all
@@ -13,7 +17,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "broker/runtime/answers.h"
 #include "broker/runtime/order.h"
+#include "broker/runtime/repeats.h"
 #include "broker/runtime/sync.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -23,10 +29,19 @@
 /* One journal write and everything that waits for it. */
 struct round {
     struct round *next;
-    struct commit *commit;
-    struct publish *publishes; /* oldest first */
-    size_t data_count;         /* of its messages; the others are ticks */
+    struct commit *commit; /* empty: a round of repeats alone */
+    struct list publishes; /* oldest first, then those that repeat */
+    size_t data_count;     /* of its messages */
+    bool has_stored;       /* something else than time */
     bool needs_sync;
+};
+
+/* What one turn takes off the waiting publishes. */
+struct turn {
+    struct list fresh;   /* to be written; oldest first, as are the others */
+    struct list repeats; /* their keys are known */
+    size_t count;        /* messages of the fresh ones */
+    size_t bytes;
 };
 
 struct log {
@@ -36,9 +51,10 @@ struct log {
     struct mailbox mailbox;
     struct log_options options;
     struct order order;
+    struct repeats *repeats;
+    struct answers answers;
 
-    struct publish *waiting_first; /* taken from the mailbox, not ordered yet */
-    struct publish **waiting_last;
+    struct list waiting;        /* publishes from the mailbox, not ordered yet */
     struct round *rounds_first; /* written, not released yet */
     struct round **rounds_last;
     size_t rounds_bytes;
@@ -55,70 +71,13 @@ struct log {
     struct message *tick_message;
 
     atomic_bool is_stopping;
-    atomic_size_t waiting_bytes; /* of publishes from submission to answer */
-    atomic_size_t waiting_count;
     atomic_uint fold_code; /* enum error_code of the newest fold */
     atomic_uint_fast64_t position_readable;
-    atomic_uint_fast64_t commits, messages, refused, syncs;
+    atomic_uint_fast64_t commits, messages, syncs;
 };
 
-/* --- answers -------------------------------------------------------------------------------- */
-
-static void on_answer_delivered(struct letter *letter, void *consumer) {
-    (void)consumer;
-    struct publish *publish = CONTAINER_OF(letter, struct publish, letter);
-    publish->on_answered(publish);
-}
-
-static void give_room(struct log *log, const struct publish *publish) {
-    atomic_fetch_sub_explicit(&log->waiting_bytes, publish->bytes, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&log->waiting_count, 1, memory_order_relaxed);
-}
-
-static void count(struct log *log, const struct publish *publish, enum error_code result) {
-    struct metrics_shard *metrics = log->options.metrics;
-    metrics_add_at(metrics, METRIC_PUBLISHES, result, 1);
-    metrics_observe(metrics, METRIC_PUBLISH_ANSWER, clock_monotonic_us() - publish->submitted_us);
-    give_room(log, publish);
-    if (result != OK) {
-        return;
-    }
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < publish->count; i++) {
-        bytes += publish->messages[i]->fields.payload.length;
-    }
-    metrics_add_at(metrics, METRIC_PUBLISHED_MESSAGES, publish->counted_as, publish->count);
-    metrics_add_at(metrics, METRIC_PUBLISHED_BYTES, publish->counted_as, bytes);
-}
-
-static void answer(struct log *log, struct publish *publish, enum error_code result,
-                   const struct error *why) {
-    count(log, publish, result);
-    publish->result = result;
-    if (result != OK) {
-        publish->why = *why;
-    }
-    publish->letter.on_delivered = on_answer_delivered;
-    mailbox_put_answer(publish->reply_to, &publish->letter);
-}
-
-/* The tick's message was only lent to its round. */
-static void tick_end(struct publish *tick) {
-    message_unref(tick->messages[0]);
-    tick->messages[0] = NULL;
-}
-
-static void answer_all(struct log *log, struct publish *publishes, enum error_code result,
-                       const struct error *why) {
-    while (publishes != NULL) {
-        struct publish *next = publishes->next; /* the answer hands the publish over */
-        if (publishes->reply_to != NULL) {
-            answer(log, publishes, result, why);
-        } else {
-            tick_end(publishes); /* nobody asked for a tick */
-        }
-        publishes = next;
-    }
+static struct publish *publish_of(struct list *node) {
+    return CONTAINER_OF(node, struct publish, in_list);
 }
 
 /* --- rounds --------------------------------------------------------------------------------- */
@@ -149,21 +108,32 @@ static void on_fold_please(struct letter *letter, void *consumer) {
     atomic_store(&log->is_fold_asked, false);
 }
 
-/* Readable from here on: by pages first, then by live readers, and then the publisher knows. */
-static void release(struct log *log, struct round *round) {
-    struct commit *commit = round->commit;
+static void show(struct log *log, struct commit *commit) {
     storage_admit(log->options.storage, commit->messages, commit->count);
     atomic_store(&log->position_readable, commit->position_last);
     for (size_t i = 0; i < log->options.listener_count; i++) {
         tell_listener(log->options.listeners[i], commit);
     }
-    answer_all(log, round->publishes, OK, NULL);
-    atomic_fetch_add_explicit(&log->messages, round->data_count, memory_order_relaxed);
     atomic_fetch_add_explicit(&log->commits, 1, memory_order_relaxed);
-    ask_for_fold(log, round->data_count > 0);
-    log->rounds_bytes -= commit->bytes;
-    commit_unref(commit);
-    free(round);
+}
+
+static void round_destroy(struct round *round) {
+    if (round != NULL) {
+        commit_unref(round->commit);
+        free(round);
+    }
+}
+
+/* Readable from here on: by pages first, then by live readers, and then the publisher knows. */
+static void release(struct log *log, struct round *round) {
+    if (round->commit->count > 0) {
+        show(log, round->commit);
+    }
+    answers_send_all(&log->answers, &round->publishes, OK, NULL);
+    atomic_fetch_add_explicit(&log->messages, round->data_count, memory_order_relaxed);
+    ask_for_fold(log, round->has_stored);
+    log->rounds_bytes -= round->commit->bytes;
+    round_destroy(round);
 }
 
 /* Releases what nothing holds back, and starts a sync for what does. */
@@ -202,108 +172,178 @@ static void on_synced(struct letter *letter, void *consumer) {
 
 /* --- one turn ------------------------------------------------------------------------------- */
 
-/* False: its channels cannot be had, and it is answered. Asked when a publish is about to be
- * ordered, not when it comes: a write that fails in between takes new channels back. */
-static bool has_channels(struct log *log, struct publish *publish) {
-    for (size_t i = 0; i < publish->count; i++) {
-        struct error why = {0};
-        enum error_code code = order_prepare(&log->order, publish->messages[i], &why);
-        if (code != OK) {
-            atomic_fetch_add_explicit(&log->refused, 1, memory_order_relaxed);
-            answer(log, publish, code, &why);
-            return false;
-        }
+/* Asked when a publish is about to be ordered, not when it comes: a write that fails in between
+ * takes new channels back. */
+static enum error_code prepare(struct log *log, struct publish *publish, struct error *why) {
+    enum error_code code = order_prepare(&log->order, publish->messages, publish->count, why);
+    if (code != OK || publish->messages[0]->fields.idempotency_hash.length == 0) {
+        return code;
     }
-    return true;
+    publish->repeat = repeats_put(log->repeats, publish->messages, publish->count);
+    if (publish->repeat == NULL) {
+        order_unprepare(&log->order, publish->messages, publish->count);
+        return error_set(why, ERR_MEMORY, "no memory for the idempotency key");
+    }
+    return OK;
 }
 
-/* Takes the publishes of one round off the waiting ones. NULL: none of them could be had. */
-static struct publish *gather(struct log *log, size_t *ret_count) {
-    struct publish *first = NULL;
-    struct publish **end = &first;
-    size_t bytes = 0;
-    *ret_count = 0;
-    while (log->waiting_first != NULL) {
-        struct publish *publish = log->waiting_first;
-        if (first != NULL && (*ret_count + publish->count > COMMIT_MESSAGES_MAX ||
-                              bytes + publish->bytes > COMMIT_BYTES_MAX)) {
-            break;
-        }
-        log->waiting_first = publish->next;
-        publish->next = NULL;
-        if (has_channels(log, publish)) {
-            *ret_count += publish->count;
-            bytes += publish->bytes;
-            *end = publish;
-            end = &publish->next;
-        }
+static struct repeat *find_first(struct log *log, const struct publish *publish) {
+    struct span hash = publish->messages[0]->fields.idempotency_hash;
+    return hash.length == 0 ? NULL : repeats_find(log->repeats, hash);
+}
+
+static void take(struct log *log, struct turn *turn, struct publish *publish) {
+    struct error why = {0};
+    publish->repeat = find_first(log, publish);
+    if (publish->repeat != NULL) {
+        list_put_tail(&turn->repeats, &publish->in_list);
+        return;
     }
-    if (log->waiting_first == NULL) {
-        log->waiting_last = &log->waiting_first;
+    enum error_code code = prepare(log, publish, &why);
+    if (code != OK) {
+        answers_send(&log->answers, publish, code, &why);
+        return;
     }
-    return first;
+    turn->count += publish->count;
+    turn->bytes += publish->bytes;
+    list_put_tail(&turn->fresh, &publish->in_list);
+}
+
+/* Takes the publishes of one round off the waiting ones. */
+static void gather(struct log *log, struct turn *turn) {
+    *turn = (struct turn){0};
+    list_init(&turn->fresh);
+    list_init(&turn->repeats);
+    while (!list_is_empty(&log->waiting)) {
+        struct publish *publish = publish_of(log->waiting.next);
+        if (turn->count > 0 && (turn->count + publish->count > COMMIT_MESSAGES_MAX ||
+                                turn->bytes + publish->bytes > COMMIT_BYTES_MAX)) {
+            return;
+        }
+        list_remove(&publish->in_list);
+        take(log, turn, publish);
+    }
 }
 
 static struct round *round_create(size_t count) {
     struct round *round = calloc(1, sizeof(*round));
-    if (round == NULL) {
-        return NULL;
-    }
-    round->commit = commit_create(count);
-    if (round->commit == NULL) {
+    struct commit *commit = commit_create(count);
+    if (round == NULL || commit == NULL) {
         free(round);
+        commit_unref(commit);
         return NULL;
     }
+    round->commit = commit;
+    list_init(&round->publishes);
     return round;
 }
 
-static void fill_round(struct log *log, struct round *round, struct publish *publishes) {
-    struct commit *commit = round->commit;
-    commit->time_ms = order_turn_clock(&log->order, clock_wall_ms());
-    round->publishes = publishes;
-    for (struct publish *publish = publishes; publish != NULL; publish = publish->next) {
-        for (size_t i = 0; i < publish->count; i++) {
-            struct message *message = publish->messages[i];
-            order_put(&log->order, message);
-            commit_put(commit, message);
-            round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
-            round->data_count += message->fields.kind == MESSAGE_DATA;
-        }
+static void order_publish(struct log *log, struct round *round, struct publish *publish) {
+    for (size_t i = 0; i < publish->count; i++) {
+        struct message *message = publish->messages[i];
+        message->group_rest = (uint32_t)(publish->count - 1 - i);
+        order_put(&log->order, message);
+        commit_put(round->commit, message);
+        round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
+        round->has_stored |= message->fields.kind != MESSAGE_TICK;
+        round->data_count += message->fields.kind == MESSAGE_DATA;
     }
-    INVARIANT(commit->count > 0);
+    if (publish->repeat != NULL) {
+        repeats_place(publish->repeat, publish->messages, publish->count);
+    }
+}
+
+/* Orders and writes the fresh ones. After an error nothing of them remains. */
+static enum error_code write_fresh(struct log *log, struct round *round, struct turn *turn,
+                                   struct error *why) {
+    struct commit *commit = round->commit;
+    commit->time_ms = log->order.state.time_ms;
+    LIST_EACH(&turn->fresh, node) {
+        order_publish(log, round, publish_of(node));
+    }
+    INVARIANT(commit->count == turn->count);
+    INVARIANT(commit->messages[commit->count - 1]->group_rest == 0);
     INVARIANT(commit->position_last == log->order.state.position_next - 1);
+    enum error_code code =
+        storage_append(log->options.storage, commit->messages, commit->count, why);
+    if (code != OK) {
+        order_undo(&log->order, commit);
+    }
+    return code;
+}
+
+/* Nothing was written. A repeat of what failed is the first now; a turn of repeats alone ends. */
+static void fail(struct log *log, struct turn *turn, enum error_code code,
+                 const struct error *why) {
+    LIST_EACH(&turn->fresh, node) {
+        repeats_take_back(log->repeats, publish_of(node)->repeat);
+    }
+    if (list_is_empty(&turn->fresh)) {
+        answers_send_all(&log->answers, &turn->repeats, code, why);
+    }
+    answers_send_all(&log->answers, &turn->fresh, code, why);
+    list_put_all(&turn->repeats, &log->waiting);
+    list_put_all(&log->waiting, &turn->repeats);
+}
+
+/* Puts those that repeat into the round; a key that came with another body is refused. */
+static void settle_repeats(struct log *log, struct round *round, struct turn *turn) {
+    for (struct list *node; (node = list_take_head(&turn->repeats)) != NULL;) {
+        struct publish *publish = publish_of(node);
+        struct error why = {0};
+        enum error_code code =
+            repeats_answer(log->repeats, publish->repeat, publish->messages, publish->count, &why);
+        if (code != OK) {
+            answers_send(&log->answers, publish, code, &why);
+            continue;
+        }
+        for (size_t i = 0; i < publish->count; i++) {
+            round->needs_sync |= (publish->messages[i]->fields.flags & MESSAGE_FSYNC) != 0;
+        }
+        publish->is_repeated = true;
+        list_put_tail(&round->publishes, node);
+    }
+}
+
+static enum error_code write_turn(struct log *log, struct turn *turn, struct round *round,
+                                  struct error *why) {
+    if (round == NULL) {
+        LIST_EACH(&turn->fresh, node) {
+            struct publish *publish = publish_of(node);
+            order_unprepare(&log->order, publish->messages, publish->count);
+        }
+        return error_set(why, ERR_MEMORY, "no memory to order the message");
+    }
+    if (turn->count == 0) {
+        return OK;
+    }
+    enum error_code code = write_fresh(log, round, turn, why);
+    if (code != OK && !log->has_append_failed) { /* said once, until a write succeeds */
+        log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", turn->count,
+                  error_row(code)->slug, why->detail);
+    }
+    log->has_append_failed = code != OK;
+    return code;
 }
 
 /* Orders and writes one round. What fails is answered; nothing of it remains. */
 static void write_round(struct log *log) {
-    size_t count;
-    struct publish *publishes = gather(log, &count);
-    if (publishes == NULL) {
+    struct turn turn;
+    struct error why = {0};
+    repeats_turn_clock(log->repeats, order_turn_clock(&log->order, clock_wall_ms()));
+    gather(log, &turn);
+    if (list_is_empty(&turn.fresh) && list_is_empty(&turn.repeats)) {
         return;
     }
-    struct error why = {.code = ERR_MEMORY, .detail = "no memory to order the message"};
-    struct round *round = round_create(count);
-    if (round == NULL) {
-        answer_all(log, publishes, ERR_MEMORY, &why);
-        return;
-    }
-    fill_round(log, round, publishes);
-    enum error_code code =
-        storage_append(log->options.storage, round->commit->messages, round->commit->count, &why);
+    struct round *round = round_create(turn.count);
+    enum error_code code = write_turn(log, &turn, round, &why);
     if (code != OK) {
-        order_undo(&log->order, round->commit);
-        atomic_fetch_add_explicit(&log->refused, count, memory_order_relaxed);
-        if (!log->has_append_failed) { /* said once, until a write succeeds */
-            log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", count,
-                      error_row(code)->slug, why.detail);
-        }
-        log->has_append_failed = true;
-        answer_all(log, publishes, code, &why);
-        commit_unref(round->commit);
-        free(round);
+        fail(log, &turn, code, &why);
+        round_destroy(round);
         return;
     }
-    log->has_append_failed = false;
+    list_put_all(&round->publishes, &turn.fresh);
+    settle_repeats(log, round, &turn);
     log->rounds_bytes += round->commit->bytes;
     *log->rounds_last = round;
     log->rounds_last = &round->next;
@@ -322,12 +362,16 @@ static bool has_room(struct log *log) {
 static void on_publish(struct letter *letter, void *consumer) {
     struct log *log = consumer;
     struct publish *publish = CONTAINER_OF(letter, struct publish, letter);
-    publish->next = NULL;
-    *log->waiting_last = publish;
-    log->waiting_last = &publish->next;
+    list_put_tail(&log->waiting, &publish->in_list);
 }
 
 /* --- ticks ---------------------------------------------------------------------------------- */
+
+/* The tick's message was only lent to its round. */
+static void on_tick_answered(struct publish *tick) {
+    message_unref(tick->messages[0]);
+    tick->messages[0] = NULL;
+}
 
 /* Gives a silent log the time, so that age and expiry go on. An empty log has nothing to expire. */
 static void put_tick(struct log *log) {
@@ -339,9 +383,9 @@ static void put_tick(struct log *log) {
     if (log->tick_message == NULL) {
         return; /* the next beat tries again */
     }
-    log->tick = (struct publish){.messages = &log->tick_message, .count = 1};
-    *log->waiting_last = &log->tick;
-    log->waiting_last = &log->tick.next;
+    log->tick = (struct publish){
+        .on_answered = on_tick_answered, .messages = &log->tick_message, .count = 1};
+    list_put_tail(&log->waiting, &log->tick.in_list);
 }
 
 /* --- the thread ----------------------------------------------------------------------------- */
@@ -352,7 +396,7 @@ static void on_folded(struct letter *letter, void *consumer) {
 }
 
 static bool is_done(const struct log *log) {
-    return log->waiting_first == NULL && log->rounds_first == NULL;
+    return list_is_empty(&log->waiting) && log->rounds_first == NULL;
 }
 
 /* Publishers wait for a fold, but not for one that fails, nor for one that comes after the end. */
@@ -366,17 +410,14 @@ static void refuse_waiting(struct log *log) {
     } else {
         return;
     }
-    struct publish *waiting = log->waiting_first;
-    log->waiting_first = NULL;
-    log->waiting_last = &log->waiting_first;
-    answer_all(log, waiting, code, &why);
+    answers_send_all(&log->answers, &log->waiting, code, &why);
 }
 
 static void write_waiting(struct log *log) {
-    while (log->waiting_first != NULL && has_room(log)) {
+    while (!list_is_empty(&log->waiting) && has_room(log)) {
         write_round(log);
     }
-    if (log->waiting_first != NULL && !storage_has_room(log->options.storage)) {
+    if (!list_is_empty(&log->waiting) && !storage_has_room(log->options.storage)) {
         refuse_waiting(log);
     }
 }
@@ -406,7 +447,8 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
         return error_set(why, ERR_MEMORY, "no memory for the log");
     }
     log->options = *options;
-    log->waiting_last = &log->waiting_first;
+    log->answers.metrics = options->metrics;
+    list_init(&log->waiting);
     log->rounds_last = &log->rounds_first;
     log->was_room = true;
     log->folded.on_delivered = on_folded;
@@ -414,6 +456,12 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
     log->synced.on_delivered = on_synced;
     log->mailbox.event_fd = -1;
     enum error_code code = order_init(&log->order, options->storage, why);
+    if (code == OK) {
+        code = repeats_create(log->order.state.log_id, &log->repeats);
+    }
+    if (code == OK) {
+        code = repeats_learn(log->repeats, options->storage, why);
+    }
     if (code == OK) {
         code = mailbox_init(&log->mailbox, MAILBOX_NODES_MAX);
     }
@@ -463,6 +511,7 @@ void log_destroy(struct log *log) {
     }
     INVARIANT(!log->is_started);
     INVARIANT(log->rounds_first == NULL);
+    repeats_destroy(log->repeats);
     order_finish(&log->order);
     mailbox_finish(&log->mailbox);
     syncer_destroy(log->syncer);
@@ -473,26 +522,20 @@ void log_destroy(struct log *log) {
 
 enum error_code log_submit(struct log *log, struct publish *publish) {
     INVARIANT(publish->count > 0);
-    INVARIANT(publish->count <= COMMIT_MESSAGES_MAX);
+    INVARIANT(publish->count <= PUBLISH_MESSAGES_MAX);
     INVARIANT(publish->reply_to != NULL);
     if (atomic_load(&log->is_stopping)) {
         return ERR_DRAINING;
     }
     publish->letter.on_delivered = on_publish;
-    publish->submitted_us = clock_monotonic_us();
-    publish->bytes = 0;
-    for (size_t i = 0; i < publish->count; i++) {
-        publish->bytes += message_size(publish->messages[i]);
+    publish->repeat = NULL;
+    publish->is_repeated = false;
+    enum error_code code = answers_admit(&log->answers, publish);
+    if (code == OK && mailbox_put(&log->mailbox, &publish->letter) != OK) {
+        answers_give_back(&log->answers, publish);
+        code = ERR_BUSY;
     }
-    size_t bytes = atomic_fetch_add(&log->waiting_bytes, publish->bytes);
-    size_t count_before = atomic_fetch_add(&log->waiting_count, 1);
-    bool is_full = count_before >= MAILBOX_NODES_MAX ||
-                   (bytes > 0 && bytes + publish->bytes > PUBLISHES_WAITING_BYTES_MAX);
-    if (is_full || mailbox_put(&log->mailbox, &publish->letter) != OK) {
-        give_room(log, publish);
-        return ERR_BUSY;
-    }
-    return OK;
+    return code;
 }
 
 uint64_t log_position_readable(const struct log *log) {
@@ -531,8 +574,10 @@ void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
     *ret_figures = (struct log_figures){
         .commits = atomic_load_explicit(&log->commits, memory_order_relaxed),
         .messages = atomic_load_explicit(&log->messages, memory_order_relaxed),
-        .refused = atomic_load_explicit(&log->refused, memory_order_relaxed),
+        .refused = atomic_load_explicit(&log->answers.refused, memory_order_relaxed),
         .syncs = atomic_load_explicit(&log->syncs, memory_order_relaxed),
-        .waiting = atomic_load_explicit(&log->waiting_count, memory_order_relaxed),
-        .channels = order_channel_count(&log->order)};
+        .waiting = atomic_load_explicit(&log->answers.waiting_count, memory_order_relaxed),
+        .channels = order_channel_count(&log->order),
+        .repeats = repeats_count(log->repeats),
+        .repeated = atomic_load_explicit(&log->answers.repeated, memory_order_relaxed)};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* log.h — the interface of the engine that orders: publishes go in, commits and answers come out.
  *
- * Place:   protocols/ submit, workers receive commits; the engine `local` (log_local.c) writes the
+ * Place:   protocols/ submit, workers receive commits; the engine `local` (log.c) writes the
  *          journal through storage/. A replicated engine takes its place behind the same calls.
  * Thread:  log_submit: any. The engine orders on a thread of its own.
  * Bounds:  MAILBOX_NODES_MAX publishes and PUBLISHES_WAITING_BYTES_MAX of them from submission to
@@ -19,25 +19,31 @@
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/commit.h"
 #include "broker/support/error.h"
+#include "broker/support/list.h"
 #include "broker/support/mailbox.h"
 #include "broker/support/message.h"
 
 struct log;
+struct repeat;
 struct storage;
 
 /* A publisher's request: messages for any channels, stored all or none. The maker owns it again
- * when on_answered runs, on the thread that takes `reply_to`. */
+ * when on_answered runs, on the thread that takes `reply_to`. If the first message has an
+ * idempotency hash that an earlier publish had, nothing is stored and the messages are given the
+ * places and the time of that publish; ERR_UNPROCESSABLE: it had another body. */
 struct publish {
-    struct letter letter; /* the engine's, as is `next` */
-    struct publish *next;
+    struct letter letter; /* the engine's, as is `in_list` */
+    struct list in_list;
     struct mailbox *reply_to;
     void (*on_answered)(struct publish *publish);
     void *context;
     enum metrics_protocol counted_as; /* METRICS_PROTOCOL_HTTP unless it is set */
     uint64_t submitted_us;            /* the engine's, as is `bytes` */
     size_t bytes;
+    struct repeat *repeat;     /* likewise */
     struct message **messages; /* the caller's array and references; ordered in place */
-    size_t count;
+    size_t count;              /* PUBLISH_MESSAGES_MAX at most */
+    bool is_repeated;          /* set with the answer: nothing was stored, the first had been */
     enum error_code result; /* OK: each message has its place and is as durable as it asked for */
     struct error why;
 };
@@ -97,6 +103,8 @@ struct log_figures {
     uint64_t syncs;
     uint64_t waiting; /* publishes in the mailbox */
     uint64_t channels;
+    uint64_t repeats;  /* idempotency keys that are kept */
+    uint64_t repeated; /* publishes that were answered as repeats */
 };
 
 void log_get_figures(const struct log *log, struct log_figures *ret_figures);

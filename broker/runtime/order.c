@@ -6,11 +6,13 @@
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 
-/* Its next offset is offset_last + 1. */
+/* Its next offset is offset_last + 1. It is there for the messages that it has or that are prepared
+ * for it: when none is left it goes. */
 struct channel {
     struct map_node in_map;
     uint64_t id;
     uint64_t offset_last;
+    uint64_t prepared_count; /* messages that are prepared and not put */
     uint8_t name[];
 };
 
@@ -27,13 +29,17 @@ static struct channel *add(struct order *order, struct span name, uint64_t id,
     }
     channel->id = id;
     channel->offset_last = offset_last;
+    channel->prepared_count = 0;
     memcpy(channel->name, name.bytes, name.length);
     map_put(&order->channels, &channel->in_map, span_of(channel->name, name.length));
     atomic_fetch_add_explicit(&order->channel_count, 1, memory_order_relaxed);
     return channel;
 }
 
-static void drop(struct order *order, struct channel *channel) {
+static void drop_if_empty(struct order *order, struct channel *channel) {
+    if (channel->offset_last > 0 || channel->prepared_count > 0) {
+        return;
+    }
     map_remove(&order->channels, &channel->in_map);
     atomic_fetch_sub_explicit(&order->channel_count, 1, memory_order_relaxed);
     free(channel);
@@ -78,20 +84,56 @@ void order_finish(struct order *order) {
     map_finish(&order->channels);
 }
 
-enum error_code order_prepare(struct order *order, const struct message *message,
-                              struct error *why) {
+static bool has_channel(const struct message *message) {
+    return message->fields.kind == MESSAGE_DATA || message->fields.kind == MESSAGE_DELETE;
+}
+
+static enum error_code prepare_one(struct order *order, const struct message *message,
+                                   struct error *why) {
     struct span name = message->fields.channel;
-    if (message->fields.kind == MESSAGE_TICK || find(order, name) != NULL) {
+    struct channel *channel = has_channel(message) ? find(order, name) : NULL;
+    if (!has_channel(message)) {
         return OK;
     }
-    if (map_count(&order->channels) >= CHANNELS_MAX) {
+    if (channel == NULL && message->fields.kind == MESSAGE_DELETE) {
+        return error_set(why, ERR_NOT_FOUND, "the channel has no message");
+    }
+    if (channel == NULL && map_count(&order->channels) >= CHANNELS_MAX) {
         return error_set(why, ERR_FULL, "there are %d channels already", CHANNELS_MAX);
     }
-    if (add(order, name, order->state.channel_id_next, 0) == NULL) {
-        return error_set(why, ERR_MEMORY, "no memory for a new channel");
+    if (channel == NULL) {
+        channel = add(order, name, order->state.channel_id_next, 0);
+        if (channel == NULL) {
+            return error_set(why, ERR_MEMORY, "no memory for a new channel");
+        }
+        order->state.channel_id_next++;
     }
-    order->state.channel_id_next++;
+    channel->prepared_count++;
     return OK;
+}
+
+enum error_code order_prepare(struct order *order, struct message *const *messages, size_t count,
+                              struct error *why) {
+    for (size_t i = 0; i < count; i++) {
+        enum error_code code = prepare_one(order, messages[i], why);
+        if (code != OK) {
+            order_unprepare(order, messages, i);
+            return code;
+        }
+    }
+    return OK;
+}
+
+void order_unprepare(struct order *order, struct message *const *messages, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (has_channel(messages[i])) {
+            struct channel *channel = find(order, messages[i]->fields.channel);
+            INVARIANT(channel != NULL);
+            INVARIANT(channel->prepared_count > 0);
+            channel->prepared_count--;
+            drop_if_empty(order, channel);
+        }
+    }
 }
 
 uint64_t order_turn_clock(struct order *order, uint64_t wall_ms) {
@@ -105,25 +147,29 @@ void order_put(struct order *order, struct message *message) {
     struct place place = {.log_id = order->state.log_id,
                           .generation = order->state.generation,
                           .position = order->state.position_next++};
-    if (message->fields.kind != MESSAGE_TICK) {
+    if (has_channel(message)) {
         struct channel *channel = find(order, message->fields.channel);
         INVARIANT(channel != NULL);
+        INVARIANT(channel->prepared_count > 0);
+        channel->prepared_count--;
+        channel->offset_last += message->fields.kind == MESSAGE_DATA;
+        INVARIANT(channel->offset_last > 0);
         place.channel_id = channel->id;
-        place.offset = ++channel->offset_last;
+        place.offset = channel->offset_last;
     }
     message_order(message, &place, order->state.time_ms);
 }
 
 void order_undo(struct order *order, const struct commit *commit) {
     for (size_t i = 0; i < commit->count; i++) {
+        if (commit->messages[i]->fields.kind != MESSAGE_DATA) {
+            continue; /* it moved no offset on */
+        }
         struct channel *channel = find(order, commit->messages[i]->fields.channel);
-        if (channel == NULL) {
-            continue; /* a tick belongs to none */
-        }
+        INVARIANT(channel != NULL);
         INVARIANT(channel->offset_last > 0);
-        if (--channel->offset_last == 0) {
-            drop(order, channel); /* it was made for this */
-        }
+        channel->offset_last--;
+        drop_if_empty(order, channel); /* if it was made for this */
     }
     order->state.position_next = commit->position_first;
 }

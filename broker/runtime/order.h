@@ -27,17 +27,23 @@ MUST_USE enum error_code order_init(struct order *order, struct storage *storage
 
 void order_finish(struct order *order);
 
-/* Makes sure that the message's channel is known. ERR_FULL, ERR_MEMORY. */
-MUST_USE enum error_code order_prepare(struct order *order, const struct message *message,
-                                       struct error *why);
+/* Makes sure that the channels of all messages of a publish are known, or of none. ERR_NOT_FOUND:
+ * a delete in a channel that never had a message; ERR_FULL, ERR_MEMORY. */
+MUST_USE enum error_code order_prepare(struct order *order, struct message *const *messages,
+                                       size_t count, struct error *why);
+
+/* Takes that back: they are not going to be put. */
+void order_unprepare(struct order *order, struct message *const *messages, size_t count);
 
 /* The time of the next record: `wall_ms`, unless an earlier record was later. */
 uint64_t order_turn_clock(struct order *order, uint64_t wall_ms);
 
-/* Gives the message the next position, and the next offset of its channel, which is prepared. */
+/* Gives the prepared message the next position, and the next offset of its channel; a delete gets
+ * the last offset of its channel instead. */
 void order_put(struct order *order, struct message *message);
 
-/* Takes back what the commit's messages were given: its write failed. */
+/* Takes back what the commit's messages were given, the newest ones: their write failed. Channels
+ * that were made for them go. */
 void order_undo(struct order *order, const struct commit *commit);
 
 /* Any thread. */

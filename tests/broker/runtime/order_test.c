@@ -19,13 +19,18 @@ static struct message *message_of(const char *channel, enum message_kind kind) {
 }
 
 /* One message through order_prepare() and order_put(). */
-static struct message *put(struct order *order, struct commit *commit, const char *channel) {
-    struct message *message = message_of(channel, MESSAGE_DATA);
-    EXPECT_EQ(order_prepare(order, message, NULL), OK);
+static struct message *put_kind(struct order *order, struct commit *commit, const char *channel,
+                                enum message_kind kind) {
+    struct message *message = message_of(channel, kind);
+    EXPECT_EQ(order_prepare(order, &message, 1, NULL), OK);
     order_put(order, message);
     commit_put(commit, message);
     message_unref(message); /* the commit holds it */
     return message;
+}
+
+static struct message *put(struct order *order, struct commit *commit, const char *channel) {
+    return put_kind(order, commit, channel, MESSAGE_DATA);
 }
 
 TEST(offsets_are_dense_in_each_channel_and_positions_in_all) {
@@ -71,8 +76,10 @@ TEST(a_channel_that_was_taken_back_can_be_had_again) {
     struct message *waiting = message_of("new", MESSAGE_DATA);
     init(&order);
     put(&order, failed, "new");
-    EXPECT_EQ(order_prepare(&order, waiting, NULL), OK);
     order_undo(&order, failed);
+    EXPECT_EQ(order_channel_count(&order), 0);
+    EXPECT_EQ(order_prepare(&order, &waiting, 1, NULL), OK);
+    order_unprepare(&order, &waiting, 1);
     EXPECT_EQ(order_channel_count(&order), 0);
     EXPECT_EQ(put(&order, again, "new")->place.offset, 1);
     message_unref(waiting);
@@ -94,7 +101,7 @@ TEST(a_tick_takes_a_position_and_belongs_to_no_channel) {
     struct order order;
     init(&order);
     struct message *tick = message_of("", MESSAGE_TICK);
-    EXPECT_EQ(order_prepare(&order, tick, NULL), OK);
+    EXPECT_EQ(order_prepare(&order, &tick, 1, NULL), OK);
     order_put(&order, tick);
     EXPECT_EQ(tick->place.position, 1);
     EXPECT_EQ(tick->place.channel_id, 0);
@@ -103,7 +110,77 @@ TEST(a_tick_takes_a_position_and_belongs_to_no_channel) {
     order_finish(&order);
 }
 
+TEST(a_delete_takes_a_position_and_its_channels_last_offset) {
+    struct order order;
+    struct commit *commit = commit_create(3);
+    init(&order);
+    uint64_t channel_id = put(&order, commit, "a")->place.channel_id;
+    struct message *delete = put_kind(&order, commit, "a", MESSAGE_DELETE);
+    EXPECT_EQ(delete->place.position, 2);
+    EXPECT_EQ(delete->place.channel_id, channel_id);
+    EXPECT_EQ(delete->place.offset, 1);
+    EXPECT_EQ(put(&order, commit, "a")->place.offset, 2);
+    commit_unref(commit);
+    order_finish(&order);
+}
+
+TEST(a_delete_in_a_channel_that_nobody_knows_finds_nothing) {
+    struct order order;
+    struct error why = {0};
+    init(&order);
+    struct message *messages[] = {message_of("new", MESSAGE_DATA),
+                                  message_of("nobody", MESSAGE_DELETE)};
+    EXPECT_EQ(order_prepare(&order, messages, 2, &why), ERR_NOT_FOUND);
+    EXPECT_STRING(why.detail, "the channel has no message");
+    EXPECT_EQ(order_channel_count(&order), 0); /* all or none */
+    message_unref(messages[0]);
+    message_unref(messages[1]);
+    order_finish(&order);
+}
+
+TEST(a_delete_behind_the_first_message_of_the_same_round_finds_the_channel) {
+    struct order order;
+    init(&order);
+    struct message *messages[] = {message_of("new", MESSAGE_DATA),
+                                  message_of("new", MESSAGE_DELETE)};
+    EXPECT_EQ(order_prepare(&order, messages, 1, NULL), OK);
+    EXPECT_EQ(order_prepare(&order, messages + 1, 1, NULL), OK);
+    order_put(&order, messages[0]);
+    order_put(&order, messages[1]);
+    EXPECT_EQ(messages[1]->place.offset, 1);
+    message_unref(messages[0]);
+    message_unref(messages[1]);
+    order_finish(&order);
+}
+
+TEST(a_delete_whose_write_failed_leaves_the_offsets_alone) {
+    struct order order;
+    struct commit *stored = commit_create(2);
+    struct commit *failed = commit_create(4);
+    struct commit *again = commit_create(2);
+    init(&order);
+    put(&order, stored, "a");
+    put(&order, stored, "a");
+    put_kind(&order, failed, "a", MESSAGE_DELETE);
+    put(&order, failed, "a");
+    put(&order, failed, "new");
+    put_kind(&order, failed, "new", MESSAGE_DELETE);
+    order_undo(&order, failed);
+    EXPECT_EQ(order_channel_count(&order), 1);
+    EXPECT_EQ(order.state.position_next, 3);
+    EXPECT_EQ(put(&order, again, "a")->place.offset, 3);
+    EXPECT_EQ(put(&order, again, "new")->place.offset, 1);
+    commit_unref(stored);
+    commit_unref(failed);
+    commit_unref(again);
+    order_finish(&order);
+}
+
 UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
            UNIT(a_write_that_failed_leaves_no_trace),
            UNIT(a_channel_that_was_taken_back_can_be_had_again), UNIT(record_time_never_goes_back),
-           UNIT(a_tick_takes_a_position_and_belongs_to_no_channel))
+           UNIT(a_tick_takes_a_position_and_belongs_to_no_channel),
+           UNIT(a_delete_takes_a_position_and_its_channels_last_offset),
+           UNIT(a_delete_in_a_channel_that_nobody_knows_finds_nothing),
+           UNIT(a_delete_behind_the_first_message_of_the_same_round_finds_the_channel),
+           UNIT(a_delete_whose_write_failed_leaves_the_offsets_alone))
