@@ -165,6 +165,10 @@ enum metrics_unit {
       "Publishes that wait for the log thread now")                                                \
     X(LOG_CHANNELS, "tidings_log_channels", GAUGE, COUNT, NONE, NONE,                              \
       "Channels that the log knows")                                                               \
+    X(LOG_REPEATS, "tidings_log_idempotency_keys", GAUGE, COUNT, NONE, NONE,                       \
+      "Idempotency keys that the log keeps to know a repeated publish")                            \
+    X(LOG_REPEATED, "tidings_log_repeated_total", COUNTER, COUNT, NONE, NONE,                      \
+      "Publishes that repeated an earlier one: answered alike, and nothing was stored")            \
     X(JOURNAL_BYTES, "tidings_journal_bytes", GAUGE, BYTES, NONE, NONE,                            \
       "Bytes of the journal's files")                                                              \
     X(JOURNAL_FILES, "tidings_journal_files", GAUGE, COUNT, NONE, NONE, "Files of the journal")    \

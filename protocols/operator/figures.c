@@ -52,6 +52,8 @@ static void collect_log(struct broker *broker, struct metrics_shard *shard) {
     metrics_set(shard, METRIC_LOG_SYNCS, figures.syncs);
     metrics_set(shard, METRIC_LOG_WAITING, figures.waiting);
     metrics_set(shard, METRIC_LOG_CHANNELS, figures.channels);
+    metrics_set(shard, METRIC_LOG_REPEATS, figures.repeats);
+    metrics_set(shard, METRIC_LOG_REPEATED, figures.repeated);
     metrics_set(metrics_shard(broker->metrics, METRICS_LOG), METRIC_MAILBOX_LETTERS,
                 figures.waiting);
 }
