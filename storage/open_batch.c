@@ -1,154 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A piece has one array of all messages in order of position, which the fold walks, and a table of
- * channels by name (open addressing, at most half full). Entries are found again by their number,
- * which does not change when the arrays move.
- *
- * Running out of memory here ends the process: the messages are in the journal, so the next start
- * has them; a batch that silently lacks one would be a hole that nobody is told. */
+/* Pieces are counted, so that a view needs the lock only for one question at a time: a growing
+ * piece's arrays move. A view says how far its pieces had come; what was admitted since is passed
+ * over, because positions and offsets only grow. */
 #include "storage/open_batch.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "broker/support/invariant.h"
-#include "storage/record.h"
+#include "storage/piece.h"
 
-struct batch_message {
-    struct message *message;
-    uint64_t bytes_through; /* counted bytes of the channel in this piece, up to and with this */
-};
-
-struct channel_entry {
-    struct span name; /* lies in the first message */
-    uint64_t hash;
-    uint64_t channel_id;
-    uint64_t offset_first;
-    struct batch_message *messages;
-    size_t count;
-    size_t capacity;
-};
-
-struct piece {
-    atomic_uint reference_count;
-    struct message **messages;
-    size_t message_count;
-    size_t message_capacity;
-    size_t bytes;
-    struct channel_entry *entries;
-    size_t entry_count;
-    size_t entry_capacity;
-    uint32_t *table;   /* entry number + 1; 0 is free */
-    size_t table_size; /* a power of two */
-};
-
-#define PIECE_TABLE_MIN 64
-#define PIECE_OVERHEAD_BYTES 48 /* a message's share of the arrays */
-
-static void *grow(void *array, size_t *capacity, size_t item_bytes) {
-    size_t wanted = *capacity == 0 ? 4 : *capacity * 2;
-    void *grown = realloc(array, wanted * item_bytes);
-    INVARIANT(grown != NULL);
-    *capacity = wanted;
-    return grown;
-}
-
-static struct piece *piece_create(void) {
-    struct piece *piece = calloc(1, sizeof(*piece));
-    INVARIANT(piece != NULL);
-    atomic_init(&piece->reference_count, 1);
-    piece->table_size = PIECE_TABLE_MIN;
-    piece->table = calloc(piece->table_size, sizeof(*piece->table));
-    INVARIANT(piece->table != NULL);
-    return piece;
-}
-
-static void piece_unref(struct piece *piece) {
-    if (piece == NULL || atomic_fetch_sub(&piece->reference_count, 1) != 1) {
-        return;
-    }
-    for (size_t i = 0; i < piece->message_count; i++) {
-        message_unref(piece->messages[i]);
-    }
-    for (size_t i = 0; i < piece->entry_count; i++) {
-        free(piece->entries[i].messages);
-    }
-    free(piece->entries);
-    free(piece->messages);
-    free(piece->table);
-    free(piece);
-}
-
-/* FNV-1a from a secret start, then MurmurHash3's last mix. */
-static uint64_t hash_name(uint64_t seed, struct span name) {
-    uint64_t hash = seed ^ UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < name.length; i++) {
-        hash = (hash ^ name.bytes[i]) * UINT64_C(0x100000001b3);
-        hash ^= hash >> 29;
-    }
-    hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
-    return hash ^ hash >> 33;
-}
-
-/* The place in the table where the name stands, or would stand. */
-static size_t probe(const struct piece *piece, uint64_t hash, struct span name) {
-    size_t at = (size_t)hash & (piece->table_size - 1);
-    while (piece->table[at] != 0) {
-        const struct channel_entry *entry = &piece->entries[piece->table[at] - 1];
-        if (entry->hash == hash && span_is_equal(entry->name, name)) {
-            break;
-        }
-        at = (at + 1) & (piece->table_size - 1);
-    }
-    return at;
-}
-
-static void grow_table(struct piece *piece) {
-    free(piece->table);
-    piece->table_size *= 2;
-    piece->table = calloc(piece->table_size, sizeof(*piece->table));
-    INVARIANT(piece->table != NULL);
-    for (size_t i = 0; i < piece->entry_count; i++) {
-        piece->table[probe(piece, piece->entries[i].hash, piece->entries[i].name)] =
-            (uint32_t)i + 1;
-    }
-}
-
-static struct channel_entry *find_or_add_entry(struct piece *piece, uint64_t seed,
-                                               const struct message *message) {
-    struct span name = message->fields.channel;
-    uint64_t hash = hash_name(seed, name);
-    size_t at = probe(piece, hash, name);
-    if (piece->table[at] != 0) {
-        return &piece->entries[piece->table[at] - 1];
-    }
-    if (piece->entry_count * 2 >= piece->table_size) {
-        grow_table(piece);
-        at = probe(piece, hash, name);
-    }
-    if (piece->entry_count == piece->entry_capacity) {
-        piece->entries = grow(piece->entries, &piece->entry_capacity, sizeof(*piece->entries));
-    }
-    struct channel_entry *entry = &piece->entries[piece->entry_count++];
-    *entry = (struct channel_entry){.name = name,
-                                    .hash = hash,
-                                    .channel_id = message->place.channel_id,
-                                    .offset_first = message->place.offset};
-    piece->table[at] = (uint32_t)piece->entry_count;
-    return entry;
-}
-
-static void add_to_channel(struct piece *piece, uint64_t seed, struct message *message) {
-    struct channel_entry *entry = find_or_add_entry(piece, seed, message);
-    INVARIANT(entry->channel_id == message->place.channel_id);
-    INVARIANT(entry->offset_first + entry->count == message->place.offset);
-    if (entry->count == entry->capacity) {
-        entry->messages = grow(entry->messages, &entry->capacity, sizeof(*entry->messages));
-    }
-    uint64_t before = entry->count == 0 ? 0 : entry->messages[entry->count - 1].bytes_through;
-    entry->messages[entry->count++] =
-        (struct batch_message){message, before + record_counted_bytes(&message->fields)};
-}
+#define KEYS_STEP 512 /* messages indexed under the lock at once: some 50 us */
 
 enum error_code open_batch_init(struct open_batch *batch, uint64_t position, uint64_t time_ms) {
     *batch = (struct open_batch){.time_ms = time_ms};
@@ -157,7 +19,7 @@ enum error_code open_batch_init(struct open_batch *batch, uint64_t position, uin
         return ERR_IO;
     }
     pthread_mutex_init(&batch->lock, NULL);
-    batch->growing = piece_create();
+    batch->growing = piece_create(batch->hash_seed);
     return OK;
 }
 
@@ -170,25 +32,16 @@ void open_batch_finish(struct open_batch *batch) {
 void open_batch_admit(struct open_batch *batch, struct message *const *messages, size_t count) {
     pthread_mutex_lock(&batch->lock);
     struct piece *piece = batch->growing;
-    size_t bytes = 0;
+    size_t bytes_before = piece->bytes;
     for (size_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         INVARIANT(message->place.position == batch->position_readable + 1);
         INVARIANT(message->time_ms >= batch->time_ms);
-        if (piece->message_count == piece->message_capacity) {
-            piece->messages =
-                grow(piece->messages, &piece->message_capacity, sizeof(struct message *));
-        }
-        piece->messages[piece->message_count++] = message_ref(message);
-        if (message->fields.kind == MESSAGE_DATA) {
-            add_to_channel(piece, batch->hash_seed, message);
-        }
-        bytes += message_size(message) + PIECE_OVERHEAD_BYTES;
+        piece_put(piece, message);
         batch->position_readable = message->place.position;
         batch->time_ms = message->time_ms;
     }
-    piece->bytes += bytes;
-    atomic_fetch_add(&batch->bytes, bytes);
+    atomic_fetch_add(&batch->bytes, piece->bytes - bytes_before);
     atomic_fetch_add(&batch->messages, count);
     pthread_mutex_unlock(&batch->lock);
 }
@@ -204,7 +57,7 @@ size_t open_batch_begin_fold(struct open_batch *batch, struct message *const **r
     if (atomic_load(&batch->messages) == 0) {
         return 0;
     }
-    struct piece *fresh = piece_create();
+    struct piece *fresh = piece_create(batch->hash_seed);
     pthread_mutex_lock(&batch->lock);
     if (batch->folding == NULL && batch->growing->message_count > 0) {
         batch->folding = batch->growing;
@@ -232,28 +85,73 @@ void open_batch_end_fold(struct open_batch *batch) {
     piece_unref(folded);
 }
 
-static void take_part(struct batch_view *view, struct batch_part *part, struct piece *piece,
+/* --- one channel --- */
+
+static struct batch_extent extent_of(struct piece *piece) {
+    return piece == NULL ? (struct batch_extent){0}
+                         : (struct batch_extent){piece, piece->message_count, piece->entry_count,
+                                                 piece->delete_count};
+}
+
+/* How many messages of the entry are not behind `position`. */
+static size_t count_through(const struct channel_entry *entry, uint64_t position) {
+    size_t from = 0;
+    size_t to = entry->count;
+    if (entry->messages[to - 1].message->place.position <= position) {
+        return to;
+    }
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (entry->messages[middle].message->place.position <= position) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from;
+}
+
+/* Under the lock, as far as view->position_readable. */
+static void look_into(struct batch_view *view, size_t number, struct batch_extent extent,
                       struct span channel) {
+    struct batch_part *part = &view->parts[number];
     *part = (struct batch_part){.offset_first = 1};
-    if (piece == NULL || channel.length == 0) {
+    if (extent.piece == NULL || channel.length == 0) {
         return;
     }
-    uint32_t number =
-        piece->table[probe(piece, hash_name(view->batch->hash_seed, channel), channel)];
-    if (number == 0) {
+    if (extent.delete_count > 0) {
+        view->extents[number] = extent;
+    }
+    const struct channel_entry *entry = piece_find_channel(extent.piece, channel);
+    size_t count = entry == NULL ? 0 : count_through(entry, view->position_readable);
+    if (count == 0) {
         return;
     }
-    const struct channel_entry *entry = &piece->entries[number - 1];
-    atomic_fetch_add(&piece->reference_count, 1);
+    view->extents[number] = extent;
     *part = (struct batch_part){
-        .piece = piece,
-        .entry = number - 1,
+        .piece = extent.piece,
+        .entry = (size_t)(entry - extent.piece->entries),
         .offset_first = entry->offset_first,
-        .offset_last = entry->offset_first + entry->count - 1,
+        .offset_last = entry->offset_first + count - 1,
         .position_first = entry->messages[0].message->place.position,
-        .bytes = entry->messages[entry->count - 1].bytes_through,
+        .bytes = entry->messages[count - 1].bytes_through,
     };
     view->channel_id = entry->channel_id;
+}
+
+static void hold(struct batch_extent *extents) {
+    for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
+        if (extents[i].piece != NULL) {
+            atomic_fetch_add(&extents[i].piece->reference_count, 1);
+        }
+    }
+}
+
+static void let_go(struct batch_extent *extents) {
+    for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
+        piece_unref(extents[i].piece);
+        extents[i].piece = NULL;
+    }
 }
 
 enum error_code open_batch_take_view(struct open_batch *batch, struct span channel,
@@ -262,10 +160,11 @@ enum error_code open_batch_take_view(struct open_batch *batch, struct span chann
                                      struct error *why) {
     *ret_view = (struct batch_view){.batch = batch};
     pthread_mutex_lock(&batch->lock);
-    take_part(ret_view, &ret_view->parts[0], batch->folding, channel);
-    take_part(ret_view, &ret_view->parts[1], batch->growing, channel);
     ret_view->position_readable = batch->position_readable;
     ret_view->time_ms = batch->time_ms;
+    look_into(ret_view, 0, extent_of(batch->folding), channel);
+    look_into(ret_view, 1, extent_of(batch->growing), channel);
+    hold(ret_view->extents);
     enum error_code result = on_taken(context, why);
     pthread_mutex_unlock(&batch->lock);
     if (result != OK) {
@@ -282,8 +181,10 @@ void open_batch_take_no_view(struct batch_view *ret_view) {
 }
 
 void open_batch_release_view(struct batch_view *view) {
+    if (!view->is_borrowed) {
+        let_go(view->extents);
+    }
     for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
-        piece_unref(view->parts[i].piece);
         view->parts[i].piece = NULL;
     }
 }
@@ -343,6 +244,70 @@ static uint64_t metric_of(const struct batch_part *part, enum index_metric metri
     return 0;
 }
 
+/* The deletes of one piece widen the answer that *ret_from and *ret_to hold (from 0: none yet). */
+static void find_deleted(const struct batch_extent *extent, uint64_t channel_id, uint64_t offset,
+                         uint64_t *ret_from, uint64_t *ret_to) {
+    for (size_t i = 0; i < extent->delete_count; i++) {
+        const struct message *message = extent->piece->messages[extent->piece->deletes[i]];
+        uint64_t from = 0;
+        uint64_t to = 0;
+        if (message->place.channel_id != channel_id || !message_get_deleted(message, &from, &to) ||
+            from > to || to < offset) {
+            continue;
+        }
+        from = from == 0 ? 1 : from;
+        bool is_first = *ret_from == 0 || from < *ret_from;
+        if (from <= offset && *ret_from != 0 && *ret_from <= offset) { /* both cover it */
+            *ret_from = is_first ? from : *ret_from;
+            *ret_to = to > *ret_to ? to : *ret_to;
+        } else if (is_first) {
+            *ret_from = from;
+            *ret_to = to;
+        }
+    }
+}
+
+bool open_batch_find_deleted(const struct batch_view *view, uint64_t channel_id, uint64_t offset,
+                             uint64_t *ret_from, uint64_t *ret_to) {
+    if (view->extents[0].delete_count + view->extents[1].delete_count == 0 || channel_id == 0) {
+        return false;
+    }
+    *ret_from = 0;
+    pthread_mutex_lock(&view->batch->lock);
+    for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
+        find_deleted(&view->extents[i], channel_id, offset, ret_from, ret_to);
+    }
+    pthread_mutex_unlock(&view->batch->lock);
+    return *ret_from != 0;
+}
+
+static void index_keys(struct open_batch *batch, struct piece *piece, size_t message_count) {
+    bool is_more = true;
+    while (is_more && piece->key_count < message_count) {
+        is_more = piece_index_keys(piece, KEYS_STEP);
+        if (is_more) {
+            pthread_mutex_unlock(&batch->lock);
+            pthread_mutex_lock(&batch->lock);
+        }
+    }
+}
+
+bool open_batch_find_key(const struct batch_view *view, uint64_t channel_id, struct span key,
+                         uint64_t *ret_offset) {
+    bool is_found = false;
+    for (size_t i = OPEN_BATCH_PIECES; i > 0 && !is_found; i--) {
+        const struct batch_extent *extent = &view->extents[i - 1];
+        if (view->parts[i - 1].piece == NULL) {
+            continue;
+        }
+        pthread_mutex_lock(&view->batch->lock);
+        index_keys(view->batch, extent->piece, extent->message_count);
+        is_found = piece_find_key(extent->piece, channel_id, key, ret_offset);
+        pthread_mutex_unlock(&view->batch->lock);
+    }
+    return is_found;
+}
+
 uint64_t open_batch_search(const struct batch_part *part, struct open_batch *batch,
                            enum index_metric metric, uint64_t value) {
     if (part->piece == NULL) {
@@ -360,5 +325,110 @@ uint64_t open_batch_search(const struct batch_part *part, struct open_batch *bat
         }
     }
     pthread_mutex_unlock(&batch->lock);
+    return from;
+}
+
+/* --- all channels at one moment --- */
+
+enum error_code open_batch_take_moment(struct open_batch *batch,
+                                       enum error_code (*on_taken)(void *, struct error *),
+                                       void *context, struct batch_moment *ret_moment,
+                                       struct error *why) {
+    pthread_mutex_lock(&batch->lock);
+    *ret_moment = (struct batch_moment){
+        .batch = batch,
+        .extents = {extent_of(batch->folding), extent_of(batch->growing)},
+        .position_readable = batch->position_readable,
+        .time_ms = batch->time_ms,
+    };
+    hold(ret_moment->extents);
+    enum error_code result = on_taken(context, why);
+    pthread_mutex_unlock(&batch->lock);
+    if (result != OK) {
+        open_batch_release_moment(ret_moment);
+    }
+    return result;
+}
+
+void open_batch_release_moment(struct batch_moment *moment) {
+    let_go(moment->extents);
+}
+
+void open_batch_get_view(const struct batch_moment *moment, struct span channel,
+                         struct batch_view *ret_view) {
+    *ret_view = (struct batch_view){.batch = moment->batch,
+                                    .is_borrowed = true,
+                                    .position_readable = moment->position_readable,
+                                    .time_ms = moment->time_ms};
+    pthread_mutex_lock(&moment->batch->lock);
+    for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
+        look_into(ret_view, i, moment->extents[i], channel);
+    }
+    pthread_mutex_unlock(&moment->batch->lock);
+}
+
+uint64_t open_batch_position_first(const struct batch_moment *moment) {
+    uint64_t position = moment->position_readable + 1;
+    for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
+        position -= moment->extents[i].message_count;
+    }
+    return position;
+}
+
+size_t open_batch_take_messages(const struct batch_moment *moment, uint64_t position,
+                                struct message **ret_messages, size_t count) {
+    size_t taken = 0;
+    uint64_t first = open_batch_position_first(moment);
+    INVARIANT(position >= first);
+    pthread_mutex_lock(&moment->batch->lock);
+    for (size_t i = 0; i < OPEN_BATCH_PIECES; i++) {
+        const struct batch_extent *extent = &moment->extents[i];
+        size_t at = position > first ? (size_t)(position - first) : 0;
+        for (; at < extent->message_count && taken < count; at++) {
+            ret_messages[taken++] = message_ref(extent->piece->messages[at]);
+        }
+        first += extent->message_count;
+    }
+    pthread_mutex_unlock(&moment->batch->lock);
+    return taken;
+}
+
+/* The cursor counts the entries of both pieces. */
+size_t open_batch_list_channels(const struct batch_moment *moment, size_t *cursor,
+                                struct batch_channel *ret_channels, size_t count) {
+    const struct batch_extent *folding = &moment->extents[0];
+    const struct batch_extent *growing = &moment->extents[1];
+    size_t listed = 0;
+    pthread_mutex_lock(&moment->batch->lock);
+    for (; listed < count && *cursor < folding->entry_count + growing->entry_count; ++*cursor) {
+        bool is_folding = *cursor < folding->entry_count;
+        const struct channel_entry *entry =
+            is_folding ? &folding->piece->entries[*cursor]
+                       : &growing->piece->entries[*cursor - folding->entry_count];
+        if (is_folding || folding->piece == NULL ||
+            piece_find_channel(folding->piece, entry->name) == NULL) {
+            ret_channels[listed++] = (struct batch_channel){entry->name, entry->channel_id};
+        }
+    }
+    pthread_mutex_unlock(&moment->batch->lock);
+    return listed;
+}
+
+uint64_t open_batch_search_time(const struct batch_moment *moment, uint64_t time_ms) {
+    uint64_t first = open_batch_position_first(moment);
+    uint64_t from = first;
+    uint64_t to = moment->position_readable + 1;
+    while (from < to) {
+        uint64_t middle = from + (to - from) / 2;
+        struct message *message = NULL;
+        size_t taken = open_batch_take_messages(moment, middle, &message, 1);
+        INVARIANT(taken == 1);
+        if (message->time_ms >= time_ms) {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+        message_unref(message);
+    }
     return from;
 }

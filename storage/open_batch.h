@@ -6,9 +6,8 @@
  * Bounds:  open_batch_bytes() is what the caller holds against options.open_batch_bytes_max; views
  *          keep a folded piece alive for one read more.
  *
- * The batch is at most two pieces: one that is being folded and one that grows. When a fold has
- * committed, its piece leaves the batch as one pointer and dies with its last view. In a piece a
- * channel's messages lie in an array by offset, so that all questions are O(1) or a binary search.
+ * The batch is at most two pieces (piece.h): one that is being folded and one that grows. When a
+ * fold has committed, its piece leaves the batch as one pointer and dies with its last view.
  */
 #pragma once
 
@@ -70,10 +69,21 @@ struct batch_part {
     uint64_t bytes_before; /* of the channel before them; the view's user sets it */
 };
 
+/* A piece as far as it had come. */
+struct batch_extent {
+    struct piece *piece; /* NULL: none */
+    size_t message_count;
+    size_t entry_count;
+    size_t delete_count;
+};
+
 struct batch_view {
     struct open_batch *batch;
     struct batch_part parts[OPEN_BATCH_PIECES];
-    uint64_t channel_id; /* 0: the channel is not in the batch */
+    struct batch_extent
+        extents[OPEN_BATCH_PIECES]; /* of pieces with the channel, or with deletes */
+    bool is_borrowed;               /* from a moment, which holds the pieces */
+    uint64_t channel_id;            /* 0: the channel is not in the batch */
     uint64_t position_readable;
     uint64_t time_ms;
 };
@@ -104,6 +114,56 @@ struct batch_figures {
 void open_batch_get_figures(const struct batch_view *view, uint64_t offset,
                             struct batch_figures *ret_figures);
 
+/* The first range of deleted offsets that ends at or behind `offset`, of the deletes that were in the
+ * batch when the view was taken; ranges that cover `offset` are told as one. False: there is none. */
+MUST_USE bool open_batch_find_deleted(const struct batch_view *view, uint64_t channel_id,
+                                      uint64_t offset, uint64_t *ret_from, uint64_t *ret_to);
+
+/* The newest offset of a key (empty: of messages without one) in the pieces of the view, or behind
+ * them. False: none. The first call on a piece indexes it, in steps that let others in between. */
+MUST_USE bool open_batch_find_key(const struct batch_view *view, uint64_t channel_id,
+                                  struct span key, uint64_t *ret_offset);
+
 /* The first offset of a part that reaches `value`; offset_last + 1 if none does. */
 uint64_t open_batch_search(const struct batch_part *part, struct open_batch *batch,
                            enum index_metric metric, uint64_t value);
+
+/* --- all channels at one moment --- */
+
+/* What was readable: views of many channels that are taken from it fit together. */
+struct batch_moment {
+    struct open_batch *batch;
+    struct batch_extent extents[OPEN_BATCH_PIECES];
+    uint64_t position_readable;
+    uint64_t time_ms;
+};
+
+/* Holds the pieces until the moment is released; `on_taken` as above. */
+MUST_USE enum error_code open_batch_take_moment(
+    struct open_batch *batch, enum error_code (*on_taken)(void *context, struct error *why),
+    void *context, struct batch_moment *ret_moment, struct error *why);
+void open_batch_release_moment(struct batch_moment *moment);
+
+/* A view of one channel as it was then; lives as long as the moment. */
+void open_batch_get_view(const struct batch_moment *moment, struct span channel,
+                         struct batch_view *ret_view);
+
+/* The position of the oldest record; position_readable + 1: there is none. */
+uint64_t open_batch_position_first(const struct batch_moment *moment);
+
+/* New references of records of all kinds from `position` on, at most `count`. 0: there is none. */
+size_t open_batch_take_messages(const struct batch_moment *moment, uint64_t position,
+                                struct message **ret_messages, size_t count);
+
+/* A channel that has messages in the batch. */
+struct batch_channel {
+    struct span name; /* lives as long as the moment */
+    uint64_t channel_id;
+};
+
+/* The next channels, each once, in no order; *cursor is 0 at first. 0: there are no more. */
+size_t open_batch_list_channels(const struct batch_moment *moment, size_t *cursor,
+                                struct batch_channel *ret_channels, size_t count);
+
+/* The first position whose record is not older than time_ms; position_readable + 1: none. */
+uint64_t open_batch_search_time(const struct batch_moment *moment, uint64_t time_ms);
