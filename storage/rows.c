@@ -2,16 +2,22 @@
 /* The tables of LMDB, data version 1. Keys are big-endian, values little-endian.
  *
  *   meta         "state" -> u64 log id, u32 generation, u8 clean, u64 position folded, u64 time,
- *                next channel id, position floor, segments opened, cold messages
+ *                next channel id, position floor, segments opened, cold messages; then, where the
+ *                row is that long, u64 walk floor, forgotten through, repeats, u8 scrub due
  *   generations  u32 generation -> u64 its first position
  *   names        u8 tenant length, tenant, name -> u64 channel id
  *   channels     u64 channel id -> u64 offset last, position last, time last, bytes total, birth
  *                position, birth offset, trimmed offset, trimmed position, trimmed time, keep from;
- *                then the name
+ *                then, unless the next byte is none of a name, u8 0, u64 keyless last; the name
  *   segments     u16 slot -> u8 state, u64 number, position first, position last, messages, live,
  *                bytes
  *   index        u64 channel id, u64 offset of the first message of the run -> the run
  *   cold         u64 channel id, u64 offset, u16 chunk -> part of a record
+ *   deleted      u64 channel id, u64 first offset -> u64 last offset, u64 position of the delete
+ *   erasing      u64 channel id, u64 first offset -> u64 last offset: bytes yet to be overwritten
+ *   keys         u64 channel id, key -> u64 the newest offset with this key
+ *   retained     u64 channel id, u16 chunk -> part of a record
+ *   repeats      u64 position of a publish's first message, u16 chunk -> part of a row (repeats.c)
  *   slot-NNNN    u64 position, u16 chunk -> part of a record (NNNN: the slot, decimal)
  *
  *   run    0  u16  slot, 0 for the table `cold`
@@ -23,7 +29,12 @@
  *                  message before, time minus that of the message before (both 0 for the first)
  *
  * Parts of a record: a record body (record.c, without the channel's name) of n bytes is cut into
- * values of CHUNKS_VALUE_BYTES; the value of chunk 0 begins with u32 n. */
+ * values of CHUNKS_VALUE_BYTES; the value of chunk 0 begins with u32 n. Of a deleted message there
+ * is a stub: n is 52, the body is a head of the kind `delete` without fields, and what else there
+ * was is zeros: behind the head in chunk 0, and in the chunks behind it.
+ *
+ * A row of `meta` or of `channels` that an older broker wrote lacks its last part. What it does not
+ * say is taken for the worst: all that is folded may lie in no segment, or be forgotten. */
 #include "storage/rows.h"
 
 #include <assert.h>
@@ -33,13 +44,17 @@
 #include "storage/bytes.h"
 
 #define META_BYTES 61
+#define META_MORE_BYTES 25
+#define DELETED_BYTES 16
 #define CHANNEL_HEAD_BYTES 80
+#define CHANNEL_MORE_BYTES 9
 #define SEGMENT_BYTES 49
 #define RUN_HEAD_BYTES 52
 #define RUN_BYTES_MAX 512 /* about 100 messages: a search in a run is short, a page holds eight */
 
 static_assert(RUN_BYTES_MAX + 3 * BYTES_VARINT_MAX <= ROW_BYTES_MAX, "a row fits its buffer");
-static_assert(CHANNEL_HEAD_BYTES + KEY_NAME_BYTES_MAX <= ROW_BYTES_MAX, "a row fits its buffer");
+static_assert(CHANNEL_HEAD_BYTES + CHANNEL_MORE_BYTES + KEY_NAME_BYTES_MAX <= ROW_BYTES_MAX,
+              "a row fits its buffer");
 
 static uint8_t *put_u64s(uint8_t *to, const uint64_t *numbers, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -60,7 +75,11 @@ size_t meta_row_write(const struct meta_row *row, uint8_t *to) {
     *at++ = row->is_clean ? 1 : 0;
     const uint64_t rest[] = {row->position_folded, row->time_ms,         row->channel_id_next,
                              row->position_floor,  row->segments_opened, row->cold_messages};
-    return (size_t)(put_u64s(at, rest, ARRAY_COUNT(rest)) - to);
+    at = put_u64s(at, rest, ARRAY_COUNT(rest));
+    const uint64_t more[] = {row->walk_floor, row->forgotten_through, row->repeat_count};
+    at = put_u64s(at, more, ARRAY_COUNT(more));
+    *at++ = row->is_scrub_due ? 1 : 0;
+    return (size_t)(at - to);
 }
 
 bool meta_row_read(struct span bytes, struct meta_row *ret_row) {
@@ -74,6 +93,15 @@ bool meta_row_read(struct span bytes, struct meta_row *ret_row) {
                               &ret_row->channel_id_next, &ret_row->position_floor,
                               &ret_row->segments_opened, &ret_row->cold_messages};
     get_u64s(bytes.bytes + 13, rest, ARRAY_COUNT(rest));
+    uint64_t *const more[] = {&ret_row->walk_floor, &ret_row->forgotten_through,
+                              &ret_row->repeat_count};
+    ret_row->walk_floor = ret_row->forgotten_through = ret_row->position_folded;
+    ret_row->repeat_count = 0;
+    ret_row->is_scrub_due = false;
+    if (bytes.length >= META_BYTES + META_MORE_BYTES) {
+        get_u64s(bytes.bytes + META_BYTES, more, ARRAY_COUNT(more));
+        ret_row->is_scrub_due = bytes.bytes[META_BYTES + META_MORE_BYTES - 1] != 0;
+    }
     return ret_row->log_id != 0 && ret_row->channel_id_next != 0;
 }
 
@@ -84,8 +112,10 @@ size_t channel_row_write(const struct channel_row *row, uint8_t *to) {
                              row->keep_from};
     INVARIANT(row->name.length <= KEY_NAME_BYTES_MAX - 1);
     uint8_t *at = put_u64s(to, head, ARRAY_COUNT(head));
+    *at++ = 0;
+    at = bytes_put_little(at, row->keyless_last, 8);
     memcpy(at, row->name.bytes, row->name.length);
-    return CHANNEL_HEAD_BYTES + row->name.length;
+    return CHANNEL_HEAD_BYTES + CHANNEL_MORE_BYTES + row->name.length;
 }
 
 bool channel_row_read(struct span bytes, struct channel_row *ret_row) {
@@ -98,7 +128,13 @@ bool channel_row_read(struct span bytes, struct channel_row *ret_row) {
                               &ret_row->trimmed_offset, &ret_row->trimmed_position,
                               &ret_row->trimmed_time,   &ret_row->keep_from};
     get_u64s(bytes.bytes, head, ARRAY_COUNT(head));
-    ret_row->name = span_of(bytes.bytes + CHANNEL_HEAD_BYTES, bytes.length - CHANNEL_HEAD_BYTES);
+    size_t at = CHANNEL_HEAD_BYTES;
+    ret_row->keyless_last = 0;
+    if (bytes.bytes[at] == 0 && bytes.length > at + CHANNEL_MORE_BYTES) {
+        ret_row->keyless_last = bytes_get_little(bytes.bytes + at + 1, 8);
+        at += CHANNEL_MORE_BYTES;
+    }
+    ret_row->name = span_of(bytes.bytes + at, bytes.length - at);
     return ret_row->trimmed_offset <= ret_row->offset_last && ret_row->birth_offset > 0;
 }
 
@@ -119,6 +155,21 @@ bool segment_row_read(struct span bytes, struct segment_row *ret_row) {
                               &ret_row->messages, &ret_row->live,           &ret_row->bytes};
     get_u64s(bytes.bytes + 1, rest, ARRAY_COUNT(rest));
     return true;
+}
+
+size_t deleted_row_write(const struct deleted_row *row, uint8_t *to) {
+    bytes_put_little(bytes_put_little(to, row->to, 8), row->position, 8);
+    return DELETED_BYTES;
+}
+
+bool deleted_row_read(uint64_t from, struct span bytes, struct deleted_row *ret_row) {
+    if (bytes.length < DELETED_BYTES) {
+        return false;
+    }
+    *ret_row = (struct deleted_row){.from = from,
+                                    .to = bytes_get_little(bytes.bytes, 8),
+                                    .position = bytes_get_little(bytes.bytes + 8, 8)};
+    return ret_row->from <= ret_row->to;
 }
 
 bool run_read(uint64_t offset_first, struct span bytes, struct run *ret_run) {
@@ -226,6 +277,23 @@ void key_write_index(uint64_t channel_id, uint64_t offset, uint8_t *to) {
 
 void key_write_segment(uint64_t position, uint16_t chunk, uint8_t *to) {
     bytes_put_big(bytes_put_big(to, position, 8), chunk, 2);
+}
+
+void key_write_retained(uint64_t channel_id, uint16_t chunk, uint8_t *to) {
+    bytes_put_big(bytes_put_big(to, channel_id, 8), chunk, 2);
+}
+
+void key_write_repeat(uint64_t position, uint16_t chunk, uint8_t *to) {
+    bytes_put_big(bytes_put_big(to, position, 8), chunk, 2);
+}
+
+size_t key_write_conflated(uint64_t channel_id, struct span key, uint8_t *to) {
+    if (key.length == 0 || key.length > KEY_CONFLATED_BYTES_MAX - 8) {
+        return 0;
+    }
+    uint8_t *at = bytes_put_big(to, channel_id, 8);
+    memcpy(at, key.bytes, key.length);
+    return 8 + key.length;
 }
 
 void key_write_cold(uint64_t channel_id, uint64_t offset, uint16_t chunk, uint8_t *to) {

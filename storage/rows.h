@@ -29,6 +29,11 @@ struct meta_row {
     uint64_t position_floor;  /* what stands before it went when the disk was too small */
     uint64_t segments_opened; /* ever: names the next segment */
     uint64_t cold_messages;
+    uint64_t walk_floor; /* positions up to here may lie in no segment: one was dropped, and what
+                            outlived it is in `cold` */
+    uint64_t forgotten_through; /* the highest position of a channel that was forgotten */
+    uint64_t repeat_count;      /* publishes in the table `repeats` */
+    bool is_scrub_due;          /* deleted bytes may stand in pages that hold nothing */
 };
 
 /* A channel. Offsets up to `trimmed_offset` are gone from the index; those behind it are all there,
@@ -43,7 +48,8 @@ struct channel_row {
     uint64_t trimmed_offset;
     uint64_t trimmed_position; /* of the message at trimmed_offset; 0: unknown */
     uint64_t trimmed_time;
-    uint64_t keep_from; /* offsets before it were trimmed by command */
+    uint64_t keep_from;    /* offsets before it were trimmed by command */
+    uint64_t keyless_last; /* the newest offset without a key; 0: none */
     struct span name;
 };
 
@@ -93,6 +99,13 @@ struct run_builder {
     uint8_t bytes[ROW_BYTES_MAX];
 };
 
+/* A range of deleted offsets, and where the log says so. */
+struct deleted_row {
+    uint64_t from;
+    uint64_t to;
+    uint64_t position; /* of the newest record that deleted of it */
+};
+
 /* Encoders write at most ROW_BYTES_MAX and return the length; decoders return false on damage. */
 size_t meta_row_write(const struct meta_row *row, uint8_t *to);
 MUST_USE bool meta_row_read(struct span bytes, struct meta_row *ret_row);
@@ -100,6 +113,8 @@ size_t channel_row_write(const struct channel_row *row, uint8_t *to);
 MUST_USE bool channel_row_read(struct span bytes, struct channel_row *ret_row);
 size_t segment_row_write(const struct segment_row *row, uint8_t *to);
 MUST_USE bool segment_row_read(struct span bytes, struct segment_row *ret_row);
+size_t deleted_row_write(const struct deleted_row *row, uint8_t *to); /* `from` is in the key */
+MUST_USE bool deleted_row_read(uint64_t from, struct span bytes, struct deleted_row *ret_row);
 MUST_USE bool run_read(uint64_t offset_first, struct span bytes, struct run *ret_run);
 
 static inline uint64_t run_offset_last(const struct run *run) {
@@ -126,10 +141,18 @@ struct span run_builder_borrow(struct run_builder *builder);
 #define KEY_INDEX_BYTES 16
 #define KEY_SEGMENT_BYTES 10
 #define KEY_COLD_BYTES 18
+#define KEY_CONFLATED_BYTES_MAX 511
+#define KEY_RETAINED_BYTES 10
+#define KEY_REPEAT_BYTES 10
 #define KEY_NAME_BYTES_MAX 511
 
 /* A channel's name as a key: u8 length of the tenant, tenant, name. There are no tenants yet. */
 size_t key_write_name(struct span name, uint8_t *to);
 void key_write_index(uint64_t channel_id, uint64_t offset, uint8_t *to);
 void key_write_segment(uint64_t position, uint16_t chunk, uint8_t *to);
+void key_write_retained(uint64_t channel_id, uint16_t chunk, uint8_t *to);
+void key_write_repeat(uint64_t position, uint16_t chunk, uint8_t *to);
+
+/* A channel's key of conflation; returns the length. 0: too long for a row, as no key is. */
+size_t key_write_conflated(uint64_t channel_id, struct span key, uint8_t *to);
 void key_write_cold(uint64_t channel_id, uint64_t offset, uint16_t chunk, uint8_t *to);

@@ -95,10 +95,12 @@ static int open_tables(struct store *store, MDB_txn *txn) {
         const char *name;
         MDB_dbi *dbi;
     } tables[] = {
-        {"meta", &store->meta},   {"generations", &store->generations},
-        {"names", &store->names}, {"channels", &store->channels},
-        {"index", &store->index}, {"segments", &store->segments},
-        {"cold", &store->cold},
+        {"meta", &store->meta},       {"generations", &store->generations},
+        {"names", &store->names},     {"channels", &store->channels},
+        {"index", &store->index},     {"segments", &store->segments},
+        {"cold", &store->cold},       {"deleted", &store->deleted},
+        {"keys", &store->keys},       {"erasing", &store->erasing},
+        {"repeats", &store->repeats}, {"retained", &store->retained},
     };
     for (size_t i = 0; i < ARRAY_COUNT(tables); i++) {
         int code = mdb_dbi_open(txn, tables[i].name, MDB_CREATE, tables[i].dbi);

@@ -69,6 +69,10 @@ static enum error_code drop_segment(struct step *step, unsigned slot, struct err
         step->segments->open = 0;
         step->sweep->open_dropped_ms = step->time_ms;
     }
+    uint64_t last = step->segments->rows[slot].position_last;
+    if (last > step->meta.walk_floor) {
+        step->meta.walk_floor = last;
+    }
     step->segments->rows[slot] = (struct segment_row){0};
     step->sweep->is_evacuated[slot] = false;
     step->segments->is_changed[slot] = true;
@@ -292,6 +296,9 @@ static enum error_code forget_channel(struct step *step, const struct view *view
     int code = mdb_del(step->txn, step->store->names, &name_key, NULL);
     if (code == 0) {
         code = mdb_del(step->txn, step->store->channels, &id_key, NULL);
+    }
+    if (view->row.position_last > step->meta.forgotten_through) {
+        step->meta.forgotten_through = view->row.position_last;
     }
     step->is_changed = true;
     return code == 0 || code == MDB_NOTFOUND ? OK : store_error(why, code, "forget a channel");

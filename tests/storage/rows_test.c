@@ -5,21 +5,25 @@
 
 TEST(rows_survive_a_round_trip) {
     uint8_t bytes[ROW_BYTES_MAX];
-    struct meta_row meta = {1, 2, true, 3, 4, 5, 6, 7, 8};
+    struct meta_row meta = {1, 2, true, 3, 4, 5, 6, 7, 8, 9, 10, 11, true};
     struct meta_row meta_again;
     size_t size = meta_row_write(&meta, bytes);
     EXPECT_TRUE(meta_row_read(span_of(bytes, size), &meta_again));
     EXPECT_EQ(meta_again.cold_messages, 8);
     EXPECT_EQ(meta_again.position_folded, 3);
     EXPECT_TRUE(meta_again.is_clean);
-    EXPECT_FALSE(meta_row_read(span_of(bytes, size - 1), &meta_again));
+    EXPECT_EQ(meta_again.walk_floor, 9);
+    EXPECT_EQ(meta_again.forgotten_through, 10);
+    EXPECT_EQ(meta_again.repeat_count, 11);
+    EXPECT_TRUE(meta_again.is_scrub_due);
 
-    struct channel_row channel = {10, 2, 3, 4, 5, 6, 7, 8, 9, 1, SPAN("a/b")};
+    struct channel_row channel = {10, 2, 3, 4, 5, 6, 7, 8, 9, 1, 12, SPAN("a/b")};
     struct channel_row channel_again;
     size = channel_row_write(&channel, bytes);
     EXPECT_TRUE(channel_row_read(span_of(bytes, size), &channel_again));
     EXPECT_EQ(channel_again.offset_last, 10);
     EXPECT_EQ(channel_again.keep_from, 1);
+    EXPECT_EQ(channel_again.keyless_last, 12);
     EXPECT_SPAN(channel_again.name, "a/b");
 
     struct segment_row segment = {SEGMENT_CLOSED, 1, 2, 3, 4, 5, 6};
@@ -29,6 +33,24 @@ TEST(rows_survive_a_round_trip) {
     EXPECT_EQ(segment_again.bytes, 6);
     bytes[0] = 9;
     EXPECT_FALSE(segment_row_read(span_of(bytes, size), &segment_again));
+}
+
+TEST(rows_of_an_older_broker_are_read_and_what_they_lack_is_taken_for_the_worst) {
+    uint8_t bytes[ROW_BYTES_MAX];
+    struct meta_row meta = {.log_id = 1, .position_folded = 30, .channel_id_next = 1};
+    meta_row_write(&meta, bytes);
+    EXPECT_TRUE(meta_row_read(span_of(bytes, 61), &meta));
+    EXPECT_EQ(meta.walk_floor, 30);
+    EXPECT_EQ(meta.forgotten_through, 30);
+    EXPECT_FALSE(meta.is_scrub_due);
+    EXPECT_FALSE(meta_row_read(span_of(bytes, 60), &meta));
+
+    struct channel_row channel = {.offset_last = 10, .birth_offset = 1, .name = SPAN("a/b")};
+    size_t size = channel_row_write(&channel, bytes);
+    memmove(bytes + 80, bytes + 89, size - 89);
+    EXPECT_TRUE(channel_row_read(span_of(bytes, size - 9), &channel));
+    EXPECT_SPAN(channel.name, "a/b");
+    EXPECT_EQ(channel.keyless_last, 0);
 }
 
 TEST(a_run_gives_back_each_of_its_messages) {
@@ -93,5 +115,7 @@ TEST(a_cut_run_ends_early_instead_of_reading_on) {
     }
 }
 
-UNIT_TESTS(UNIT(rows_survive_a_round_trip), UNIT(a_run_gives_back_each_of_its_messages),
+UNIT_TESTS(UNIT(rows_survive_a_round_trip),
+           UNIT(rows_of_an_older_broker_are_read_and_what_they_lack_is_taken_for_the_worst),
+           UNIT(a_run_gives_back_each_of_its_messages),
            UNIT(a_cut_run_ends_early_instead_of_reading_on))
