@@ -47,7 +47,7 @@ static void hold(struct reads *reads, struct read *read) {
     if (read->result != OK) {
         return;
     }
-    read->held_bytes = read->page.bytes;
+    read->held_bytes = read->page.bytes + read->made_bytes;
     pthread_mutex_lock(&reads->mutex);
     reads->held_bytes += read->held_bytes;
     pthread_mutex_unlock(&reads->mutex);
@@ -57,7 +57,9 @@ static void *read_thread(void *argument) {
     struct reads *reads = argument;
     for (struct read *read = take(reads); read != NULL; read = take(reads)) {
         atomic_fetch_sub_explicit(&reads->waiting, 1, memory_order_relaxed);
-        read->result = storage_read(reads->storage, &read->query, &read->page, &read->why);
+        read->result = read->on_work != NULL
+                           ? read->on_work(read, reads->storage)
+                           : storage_read(reads->storage, &read->query, &read->page, &read->why);
         hold(reads, read);
         answer(read);
     }
@@ -111,6 +113,7 @@ void reads_submit(struct reads *reads, struct read *read) {
     INVARIANT(read->on_read != NULL);
     read->letter.on_delivered = on_delivered;
     read->page = (struct storage_page){0};
+    read->made_bytes = 0;
     read->held_bytes = 0;
     list_init(&read->in_queue);
     atomic_fetch_add_explicit(&reads->waiting, 1, memory_order_relaxed);

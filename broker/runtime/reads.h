@@ -5,7 +5,8 @@
  * Thread:  reads_submit: any. The work: READ_THREADS threads of its own.
  * Bounds:  a reader asks for one page at a time, so at most one read a reader waits here. Pages are
  *          served first come first served and are of bounded size: fair by bytes. While
- *          PAGES_BYTES_MAX of them are with their makers, the threads wait.
+ *          PAGES_BYTES_MAX of them, with what was made of them, are with their makers, the threads
+ *          wait.
  */
 #pragma once
 
@@ -16,17 +17,24 @@
 
 struct reads;
 
-/* One page asked for. The maker owns it again when on_read runs, on the thread of `reply_to`. */
+/* One page asked for, or another question to the storage. The maker owns it again when on_read
+ * runs, on the thread of `reply_to`. */
 struct read {
     struct letter letter;
     struct list in_queue;
     struct mailbox *reply_to;
     void (*on_read)(struct read *read);
+    /* NULL: storage_read(). Else what a read thread does instead, perhaps that and work on its page
+     * which is too long for `reply_to`'s thread; gives `result`. Until on_read the maker touches
+     * nothing that it looks at, and it looks at nothing of the maker's but what was there when the
+     * read was submitted and does not change. */
+    enum error_code (*on_work)(struct read *read, struct storage *storage);
     void *context;
     struct storage_query query; /* the channel's bytes live as long as this */
     enum error_code result;
     struct error why;
     struct storage_page page; /* the maker's, until reads_release() */
+    size_t made_bytes;        /* what on_work made of the page and keeps beside it */
     size_t held_bytes;        /* the threads' */
 };
 
