@@ -4,20 +4,17 @@
 #include "protocols/http/head.h"
 #include "protocols/http/media_type.h"
 
-#define QUALITY_MAX 1000 /* q=1 */
-
 struct liking {
     unsigned quality;     /* thousandths */
     unsigned specificity; /* 0: nothing matched, 1: all types, 2: type/all, 3: type/subtype */
 };
 
-/* qvalue (RFC 9110, 12.4.2): at most three digits behind the point. */
-static bool parse_quality(struct span text, unsigned *ret_quality) {
+bool accept_parse_quality(struct span text, unsigned *ret_quality) {
     if (text.length == 0 || text.length > 5 || (text.bytes[0] != '0' && text.bytes[0] != '1') ||
         (text.length > 1 && text.bytes[1] != '.')) {
         return false;
     }
-    unsigned quality = text.bytes[0] == '1' ? QUALITY_MAX : 0, weight = 100;
+    unsigned quality = text.bytes[0] == '1' ? ACCEPT_QUALITY_MAX : 0, weight = 100;
     for (size_t i = 2; i < text.length; i++, weight /= 10) {
         if (text.bytes[i] < '0' || text.bytes[i] > '9') {
             return false;
@@ -25,18 +22,18 @@ static bool parse_quality(struct span text, unsigned *ret_quality) {
         quality += weight * (text.bytes[i] - '0');
     }
     *ret_quality = quality;
-    return quality <= QUALITY_MAX;
+    return quality <= ACCEPT_QUALITY_MAX;
 }
 
 static bool parse_range(struct span element, struct media_type *ret_range, unsigned *ret_quality) {
-    *ret_quality = QUALITY_MAX;
+    *ret_quality = ACCEPT_QUALITY_MAX;
     if (!media_type_parse(element, ret_range)) {
         return false;
     }
     struct span rest = ret_range->parameters, name, value;
     while (media_type_next_parameter(&rest, &name, &value)) {
         if (span_is_equal_nocase(name, SPAN("q"))) {
-            return parse_quality(value, ret_quality);
+            return accept_parse_quality(value, ret_quality);
         }
     }
     return true;

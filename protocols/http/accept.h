@@ -15,7 +15,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "broker/support/macros.h"
 #include "broker/support/span.h"
+
+/* A qvalue (RFC 9110, section 12.4.2) in thousandths; at most three digits behind the point. */
+#define ACCEPT_QUALITY_MAX 1000 /* q=1 */
+MUST_USE bool accept_parse_quality(struct span text, unsigned *ret_quality);
 
 /* `accept` is the value of Accept, several joined by commas; empty, or with no sound range in it,
  * it means anything. False: none of the `offers` ("application/json") is acceptable. */

@@ -45,16 +45,12 @@ void request_destroy(struct request *request) {
         /* The log or a read thread holds a letter inside our state. It comes back to this
          * thread. */
         request->is_abandoned = true;
-        request_hurry(request);
+        if (request->on_abandoned != NULL) {
+            request->on_abandoned(request);
+        }
         return;
     }
     request_free(request);
-}
-
-void request_hurry(struct request *request) {
-    if (request->is_pending && request->on_hurry != NULL) {
-        request->on_hurry(request);
-    }
 }
 
 void request_wait(struct request *request) {

@@ -91,9 +91,10 @@ struct request {
     struct reading *reading; /* where a stream begins, for the kinds that switch */
     void *state;             /* of the resource that answers */
     void (*on_state_finish)(void *state);
-    void (*on_hurry)(struct request *request); /* NULL: what is under way waits for nobody */
-    bool is_pending;                           /* a publish or a read is under way */
-    bool is_abandoned;                         /* request_destroy() came meanwhile */
+    /* NULL, or told when is_abandoned is set: what waits for something to come can be cancelled. */
+    void (*on_abandoned)(struct request *request);
+    bool is_pending;   /* a publish or a read is under way */
+    bool is_abandoned; /* request_destroy() came meanwhile */
 };
 
 /* NULL: out of memory. All members are zero. */
@@ -101,10 +102,6 @@ struct request *request_create(void);
 
 /* Frees, now or when what is under way has ended; no callback follows. Accepts NULL. */
 void request_destroy(struct request *request);
-
-/* The broker goes down: a reply that is held back for something to come follows soon, without it.
- * Harmless at any time. */
-void request_hurry(struct request *request);
 
 /* --- for the resources ----------------------------------------------------------------------- */
 
