@@ -129,8 +129,8 @@ static void release(struct log *log, struct round *round) {
     if (round->commit->count > 0) {
         show(log, round->commit);
     }
-    answers_send_all(&log->answers, &round->publishes, OK, NULL);
     atomic_fetch_add_explicit(&log->messages, round->data_count, memory_order_relaxed);
+    answers_send_all(&log->answers, &round->publishes, OK, NULL);
     ask_for_fold(log, round->has_stored);
     log->rounds_bytes -= round->commit->bytes;
     round_destroy(round);

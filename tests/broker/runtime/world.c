@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/broker/runtime/world.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/admission/idempotency.h"
+
+/* --- the disk: see --wrap in meson.build ---------------------------------------------------- */
+
+struct faults faults;
+
+enum error_code __real_storage_append(struct storage *storage, struct message *const *messages,
+                                      size_t count, struct error *why);
+enum error_code __wrap_storage_append(struct storage *storage, struct message *const *messages,
+                                      size_t count, struct error *why);
+enum error_code __real_storage_sync(struct storage *storage, struct error *why);
+enum error_code __wrap_storage_sync(struct storage *storage, struct error *why);
+
+enum error_code __wrap_storage_append(struct storage *storage, struct message *const *messages,
+                                      size_t count, struct error *why) {
+    if (atomic_load(&faults.appends_to_fail) > 0) {
+        atomic_fetch_sub(&faults.appends_to_fail, 1);
+        return error_set(why, ERR_STORAGE_FULL, "the disk is full");
+    }
+    return __real_storage_append(storage, messages, count, why);
+}
+
+enum error_code __wrap_storage_sync(struct storage *storage, struct error *why) {
+    if (atomic_load(&faults.is_sync_held)) {
+        sem_wait(&faults.sync_gate);
+    }
+    return __real_storage_sync(storage, why);
+}
+
+/* --- the world ------------------------------------------------------------------------------ */
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
+    (void)context;
+    (void)channel;
+    *ret_retention =
+        (struct retention){RETENTION_UNLIMITED, RETENTION_UNLIMITED, RETENTION_UNLIMITED};
+}
+
+/* On the log thread: positions go on without a hole, offsets of each channel too. */
+static void on_commit(struct log_listener *listener, struct commit *commit) {
+    struct world *world = CONTAINER_OF(listener, struct world, listener);
+    world->is_ordered &= commit->position_first == world->position + 1;
+    world->is_ordered &= world->group_rest == 0; /* no publish goes on in another commit */
+    world->position = commit->position_last;
+    for (size_t i = 0; i < commit->count; i++) {
+        const struct message *message = commit->messages[i];
+        bool is_next = world->group_rest == 0 || message->group_rest == world->group_rest - 1;
+        world->is_ordered &= is_next;
+        world->group_rest = message->group_rest;
+        if (message->fields.kind == MESSAGE_DATA) {
+            size_t channel = (size_t)(message->fields.channel.bytes[0] - 'a');
+            world->is_ordered &= message->place.offset == world->offsets[channel] + 1;
+            world->offsets[channel] = message->place.offset;
+        }
+    }
+    atomic_fetch_sub(&listener->bytes_waiting, commit->bytes);
+    commit_unref(commit);
+}
+
+static void prepare(struct world *world) {
+    struct error why = {0};
+    struct storage_options options = {.directory = world->directory,
+                                      .bytes_max = 1ull << 30,
+                                      .journal_file_bytes = JOURNAL_FILE_BYTES,
+                                      .open_batch_bytes_max = OPEN_BATCH_BYTES_MAX,
+                                      .fold_bytes = FOLD_BYTES,
+                                      .segment_messages = SEGMENT_MESSAGES,
+                                      .segment_bytes = SEGMENT_BYTES,
+                                      .on_retention = on_retention};
+    EXPECT_EQ(storage_open(&options, &world->storage, &why), OK);
+    EXPECT_EQ(store_create(world->storage, &world->store), OK);
+    EXPECT_EQ(mailbox_init(&world->mailbox, 16), OK);
+    EXPECT_EQ(metrics_create(1, &world->metrics), OK);
+    world->listener.mailbox = &world->mailbox;
+    world->listener.on_commit = on_commit;
+    world->listeners[0] = &world->listener;
+    struct log_options log_options = {.storage = world->storage,
+                                      .listeners = world->listeners,
+                                      .listener_count = 1,
+                                      .store_mailbox = store_mailbox(world->store),
+                                      .metrics = metrics_shard(world->metrics, METRICS_LOG)};
+    EXPECT_EQ(log_create(&log_options, &world->log, &why), OK);
+    world->position = log_position_readable(world->log);
+    world->is_ordered = true;
+    world->group_rest = 0;
+}
+
+void world_start(struct world *world) {
+    struct error why = {0};
+    EXPECT_EQ(log_start(world->log, &why), OK);
+    EXPECT_EQ(store_start(world->store, world->log), OK);
+}
+
+void world_open(struct world *world) {
+    prepare(world);
+    world_start(world);
+}
+
+void world_close(struct world *world) {
+    log_stop(world->log);
+    store_destroy(world->store);
+    log_destroy(world->log);
+    storage_close(world->storage);
+    metrics_destroy(world->metrics);
+    mailbox_finish(&world->mailbox);
+}
+
+void world_make_waiting(struct world *world) {
+    *world = (struct world){0};
+    snprintf(world->directory, sizeof(world->directory), "/tmp/tidings-log-test-XXXXXX");
+    EXPECT_NOT_NULL(mkdtemp(world->directory));
+    prepare(world);
+}
+
+void world_make(struct world *world) {
+    world_make_waiting(world);
+    world_start(world);
+}
+
+void world_remove(struct world *world) {
+    world_close(world);
+    EXPECT_EQ(nftw(world->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+uint64_t world_count_stored(struct world *world, const char *channel) {
+    struct storage_query query = {.channel = span_of_string(channel),
+                                  .start = STORAGE_EARLIEST,
+                                  .limit = 1000,
+                                  .bytes_max = 1 << 20};
+    struct storage_page page;
+    EXPECT_EQ(storage_read(world->storage, &query, &page, NULL), OK);
+    uint64_t count = page.count;
+    EXPECT_EQ(page.last, count);
+    storage_page_finish(&page);
+    return count;
+}
+
+/* --- publishes ------------------------------------------------------------------------------ */
+
+static void on_asked_answered(struct publish *publish) {
+    struct asked *asked = publish->context;
+    asked->is_answered = true;
+}
+
+static void asked_init(struct asked *asked, struct message **messages, size_t count) {
+    *asked = (struct asked){.publish.reply_to = &asked->mailbox,
+                            .publish.on_answered = on_asked_answered,
+                            .publish.context = asked,
+                            .publish.messages = messages,
+                            .publish.count = count};
+    EXPECT_EQ(mailbox_init(&asked->mailbox, 16), OK);
+}
+
+void world_ask(struct world *world, struct asked *asked, const char *channels, const char *key,
+               const char *body, uint32_t flags) {
+    uint8_t hash[IDEMPOTENCY_HASH_BYTES];
+    uint8_t deleted[MESSAGE_DELETE_BYTES];
+    const struct span parts[] = {span_of_string(channels), span_of_string(body)};
+    asked_init(asked, asked->messages, strlen(channels));
+    EXPECT_TRUE(asked->publish.count <= ASKED_MAX);
+    EXPECT_EQ(idempotency_hash(SPAN("me"), span_of_string(key), parts, 2, hash), OK);
+    message_put_deleted(1, UINT64_MAX, deleted);
+    for (size_t i = 0; i < asked->publish.count; i++) {
+        bool is_delete = channels[i] == 'D';
+        bool has_hash = i == 0 && key != NULL;
+        struct message_fields fields = {
+            .kind = is_delete ? MESSAGE_DELETE : MESSAGE_DATA,
+            .flags = flags,
+            .channel = is_delete ? SPAN("a") : span_of(channels + i, 1),
+            .idempotency_hash = has_hash ? span_of(hash, sizeof(hash)) : (struct span){0},
+            .payload = is_delete ? span_of(deleted, sizeof(deleted)) : span_of_string(body)};
+        asked->messages[i] = message_create(&fields);
+        EXPECT_NOT_NULL(asked->messages[i]);
+    }
+    EXPECT_EQ(log_submit(world->log, &asked->publish), OK);
+}
+
+void world_ask_many(struct world *world, struct asked *asked, struct message **messages,
+                    size_t count) {
+    struct message_fields fields = {.kind = MESSAGE_DATA, .channel = SPAN("a")};
+    asked_init(asked, messages, count);
+    for (size_t i = 0; i < count; i++) {
+        messages[i] = message_create(&fields);
+        EXPECT_NOT_NULL(messages[i]);
+    }
+    EXPECT_EQ(log_submit(world->log, &asked->publish), OK);
+}
+
+enum error_code asked_await(struct asked *asked) {
+    while (!asked->is_answered) {
+        mailbox_wait(&asked->mailbox, -1);
+        mailbox_deliver_all(&asked->mailbox, asked);
+    }
+    return asked->publish.result;
+}
+
+void asked_finish(struct asked *asked) {
+    for (size_t i = 0; i < asked->publish.count; i++) {
+        message_unref(asked->publish.messages[i]);
+    }
+    mailbox_finish(&asked->mailbox);
+}

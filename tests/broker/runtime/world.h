@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* world.h — the log thread, the sync thread, the store thread and a real data directory.
+ *
+ * Place:   tests of the log; linked with --wrap for storage_append and storage_sync.
+ * Thread:  the test's own.
+ * Bounds:  ASKED_MAX messages a publish.
+ */
+#pragma once
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "broker/runtime/log.h"
+#include "broker/runtime/store.h"
+#include "storage/storage.h"
+#include "tests/unit.h"
+
+#define CHANNELS 3
+
+/* A disk that fails or is slow when it is told to. */
+struct faults {
+    atomic_int appends_to_fail;
+    atomic_bool is_sync_held; /* each sync waits for a post of the gate */
+    sem_t sync_gate;
+};
+extern struct faults faults;
+
+/* A log on a directory of its own, and one listener that keeps every commit. */
+struct world {
+    char directory[64];
+    struct storage *storage;
+    struct metrics *metrics;
+    struct store *store;
+    struct log *log;
+    struct log_listener listener;
+    struct log_listener *listeners[1];
+    struct mailbox mailbox; /* the listener's; nothing is ever put there */
+    uint64_t position;
+    uint64_t offsets[CHANNELS + 1]; /* the last that the listener saw */
+    uint32_t group_rest;            /* of the message before */
+    bool is_ordered;
+};
+
+/* With a directory of its own; what is submitted before world_start() is taken in one turn. */
+void world_make_waiting(struct world *world);
+void world_make(struct world *world);
+
+void world_start(struct world *world);
+void world_close(struct world *world);
+
+/* Opens the directory of a closed world again. */
+void world_open(struct world *world);
+
+/* Closes it and removes the directory. */
+void world_remove(struct world *world);
+
+/* Messages that are kept in a channel, each with the offset that it must have. */
+uint64_t world_count_stored(struct world *world, const char *channel);
+
+/* A publish of several messages. */
+#define ASKED_MAX 4
+
+struct asked {
+    struct publish publish;
+    struct message *messages[ASKED_MAX];
+    struct mailbox mailbox;
+    bool is_answered;
+};
+
+/* Submits a message for each letter of `channels`; D is a delete of channel a. Key may be NULL. */
+void world_ask(struct world *world, struct asked *asked, const char *channels, const char *key,
+               const char *body, uint32_t flags);
+
+/* Submits as many as there are to channel a. */
+void world_ask_many(struct world *world, struct asked *asked, struct message **messages,
+                    size_t count);
+
+/* Waits for the answer. */
+enum error_code asked_await(struct asked *asked);
+void asked_finish(struct asked *asked);
