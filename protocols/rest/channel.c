@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/channel.h"
 
-#include <stdio.h>
-
-#include "broker/channels/name.h"
-#include "broker/support/invariant.h"
 #include "broker/support/percent.h"
 #include "protocols/http/query.h"
+#include "protocols/rest/batch.h"
+#include "protocols/rest/deletion.h"
 #include "protocols/rest/get.h"
 #include "protocols/rest/publish.h"
 #include "protocols/rest/request.h"
@@ -33,38 +31,28 @@ static enum error_code decode_name(struct request *request, bool *ret_is_of_quer
     return code;
 }
 
-/* The name of a channel that is to be changed. */
-static enum error_code admit_name(struct request *request, bool may_have_empty_segments,
-                                  struct error *why) {
-    struct span name = buffer_borrow(&request->channel);
-    enum error_code code = channel_name_check(name, may_have_empty_segments, why);
-    if (code != OK) {
-        snprintf(why->field, sizeof(why->field), "channel");
-        return code;
-    }
-    if (channel_name_is_reserved(name)) {
-        return error_set_field(why, ERR_FORBIDDEN, "channel",
-                               "channels that begin with $ are the broker's own");
-    }
-    return OK;
-}
-
 enum error_code channel_admit(struct request *request, struct error *why) {
     bool is_of_query = false;
     enum error_code code = decode_name(request, &is_of_query, why);
     if (code != OK) {
         return code;
     }
-    if (request->method_bit != METHOD_POST) {
+    if ((request->method_bit & (METHOD_POST | METHOD_DELETE)) == 0) {
         return get_admit_channel(request, is_of_query, why);
     }
-    code = admit_name(request, is_of_query, why);
-    return code == OK ? publish_admit(request, why) : code;
+    code = batch_check_channel(buffer_borrow(&request->channel), is_of_query, why);
+    if (code != OK) {
+        return code;
+    }
+    return request->method_bit == METHOD_POST ? publish_admit(request, why)
+                                              : deletion_admit(request, why);
 }
 
 void channel_handle(struct request *request) {
     if (request->method_bit == METHOD_POST) {
         publish_handle(request);
+    } else if (request->method_bit == METHOD_DELETE) {
+        deletion_handle(request);
     } else {
         get_handle(request);
     }

@@ -20,6 +20,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/message.h"
@@ -34,3 +36,7 @@ struct media {
  * ERR_BAD_UTF8, ERR_MEDIA_TYPE. */
 MUST_USE enum error_code media_classify(struct span content_type, struct span body,
                                         struct media *ret_media, struct error *why);
+
+/* Whether text of this type is taken: it names no charset, or UTF-8 or US-ASCII. An empty type names
+ * none. */
+bool media_is_utf8(struct span content_type);

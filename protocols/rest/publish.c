@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/publish.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/admission/idempotency.h"
 #include "broker/channels/rules.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
@@ -10,221 +12,139 @@
 #include "broker/runtime/log.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
-#include "broker/support/string_map.h"
-#include "broker/support/utf8.h"
 #include "protocols/envelope.h"
 #include "protocols/http/media_type.h"
+#include "protocols/rest/batch.h"
+#include "protocols/rest/bodies.h"
 #include "protocols/rest/media.h"
+#include "protocols/rest/message_head.h"
 #include "protocols/rest/request.h"
 
-#define HEADER_PREFIX "Tidings-Header-"
+/* What a body can be, by its type. */
+struct form {
+    const char *media_type; /* NULL: any other */
+    body_read *on_body;
+    bool has_results; /* answered with a list, even of one */
+    bool has_events;  /* CloudEvents: `ce-*` only repeat what the body says */
+};
 
-/* One message on its way: first what the head says of it, then the message, then the log's
+/* On a channel: the first row that fits. */
+static const struct form forms[] = {
+    {"application/x-ndjson", body_read_lines, true, false},
+    {"application/ndjson", body_read_lines, true, false},
+    {"application/jsonl", body_read_lines, true, false},
+    {"application/cloudevents+json", body_read_event, false, true},
+    {"application/cloudevents-batch+json", body_read_events, true, true},
+    {NULL, body_read_whole, false, false},
+};
+
+/* On /publish. */
+static const struct form form_objects = {NULL, body_read_objects, true, false};
+
+/* A publish on its way: first what the head says of it, then its messages, then the log's
  * letter. */
 struct publishing {
     struct request *request;
-    struct message_fields fields; /* spans into the request's headers and body */
-    struct buffer headers;        /* a string map */
-    struct span content_type;
-    struct message *message;
+    const struct form *form;
+    struct message_head head;
+    uint8_t idempotency_hash[IDEMPOTENCY_HASH_BYTES];
+    struct batch batch;
     struct publish publish;
 };
 
 static void on_state_finish(void *state) {
     struct publishing *publishing = state;
-    buffer_finish(&publishing->headers);
-    message_unref(publishing->message);
+    message_head_finish(&publishing->head);
+    batch_finish(&publishing->batch);
     free(publishing);
 }
 
 /* --- the head --------------------------------------------------------------------------------- */
 
-/* A value that becomes a text of the message: UTF-8 without control characters. */
-static enum error_code check_text(struct span value, size_t bytes_max, struct error *why) {
-    if (value.length == 0 || value.length > bytes_max) {
-        return error_set(why, ERR_BAD_REQUEST, "1 to %zu bytes are taken here", bytes_max);
-    }
-    for (size_t i = 0; i < value.length; i++) {
-        if (value.bytes[i] < 0x20 || value.bytes[i] == 0x7f) {
-            return error_set(why, ERR_BAD_REQUEST, "control characters are not taken here");
-        }
-    }
-    return utf8_is_valid(value) ? OK : error_set(why, ERR_BAD_UTF8, "this is not UTF-8");
-}
-
-static enum error_code on_event(struct publishing *publishing, struct span value,
-                                struct error *why) {
-    publishing->fields.event = value;
-    return check_text(value, EVENT_BYTES_MAX, why);
-}
-
-static enum error_code on_key(struct publishing *publishing, struct span value, struct error *why) {
-    publishing->fields.key = value;
-    return check_text(value, KEY_BYTES_MAX, why);
-}
-
-static enum error_code on_ttl(struct publishing *publishing, struct span value, struct error *why) {
-    uint64_t seconds = 0;
-    if (!span_parse_u64(value, &seconds) || seconds == 0 || seconds > TTL_S_MAX) {
-        return error_set(why, ERR_BAD_REQUEST, "a lifetime is a whole number of seconds, from 1");
-    }
-    publishing->fields.ttl_ms = seconds * 1000;
-    return OK;
-}
-
-static enum error_code on_retain(struct publishing *publishing, struct span value,
-                                 struct error *why) {
-    if (span_is_equal(value, SPAN("true"))) {
-        publishing->fields.flags |= MESSAGE_RETAIN;
-        return OK;
-    }
-    return span_is_equal(value, SPAN("false"))
-               ? OK
-               : error_set(why, ERR_BAD_REQUEST, "this is either true or false");
-}
-
-static enum error_code on_content_type(struct publishing *publishing, struct span value,
-                                       struct error *why) {
-    struct media_type type;
-    publishing->content_type = value;
-    if (value.length > MEDIA_TYPE_BYTES_MAX ||
-        (value.length > 0 && !media_type_parse(value, &type))) {
-        return error_set(why, ERR_MEDIA_TYPE, "this is no media type");
-    }
-    if (media_type_is(value, "application/x-ndjson") ||
-        media_type_is(value, "application/cloudevents+json") ||
-        media_type_is(value, "application/cloudevents-batch+json")) {
-        return error_set(why, ERR_MEDIA_TYPE, "this media type is not in this version");
-    }
-    if (value.length > 0 && span_is_equal_nocase(type.type, SPAN("multipart"))) {
-        return error_set(why, ERR_MEDIA_TYPE, "one body is one message; parts are not taken");
-    }
-    return OK;
-}
-
-static enum error_code on_content_encoding(struct publishing *publishing, struct span value,
-                                           struct error *why) {
-    (void)publishing;
-    return span_is_equal_nocase(value, SPAN("identity")) || value.length == 0
-               ? OK
-               : error_set(why, ERR_MEDIA_TYPE, "bodies are taken without content coding");
-}
-
-/* Promises that this version cannot keep are refused: ignoring them would break them silently. */
-static enum error_code on_later(struct publishing *publishing, struct span value,
-                                struct error *why) {
-    (void)publishing;
-    (void)value;
-    return error_set(why, ERR_NOT_IMPLEMENTED, "this header is not in this version");
-}
-
-static const struct {
-    const char *name;
-    enum error_code (*on_value)(struct publishing *publishing, struct span value,
-                                struct error *why);
-} rows[] = {
-    {"Content-Type", on_content_type}, {"Content-Encoding", on_content_encoding},
-    {"Tidings-Event", on_event},       {"Tidings-Key", on_key},
-    {"Tidings-TTL", on_ttl},           {"Tidings-Retain", on_retain},
-    {"Idempotency-Key", on_later},     {"ce-specversion", on_later},
-};
-
-/* Names of HTTP fields have no case of their own, and proxies change it: they are kept in lower
- * case (RFC 9113, section 8.2.1). `bytes` has room for a whole head. */
-static struct span lower(uint8_t *bytes, struct span name) {
-    INVARIANT(name.length <= HTTP_HEAD_BYTES_MAX);
-    for (size_t i = 0; i < name.length; i++) {
-        bool is_upper = name.bytes[i] >= 'A' && name.bytes[i] <= 'Z';
-        bytes[i] = is_upper ? (uint8_t)(name.bytes[i] + ('a' - 'A')) : name.bytes[i];
-    }
-    return span_of(bytes, name.length);
-}
-
-static bool has_name(struct span map, struct span wanted) {
-    struct span name;
-    struct span value;
-    while (string_map_next(&map, &name, &value)) {
-        if (span_is_equal(name, wanted)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum error_code on_prefixed(struct publishing *publishing, struct span name,
-                                   struct span value, struct error *why) {
-    struct span prefix = SPAN(HEADER_PREFIX);
-    if (name.length <= prefix.length ||
-        !span_is_equal_nocase(span_of(name.bytes, prefix.length), prefix)) {
-        return error_set(why, ERR_BAD_REQUEST, "the broker has no such header");
-    }
-    uint8_t own_bytes[HTTP_HEAD_BYTES_MAX];
-    struct span own =
-        lower(own_bytes, span_of(name.bytes + prefix.length, name.length - prefix.length));
-    if (has_name(buffer_borrow(&publishing->headers), own)) {
-        return error_set(why, ERR_BAD_REQUEST, "this header came twice");
-    }
-    if (value.length > 0) {
-        enum error_code code = check_text(value, MESSAGE_HEADERS_BYTES_MAX, why);
-        if (code != OK) {
-            return code;
-        }
-    }
-    enum error_code code = string_map_put(&publishing->headers, own, value);
-    return code == ERR_TOO_LARGE
-               ? error_set(why, ERR_HEADERS_TOO_LARGE, "a message's headers have %d bytes at most",
-                           MESSAGE_HEADERS_BYTES_MAX)
-               : code;
-}
-
-static enum error_code read_header(struct publishing *publishing, unsigned *seen,
-                                   const struct request_header *header, struct error *why) {
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (!span_is_equal_nocase(header->name, span_of_string(rows[i].name))) {
-            continue;
-        }
-        if ((*seen & 1U << i) != 0) {
-            return error_set(why, ERR_BAD_REQUEST, "this header came twice");
-        }
-        *seen |= 1U << i;
-        return rows[i].on_value(publishing, header->value, why);
-    }
-    size_t prefix_length = sizeof("Tidings-") - 1;
-    if (header->name.length > prefix_length &&
-        span_is_equal_nocase(span_of(header->name.bytes, prefix_length), SPAN("Tidings-"))) {
-        return on_prefixed(publishing, header->name, header->value, why);
-    }
-    return OK;
-}
-
-enum error_code publish_admit(struct request *request, struct error *why) {
+static enum error_code create(struct request *request, const struct form *form,
+                              struct publishing **ret_publishing, struct error *why) {
     struct publishing *publishing = calloc(1, sizeof(*publishing));
-    unsigned seen = 0;
     if (publishing == NULL) {
         return ERR_MEMORY;
     }
     publishing->request = request;
-    buffer_init(&publishing->headers, MESSAGE_HEADERS_BYTES_MAX);
+    publishing->form = form;
+    message_head_init(&publishing->head);
+    publishing->head.passes_over_events = form->has_events;
     request->state = publishing;
     request->on_state_finish = on_state_finish;
-    for (size_t i = 0; i < request->header_count; i++) {
-        struct error fault = {0};
-        enum error_code code = read_header(publishing, &seen, &request->headers[i], &fault);
-        if (code != OK) {
-            char field[sizeof(fault.field)];
-            snprintf(field, sizeof(field), "%.*s", SPAN_PRINTF(request->headers[i].name));
-            return error_set_field(why, code, field, "%s", fault.detail);
-        }
+    *ret_publishing = publishing;
+    return message_head_read(&publishing->head, request->headers, request->header_count, why);
+}
+
+static const struct form *find_form(const struct request *request) {
+    struct span type = {0};
+    size_t row = 0;
+    if (!request_find_header(request, "Content-Type", &type)) {
+        type = (struct span){0};
+    }
+    while (forms[row].media_type != NULL && !media_type_is(type, forms[row].media_type)) {
+        row++;
+    }
+    return &forms[row];
+}
+
+enum error_code publish_admit(struct request *request, struct error *why) {
+    struct publishing *publishing = NULL;
+    enum error_code code = create(request, find_form(request), &publishing, why);
+    if (code != OK) {
+        return code;
+    }
+    const struct message_head *head = &publishing->head;
+    if (head->is_event) {
+        /* In binary mode the body is the event's data, whatever its type (HTTP binding, 3.1.2). */
+        publishing->form = &forms[ARRAY_COUNT(forms) - 1];
+    }
+    if (publishing->form->media_type != NULL && !media_is_utf8(head->content_type)) {
+        return error_set_field(why, ERR_MEDIA_TYPE, "Content-Type", "text is taken as UTF-8 only");
     }
     const struct channel_rule *rule =
         rules_find(request->broker->rules, buffer_borrow(&request->channel));
-    publishing->fields.kind = MESSAGE_DATA;
-    publishing->fields.flags |= rule->durability == DURABILITY_FSYNC ? MESSAGE_FSYNC : 0;
-    request->body_bytes_max = rule->message_bytes_max;
+    request->body_bytes_max =
+        publishing->form->media_type != NULL ? PUBLISH_BYTES_MAX : rule->message_bytes_max;
     return OK;
 }
 
-/* --- the message ------------------------------------------------------------------------------ */
+/* JSON, or a type that says nothing. */
+static bool is_json(struct span type) {
+    static const char *const types[] = {"application/json", "text/json",
+                                        "application/x-www-form-urlencoded",
+                                        "application/octet-stream"};
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
+        if (media_type_is(type, types[i])) {
+            return true;
+        }
+    }
+    return type.length == 0;
+}
+
+enum error_code publish_admit_objects(struct request *request, struct error *why) {
+    struct publishing *publishing = NULL;
+    enum error_code code = create(request, &form_objects, &publishing, why);
+    if (code != OK) {
+        return code;
+    }
+    const struct message_head *head = &publishing->head;
+    if (!is_json(head->content_type) || !media_is_utf8(head->content_type)) {
+        return error_set_field(why, ERR_MEDIA_TYPE, "Content-Type",
+                               "this takes application/json: an array of messages");
+    }
+    if (head->describing.length > 0) {
+        char field[sizeof(why->field)];
+        snprintf(field, sizeof(field), "%.*s", SPAN_PRINTF(head->describing));
+        return error_set_field(why, ERR_BAD_REQUEST, field,
+                               "each message in the body says this for itself");
+    }
+    request->body_bytes_max = PUBLISH_BYTES_MAX;
+    return OK;
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
 
 enum error_code publish_put_answer(struct buffer *buffer, const struct message *message,
                                    bool with_channel) {
@@ -247,13 +167,29 @@ enum error_code publish_put_answer(struct buffer *buffer, const struct message *
     return code != OK ? code : buffer_put(buffer, SPAN("}"));
 }
 
+static enum error_code put_results(struct buffer *buffer, const struct batch *batch) {
+    enum error_code code = buffer_put(buffer, SPAN("{\"results\":["));
+    for (size_t i = 0; code == OK && i < batch->count; i++) {
+        if (i > 0) {
+            code = buffer_put(buffer, SPAN(",\n"));
+        }
+        if (code == OK) {
+            code = publish_put_answer(buffer, batch->messages[i], true);
+        }
+    }
+    return code != OK ? code : buffer_put(buffer, SPAN("]}"));
+}
+
 static void on_answered(struct publish *publish) {
     struct publishing *publishing = CONTAINER_OF(publish, struct publishing, publish);
     struct request *request = publishing->request;
+    struct batch *batch = &publishing->batch;
     enum error_code code = publish->result;
     if (request_is_wanted(request) && code == OK) {
-        INVARIANT(publishing->message->place.offset > 0);
-        code = publish_put_answer(&request->reply.body, publishing->message, true);
+        INVARIANT(batch->messages[0]->place.offset > 0);
+        code = publishing->form->has_results
+                   ? put_results(&request->reply.body, batch)
+                   : publish_put_answer(&request->reply.body, batch->messages[0], true);
         request->reply.status = 200;
         reply_add_header(&request->reply, "Content-Type", "application/json");
         reply_add_header(&request->reply, "Cache-Control", "no-store");
@@ -261,31 +197,72 @@ static void on_answered(struct publish *publish) {
     if (request_is_wanted(request) && code != OK) {
         request_refuse(request, code, code == publish->result ? &publish->why : NULL);
     }
+    batch_finish(batch); /* not kept for as long as the client takes to read its answer */
     request_answer(request);
 }
 
-/* Makes the message and hands it to the log. OK: on_answered follows. */
+/* --- the body --------------------------------------------------------------------------------- */
+
+/* Whose keys an idempotency key is one of. */
+static struct span identity_of(const struct request *request) {
+    (void)request;
+    return SPAN("anonymous");
+}
+
+/* A repeat is the same if the channel, what the head says of the messages, and the body are. */
+static enum error_code hash_request(struct publishing *publishing, struct error *why) {
+    const struct request *request = publishing->request;
+    const struct message_head *head = &publishing->head;
+    char figures[64];
+    int length = snprintf(figures, sizeof(figures), "ttl %llu flags %u",
+                          (unsigned long long)head->fields.ttl_ms, head->fields.flags);
+    INVARIANT(length > 0);
+    const struct span parts[] = {
+        buffer_borrow(&request->channel),
+        head->content_type,
+        head->fields.event,
+        head->fields.key,
+        span_of(figures, (size_t)length),
+        buffer_borrow(&head->headers),
+        request->body,
+    };
+    enum error_code code = idempotency_hash(
+        identity_of(request), span_of(head->idempotency_key, head->idempotency_key_length), parts,
+        ARRAY_COUNT(parts), publishing->idempotency_hash);
+    if (code != OK) {
+        return error_set_field(why, code, "Idempotency-Key", "the key could not be hashed");
+    }
+    publishing->batch.idempotency_hash =
+        span_of(publishing->idempotency_hash, sizeof(publishing->idempotency_hash));
+    return OK;
+}
+
+static enum error_code read_body(struct publishing *publishing, struct error *why) {
+    struct request *request = publishing->request;
+    const struct body body = {.bytes = request->body,
+                              .channel = buffer_borrow(&request->channel),
+                              .head = &publishing->head,
+                              .rules = request->broker->rules,
+                              .batch = &publishing->batch};
+    enum error_code code =
+        publishing->head.idempotency_key_length > 0 ? hash_request(publishing, why) : OK;
+    if (code == OK) {
+        code = publishing->form->on_body(&body, why);
+    }
+    return code == OK ? batch_close(&publishing->batch, why) : code;
+}
+
+/* Makes the messages and hands them to the log. OK: on_answered follows. */
 static enum error_code submit(struct request *request, struct error *why) {
     struct publishing *publishing = request->state;
-    struct message_fields *fields = &publishing->fields;
-    struct media media = {0};
-    enum error_code code = media_classify(publishing->content_type, request->body, &media, why);
+    enum error_code code = read_body(publishing, why);
     if (code != OK) {
         return code;
     }
-    fields->payload_kind = media.payload_kind;
-    fields->type = media.type;
-    fields->payload = request->body;
-    fields->channel = buffer_borrow(&request->channel);
-    fields->headers = buffer_borrow(&publishing->headers);
-    publishing->message = message_create(fields);
-    if (publishing->message == NULL) {
-        return error_set(why, ERR_MEMORY, "there was no memory for the message");
-    }
     publishing->publish = (struct publish){.reply_to = request->reply_to,
                                            .on_answered = on_answered,
-                                           .messages = &publishing->message,
-                                           .count = 1};
+                                           .messages = publishing->batch.messages,
+                                           .count = publishing->batch.count};
     code = log_submit(request->broker->log, &publishing->publish);
     return code == OK ? OK : error_set(why, code, "the log takes nothing more at the moment");
 }
@@ -295,6 +272,7 @@ void publish_handle(struct request *request) {
     request_wait(request);
     enum error_code code = submit(request, &why);
     if (code != OK) {
+        batch_finish(&((struct publishing *)request->state)->batch);
         request_refuse(request, code, &why);
         request_answer(request);
     }

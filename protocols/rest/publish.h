@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* publish.h — one message by POST: its headers, its body, the log's answer.
+/* publish.h — messages by POST: the head, the body in one of its forms, the log's answer.
  *
- * Place:   called by protocols/rest/channel.c; submits to the log.
+ * Place:   called by protocols/rest/channel.c and a row of routes.c; submits to the log.
  * Thread:  the request's; the log answers through the request's mailbox.
- * Bounds:  message_bytes_max of the channel's rule, and the limits of each header.
+ * Bounds:  message_bytes_max of the channel's rule where the body is the message, else
+ *          PUBLISH_BYTES_MAX; the bounds of batch.h and message_head.h.
  */
 #pragma once
 
@@ -14,8 +15,12 @@
 
 struct request;
 
-/* Reads the headers that describe the message and says how large it may be. */
+/* Reads the headers that describe the messages, for a channel that was checked, and says how large
+ * the body may be. */
 MUST_USE enum error_code publish_admit(struct request *request, struct error *why);
+
+/* The same for POST /publish, where each message names its channel. */
+MUST_USE enum error_code publish_admit_objects(struct request *request, struct error *why);
 
 /* {"channel":…,"offset":…,"id":…} of an ordered message. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code publish_put_answer(struct buffer *buffer, const struct message *message,

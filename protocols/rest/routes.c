@@ -10,6 +10,7 @@
 #include "protocols/rest/channel.h"
 #include "protocols/rest/demo.h"
 #include "protocols/rest/get.h"
+#include "protocols/rest/publish.h"
 #include "protocols/rest/request.h"
 
 #define READING (METHOD_GET | METHOD_HEAD)
@@ -19,7 +20,7 @@ static const struct route routes[] = {
     {.path = "/channels/",
      .is_prefix = true,
      .counted_as = METRICS_ROUTE_CHANNELS,
-     .methods = READING | METHOD_POST,
+     .methods = READING | METHOD_POST | METHOD_DELETE,
      .on_admit = channel_admit,
      .on_request = channel_handle},
     {.path = "/",
@@ -50,8 +51,9 @@ static const struct route routes[] = {
      .on_request = get_handle},
     {.path = "/publish",
      .counted_as = METRICS_ROUTE_PUBLISH,
-     .reserved_for = "publishing to several channels at once is not in this "
-                     "version; POST to /channels/{channel}"},
+     .methods = METHOD_POST,
+     .on_admit = publish_admit_objects,
+     .on_request = publish_handle},
     {.path = "/api/",
      .is_prefix = true,
      .counted_as = METRICS_ROUTE_OPERATOR,
@@ -82,10 +84,8 @@ static const struct {
     const char *name;
     enum method_bit bit;
 } methods[] = {
-    {"GET", METHOD_GET},
-    {"HEAD", METHOD_HEAD},
-    {"POST", METHOD_POST},
-    {"OPTIONS", METHOD_OPTIONS},
+    {"GET", METHOD_GET},       {"HEAD", METHOD_HEAD},       {"POST", METHOD_POST},
+    {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS},
 };
 
 static unsigned method_bit_of(struct span method) {
@@ -189,7 +189,7 @@ static void answer_options(struct request *request, const char *allow) {
 /* Path and method against the table. OK with a status set: the reply is ready. */
 static enum error_code admit_route(struct request *request, struct error *why) {
     if (request->method_bit == METHOD_OPTIONS && span_is_equal(request->path, SPAN("*"))) {
-        answer_options(request, "GET, HEAD, POST, OPTIONS");
+        answer_options(request, "GET, HEAD, POST, DELETE, OPTIONS");
         return OK;
     }
     const struct route *route = route_find(request->path, request->is_operator);
@@ -234,8 +234,7 @@ static enum error_code admit_length(struct request *request, struct error *why) 
     if (request->body_bytes_max == 0) {
         return error_set_field(why, ERR_TOO_LARGE, "Content-Length", "no body is taken here");
     }
-    return error_set_field(why, ERR_TOO_LARGE, "Content-Length",
-                           "a message of this channel may have %llu bytes",
+    return error_set_field(why, ERR_TOO_LARGE, "Content-Length", "a body may have %llu bytes here",
                            (unsigned long long)request->body_bytes_max);
 }
 

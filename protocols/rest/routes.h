@@ -24,6 +24,7 @@ enum method_bit {
     METHOD_HEAD = 1 << 1,
     METHOD_POST = 1 << 2,
     METHOD_OPTIONS = 1 << 3,
+    METHOD_DELETE = 1 << 4,
 };
 
 enum route_port { ROUTE_BOTH, ROUTE_PUBLIC };
@@ -44,8 +45,8 @@ struct route {
 /* The row of a path; NULL: there is nothing. */
 const struct route *route_find(struct span path, bool is_operator);
 
-/* "GET, HEAD, POST, OPTIONS" and a NUL. */
-#define ROUTE_ALLOW_BYTES 32
+/* "GET, HEAD, POST, DELETE, OPTIONS" and a NUL. */
+#define ROUTE_ALLOW_BYTES 40
 void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYTES]);
 
 /* Judges the head: Host and Origin, resource, method, channel name, declared length and type. True:

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/rest/batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/channels/name.h"
+#include "broker/channels/rules.h"
+#include "broker/config/config.h"
+#include "broker/limits.h"
+#include "broker/support/invariant.h"
+
+#define CAPACITY_FIRST 16
+
+void batch_finish(struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++) {
+        message_unref(batch->messages[i]);
+    }
+    free(batch->messages);
+    *batch = (struct batch){0};
+}
+
+enum error_code batch_check_channel(struct span channel, bool may_have_empty_segments,
+                                    struct error *why) {
+    enum error_code code = channel_name_check(channel, may_have_empty_segments, why);
+    if (code != OK && why != NULL) {
+        snprintf(why->field, sizeof(why->field), "channel");
+    }
+    return code == OK && channel_name_is_reserved(channel)
+               ? error_set_field(why, ERR_FORBIDDEN, "channel",
+                                 "channels that begin with $ are the broker's own")
+               : code;
+}
+
+static enum error_code make_room(struct batch *batch, struct error *why) {
+    if (batch->count == PUBLISH_MESSAGES_MAX) {
+        return error_set(why, ERR_TOO_LARGE, "a publish has %d messages at most",
+                         PUBLISH_MESSAGES_MAX);
+    }
+    if (batch->count < batch->capacity) {
+        return OK;
+    }
+    size_t capacity = batch->capacity == 0 ? 1 : batch->capacity * 2;
+    capacity = batch->capacity > 0 && capacity < CAPACITY_FIRST ? CAPACITY_FIRST : capacity;
+    struct message **messages = realloc(batch->messages, capacity * sizeof(*messages));
+    if (messages == NULL) {
+        return error_set(why, ERR_MEMORY, "there was no memory for the messages");
+    }
+    batch->messages = messages;
+    batch->capacity = capacity;
+    return OK;
+}
+
+enum error_code batch_add(struct batch *batch, const struct rules *rules,
+                          const struct message_fields *fields, struct error *why) {
+    const struct channel_rule *rule = rules_find(rules, fields->channel);
+    struct message_fields own = *fields;
+    enum error_code code = make_room(batch, why);
+    if (code != OK) {
+        return code;
+    }
+    if (fields->payload.length > rule->message_bytes_max) {
+        return error_set_field(why, ERR_TOO_LARGE, "data",
+                               "a message of this channel may have %llu bytes",
+                               (unsigned long long)rule->message_bytes_max);
+    }
+    own.idempotency_hash = batch->count == 0 ? batch->idempotency_hash : (struct span){0};
+    struct message *message = message_create(&own);
+    if (message == NULL) {
+        return error_set(why, ERR_MEMORY, "there was no memory for the message");
+    }
+    batch->messages[batch->count++] = message;
+    batch->bytes += message_size(message);
+    batch->is_fsync = batch->is_fsync || rule->durability == DURABILITY_FSYNC;
+    /* One message may be as large as its rule says: the sum is a bound of many. */
+    if (batch->count > 1 && batch->bytes > PUBLISH_MEMORY_BYTES_MAX) {
+        return error_set(why, ERR_TOO_LARGE,
+                         "the messages of a publish take %d bytes at most, with all their fields",
+                         PUBLISH_MEMORY_BYTES_MAX);
+    }
+    INVARIANT(batch->count <= batch->capacity);
+    return OK;
+}
+
+enum error_code batch_close(struct batch *batch, struct error *why) {
+    if (batch->count == 0) {
+        return error_set(why, ERR_BAD_REQUEST, "there is no message in the body");
+    }
+    for (size_t i = 0; batch->is_fsync && i < batch->count; i++) {
+        batch->messages[i]->fields.flags |= MESSAGE_FSYNC;
+    }
+    return OK;
+}
