@@ -23,7 +23,7 @@
  *
  *   tags: 1 channel, 2 media type, 3 event, 4 key, 5 headers (string_map.h), 6 publisher,
  *         7 response topic, 8 correlation data, 9 idempotency hash, 10 tenant (kept for later),
- *         15 payload
+ *         11 records of the same publish that follow, u32 (4 bytes), 15 payload
  *
  * A later version that changes the meaning of these bytes has another version byte, and readers of
  * version 1 refuse it; one that only adds fields stays version 1. */
@@ -57,6 +57,8 @@ static const struct field FIELDS[] = {
 };
 
 #define TAG_CHANNEL 1
+#define TAG_GROUP_REST 11
+#define GROUP_REST_BYTES 4
 #define TAG_MAX 15
 
 static const struct span *field_of(const struct message_fields *fields, const struct field *field) {
@@ -69,6 +71,7 @@ static bool is_written(const struct field *field, struct span span, bool with_ch
 
 size_t record_body_size(const struct message *message, bool with_channel) {
     size_t size = RECORD_BODY_HEAD_BYTES;
+    size += message->group_rest == 0 ? 0 : 2 + GROUP_REST_BYTES;
     for (size_t i = 0; i < ARRAY_COUNT(FIELDS); i++) {
         struct span span = *field_of(&message->fields, &FIELDS[i]);
         if (is_written(&FIELDS[i], span, with_channel)) {
@@ -91,6 +94,11 @@ uint8_t *record_write_body(const struct message *message, bool with_channel, uin
     to = bytes_put_little(to, message->place.offset, 8);
     to = bytes_put_little(to, message->time_ms, 8);
     to = bytes_put_little(to, message->expiry_ms, 8);
+    if (message->group_rest > 0) {
+        *to++ = TAG_GROUP_REST;
+        to = bytes_put_varint(to, GROUP_REST_BYTES);
+        to = bytes_put_little(to, message->group_rest, GROUP_REST_BYTES);
+    }
     for (size_t i = 0; i < ARRAY_COUNT(FIELDS); i++) {
         struct span span = *field_of(fields, &FIELDS[i]);
         if (is_written(&FIELDS[i], span, with_channel)) {
@@ -112,7 +120,7 @@ static void set_field(struct message_fields *fields, uint8_t tag, struct span sp
     }
 }
 
-static bool read_fields(const uint8_t *at, const uint8_t *end, struct message_fields *fields) {
+static bool read_fields(const uint8_t *at, const uint8_t *end, struct record *record) {
     uint32_t seen = 0;
     while (at < end) {
         uint8_t tag = *at++;
@@ -126,7 +134,13 @@ static bool read_fields(const uint8_t *at, const uint8_t *end, struct message_fi
             }
             seen |= 1u << tag;
         }
-        set_field(fields, tag, length == 0 ? (struct span){0} : span_of(at, length));
+        if (tag == TAG_GROUP_REST && length != GROUP_REST_BYTES) {
+            return false;
+        }
+        if (tag == TAG_GROUP_REST) {
+            record->group_rest = (uint32_t)bytes_get_little(at, GROUP_REST_BYTES);
+        }
+        set_field(&record->fields, tag, length == 0 ? (struct span){0} : span_of(at, length));
         at += length;
     }
     return true;
@@ -156,7 +170,7 @@ bool record_read_body(struct span body, struct record *ret_record) {
     bool is_stillborn = record.expiry_ms != 0 && record.expiry_ms == record.time_ms;
     if (record.place.position == 0 || is_stillborn ||
         (at[1] == MESSAGE_DATA && (record.place.channel_id == 0 || record.place.offset == 0)) ||
-        !read_fields(at + RECORD_BODY_HEAD_BYTES, at + body.length, &record.fields)) {
+        !read_fields(at + RECORD_BODY_HEAD_BYTES, at + body.length, &record)) {
         return false;
     }
     record.fields.ttl_ms = record.expiry_ms == 0 ? 0 : record.expiry_ms - record.time_ms;
@@ -215,6 +229,7 @@ struct message *record_create_message(const struct record *record, uint64_t log_
         struct place place = record->place;
         place.log_id = log_id;
         message_order(message, &place, record->time_ms);
+        message->group_rest = record->group_rest;
     }
     return message;
 }

@@ -23,7 +23,8 @@
 
 /* What a body says. Spans point into the body. */
 struct record {
-    struct place place; /* its log_id is 0: a log's records do not repeat it */
+    struct place place;  /* its log_id is 0: a log's records do not repeat it */
+    uint32_t group_rest; /* records of the same publish that follow */
     uint64_t time_ms;
     uint64_t expiry_ms;
     struct message_fields fields;

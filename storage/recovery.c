@@ -5,6 +5,10 @@
  * the log is not opened. Behind it, where a file is missing or breaks off, the log ends: no sync
  * had covered that place, and so none had covered a later one. What follows is a lost tail.
  *
+ * A publish of several records is all or none: its records are held until the last of them is
+ * found. One that the log's end cuts off was never answered and is a lost tail like a torn record:
+ * its positions and offsets are given out again, in the next generation.
+ *
  * A journal that ends before what is folded is normal after a power cut: LMDB was synced and the
  * journal was not. The log then goes on behind what is folded. */
 #include "storage/recovery.h"
@@ -29,9 +33,19 @@ struct file_list {
     size_t capacity;
 };
 
+/* A record of a publish of which more is to come, and where it stands. */
+struct held {
+    struct message *message;
+    uint64_t file; /* its first position */
+    size_t at;
+};
+
 struct replay {
     const struct recovery_options *options;
-    uint64_t position; /* the last one that is known */
+    struct held *held; /* `held_count` of room for `held_capacity` */
+    size_t held_count;
+    size_t held_capacity;
+    uint64_t position; /* the last one that is known, held or not */
     uint64_t time_ms;
     uint32_t generation;
     uint64_t sealed_through; /* the first position of the last sealed file */
@@ -117,31 +131,105 @@ out:
     return result;
 }
 
+/* Records of one publish count down to its last. */
+static bool is_in_group(const struct replay *replay, const struct record *record) {
+    return replay->held_count == 0 ||
+           record->group_rest + 1 == replay->held[replay->held_count - 1].message->group_rest;
+}
+
 /* A record whose frame is whole and that still cannot come next. */
 static bool is_possible(const struct replay *replay, const struct record *record,
                         uint64_t position) {
     return record->place.position == position &&
            (position <= replay->position || record->time_ms >= replay->time_ms) &&
-           record->place.generation >= replay->generation &&
+           record->place.generation >= replay->generation && is_in_group(replay, record) &&
            (record->fields.kind != MESSAGE_DATA ||
             (record->fields.channel.length > 0 &&
              record->fields.channel.length < KEY_NAME_BYTES_MAX - 1));
 }
 
-static enum error_code hand_over(struct replay *replay, const struct record *record,
+static void write_path(const struct replay *replay, uint64_t file, char *ret_path, size_t bytes) {
+    char name[JOURNAL_NAME_BYTES];
+    journal_write_name(file, name);
+    snprintf(ret_path, bytes, "%s/%s", replay->options->directory, name);
+}
+
+/* A whole record that contradicts the log before it is no torn tail, wherever it stands. */
+static enum error_code hand_over(struct replay *replay, const struct held *held,
                                  struct error *why) {
+    const struct recovery_options *options = replay->options;
+    struct error detail = {0};
+    enum error_code result = options->on_check(options->context, held->message, &detail);
+    if (result == OK) {
+        return options->on_message(options->context, held->message, why);
+    }
+    message_unref(held->message);
+    if (result != ERR_CORRUPT) {
+        return error_set(why, result, "%s", detail.detail);
+    }
+    char path[4200];
+    write_path(replay, held->file, path, sizeof(path));
+    return error_set(why, ERR_CORRUPT,
+                     "%s is damaged at byte %zu (%.60s): restore the data directory from a backup",
+                     path, held->at, detail.detail);
+}
+
+/* Hands over what is held; after an error the rest of it is let go. */
+static enum error_code release(struct replay *replay, struct error *why) {
+    enum error_code result = OK;
+    for (size_t i = 0; i < replay->held_count; i++) {
+        if (result == OK) {
+            result = hand_over(replay, &replay->held[i], why);
+        } else {
+            message_unref(replay->held[i].message);
+        }
+    }
+    replay->held_count = 0;
+    return result;
+}
+
+static enum error_code hold(struct replay *replay, const struct held *held, struct error *why) {
+    if (replay->held_count == replay->held_capacity) {
+        size_t capacity = replay->held_capacity == 0 ? 16 : replay->held_capacity * 2;
+        struct held *all = realloc(replay->held, capacity * sizeof(*all));
+        if (all == NULL) {
+            message_unref(held->message);
+            return error_set(why, ERR_MEMORY, "no memory to replay a publish");
+        }
+        replay->held = all;
+        replay->held_capacity = capacity;
+    }
+    replay->held[replay->held_count++] = *held;
+    return held->message->group_rest == 0 ? release(replay, why) : OK;
+}
+
+static enum error_code take_record(struct replay *replay, const struct record *record,
+                                   uint64_t file, size_t at, struct error *why) {
     replay->generation = record->place.generation;
     if (record->place.position <= replay->position) {
         return OK;
     }
-    struct message *message =
-        record_create_message(record, replay->options->log_id, (struct span){0});
-    if (message == NULL) {
+    struct held held = {.file = file, .at = at};
+    held.message = record_create_message(record, replay->options->log_id, (struct span){0});
+    if (held.message == NULL) {
         return error_set(why, ERR_MEMORY, "no memory to replay a record");
     }
     replay->position = record->place.position;
     replay->time_ms = record->time_ms;
-    return replay->options->on_message(replay->options->context, message, why);
+    return hold(replay, &held, why);
+}
+
+/* The log ended inside a publish. */
+static void drop_held(struct replay *replay) {
+    if (replay->held_count > 0) {
+        log_warning("JOURNAL_PUBLISH_LOST", "position=%" PRIu64 " messages=%zu missing=%" PRIu32,
+                    replay->held[0].message->place.position, replay->held_count,
+                    replay->held[replay->held_count - 1].message->group_rest);
+    }
+    for (size_t i = 0; i < replay->held_count; i++) {
+        message_unref(replay->held[i].message);
+    }
+    replay->held_count = 0;
 }
 
 /* A file that breaks off at byte `at`, of which `sealed_bytes` were synced. */
@@ -162,24 +250,6 @@ static enum error_code judge_break(struct replay *replay, const char *path, uint
     return OK;
 }
 
-/* A whole record that contradicts the log before it is no torn tail, wherever it stands. */
-static enum error_code check(struct replay *replay, const struct record *record, const char *path,
-                             size_t at, struct error *why) {
-    const struct recovery_options *options = replay->options;
-    struct error detail = {0};
-    if (record->place.position <= replay->position) {
-        return OK;
-    }
-    enum error_code result = options->on_check(options->context, record, &detail);
-    if (result == ERR_CORRUPT) {
-        return error_set(why, ERR_CORRUPT,
-                         "%s is damaged at byte %zu (%.60s): restore the data directory from a "
-                         "backup",
-                         path, at, detail.detail);
-    }
-    return result == OK ? OK : error_set(why, result, "%s", detail.detail);
-}
-
 static enum error_code replay_bytes(struct replay *replay, const char *path,
                                     uint64_t position_first, struct span bytes, struct error *why) {
     struct journal_head head;
@@ -196,8 +266,7 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
         struct record record;
         enum record_found found = record_next_frame(&rest, &record);
         if (found == RECORD_FOUND && is_possible(replay, &record, position)) {
-            enum error_code result = check(replay, &record, path, at, why);
-            result = result == OK ? hand_over(replay, &record, why) : result;
+            enum error_code result = take_record(replay, &record, position_first, at, why);
             if (result != OK) {
                 return result;
             }
@@ -213,12 +282,10 @@ static enum error_code replay_bytes(struct replay *replay, const char *path,
 
 static enum error_code replay_file(struct replay *replay, uint64_t position_first,
                                    struct error *why) {
-    char name[JOURNAL_NAME_BYTES];
     char path[4200];
     uint8_t *bytes = NULL;
     size_t length = 0;
-    journal_write_name(position_first, name);
-    snprintf(path, sizeof(path), "%s/%s", replay->options->directory, name);
+    write_path(replay, position_first, path, sizeof(path));
     enum error_code result = read_whole(path, &bytes, &length, why);
     if (result == OK) {
         result = replay_bytes(replay, path, position_first, span_of(bytes, length), why);
@@ -292,6 +359,8 @@ enum error_code recovery_replay(const struct recovery_options *options, struct e
     if (result == OK) {
         result = replay_list(&replay, &list, why);
     }
+    drop_held(&replay);
+    free(replay.held);
     free(list.positions);
     return result;
 }

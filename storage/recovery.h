@@ -3,7 +3,7 @@
  *
  * Place:   called once by storage_open(), before anything is appended.
  * Thread:  the opening one.
- * Bounds:  one journal file in memory at a time.
+ * Bounds:  one journal file in memory at a time, and one publish.
  */
 #pragma once
 
@@ -19,9 +19,10 @@ struct recovery_options {
     uint64_t time_ms;         /* of that record: time never goes back */
 
     /* Whether a record that is whole can be the next one. ERR_CORRUPT: no. */
-    enum error_code (*on_check)(void *context, const struct record *record, struct error *why);
+    enum error_code (*on_check)(void *context, const struct message *message, struct error *why);
 
-    /* Each record behind it, in order; takes the reference. */
+    /* Each record behind it, in order; takes the reference. The records of one publish come one
+     * after the other, and only once all of them were found. */
     enum error_code (*on_message)(void *context, struct message *message, struct error *why);
     void *context;
 };

@@ -175,19 +175,21 @@ static enum error_code fold_messages(struct storage *storage, struct message *co
 
 /* --- opening --- */
 
-static enum error_code check_record(void *context, const struct record *record, struct error *why) {
+static enum error_code check_record(void *context, const struct message *message,
+                                    struct error *why) {
     struct storage *storage = context;
-    return record->fields.kind != MESSAGE_DATA
+    return message->fields.kind != MESSAGE_DATA
                ? OK
-               : view_check_next(&storage->store, &storage->batch, record->fields.channel,
-                                 record->place.channel_id, record->place.offset, why);
+               : view_check_next(&storage->store, &storage->batch, message->fields.channel,
+                                 message->place.channel_id, message->place.offset, why);
 }
 
 static enum error_code replay_message(void *context, struct message *message, struct error *why) {
     struct storage *storage = context;
+    bool is_publish_whole = message->group_rest == 0; /* a fold holds all of it, or nothing */
     open_batch_admit(&storage->batch, &message, 1);
     message_unref(message);
-    return storage_is_fold_due(storage) ? storage_fold(storage, why) : OK;
+    return is_publish_whole && storage_is_fold_due(storage) ? storage_fold(storage, why) : OK;
 }
 
 static enum error_code replay(struct storage *storage, const struct meta_row *meta,

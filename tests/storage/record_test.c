@@ -25,6 +25,7 @@ static struct message *make_full(void) {
                                     .payload = SPAN("\0\1\2payload")};
     struct message *message = message_create(&fields);
     message_order(message, &(struct place){7, 3, 1001, 12, 34}, 1700000000123);
+    message->group_rest = 70000;
     return message;
 }
 
@@ -43,6 +44,7 @@ static void expect_same(const struct message *left, const struct message *right)
     EXPECT_EQ(left->place.offset, right->place.offset);
     EXPECT_EQ(left->time_ms, right->time_ms);
     EXPECT_EQ(left->expiry_ms, right->expiry_ms);
+    EXPECT_EQ(left->group_rest, right->group_rest);
     const struct message_fields *a = &left->fields;
     const struct message_fields *b = &right->fields;
     EXPECT_EQ(a->kind, b->kind);
@@ -126,7 +128,7 @@ TEST(unknown_fields_are_skipped) {
     size_t size = record_body_size(message, true);
     uint8_t body[1024];
     uint8_t *to = record_write_body(message, true, body);
-    const uint8_t unknown[] = {200, 3, 'x', 'y', 'z', 10, 0, 11, 1, 'q', 201, 0};
+    const uint8_t unknown[] = {200, 3, 'x', 'y', 'z', 10, 0, 12, 1, 'q', 201, 0};
     memcpy(to, unknown, sizeof(unknown));
     struct record record;
     EXPECT_TRUE(record_read_body(span_of(body, size + sizeof(unknown)), &record));
@@ -145,6 +147,12 @@ TEST(bodies_against_the_rules_are_refused) {
     const uint8_t twice[] = {15, 1, 'x'};
     memcpy(end, twice, sizeof(twice));
     EXPECT_FALSE(record_read_body(span_of(body, size + sizeof(twice)), &record));
+    const uint8_t short_number[] = {11, 1, 'x'};
+    message->group_rest = 0;
+    end = record_write_body(message, true, body);
+    size = record_body_size(message, true);
+    memcpy(end, short_number, sizeof(short_number));
+    EXPECT_FALSE(record_read_body(span_of(body, size + sizeof(short_number)), &record));
     const uint8_t too_long[] = {200, 9, 'x'};
     memcpy(end, too_long, sizeof(too_long));
     EXPECT_FALSE(record_read_body(span_of(body, size + sizeof(too_long)), &record));

@@ -91,6 +91,106 @@ TEST(a_journal_cut_at_any_byte_keeps_all_before_the_cut) {
     fixture_finish(&fixture);
 }
 
+#define GROUP 3
+
+/* One publish of three messages, in channels a, b and a; written by `appends` system calls. */
+static void publish_group(struct fixture *fixture, size_t appends) {
+    static const char *const channels[GROUP] = {"a", "b", "a"};
+    struct message *messages[GROUP];
+    for (size_t i = 0; i < GROUP; i++) {
+        messages[i] = fixture_make(fixture, channels[i], SPAN("of a group"));
+        messages[i]->group_rest = (uint32_t)(GROUP - 1 - i);
+    }
+    size_t part = GROUP / appends;
+    for (size_t done = 0; done < GROUP; done += part) {
+        EXPECT_EQ(storage_append(fixture->storage, messages + done, part, NULL), OK);
+    }
+    storage_admit(fixture->storage, messages, GROUP);
+    for (size_t i = 0; i < GROUP; i++) {
+        message_unref(messages[i]);
+    }
+}
+
+static void expect_last(struct fixture *fixture, uint64_t offset_a, uint64_t offset_b) {
+    struct storage_query query = {
+        .channel = SPAN("a"), .start = STORAGE_EARLIEST, .limit = 10, .bytes_max = 65536};
+    struct storage_page page = fixture_read(fixture, &query);
+    EXPECT_EQ(page.offset_last, offset_a);
+    EXPECT_EQ(page.count, offset_a);
+    storage_page_finish(&page);
+    query.channel = SPAN("b");
+    page = fixture_read(fixture, &query);
+    EXPECT_EQ(page.offset_last, offset_b);
+    storage_page_finish(&page);
+}
+
+TEST(a_publish_that_the_journals_end_cuts_off_is_dropped_whole) {
+    struct fixture fixture;
+    char path[160];
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_publish_many(&fixture, "a", 2);
+    path_of(&fixture, 1, path);
+    off_t begin = size_of(path);
+    publish_group(&fixture, 1);
+    off_t end = size_of(path);
+    fixture_kill(&fixture);
+    for (off_t cut = begin; cut <= end; cut++) {
+        struct fixture copy;
+        bool is_whole = cut == end;
+        copy_log(&fixture, &copy);
+        path_of(&copy, 1, path);
+        EXPECT_EQ(truncate(path, cut), 0);
+        fixture_open(&copy);
+        EXPECT_EQ(copy.position_next, is_whole ? 6 : 3);
+        EXPECT_EQ(copy.generation, 2);
+        expect_last(&copy, is_whole ? 4 : 2, is_whole ? 1 : 0);
+        publish_group(&copy, 1); /* positions and offsets of what was dropped are used again */
+        expect_last(&copy, is_whole ? 6 : 4, is_whole ? 2 : 1);
+        fixture_close(&copy);
+        fixture_open(&copy);
+        expect_last(&copy, is_whole ? 6 : 4, is_whole ? 2 : 1);
+        fixture_finish(&copy);
+    }
+    fixture_finish(&fixture);
+}
+
+TEST(a_publish_in_several_files_is_dropped_whole_when_the_last_is_lost) {
+    for (uint64_t lost = 1; lost <= GROUP + 1; lost++) {
+        struct fixture fixture;
+        char path[160];
+        fixture_init(&fixture);
+        fixture.options.journal_file_bytes = 1; /* a file for each append */
+        fixture_open(&fixture);
+        fixture_publish_many(&fixture, "a", 1);
+        publish_group(&fixture, GROUP);
+        EXPECT_EQ(count_files(&fixture), 4);
+        fixture_kill(&fixture);
+        path_of(&fixture, 1 + lost, path);
+        EXPECT_EQ(lost > GROUP || unlink(path) == 0, true);
+        fixture_open(&fixture);
+        EXPECT_EQ(fixture.position_next, lost > GROUP ? 5 : 2);
+        expect_last(&fixture, lost > GROUP ? 3 : 1, lost > GROUP ? 1 : 0);
+        fixture_finish(&fixture);
+    }
+}
+
+TEST(a_publish_is_folded_whole_by_recovery) {
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    publish_group(&fixture, 1);
+    publish_group(&fixture, 1);
+    fixture_kill(&fixture);
+    fixture.options.fold_bytes = 1;
+    fixture_open(&fixture);
+    expect_last(&fixture, 4, 2);
+    struct storage_figures figures;
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.fold_count, 2);
+    fixture_finish(&fixture);
+}
+
 TEST(a_journal_cut_inside_its_head_is_an_empty_one) {
     struct fixture fixture;
     char path[160];
@@ -303,6 +403,9 @@ TEST(a_journal_of_another_log_is_refused) {
 }
 
 UNIT_TESTS(UNIT(a_journal_cut_at_any_byte_keeps_all_before_the_cut),
+           UNIT(a_publish_that_the_journals_end_cuts_off_is_dropped_whole),
+           UNIT(a_publish_in_several_files_is_dropped_whole_when_the_last_is_lost),
+           UNIT(a_publish_is_folded_whole_by_recovery),
            UNIT(a_journal_cut_inside_its_head_is_an_empty_one),
            UNIT(recovery_gives_what_live_folds_would_have_given),
            UNIT(all_files_of_a_rolled_journal_are_replayed),
