@@ -13,6 +13,9 @@
  * The seal tells a torn tail from damage. A file that is not the last may end in garbage after a
  * power cut, because only a sync orders the pages of two files; once sealed it may not.
  *
+ * An append with a delete is the last of its file. What was deleted stands in this file or before
+ * it, and all of them go as soon as they are folded, also when nothing follows.
+ *
  * A file is written at an offset that only a whole append moves; what a failed write left behind is
  * cut off before anything else is written, for else the rest of it could look like records. */
 #include "storage/journal.h"
@@ -48,6 +51,7 @@ struct journal_file {
     uint64_t position_last;
     uint64_t bytes;
     bool is_sealed;
+    bool is_ended; /* takes no more: a delete stands at its end */
 };
 
 struct journal {
@@ -241,6 +245,15 @@ static void link_file(struct journal *journal, struct journal_file *file) {
     journal->is_directory_dirty = true;
 }
 
+static bool has_delete(struct message *const *messages, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (messages[i]->fields.kind == MESSAGE_DELETE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_order(const struct journal *journal, struct message *const *messages,
                         size_t count) {
     uint64_t position = journal->position_last;
@@ -267,8 +280,9 @@ enum error_code journal_append(struct journal *journal, struct message *const *m
     }
     pthread_mutex_lock(&journal->lock);
     struct journal_file *file = journal->current;
+    /* Under the lock: a file that has ended may be gone the moment that it is let go. */
+    bool is_new = file == NULL || file->is_ended || file->bytes >= journal->file_bytes_max;
     pthread_mutex_unlock(&journal->lock);
-    bool is_new = file == NULL || file->bytes >= journal->file_bytes_max;
     result = is_new ? append_to_new(journal, messages[0]->place.position, bytes, &file, why)
                     : append_to_current(journal, file, bytes, why);
     if (journal->buffer_bytes > BUFFER_KEPT_BYTES) {
@@ -284,6 +298,7 @@ enum error_code journal_append(struct journal *journal, struct message *const *m
         link_file(journal, file);
     }
     file->bytes += bytes;
+    file->is_ended = has_delete(messages, count);
     file->position_last = messages[count - 1]->place.position;
     journal->position_last = file->position_last;
     pthread_mutex_unlock(&journal->lock);
@@ -385,7 +400,7 @@ static struct journal_file *take_folded(struct journal *journal, uint64_t positi
                                         bool with_current) {
     struct journal_file *file = journal->oldest;
     if (file == NULL || file->position_last > position ||
-        (file == journal->current && !with_current)) {
+        (file == journal->current && !with_current && !file->is_ended)) {
         return NULL;
     }
     journal->oldest = file->next;

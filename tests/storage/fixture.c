@@ -156,6 +156,20 @@ void fixture_publish_many(struct fixture *fixture, const char *channel, size_t c
     }
 }
 
+struct place fixture_delete(struct fixture *fixture, const char *channel, uint64_t from,
+                            uint64_t to) {
+    const struct fixture_channel *found = find_channel(fixture, channel);
+    uint8_t range[MESSAGE_DELETE_BYTES];
+    message_put_deleted(from, to, range);
+    struct message_fields fields = {.kind = MESSAGE_DELETE,
+                                    .channel = span_of_string(channel),
+                                    .payload = span_of(range, sizeof(range))};
+    struct message *message = order(fixture, &fields, found->id, found->offset_last);
+    struct place place = message->place;
+    append(fixture, message);
+    return place;
+}
+
 void fixture_tick(struct fixture *fixture) {
     append(fixture, order(fixture, &(struct message_fields){.kind = MESSAGE_TICK}, 0, 0));
 }

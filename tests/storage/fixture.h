@@ -57,6 +57,10 @@ struct place fixture_publish(struct fixture *fixture, const char *channel, const
 /* `count` messages "channel:offset". */
 void fixture_publish_many(struct fixture *fixture, const char *channel, size_t count);
 
+/* Deletes offsets of a channel that has had a message; returns the place of the record. */
+struct place fixture_delete(struct fixture *fixture, const char *channel, uint64_t from,
+                            uint64_t to);
+
 /* Nothing but time. */
 void fixture_tick(struct fixture *fixture);
 

@@ -316,7 +316,32 @@ TEST(a_power_cut_loses_nothing_that_was_synced_and_the_log_opens) {
     }
 }
 
-UNIT_TESTS(UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
+TEST(what_was_deleted_leaves_the_journal_with_its_fold) {
+    struct fixture fixture;
+    struct storage_figures figures;
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 10, NULL), OK);
+    fixture_delete(&fixture, "a", 1, 5);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 1);
+    fixture_fold(&fixture);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 0);
+    EXPECT_EQ(storage_sync(fixture.storage, NULL), OK);
+    fixture_delete(&fixture, "a", 6, 7);
+    EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), OK);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 2);
+    EXPECT_EQ(storage_sync(fixture.storage, NULL), OK);
+    fixture_kill(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(last_of(&fixture, "a"), 11);
+    fixture_finish(&fixture);
+}
+
+UNIT_TESTS(UNIT(what_was_deleted_leaves_the_journal_with_its_fold),
+           UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
            UNIT(a_journal_that_cannot_be_cut_back_takes_nothing_more),
            UNIT(a_failed_sync_is_not_tried_again_as_if_nothing_were),
            UNIT(a_failed_seal_says_that_the_storage_has_failed),
