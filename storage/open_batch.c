@@ -220,6 +220,17 @@ static uint64_t bytes_before(const struct batch_part *part, uint64_t offset) {
            (offset == part->offset_first ? 0 : message_at(part, offset - 1)->bytes_through);
 }
 
+uint64_t open_batch_get_item(const struct batch_view *view, uint64_t offset, uint64_t *ret_bytes) {
+    const struct batch_part *part = part_of(view, offset);
+    INVARIANT(part != NULL);
+    pthread_mutex_lock(&view->batch->lock);
+    uint64_t position = message_at(part, offset)->message->place.position;
+    *ret_bytes = message_at(part, offset)->bytes_through -
+                 (offset == part->offset_first ? 0 : message_at(part, offset - 1)->bytes_through);
+    pthread_mutex_unlock(&view->batch->lock);
+    return position;
+}
+
 void open_batch_get_figures(const struct batch_view *view, uint64_t offset,
                             struct batch_figures *ret_figures) {
     const struct batch_part *part = part_of(view, offset);

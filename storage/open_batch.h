@@ -104,6 +104,9 @@ void open_batch_release_view(struct batch_view *view);
 /* A new reference of a message in the view. NULL: the view has no such offset. */
 MUST_USE struct message *open_batch_take_message(const struct batch_view *view, uint64_t offset);
 
+/* The position of an offset that is in the view, and its counted bytes. */
+uint64_t open_batch_get_item(const struct batch_view *view, uint64_t offset, uint64_t *ret_bytes);
+
 /* One message's figures. `offset` is in the view. */
 struct batch_figures {
     uint64_t position;
@@ -114,12 +117,12 @@ struct batch_figures {
 void open_batch_get_figures(const struct batch_view *view, uint64_t offset,
                             struct batch_figures *ret_figures);
 
-/* The first range of deleted offsets that ends at or behind `offset`, of the deletes that were in the
- * batch when the view was taken; ranges that cover `offset` are told as one. False: there is none. */
+/* The first range of deleted offsets that ends at or behind `offset`, of the deletes that were in
+ * the batch when the view was taken; ranges that cover `offset` are told as one. False: none. */
 MUST_USE bool open_batch_find_deleted(const struct batch_view *view, uint64_t channel_id,
                                       uint64_t offset, uint64_t *ret_from, uint64_t *ret_to);
 
-/* The newest offset of a key (empty: of messages without one) in the pieces of the view, or behind
+/* The newest offset of a key (empty: of messages without one) in the view's pieces, or behind
  * them. False: none. The first call on a piece indexes it, in steps that let others in between. */
 MUST_USE bool open_batch_find_key(const struct batch_view *view, uint64_t channel_id,
                                   struct span key, uint64_t *ret_offset);

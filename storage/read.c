@@ -1,139 +1,170 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages come from the index run by run, or from the batch; the page ends before the first hole
- * (a message whose own time to live is over), so that what is missing always stands at the front of
- * a page, where it can be told. Expired ones at the front are passed over, `limit` a page. */
+ * (a message whose own time to live is over, or that was deleted), so that what is missing always
+ * stands at the front of a page, where it can be told. Holes at the front are passed over, `limit`
+ * a page; a range of deletes is one of them.
+ *
+ * The newest `limit` messages are looked for from the end backwards: how many have expired is not
+ * known before. They are no step of a walk through the log, so that holes between them are passed
+ * over, NEWEST_LOOKED_MAX messages in all. */
 #include "storage/read.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/support/invariant.h"
-#include "storage/chunks.h"
+#include "storage/builder.h"
 #include "storage/record.h"
 #include "storage/resolve.h"
+#include "storage/strand.h"
 
-#define PAGE_CAPACITY_MIN 16
+#define NEWEST_LOOKED_MAX 4096
 
-/* A page in the making. */
-struct builder {
+/* A page of one channel in the making. */
+struct channel_page {
     struct view *view;
     const struct storage_query *query;
-    struct storage_page *page;
+    struct builder builder;
+    struct strand strand;
     struct chunks_reader reader;
-    struct run run; /* the one that `next` was last found in; count 0: none yet */
-    struct run_entry entry;
-    struct span channel;
-    uint64_t next;    /* the offset to look at */
-    uint64_t skipped; /* expired ones at the front */
-    uint64_t counted_bytes;
-    size_t capacity;
-    bool is_full;
+    uint64_t next;           /* the offset to look at */
+    uint64_t hole_to;        /* the last offset passed over at the front; 0: none … */
+    enum gap_reason hole_is; /* … for this reason */
 };
 
-static enum error_code put(struct builder *builder, struct message *message, struct error *why) {
-    struct storage_page *page = builder->page;
-    if (page->count == builder->capacity) {
-        size_t capacity = builder->capacity == 0 ? PAGE_CAPACITY_MIN : builder->capacity * 2;
-        struct message **messages = realloc(page->messages, capacity * sizeof(struct message *));
-        if (messages == NULL) {
-            message_unref(message);
-            return error_set(why, ERR_MEMORY, "no memory for a page");
-        }
-        page->messages = messages;
-        builder->capacity = capacity;
+static void pass(struct channel_page *making, uint64_t to, enum gap_reason reason) {
+    if (builder_pass(&making->builder)) {
+        making->hole_to = to;
+        making->hole_is = reason;
+        making->next = to + 1;
     }
-    page->messages[page->count++] = message;
-    page->bytes += message_size(message);
-    builder->is_full = page->count >= builder->query->limit;
-    return OK;
 }
 
-/* Whether a message of so many bytes may still join; the first one always may. */
-static bool has_room(struct builder *builder, uint64_t bytes) {
-    bool has =
-        builder->page->count == 0 || builder->counted_bytes + bytes <= builder->query->bytes_max;
-    if (has) {
-        builder->counted_bytes += bytes;
-    }
-    builder->is_full = !has;
-    return has;
-}
-
-/* Takes a message in, or passes over an expired one, or ends the page. Takes the reference. */
-static enum error_code consider(struct builder *builder, struct message *message,
+/* Looks at the message at `next`: puts it in, leaves it out, passes over it, or ends the page. */
+static enum error_code consider(struct channel_page *making, const struct strand_item *item,
                                 struct error *why) {
-    bool is_expired = message->expiry_ms != 0 && message->expiry_ms <= builder->view->time_ms;
-    if (is_expired) {
-        message_unref(message);
-        builder->is_full = builder->page->count > 0 || builder->skipped >= builder->query->limit;
-        if (!builder->is_full) {
-            builder->skipped++;
-            builder->next++;
-        }
-        return OK;
-    }
-    if (!has_room(builder, record_counted_bytes(&message->fields))) {
-        message_unref(message);
-        return OK;
-    }
-    builder->next++;
-    return put(builder, message, why);
-}
-
-/* Stands the entry on `next`: mostly the one behind, else by the index. */
-static enum error_code find_entry(struct builder *builder, struct error *why) {
-    if (builder->run.count > 0 && builder->entry.offset + 1 == builder->next &&
-        run_next(&builder->run, &builder->entry)) {
-        return OK;
-    }
-    if (builder->run.count > 0 && builder->entry.offset == builder->next) {
-        return OK;
-    }
-    return index_get_entry(builder->view->store, builder->view->txn, builder->view->channel_id,
-                           builder->next, &builder->run, &builder->entry, why);
-}
-
-static enum error_code read_folded(struct builder *builder, struct error *why) {
-    enum error_code result = find_entry(builder, why);
-    if (result != OK) {
-        return result;
-    }
+    struct strand_record record;
+    enum strand_fate fate = STRAND_GIVEN;
+    bool is_conflated = making->query->is_conflated;
     /* Before the record is put together: a large one that does not fit is not read in vain. */
-    if (builder->page->count > 0 &&
-        builder->counted_bytes + builder->entry.bytes > builder->query->bytes_max) {
-        builder->is_full = true;
+    if (!is_conflated && !builder_has_room(&making->builder, item->bytes)) {
         return OK;
     }
-    struct record record;
-    result = chunks_read(&builder->reader, builder->run.slot, builder->view->channel_id,
-                         &builder->entry, &record, why);
+    enum error_code result = strand_read(&making->strand, &making->reader, item, &record, why);
+    if (result == OK) {
+        result = strand_judge(&making->strand, &record, item->offset, is_conflated, &fate, why);
+    }
+    if (result == OK && fate == STRAND_GIVEN && builder_has_room(&making->builder, item->bytes)) {
+        making->next++;
+        return builder_put(&making->builder, strand_make(&making->strand, &record), item->bytes,
+                           why);
+    }
+    strand_drop(&record);
+    if (result == OK && fate == STRAND_CONFLATED) {
+        making->next += builder_skip(&making->builder) ? 1 : 0;
+    } else if (result == OK && fate != STRAND_GIVEN) {
+        pass(making, item->offset, fate == STRAND_EXPIRED ? GAP_EXPIRED : GAP_DELETED);
+    }
+    return result;
+}
+
+static enum error_code collect(struct channel_page *making, uint64_t before, struct error *why) {
+    enum error_code result = OK;
+    while (result == OK && !making->builder.is_full && making->next < before) {
+        uint64_t from = 0;
+        uint64_t to = 0;
+        struct strand_item item;
+        result = strand_find_deleted(&making->strand, making->next, &from, &to, why);
+        if (result == OK && from <= making->next) {
+            pass(making, to < before ? to : before - 1, GAP_DELETED);
+            continue;
+        }
+        if (result == OK) {
+            result = strand_get_item(&making->strand, making->next, &item, why);
+        }
+        if (result == OK) {
+            result = consider(making, &item, why);
+        }
+    }
+    return result;
+}
+
+static void reverse(struct storage_page *page, uint32_t behind) {
+    for (size_t i = 0; i < page->count / 2; i++) {
+        struct message *message = page->messages[i];
+        page->messages[i] = page->messages[page->count - 1 - i];
+        page->messages[page->count - 1 - i] = message;
+    }
+    if (page->skipped == NULL) {
+        page->skipped_behind = behind;
+        return;
+    }
+    /* What was left out before a message on the way back stands behind it on the way forth. */
+    uint32_t before = behind;
+    for (size_t i = 0; i < page->count; i++) {
+        size_t at = page->count - 1 - i;
+        if (i <= at) {
+            uint32_t swapped = page->skipped[at];
+            page->skipped[at] = page->skipped[i];
+            page->skipped[i] = swapped;
+        }
+    }
+    for (size_t i = 0; i < page->count; i++) {
+        uint32_t own = page->skipped[i];
+        page->skipped[i] = before;
+        before = own;
+    }
+    page->skipped_behind = before;
+}
+
+/* One message or one range of deletes on the way back from `before`. */
+static enum error_code step_back(struct channel_page *making, uint64_t *before, struct error *why) {
+    uint64_t from = 0;
+    uint64_t to = 0;
+    struct strand_item item;
+    struct strand_record record;
+    enum strand_fate fate = STRAND_GIVEN;
+    uint64_t offset = *before - 1;
+    enum error_code result = view_find_deleted(making->view, offset, &from, &to, why);
+    if (result != OK || from <= offset) {
+        *before = from;
+        return result;
+    }
+    result = strand_get_item(&making->strand, offset, &item, why);
+    if (result == OK) {
+        result = strand_read(&making->strand, &making->reader, &item, &record, why);
+    }
     if (result != OK) {
         return result;
     }
-    struct message *message =
-        record_create_message(&record, builder->view->meta.log_id, builder->channel);
-    if (message == NULL) {
-        return error_set(why, ERR_MEMORY, "no memory for a page");
+    result =
+        strand_judge(&making->strand, &record, offset, making->query->is_conflated, &fate, why);
+    bool is_given = result == OK && fate == STRAND_GIVEN;
+    if (is_given && builder_has_room(&making->builder, item.bytes)) {
+        *before = offset;
+        return builder_put(&making->builder, strand_make(&making->strand, &record), item.bytes,
+                           why);
     }
-    return consider(builder, message, why);
+    strand_drop(&record);
+    if (fate != STRAND_CONFLATED || builder_skip(&making->builder)) {
+        *before = is_given ? *before : offset;
+    }
+    return result;
 }
 
-static enum error_code read_open(struct builder *builder, struct error *why) {
-    struct message *message = open_batch_take_message(&builder->view->batch, builder->next);
-    if (message == NULL) {
-        return error_set(why, ERR_CORRUPT, "the open batch lacks offset %llu",
-                         (unsigned long long)builder->next);
-    }
-    return consider(builder, message, why);
-}
-
-static enum error_code collect(struct builder *builder, uint64_t before, struct error *why) {
+static enum error_code collect_back(struct channel_page *making, struct resolved *resolved,
+                                    struct error *why) {
+    uint64_t before = resolved->before;
     enum error_code result = OK;
-    builder->is_full = builder->query->limit == 0;
-    while (result == OK && !builder->is_full && builder->next < before) {
-        result = builder->next < builder->view->batch_first ? read_folded(builder, why)
-                                                            : read_open(builder, why);
+    for (size_t i = 0; result == OK && i < NEWEST_LOOKED_MAX && !making->builder.is_full &&
+                       before > making->view->first;
+         i++) {
+        result = step_back(making, &before, why);
     }
+    before = before < making->view->first ? making->view->first : before;
+    reverse(making->builder.page, making->builder.skipped);
+    making->builder.skipped = making->builder.page->skipped_behind;
+    resolved->after = before - 1;
+    making->next = resolved->before > before ? resolved->before : before;
     return result;
 }
 
@@ -156,64 +187,102 @@ static enum error_code place_before(const struct view *view, uint64_t next, stru
     return result;
 }
 
-static void tell_holes(struct builder *builder, const struct resolved *resolved) {
-    struct storage_page *page = builder->page;
+static void tell_holes(struct channel_page *making, const struct resolved *resolved) {
+    struct storage_page *page = making->builder.page;
     page->has_gap = resolved->has_gap;
     page->gap = resolved->gap;
-    if (builder->skipped == 0 || !resolved->tells_holes) {
+    if (making->hole_to == 0 || !resolved->tells_holes) {
         return;
     }
-    uint64_t to = resolved->after + builder->skipped;
     if (!page->has_gap) {
         page->has_gap = true;
-        page->gap = (struct gap){GAP_EXPIRED, resolved->after + 1, to};
+        page->gap = (struct gap){making->hole_is, resolved->after + 1, making->hole_to};
     } else if (page->gap.reason == GAP_EXPIRED && page->gap.to == resolved->after) {
-        page->gap.to = to;
+        page->gap.to = making->hole_to;
+        page->gap.reason = making->hole_is;
     }
 }
 
-static enum error_code fill_places(struct builder *builder, const struct resolved *resolved,
-                                   struct error *why) {
-    struct view *view = builder->view;
-    struct storage_page *page = builder->page;
-    page->channel_id = view->channel_id;
-    page->offset_last = view->offset_last;
-    if (view->first <= view->offset_last) {
-        page->first = view->first;
+/* The offsets that are kept: a channel whose oldest messages were deleted begins behind them. */
+static enum error_code fill_kept(struct channel_page *making, struct error *why) {
+    const struct view *view = making->view;
+    struct storage_page *page = making->builder.page;
+    uint64_t first = view->first;
+    uint64_t from = 0;
+    uint64_t to = 0;
+    enum error_code result = OK;
+    while (first <= view->offset_last) {
+        result = view_find_deleted(view, first, &from, &to, why);
+        if (result != OK || from > first) {
+            break;
+        }
+        first = to + 1;
+    }
+    if (first <= view->offset_last) {
+        page->first = first;
         page->last = view->offset_last;
     }
-    page->at_head = builder->next > view->offset_last;
-    enum error_code result =
-        place_before(view, resolved->after + builder->skipped + 1, &page->start, why);
+    return result;
+}
+
+static enum error_code fill_places(struct channel_page *making, const struct resolved *resolved,
+                                   struct error *why) {
+    struct view *view = making->view;
+    struct storage_page *page = making->builder.page;
+    page->channel_id = view->channel_id;
+    page->offset_last = view->offset_last;
+    page->at_head = making->next > view->offset_last;
+    uint64_t start = making->hole_to == 0 ? resolved->after + 1 : making->hole_to + 1;
+    enum error_code result = fill_kept(making, why);
+    if (result == OK) {
+        result = place_before(view, start, &page->start, why);
+    }
     if (result != OK) {
         return result;
     }
-    if (page->count > 0 && !page->at_head) {
+    if (page->count > 0 && !page->at_head && page->skipped_behind == 0) {
         page->end = page->messages[page->count - 1]->place;
         return OK;
     }
-    return place_before(view, builder->next, &page->end, why);
+    return place_before(view, making->next, &page->end, why);
+}
+
+/* The dropping reader goes on at the head: all that stands between is told. */
+static void drop(const struct view *view, struct resolved *resolved) {
+    bool is_known = !resolved->has_gap || resolved->gap.reason == GAP_EXPIRED;
+    if (is_known && resolved->after < view->offset_last) {
+        uint64_t from = resolved->has_gap ? resolved->gap.from : resolved->after + 1;
+        resolved->has_gap = true;
+        resolved->gap = (struct gap){GAP_DROPPED, from, view->offset_last};
+    }
+    resolved->after = view->offset_last;
+    resolved->before = view->offset_last + 1;
+    resolved->tells_holes = false;
 }
 
 enum error_code read_page(struct view *view, const struct storage_query *query,
                           struct storage_page *ret_page, struct error *why) {
     struct resolved resolved;
-    *ret_page = (struct storage_page){0};
+    struct channel_page making = {.view = view, .query = query};
+    builder_init(&making.builder, query, ret_page);
     enum error_code result = resolve_query(view, query, &resolved, why);
     if (result != OK) {
         return result;
     }
-    struct builder builder = {.view = view,
-                              .query = query,
-                              .page = ret_page,
-                              .channel = query->channel,
-                              .next = resolved.after + 1};
-    chunks_reader_init(&builder.reader, view->store, view->txn);
-    result = collect(&builder, resolved.before, why);
-    chunks_reader_finish(&builder.reader);
+    if (query->start == STORAGE_DROP) {
+        drop(view, &resolved);
+    }
+    making.next = resolved.after + 1;
+    strand_init(&making.strand, view, query->channel);
+    chunks_reader_init(&making.reader, view->store, view->txn);
+    result = query->start == STORAGE_NEWEST && query->newest == 0 && query->limit > 0
+                 ? collect_back(&making, &resolved, why)
+                 : collect(&making, resolved.before, why);
+    chunks_reader_finish(&making.reader);
+    builder_finish(&making.builder);
     if (result == OK) {
-        tell_holes(&builder, &resolved);
-        result = fill_places(&builder, &resolved, why);
+        tell_holes(&making, &resolved);
+        result = fill_places(&making, &resolved, why);
     }
     if (result != OK) {
         storage_page_finish(ret_page);

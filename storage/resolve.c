@@ -227,13 +227,13 @@ enum error_code resolve_query(const struct view *view, const struct storage_quer
         resolve_newest(view, query, ret_resolved);
         break;
     case STORAGE_NOW:
-    case STORAGE_DROP:
         ret_resolved->after = view->offset_last;
         break;
     case STORAGE_AFTER_OFFSET:
         ret_resolved->tells_holes = true;
         resolve_offset(view, query->place.offset, ret_resolved);
         break;
+    case STORAGE_DROP:
     case STORAGE_AFTER_PLACE:
         ret_resolved->tells_holes = true;
         return resolve_place(view, &query->place, ret_resolved, why);

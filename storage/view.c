@@ -9,29 +9,30 @@
 #include "storage/view.h"
 
 #include "broker/support/invariant.h"
+#include "storage/deleted.h"
+#include "storage/keys.h"
 
 static enum error_code take_snapshot(void *context, struct error *why) {
     struct view *view = context;
     return store_take_snapshot(view->store, &view->txn, why);
 }
 
-static enum error_code load_row(struct view *view, struct span channel, struct error *why) {
-    uint64_t channel_id = view->batch.channel_id;
-    uint64_t folded_id = 0;
-    enum error_code result = store_get_channel_id(view->store, view->txn, channel, &folded_id, why);
-    if (result == ERR_NOT_FOUND) {
-        view->channel_id = channel_id;
+static enum error_code load_row(struct view *view, uint64_t folded_id, struct error *why) {
+    view->channel_id = folded_id == 0 ? view->batch.channel_id : folded_id;
+    if (folded_id == 0) {
         return OK;
     }
-    if (result != OK) {
-        return result;
-    }
-    view->channel_id = folded_id;
     view->has_row = true;
-    result = store_get_channel(view->store, view->txn, folded_id, &view->row, why);
+    enum error_code result = store_get_channel(view->store, view->txn, folded_id, &view->row, why);
     return result == ERR_NOT_FOUND
                ? error_set(why, ERR_CORRUPT, "a channel's name leads to no channel")
                : result;
+}
+
+static enum error_code load_named_row(struct view *view, struct span channel, struct error *why) {
+    uint64_t folded_id = 0;
+    enum error_code result = store_get_channel_id(view->store, view->txn, channel, &folded_id, why);
+    return result == OK || result == ERR_NOT_FOUND ? load_row(view, folded_id, why) : result;
 }
 
 /* Joins what the row says with what the batch has behind it. */
@@ -83,7 +84,7 @@ enum error_code view_init(struct view *view, struct store *store, struct open_ba
     }
     result = store_get_meta(store, view->txn, &view->meta, why);
     if (result == OK) {
-        result = load_row(view, channel, why);
+        result = load_named_row(view, channel, why);
     }
     if (result != OK) {
         view_finish(view);
@@ -96,9 +97,28 @@ enum error_code view_init(struct view *view, struct store *store, struct open_ba
 }
 
 void view_finish(struct view *view) {
+    if (view->is_of_moment) {
+        return;
+    }
     open_batch_release_view(&view->batch);
     store_release(view->store, view->txn);
     view->txn = NULL;
+}
+
+enum error_code view_init_at(struct view *view, const struct moment *moment, struct span channel,
+                             uint64_t folded_id, struct error *why) {
+    *view = (struct view){.store = moment->store,
+                          .txn = moment->txn,
+                          .is_of_moment = true,
+                          .meta = moment->meta,
+                          .position_head = moment->batch.position_readable,
+                          .time_ms = moment->batch.time_ms};
+    open_batch_get_view(&moment->batch, channel, &view->batch);
+    enum error_code result = load_row(view, folded_id, why);
+    if (result == OK) {
+        join(view);
+    }
+    return result;
 }
 
 void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
@@ -193,6 +213,48 @@ enum error_code view_search(const struct view *view, enum index_metric metric, u
     }
     *ret_offset = at;
     return OK;
+}
+
+enum error_code view_find_deleted(const struct view *view, uint64_t offset, uint64_t *ret_from,
+                                  uint64_t *ret_to, struct error *why) {
+    struct deleted_row row;
+    uint64_t from = UINT64_MAX;
+    uint64_t to = 0;
+    enum error_code result = ERR_NOT_FOUND;
+    if (view->has_row) {
+        result = deleted_find_next(view->store, view->txn, view->channel_id, offset, &row, why);
+    }
+    if (result == OK) {
+        from = row.from;
+        to = row.to;
+    }
+    uint64_t open_from = 0;
+    uint64_t open_to = 0;
+    if (open_batch_find_deleted(&view->batch, view->channel_id, offset, &open_from, &open_to)) {
+        bool do_both_hold_it = from <= offset && open_from <= offset;
+        if (do_both_hold_it ? open_to > to : open_from < from) {
+            from = open_from;
+            to = open_to;
+        }
+    }
+    *ret_from = from;
+    *ret_to = to;
+    return result == ERR_NOT_FOUND ? OK : result;
+}
+
+enum error_code view_find_key(const struct view *view, struct span key, uint64_t *ret_offset,
+                              struct error *why) {
+    *ret_offset = 0;
+    if (open_batch_find_key(&view->batch, view->channel_id, key, ret_offset) || !view->has_row) {
+        return OK;
+    }
+    if (key.length == 0) {
+        *ret_offset = view->row.keyless_last;
+        return OK;
+    }
+    enum error_code result =
+        keys_find(view->store, view->txn, view->channel_id, key, ret_offset, why);
+    return result == ERR_NOT_FOUND ? OK : result;
 }
 
 static enum error_code raise(struct view *view, enum index_metric metric, uint64_t value,

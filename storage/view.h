@@ -10,13 +10,14 @@
  */
 #pragma once
 
-#include "storage/open_batch.h"
+#include "storage/moment.h"
 #include "storage/storage.h"
 #include "storage/store.h"
 
 struct view {
     struct store *store;
     MDB_txn *txn;
+    bool is_of_moment; /* which holds snapshot and batch */
     struct meta_row meta;
     bool has_row;           /* the channel is in LMDB … */
     struct channel_row row; /* … as this */
@@ -43,6 +44,11 @@ MUST_USE enum error_code view_init(struct view *view, struct store *store, struc
                                    struct span channel, struct error *why);
 void view_finish(struct view *view);
 
+/* A view of one channel at a moment, as long as that lives; nothing to finish. `folded_id` is the
+ * channel's id in LMDB, 0 if it is not there. */
+MUST_USE enum error_code view_init_at(struct view *view, const struct moment *moment,
+                                      struct span channel, uint64_t folded_id, struct error *why);
+
 /* A view of LMDB alone inside a transaction, for the sweep; nothing to finish. */
 void view_init_row(struct view *view, struct store *store, MDB_txn *txn,
                    const struct meta_row *meta, uint64_t channel_id, const struct channel_row *row);
@@ -62,6 +68,15 @@ MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offs
 MUST_USE enum error_code view_search(const struct view *view, enum index_metric metric,
                                      uint64_t value, uint64_t low, uint64_t *ret_offset,
                                      struct error *why);
+
+/* The first range of deleted offsets that ends at or behind `offset`, folded or not; ranges that
+ * touch may come one by one. *ret_from is UINT64_MAX if there is none. */
+MUST_USE enum error_code view_find_deleted(const struct view *view, uint64_t offset,
+                                           uint64_t *ret_from, uint64_t *ret_to, struct error *why);
+
+/* The newest offset of a key (empty: of messages without one). 0: none is known. */
+MUST_USE enum error_code view_find_key(const struct view *view, struct span key,
+                                       uint64_t *ret_offset, struct error *why);
 
 /* Sets `first` from what is kept by count, age, bytes, trim and floor. */
 MUST_USE enum error_code view_apply_retention(struct view *view, const struct retention *retention,
