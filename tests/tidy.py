@@ -48,7 +48,7 @@ MAY_INCLUDE = {
     "broker/main.c": EVERYONE,
     "tests/fuzz/": [*EVERYONE, "tests/fuzz/"],
     "tests/faults/": EVERYONE,
-    "tests/bench/": ["tests/bench/"],
+    "tests/bench/": [*CHANNELS, "tests/bench/"],
 }
 
 # Call -> what to use instead. Product code only, where the second member says so.

@@ -7,11 +7,14 @@
     tests/bench/bench.py syscalls            per delivery, 1,000 readers at 100 and 2,000 msg/s
     tests/bench/bench.py nats [WORKERS]      1,000 readers at 2,000 msg/s beside nats-server; one
                                              worker, because the load needs a core as well
+    tests/bench/bench.py patterns [CHANNELS] what it costs a worker to find the readers of a message
+                                             (patterns.c), and a broker where 100,000 channels have
+                                             one reader each and 10,000 patterns another
     tests/bench/bench.py all
 
 It needs a release build in build-release (or $TIDINGS_BINARY) and `ninja -C build-release
-tests/bench/load` (or $TIDINGS_LOAD). Server and load share the machine: compare the lines of one
-run, not those of two machines.
+tests/bench/load tests/bench/patterns` (or $TIDINGS_LOAD, $TIDINGS_PATTERNS). Server and load share
+the machine: compare the lines of one run, not those of two machines.
 """
 import json
 import os
@@ -28,8 +31,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 os.environ.setdefault("TIDINGS_BINARY", str(ROOT / "build-release" / "tidings"))
 
 from harness.broker import Broker, wait_for  # noqa: E402  (the path comes first)
+from harness.readers import Subscriptions  # noqa: E402
 
 LOAD = os.environ.get("TIDINGS_LOAD", str(ROOT / "build-release" / "tests" / "bench" / "load"))
+PATTERNS = os.environ.get("TIDINGS_PATTERNS",
+                          str(ROOT / "build-release" / "tests" / "bench" / "patterns"))
 READERS = 1000
 SECONDS = 10
 
@@ -183,18 +189,82 @@ def nats(workers="1"):
     with_broker(work, "--workers", workers)
 
 
-BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats}
+def subscribe_all(broker, selectors):
+    """A thousand subscriptions a socket, which is as many as it may have."""
+    sockets = []
+    for first in range(0, len(selectors), 1000):
+        socket_ = Subscriptions(broker, timeout_s=120)
+        refs = [socket_.send({"subscribe": one}) for one in selectors[first:first + 1000]]
+        for ref in refs:
+            socket_.answer(ref, 120)
+        sockets.append(socket_)
+    return sockets
+
+
+def publish_rooms(broker, numbers):
+    """A message to each of these rooms, a hundred a publish; the broker's CPU seconds for each."""
+    before = broker.cpu_seconds()
+    for first in range(0, len(numbers), 100):
+        body = json.dumps([{"channel": f"group/{number % 100}/room/{number}", "data": number}
+                           for number in numbers[first:first + 100]]).encode()
+        answer = broker.request("POST", "/publish", {"Content-Type": "application/json"}, body)
+        if answer.status != 200:
+            raise RuntimeError(answer)
+    return (broker.cpu_seconds() - before) / len(numbers)
+
+
+def patterns(channels=100000):
+    """One reader a channel, then 10,000 patterns of which three stand for each message. Nobody
+    takes what is delivered: it waits in the kernel."""
+    for line in subprocess.run([PATTERNS, str(channels)], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout.splitlines():
+        tell("patterns", **json.loads(line))
+    count = int(channels)
+    rooms = list(range(0, count, max(1, count // 10000)))
+
+    def work(broker):
+        sockets = subscribe_all(broker, ["warm"])
+        publish_rooms(broker, rooms)
+        alone_s = publish_rooms(broker, rooms)
+        before = broker.rss_anon_bytes()
+        sockets += subscribe_all(broker, [f"group/{number % 100}/room/{number}"
+                                          for number in range(count)])
+        with_channels = broker.rss_anon_bytes()
+        channels_s = publish_rooms(broker, rooms)
+        filled = broker.rss_anon_bytes()
+        sockets += subscribe_all(
+            broker, [f"group/{number}/**" for number in range(100)]
+            + [f"*/{number}/room/*" for number in range(4900)]
+            + [f"group/*/*/{number}" for number in range(0, count, max(1, count // 5000))])
+        with_patterns = broker.rss_anon_bytes()
+        patterns_s = publish_rooms(broker, rooms)
+        tell("patterns_broker", channels=count, patterns=10000,
+             bytes_per_channel=round((with_channels - before) / count),
+             bytes_per_channel_published=round((filled - before) / count),
+             bytes_per_pattern=round((with_patterns - filled) / 10000),
+             cpu_us_per_publish=round(alone_s * 1e6, 2),
+             cpu_us_with_a_reader=round(channels_s * 1e6, 2),
+             cpu_us_with_patterns=round(patterns_s * 1e6, 2))
+        for one in sockets:
+            one.close()
+    with_broker(work, "--workers", "1")
+
+
+BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats,
+           "patterns": patterns}
 
 
 def main():
     if len(sys.argv) < 2 or sys.argv[1] not in [*BENCHES, "all"]:
         sys.exit(__doc__)
-    if not pathlib.Path(LOAD).exists():
-        sys.exit(f"{LOAD} is not built: ninja -C build-release tests/bench/load")
+    for program in (LOAD, PATTERNS):
+        if not pathlib.Path(program).exists():
+            sys.exit(f"{program} is not built: ninja -C build-release tests/bench/load "
+                     "tests/bench/patterns")
     begin = time.monotonic()
     for name, bench in BENCHES.items():
         if sys.argv[1] in (name, "all"):
-            bench(*sys.argv[2:])
+            bench(*(sys.argv[2:] if sys.argv[1] == name else []))
     print(f"took {time.monotonic() - begin:.0f} s", file=sys.stderr)
 
 

@@ -29,14 +29,27 @@ class Response:
         return f"<{self.status} {self.headers} {self.body[:400]!r}>"
 
 
-class Connection:
-    """One TCP connection with a read buffer."""
+def connect_narrow(parts, timeout_s, receive_bytes):
+    """The window is agreed upon when the connection is made: the buffer must be small before."""
+    family = socket.AF_INET6 if ":" in parts.hostname else socket.AF_INET
+    one = socket.socket(family)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    one.settimeout(timeout_s)
+    one.connect((parts.hostname, parts.port))
+    return one
 
-    def __init__(self, url, timeout_s=TIMEOUT_S, source=None):
+
+class Connection:
+    """One TCP connection with a read buffer. `receive_bytes`: the kernel takes no more for it."""
+
+    def __init__(self, url, timeout_s=TIMEOUT_S, source=None, receive_bytes=None):
         parts = urlsplit(url)
         self.host = f"{parts.hostname}:{parts.port}"
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout_s,
-                                               source and (source, 0))
+        if receive_bytes is None:
+            self.socket = socket.create_connection((parts.hostname, parts.port), timeout_s,
+                                                   source and (source, 0))
+        else:
+            self.socket = connect_narrow(parts, timeout_s, receive_bytes)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 

@@ -38,8 +38,9 @@ class Event:
 class EventStream:
     """Reads one stream. `response` is set instead where the broker answered with something else."""
 
-    def __init__(self, url, target, headers=None, timeout_s=15, last_event_id=None):
-        self.connection = Connection(url, timeout_s)
+    def __init__(self, url, target, headers=None, timeout_s=15, last_event_id=None,
+                 receive_bytes=None):
+        self.connection = Connection(url, timeout_s, receive_bytes=receive_bytes)
         fields = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             fields["Last-Event-ID"] = last_event_id

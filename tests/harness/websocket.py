@@ -36,8 +36,8 @@ def handshake_headers(key=None):
 
 
 class WebSocket:
-    def __init__(self, url, target, headers=None, timeout_s=15, source=None):
-        self.connection = Connection(url, timeout_s, source)
+    def __init__(self, url, target, headers=None, timeout_s=15, source=None, receive_bytes=None):
+        self.connection = Connection(url, timeout_s, source, receive_bytes)
         fields = handshake_headers()
         fields.update(headers or {})
         self.connection.send(request_bytes(self.connection.host, "GET", target, fields))
