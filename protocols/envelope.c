@@ -220,7 +220,11 @@ enum error_code envelope_put_page_tail(struct buffer *buffer, const struct envel
         put(&writer, SPAN(",\"gap\":"));
         put_gap(&writer, page->gap);
     }
-    put(&writer, SPAN("}"));
+    for (size_t i = 0; page->gap_count > 1 && i < page->gap_count; i++) {
+        put(&writer, i == 0 ? SPAN(",\"gaps\":[") : SPAN(","));
+        put_gap(&writer, &page->gaps[i]);
+    }
+    put(&writer, page->gap_count > 1 ? SPAN("]}") : SPAN("}"));
     return finish(&writer);
 }
 

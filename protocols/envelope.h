@@ -49,7 +49,9 @@ struct envelope_page {
     const struct place *prev; /* NULL: nothing is kept before the page; written as null */
     const struct place *next; /* NULL likewise */
     bool at_head;
-    const struct storage_gap *gap; /* NULL: none */
+    const struct storage_gap *gap;  /* NULL: none */
+    const struct storage_gap *gaps; /* of several selectors: all of them, as "gaps" … */
+    size_t gap_count;               /* … where there is more than one */
 };
 MUST_USE enum error_code envelope_put_page_head(struct buffer *buffer);
 MUST_USE enum error_code envelope_put_page_tail(struct buffer *buffer,

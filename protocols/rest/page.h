@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* page.h — a page of a channel's history as JSON.
+/* page.h — a page of history as JSON: of a channel, a pattern or several; now, or when something
+ * came.
  *
- * Place:   called by protocols/rest/channel.c; asks the read threads.
- * Thread:  the request's; the read comes back through the request's mailbox.
- * Bounds:  PAGE_MESSAGES_MAX messages, PAGE_BYTES_MAX of payload or one larger message.
+ * Place:   called by protocols/rest/get.c; asks the read threads, and a worker to watch (wait=).
+ * Thread:  the request's; reading, encoding and compressing are a read thread's.
+ * Bounds:  PAGE_MESSAGES_MAX messages, PAGE_BYTES_MAX of payload or one larger message;
+ *          WAIT_MS_MAX.
  */
 #pragma once
 
@@ -11,14 +13,16 @@
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/span.h"
+#include "protocols/http/encoding.h"
 #include "storage/storage.h"
 
 struct request;
 
-/* The page's entity tag with its quotes and a NUL: whatever the page shows is in it, because a
- * message never changes. */
+/* The entity tag of the page in that coding, with its quotes and a NUL: whatever the page shows is
+ * in it, because a message never changes. */
 #define PAGE_TAG_BYTES 256
-void page_format_tag(const struct storage_page *page, char ret_tag[PAGE_TAG_BYTES]);
+void page_format_tag(const struct storage_page *page, enum encoding encoding,
+                     char ret_tag[PAGE_TAG_BYTES]);
 
 /* Is the tag one of an If-None-Match (RFC 9110, section 13.1.2; weak comparison)? */
 bool page_tag_is_in(struct span if_none_match, struct span tag);

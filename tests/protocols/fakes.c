@@ -26,6 +26,7 @@ struct fakes fakes;
 
 static struct connection connection;
 static struct worker worker;
+static struct worker *workers[] = {&worker};
 static struct stream stream;
 static struct metrics_shard metrics;
 static struct config *config;
@@ -182,6 +183,30 @@ void reads_submit(struct reads *reads, struct read *read) {
     fakes.read = read;
 }
 
+enum error_code storage_read(struct storage *storage, const struct storage_query *query,
+                             struct storage_page *ret_page, struct error *why) {
+    (void)storage;
+    (void)query;
+    (void)why;
+    *ret_page = fakes.page;
+    fakes.page = (struct storage_page){0};
+    return fakes.read_result;
+}
+
+enum error_code watch_create(const struct watch_options *options, struct watch **ret_watch) {
+    INVARIANT(fakes.watch_options.on_done == NULL);
+    if (fakes.watch_result == OK) {
+        fakes.watch_options = *options;
+        *ret_watch = (struct watch *)&fakes;
+    }
+    return fakes.watch_result;
+}
+
+void watch_cancel(struct watch *watch) {
+    INVARIANT(watch == (struct watch *)&fakes);
+    fakes.is_watch_cancelled = true;
+}
+
 void reads_release(struct reads *reads, struct read *read) {
     (void)reads;
     storage_page_finish(&read->page);
@@ -218,6 +243,8 @@ int fakes_begin(void **state) {
     INVARIANT(config_load(&sources, &config, faults) == OK);
     free(faults);
     fakes.broker.config = config;
+    fakes.broker.workers = workers;
+    fakes.broker.worker_count = ARRAY_COUNT(workers);
     fakes.broker.rules = rules_create(config);
     buffer_init(&fakes.sent, SIZE_MAX / 2);
     buffer_init(&fakes.scratch, SIZE_MAX / 2);
@@ -312,10 +339,22 @@ void fakes_answer_read(enum error_code code) {
     struct read *read = fakes.read;
     INVARIANT(read != NULL);
     fakes.read = NULL;
-    read->result = code;
-    read->page = (struct storage_page){.at_head = true};
-    read->page.start.log_id = read->page.end.log_id = 1;
+    if (fakes.page.end.log_id == 0) {
+        fakes.page = (struct storage_page){
+            .at_head = true, .start.log_id = 1, .end.log_id = 1, .end.position = 1};
+    }
+    fakes.read_result = code;
+    read->result = read->on_work != NULL
+                       ? read->on_work(read, NULL)
+                       : storage_read(NULL, &read->query, &read->page, &read->why);
     read->on_read(read);
+}
+
+void fakes_end_watch(void) {
+    struct watch_options options = fakes.watch_options;
+    INVARIANT(options.on_done != NULL);
+    fakes.watch_options = (struct watch_options){0};
+    options.on_done(options.context);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */

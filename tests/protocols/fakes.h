@@ -12,6 +12,7 @@
 #include "broker/runtime/connection.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/stream.h"
+#include "broker/runtime/watch.h"
 #include "broker/support/buffer.h"
 #include "protocols/rest/request.h"
 
@@ -40,6 +41,11 @@ struct fakes {
     unsigned publish_count; /* all that ever came */
     enum error_code submit_result;
     struct read *read;
+    struct storage_page page; /* what the next read finds; all zero: an empty one, at the head */
+    enum error_code read_result;
+    struct watch_options watch_options; /* of the one that waits; zero: none does */
+    enum error_code watch_result;
+    bool is_watch_cancelled;
     unsigned stream_count; /* open now */
     struct stream_options stream_options;
     struct place stream_place;
@@ -73,8 +79,11 @@ void fakes_forget_sent(void);
 /* Answers the publish that waits longest: with the next offset, or with an error. */
 void fakes_answer_publish(enum error_code code);
 
-/* Answers the read that waits with an empty page, or with an error. */
+/* Answers the read that waits with fakes.page, or with an error. */
 void fakes_answer_read(enum error_code code);
+
+/* As if something came that is watched for, or the time was over. */
+void fakes_end_watch(void);
 
 /* --- requests without a connection ---------------------------------------------------------- */
 
