@@ -162,6 +162,7 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     struct broker *broker = &process->broker;
     broker->config = process->config;
     broker->started_ms = clock_wall_ms();
+    broker->started_monotonic_ms = clock_monotonic_ms();
     atomic_init(&broker->connection_id_next, 1);
     adapt_assets(process);
     process->rules[0] = rules_create(process->config);

@@ -34,8 +34,9 @@ struct broker {
     const struct static_assets *assets; /* of protocols/rest: the demo; NULL: none */
     struct worker **workers;
     size_t worker_count;
-    uint16_t public_port; /* the real one where port 0 was asked for */
-    uint64_t started_ms;
+    uint16_t public_port;          /* the real one where port 0 was asked for */
+    uint64_t started_ms;           /* wall clock … */
+    uint64_t started_monotonic_ms; /* … and the other at that moment */
     atomic_bool is_ready;
     atomic_bool is_draining;
     atomic_uint_fast64_t connection_count; /* of all workers, against limits.connections */

@@ -15,7 +15,6 @@
 #include "broker/channels/pattern.h"
 #include "broker/runtime/stream.h"
 #include "broker/runtime/worker_private.h"
-#include "broker/support/clock.h"
 
 #define STEPS_SELECTORS 8 /* selectors compared for a step … */
 #define STEPS_LAG 32      /* … and entries of a tail counted for one */
@@ -198,10 +197,11 @@ static void lay_readers(struct layout *layout, const struct survey_part *part,
 
 static void fill_row(struct survey_row *row, const struct survey_part *part,
                      struct connection *connection) {
-    uint64_t age_ms = part->worker->now_ms - connection_opened_ms(connection);
+    const struct broker *broker = part->worker->broker;
     snprintf(row->peer, sizeof(row->peer), "%s", connection_peer(connection));
     row->protocol = connection_protocol_name(connection);
-    row->opened_ms = clock_wall_ms() - age_ms;
+    row->opened_ms =
+        broker->started_ms + connection_opened_ms(connection) - broker->started_monotonic_ms;
     row->bytes_sent = connection_bytes_sent(connection);
     row->bytes_unsent = connection_unsent_bytes(connection);
     row->is_blocked = connection_is_blocked(connection);

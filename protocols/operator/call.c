@@ -12,6 +12,7 @@
 
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
+#include "protocols/operator/api.h"
 #include "protocols/operator/pages.h"
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
@@ -129,11 +130,16 @@ static bool add_headers(struct MHD_Response *response, const struct reply *reply
     return true;
 }
 
+/* A path that the routes are not asked for. */
+static bool is_own(const struct request *request) {
+    return pages_has(request->path) || api_has(request->path);
+}
+
 static enum metrics_route route_class(const struct request *request) {
     if (span_has_prefix(request->path, SPAN("/channels"))) {
         return METRICS_ROUTE_CHANNELS;
     }
-    return pages_has(request->path) ? METRICS_ROUTE_OPERATOR : METRICS_ROUTE_OTHER;
+    return is_own(request) ? METRICS_ROUTE_OPERATOR : METRICS_ROUTE_OTHER;
 }
 
 /* Hands the reply over. The body is not copied: the request outlives its response. */
@@ -294,7 +300,7 @@ static enum MHD_Result take_head(struct call *call, const char *method) {
     }
     call->phase = CALL_BODY;
     check_head(call);
-    if (call->phase == CALL_BODY && !pages_has(request->path)) {
+    if (call->phase == CALL_BODY && !is_own(request)) {
         admit(call);
     }
     if (call->phase == CALL_REFUSED && has_body(request) &&
@@ -345,7 +351,7 @@ static enum MHD_Result take_body(struct call *call, struct span bytes) {
         call->progress_bytes = 0;
         arm(call, BODY_TIMEOUT_MS);
     }
-    if (call->phase == CALL_BODY && !pages_has(call->request->path)) {
+    if (call->phase == CALL_BODY && !is_own(call->request)) {
         keep(call, bytes);
         return MHD_YES;
     }
@@ -359,6 +365,8 @@ static enum MHD_Result handle(struct call *call) {
     call->phase = CALL_WAITING;
     if (pages_has(request->path)) {
         pages_handle(request);
+    } else if (api_has(request->path)) {
+        api_handle(request);
     } else {
         request->body = buffer_borrow(&call->body);
         routes_handle(request);

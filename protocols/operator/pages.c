@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/operator/pages.h"
 
-#include "broker/admission/origin.h"
-#include "broker/config/config.h"
 #include "broker/metrics/exposition.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
 #include "broker/support/invariant.h"
 #include "protocols/operator/figures.h"
+#include "protocols/operator/guard.h"
 #include "protocols/rest/request.h"
 
 #define PAGES_ALLOW "GET, HEAD, OPTIONS"
@@ -20,6 +19,9 @@ static const char first_page[] =
     "<dt><a href=\"/healthz\">/healthz</a><dd>200 while the process lives\n"
     "<dt><a href=\"/readyz\">/readyz</a><dd>200 while it takes traffic, else 503\n"
     "<dt><a href=\"/metrics\">/metrics</a><dd>figures for Prometheus\n"
+    "<dt><a href=\"/api/v1/channels\">/api/v1/channels</a><dd>depth, rate and readers of channels\n"
+    "<dt><a href=\"/api/v1/connections\">/api/v1/connections</a><dd>who is connected, and how far "
+    "behind\n"
     "<dt>/channels/&hellip;<dd>publish and read, as on the public port, for trusted back ends\n"
     "</dl>\n</html>\n";
 
@@ -90,27 +92,11 @@ bool pages_has(struct span path) {
     return find(path) != NULL;
 }
 
-/* As routes_admit() does for channels; no page of another origin is listed for this port. */
-static enum error_code check_origin(const struct request *request, bool changes_state,
-                                    struct error *why) {
-    const struct config *config = request->broker->config;
-    struct origin_policy policy = {.is_open = config->open,
-                                   .hosts = config->public_hosts.items,
-                                   .host_count = config->public_hosts.count};
-    struct origin_question question = {.changes_state = changes_state};
-    bool is_listed;
-    question.has_host = request_find_header(request, "Host", &question.host);
-    /* A header that did not come leaves its span empty, which is what the question wants. */
-    IGNORE_RESULT(request_find_header(request, "Origin", &question.origin));
-    IGNORE_RESULT(request_find_header(request, "Sec-Fetch-Site", &question.fetch_site));
-    return origin_check(&policy, &question, &is_listed, why);
-}
-
 static enum error_code answer(struct request *request, struct error *why) {
     bool is_read = span_is_equal(request->method, SPAN("GET")) || request_is_head(request);
     const struct page *page = find(request->path);
     INVARIANT(page != NULL);
-    enum error_code code = check_origin(request, !is_read, why);
+    enum error_code code = guard_check(request, !is_read, why);
     if (code != OK) {
         return code;
     }

@@ -2,14 +2,17 @@
 #include "tests/protocols/operator/fakes.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/channels/pattern.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
+#include "broker/runtime/survey.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "broker/support/mailbox.h"
@@ -54,6 +57,134 @@ size_t reads_waiting(const struct reads *reads) {
 
 struct mailbox *worker_mailbox(struct worker *worker) {
     return &worker->mailbox;
+}
+
+/* --- the disk -------------------------------------------------------------------------------- */
+
+static void on_read(struct letter *letter, void *consumer) {
+    struct read *read = CONTAINER_OF(letter, struct read, letter);
+    (void)consumer;
+    read->on_read(read);
+}
+
+void reads_submit(struct reads *reads, struct read *read) {
+    static struct storage storage;
+    (void)reads;
+    read->result = read->on_work(read, &storage);
+    read->letter.on_delivered = on_read;
+    mailbox_put_answer(read->reply_to, &read->letter);
+}
+
+enum error_code storage_list_channels(struct storage *storage, struct span pattern,
+                                      struct span after, size_t limit, storage_on_row *on_row,
+                                      void *context, struct error *why) {
+    (void)storage;
+    (void)why;
+    for (size_t i = 0; i < FAKES_CHANNELS && limit > 0; i++) {
+        char name[] = "a/0";
+        name[2] = (char)('0' + i);
+        struct storage_channel row = {.name = span_of_string(name), .first = i + 1, .last = 10};
+        bool is_wanted = pattern.length == 0 || pattern_matches(pattern, row.name);
+        if (!is_wanted || (after.length > 0 && memcmp(row.name.bytes, after.bytes, 3) <= 0)) {
+            continue;
+        }
+        limit--;
+        if (!on_row(context, &row)) {
+            break;
+        }
+    }
+    return OK;
+}
+
+enum error_code storage_measure(struct storage *storage, const struct storage_query *query,
+                                const struct place *place, uint64_t *ret_messages,
+                                uint64_t *ret_bytes, bool *ret_is_exact, struct error *why) {
+    (void)storage;
+    (void)query;
+    (void)why;
+    *ret_messages = 100 - place->position;
+    *ret_bytes = 1000;
+    *ret_is_exact = true;
+    return OK;
+}
+
+/* --- the workers ----------------------------------------------------------------------------- */
+
+struct survey {
+    struct letter letter;
+    survey_on_answered *on_answered;
+    void *context;
+    struct survey_answer answer;
+    struct survey_row *rows[FAKES_CONNECTIONS];
+    uint64_t counts[FAKES_CHANNELS];
+};
+
+static void on_surveyed(struct letter *letter, void *consumer) {
+    struct survey *survey = CONTAINER_OF(letter, struct survey, letter);
+    (void)consumer;
+    survey->on_answered(survey->context, survey);
+}
+
+/* Connection 1 is live; 2 and 3 are behind, 3 further in messages and less in positions. */
+static struct survey_row *make_row(uint64_t id) {
+    static struct storage_selector selector = {.text = {(const uint8_t *)"a/**", 4},
+                                               .is_pattern = true};
+    struct survey_row *row = calloc(1, sizeof(*row) + sizeof(struct survey_reader));
+    INVARIANT(row != NULL);
+    row->rank = (struct survey_rank){.key = id == 1 ? 0 : 50 - id, .id = id};
+    snprintf(row->peer, sizeof(row->peer), "127.0.0.1:%d", 40000 + (int)id);
+    row->protocol = "websocket";
+    row->reader_count = 1;
+    row->readers[0] = (struct survey_reader){.subscription = id,
+                                             .is_live = id == 1,
+                                             .place = {.log_id = 1, .position = 90 - id * 10},
+                                             .lag_positions = row->rank.key,
+                                             .selector_count = 1,
+                                             .selectors = &selector};
+    return row;
+}
+
+enum error_code survey_ask(struct broker *broker, const struct survey_question *question,
+                           struct mailbox *reply_to, survey_on_answered *on_answered,
+                           void *context) {
+    static const uint64_t ids[FAKES_CONNECTIONS] = {2, 3, 1};
+    if (atomic_load(&broker->is_draining)) {
+        return ERR_DRAINING;
+    }
+    struct survey *survey = calloc(1, sizeof(*survey));
+    INVARIANT(survey != NULL);
+    survey->letter.on_delivered = on_surveyed;
+    survey->on_answered = on_answered;
+    survey->context = context;
+    survey->answer.rows = survey->rows;
+    survey->answer.counts = survey->counts;
+    survey->answer.was_found = question->id == 1;
+    for (size_t i = 0; i < question->channel_count; i++) {
+        survey->counts[i] = question->channels[i].bytes[2];
+    }
+    for (size_t i = 0; i < FAKES_CONNECTIONS; i++) {
+        struct survey_row *row = make_row(ids[i]);
+        survey->rows[i] = row;
+        survey->answer.row_count += i < question->limit;
+    }
+    survey->answer.has_more = survey->answer.row_count < FAKES_CONNECTIONS;
+    mailbox_put_answer(reply_to, &survey->letter);
+    return OK;
+}
+
+const struct survey_answer *survey_answer(const struct survey *survey) {
+    return &survey->answer;
+}
+
+void survey_destroy(struct survey *survey) {
+    for (size_t i = 0; survey != NULL && i < FAKES_CONNECTIONS; i++) {
+        free(survey->rows[i]);
+    }
+    free(survey);
+}
+
+bool survey_rank_is_before(const struct survey_rank *left, const struct survey_rank *right) {
+    return left->key != right->key ? left->key > right->key : left->id < right->id;
 }
 
 /* --- the broker ------------------------------------------------------------------------------ */

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/operator/channels.h"
+
+#include <stdlib.h>
+
+#include "broker/channels/pattern.h"
+#include "broker/limits.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/reads.h"
+#include "broker/runtime/survey.h"
+#include "broker/support/invariant.h"
+#include "protocols/http/query.h"
+#include "protocols/operator/listing.h"
+#include "protocols/rest/request.h"
+
+/* A list under way: first on a read thread, then with the workers. */
+struct channels {
+    struct request *request;
+    struct read read;
+    struct buffer match; /* from here on the request's spans do not live */
+    struct buffer after;
+    size_t limit;
+    bool has_more;
+    struct buffer names; /* of all rows, one after the other */
+    size_t row_count;
+    struct span *spans; /* of the names, for the survey */
+    struct storage_channel
+        rows[]; /* `limit`; a row's name has its length alone until all are read */
+};
+
+static void on_state_finish(void *state) {
+    struct channels *channels = state;
+    buffer_finish(&channels->match);
+    buffer_finish(&channels->after);
+    buffer_finish(&channels->names);
+    free(channels->spans);
+    free(channels);
+}
+
+/* --- with the workers ------------------------------------------------------------------------ */
+
+static enum error_code put_list(struct buffer *buffer, const struct channels *channels,
+                                const uint64_t *reader_counts) {
+    enum error_code code = buffer_put(buffer, SPAN("{\"channels\":["));
+    for (size_t i = 0; code == OK && i < channels->row_count; i++) {
+        code = i == 0 ? OK : buffer_put_byte(buffer, ',');
+        code =
+            code != OK ? code : listing_put_channel(buffer, &channels->rows[i], reader_counts[i]);
+    }
+    if (code != OK) {
+        return code;
+    }
+    const struct span *next =
+        channels->has_more ? &channels->rows[channels->row_count - 1].name : NULL;
+    return listing_put_end_channels(buffer, next);
+}
+
+static void on_counted(void *context, struct survey *survey) {
+    struct channels *channels = context;
+    struct request *request = channels->request;
+    const struct survey_answer *answer = survey_answer(survey);
+    enum error_code code = answer->result;
+    if (request_is_wanted(request)) {
+        if (code == OK) {
+            code = put_list(&request->reply.body, channels, answer->counts);
+        }
+        if (code == OK) {
+            request->reply.status = 200;
+            reply_add_header(&request->reply, "Content-Type", "application/json");
+            reply_add_header(&request->reply, "Cache-Control", "no-store");
+        } else {
+            request_refuse(request, code, NULL);
+        }
+    }
+    survey_destroy(survey);
+    request_answer(request);
+}
+
+/* --- on a read thread ------------------------------------------------------------------------ */
+
+static bool on_row(void *context, const struct storage_channel *row) {
+    struct channels *channels = context;
+    if (channels->row_count == channels->limit) {
+        channels->has_more = true;
+        return false;
+    }
+    if (buffer_put(&channels->names, row->name) != OK) {
+        channels->read.result = ERR_MEMORY;
+        return false;
+    }
+    channels->rows[channels->row_count++] = *row;
+    return true;
+}
+
+static enum error_code work(struct read *read, struct storage *storage) {
+    struct channels *channels = CONTAINER_OF(read, struct channels, read);
+    read->result = OK;
+    enum error_code code = storage_list_channels(storage, buffer_borrow(&channels->match),
+                                                 buffer_borrow(&channels->after),
+                                                 channels->limit + 1, on_row, channels, &read->why);
+    return code != OK ? code : read->result;
+}
+
+static void find_names(struct channels *channels) {
+    const uint8_t *bytes = channels->names.bytes;
+    for (size_t i = 0; i < channels->row_count; i++) {
+        struct span *name = &channels->rows[i].name;
+        name->bytes = bytes;
+        channels->spans[i] = *name;
+        bytes += name->length;
+    }
+}
+
+static void on_listed(struct read *read) {
+    struct channels *channels = CONTAINER_OF(read, struct channels, read);
+    struct request *request = channels->request;
+    enum error_code code = read->result;
+    if (code == OK && request_is_wanted(request)) {
+        find_names(channels);
+        struct survey_question question = {.kind = SURVEY_READERS,
+                                           .channels = channels->spans,
+                                           .channel_count = channels->row_count};
+        code = survey_ask(request->broker, &question, request->reply_to, on_counted, channels);
+        if (code == OK) {
+            return;
+        }
+    }
+    if (request_is_wanted(request)) {
+        request_refuse(request, code, &read->why);
+    }
+    request_answer(request);
+}
+
+/* --- the request ----------------------------------------------------------------------------- */
+
+static enum error_code take_query(struct channels *channels, struct span query, struct error *why) {
+    bool is_found;
+    enum error_code code = query_find(query, "match", &channels->match, &is_found, why);
+    if (code == OK && is_found) {
+        code = pattern_check(buffer_borrow(&channels->match), true, why);
+    }
+    if (code == OK) {
+        code = query_find(query, "after", &channels->after, &is_found, why);
+    }
+    if (code == ERR_TOO_LARGE) {
+        code = error_set(why, ERR_BAD_CHANNEL, "no name is longer than %d bytes",
+                         CHANNEL_NAME_BYTES_MAX);
+    }
+    return code;
+}
+
+static enum error_code find_limit(struct span query, size_t *ret_limit, struct error *why) {
+    struct buffer text;
+    bool is_found;
+    buffer_init(&text, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = query_find(query, "limit", &text, &is_found, why);
+    if (code == OK) {
+        code = listing_parse_limit(buffer_borrow(&text), ret_limit, why);
+    }
+    buffer_finish(&text);
+    return code;
+}
+
+enum error_code channels_list(struct request *request, struct error *why) {
+    size_t limit = 0;
+    enum error_code code = find_limit(request->query, &limit, why);
+    if (code != OK) {
+        return code;
+    }
+    struct channels *channels =
+        calloc(1, sizeof(*channels) + limit * sizeof(struct storage_channel));
+    if (channels == NULL) {
+        return ERR_MEMORY;
+    }
+    request->state = channels;
+    request->on_state_finish = on_state_finish;
+    channels->request = request;
+    channels->limit = limit;
+    channels->spans = calloc(limit, sizeof(*channels->spans));
+    buffer_init(&channels->match, CHANNEL_NAME_BYTES_MAX);
+    buffer_init(&channels->after, CHANNEL_NAME_BYTES_MAX);
+    buffer_init(&channels->names, limit * CHANNEL_NAME_BYTES_MAX);
+    code = channels->spans == NULL ? ERR_MEMORY : take_query(channels, request->query, why);
+    if (code != OK) {
+        return code;
+    }
+    channels->read.reply_to = request->reply_to;
+    channels->read.on_work = work;
+    channels->read.on_read = on_listed;
+    request_wait(request);
+    reads_submit(request->broker->reads, &channels->read);
+    return OK;
+}
