@@ -19,6 +19,9 @@
 #define IDEMPOTENCY_KEY_HASH_BYTES 32
 #define IDEMPOTENCY_HASH_BYTES 64
 
+/* The scope of all who publish without credentials. */
+#define IDEMPOTENCY_SCOPE_ANONYMOUS "anonymous"
+
 /* SHA-256 (FIPS 180-4) of scope (the caller's identity; may be empty) and key, and SHA-256 of the
  * parts, each with its length before it: no two lists of strings are hashed alike. The parts are
  * all that a repeat must have in common with the first: channels, payloads, fields. Any part may be

@@ -59,7 +59,8 @@ static enum error_code put_deleted(struct buffer *buffer, const struct framing *
 
 enum error_code frames_put(struct frames *frames, const struct framing *framing,
                            const struct message *message, uint64_t skipped) {
-    struct frame_options options = {.subscription = frames->subscription, .skipped = skipped};
+    struct frame_options options = {
+        .subscription = frames->subscription, .skipped = skipped, .context = framing->context};
     enum error_code code = reserve_end(frames);
     size_t length_before = frames->buffer.length;
     if (code == OK) {

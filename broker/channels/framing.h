@@ -17,11 +17,13 @@
 struct frame_options {
     uint64_t subscription; /* "sub": of a socket with many subscriptions */
     uint64_t skipped;      /* messages that conflation left out before this one */
+    void *context;         /* the framing's */
 };
 
 struct framing {
     const char *name;
-    uint8_t slot; /* 0 … FRAMING_SLOTS - 1, different for each kind */
+    uint8_t slot;  /* 0 … FRAMING_SLOTS - 1, different for each kind */
+    void *context; /* for put_message alone; NULL: it needs none. The worker's, like the framing */
     /* Appends exactly one frame. OK with nothing appended: this kind cannot carry the message. */
     enum error_code (*put_message)(struct buffer *buffer, const struct message *message,
                                    const struct frame_options *options);

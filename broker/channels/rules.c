@@ -67,6 +67,15 @@ const struct channel_rule *rules_find(const struct rules *rules, struct span cha
     return &rules->rule_default;
 }
 
+uint64_t rules_message_bytes_max(const struct rules *rules) {
+    uint64_t bytes_max = rules->rule_default.message_bytes_max;
+    for (size_t i = 0; i < rules->count; i++) {
+        uint64_t own = rules->rules[i].message_bytes_max;
+        bytes_max = own > bytes_max ? own : bytes_max;
+    }
+    return bytes_max;
+}
+
 enum error_code rules_check_pattern(struct span pattern, struct error *why) {
     return pattern_check(pattern, true, why);
 }

@@ -31,6 +31,9 @@ void rules_unref(struct rules *rules);
 /* The first rule that matches this checked name, else the defaults; never NULL. */
 const struct channel_rule *rules_find(const struct rules *rules, struct span channel);
 
+/* The largest payload that any of them takes. */
+uint64_t rules_message_bytes_max(const struct rules *rules);
+
 /* A config_check_pattern for config_load: a rule may name channels with empty segments, as MQTT
  * does. ERR_BAD_CHANNEL. */
 MUST_USE enum error_code rules_check_pattern(struct span pattern, struct error *why);

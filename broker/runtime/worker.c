@@ -333,6 +333,9 @@ void worker_destroy(struct worker *worker) {
     run_out(worker);
     uv_loop_close(&worker->loop);
     feeds_finish(&worker->feeds);
+    if (worker->protocol_state != NULL) {
+        worker->on_protocol_finish(worker->protocol_state);
+    }
     wheel_finish(&worker->wheel);
     frames_finish(&worker->scratch);
     buffer_finish(&worker->borrowed);
@@ -369,6 +372,17 @@ struct buffer *worker_borrow_scratch(struct worker *worker) {
     }
     buffer_clear(&worker->borrowed);
     return &worker->borrowed;
+}
+
+void *worker_borrow_protocol_state(const struct worker *worker) {
+    return worker->protocol_state;
+}
+
+void worker_set_protocol_state(struct worker *worker, void *state, void (*on_finish)(void *state)) {
+    OWNER_CHECK(worker);
+    INVARIANT(worker->protocol_state == NULL);
+    worker->protocol_state = state;
+    worker->on_protocol_finish = on_finish;
 }
 
 bool worker_take_body_room(struct worker *worker, size_t bytes) {

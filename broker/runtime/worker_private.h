@@ -53,6 +53,8 @@ struct worker {
     struct frames scratch;  /* for what is not shared */
     struct buffer borrowed; /* worker_borrow_scratch() */
     size_t bodies_bytes;
+    void *protocol_state; /* NULL: none */
+    void (*on_protocol_finish)(void *state);
 
     int listen_fd; /* -1: not listening */
     uv_poll_t listen_poll;

@@ -55,6 +55,20 @@ TEST(no_rules_at_all_give_the_defaults) {
     rules_unref(rules);
 }
 
+TEST(the_most_generous_rule_says_what_may_come_at_all) {
+    struct channel_rule generous = {.match = (char *)(uintptr_t) "files/**",
+                                    .message_bytes_max = 70};
+    struct config config = {
+        .rules = &generous, .rule_count = 1, .rule_default = {.message_bytes_max = 9}};
+    struct rules *rules = rules_create(&config);
+    EXPECT_EQ(rules_message_bytes_max(rules), 70);
+    rules_unref(rules);
+    generous.message_bytes_max = 1;
+    rules = rules_create(&config);
+    EXPECT_EQ(rules_message_bytes_max(rules), 9);
+    rules_unref(rules);
+}
+
 TEST(patterns_of_rules_are_checked_while_loading) {
     struct error why = {0};
     EXPECT_EQ(rules_check_pattern(SPAN("a//**"), NULL), OK);
@@ -64,4 +78,5 @@ TEST(patterns_of_rules_are_checked_while_loading) {
 
 UNIT_TESTS(UNIT(first_match_decides), UNIT(what_none_matches_gets_the_defaults),
            UNIT(rules_live_until_their_last_reference), UNIT(no_rules_at_all_give_the_defaults),
+           UNIT(the_most_generous_rule_says_what_may_come_at_all),
            UNIT(patterns_of_rules_are_checked_while_loading))
