@@ -335,6 +335,13 @@ static enum error_code on_on_lag(struct parse *parse, struct json_value value, c
     return take_text(parse, value, name, REF_BYTES_MAX, &parse->command->on_lag);
 }
 
+static enum error_code on_limit(struct parse *parse, struct json_value value, const char *name) {
+    parse->has_subscribe_options = true;
+    return json_number_u64(value, &parse->command->limit) && parse->command->limit > 0
+               ? OK
+               : blame(parse, name, "is a number of messages from 1 on");
+}
+
 static enum error_code on_unsubscribe(struct parse *parse, struct json_value value,
                                       const char *name) {
     count_verb(parse, COMMAND_UNSUBSCRIBE);
@@ -358,8 +365,13 @@ static enum error_code on_ref(struct parse *parse, struct json_value value, cons
 }
 
 static const struct row command_rows[] = {
-    {"publish", on_publish}, {"subscribe", on_subscribe}, {"unsubscribe", on_unsubscribe},
-    {"auth", on_auth},       {"since", on_since},         {"on_lag", on_on_lag},
+    {"publish", on_publish},
+    {"subscribe", on_subscribe},
+    {"unsubscribe", on_unsubscribe},
+    {"auth", on_auth},
+    {"since", on_since},
+    {"on_lag", on_on_lag},
+    {"limit", on_limit},
     {"ref", on_ref},
 };
 
@@ -408,7 +420,7 @@ enum error_code command_parse(struct span text, struct buffer *scratch, struct c
                          "A command is one of publish, subscribe, unsubscribe and auth");
     }
     if (code == OK && parse.has_subscribe_options && ret_command->kind != COMMAND_SUBSCRIBE) {
-        code = error_set(why, ERR_BAD_REQUEST, "`since` and `on_lag` belong to subscribe");
+        code = error_set(why, ERR_BAD_REQUEST, "`since`, `on_lag` and `limit` belong to subscribe");
     }
     return code;
 }

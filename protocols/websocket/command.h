@@ -6,7 +6,7 @@
  * Bounds:  one message; an event, key, channel … by its own limit, which names the field.
  *
  *     {"publish":{"channel":"chat/7","data":{"text":"hi"},"key":"k",…},"ref":2}
- *     {"subscribe":"tennis/court-1","since":"t1…","on_lag":"conflate","ref":1}
+ *     {"subscribe":"tennis/court-1","since":"t1…","on_lag":"conflate","limit":9,"ref":1}
  *     {"unsubscribe":1,"ref":3}      {"auth":"<token>"}
  *
  * Exactly one verb. A member that is not known is refused and named, so that a misspelt option does
@@ -39,6 +39,7 @@ struct command {
     struct span subscribe; /* a channel or pattern, not checked */
     struct span since;     /* text for since_parse(); a JSON number counts as an offset */
     struct span on_lag;
+    uint64_t limit; /* 0: not given */
     uint64_t unsubscribe;
     struct span auth;
 };

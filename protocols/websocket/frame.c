@@ -11,6 +11,7 @@
 
 #define FINAL_BIT 0x80
 #define RESERVED_BITS 0x70
+#define DEFLATED_BIT 0x40 /* RSV1 (RFC 7692, section 6) */
 #define OPCODE_BITS 0x0F
 #define MASK_BIT 0x80
 #define LENGTH_BITS 0x7F
@@ -20,9 +21,11 @@
 
 /* --- decoding ------------------------------------------------------------------------------- */
 
-void frame_decoder_init(struct frame_decoder *decoder, uint64_t message_bytes_max) {
+void frame_decoder_init(struct frame_decoder *decoder, uint64_t message_bytes_max,
+                        bool takes_deflated) {
     memset(decoder, 0, sizeof(*decoder));
     decoder->message_bytes_max = message_bytes_max;
+    decoder->takes_deflated = takes_deflated;
 }
 
 static bool is_control(uint8_t opcode) {
@@ -36,8 +39,11 @@ static enum error_code broken(struct error *why, const char *what) {
 static enum error_code check_first_byte(struct frame_decoder *decoder, uint8_t byte,
                                         struct error *why) {
     uint8_t opcode = byte & OPCODE_BITS;
-    if ((byte & RESERVED_BITS) != 0) {
-        return broken(why, "A reserved bit is set, and no extension was agreed on");
+    uint8_t reserved = byte & RESERVED_BITS;
+    bool may_be_deflated =
+        decoder->takes_deflated && (opcode == FRAME_TEXT || opcode == FRAME_BINARY);
+    if (reserved != 0 && !(reserved == DEFLATED_BIT && may_be_deflated)) {
+        return broken(why, "A reserved bit is set where nothing that was agreed on sets it");
     }
     if (opcode > FRAME_PONG || (opcode > FRAME_BINARY && opcode < FRAME_CLOSE)) {
         return broken(why, "A reserved opcode");
@@ -100,6 +106,7 @@ static enum error_code check_length(struct frame_decoder *decoder, struct error 
     decoder->message_bytes += length;
     if (decoder->opcode != FRAME_CONTINUATION) {
         decoder->message_opcode = decoder->opcode;
+        decoder->is_deflated = (decoder->header[0] & DEFLATED_BIT) != 0;
         decoder->utf8 = (struct utf8_state){0};
     }
     return OK;
@@ -197,7 +204,7 @@ static enum error_code take_control(struct frame_decoder *decoder, uint8_t *byte
 static enum error_code take_data(struct frame_decoder *decoder, uint8_t *bytes, size_t length,
                                  struct frame_event *ret_event, struct error *why) {
     bool is_last = decoder->is_final && decoder->payload_missing == 0;
-    if (decoder->message_opcode == FRAME_TEXT &&
+    if (decoder->message_opcode == FRAME_TEXT && !decoder->is_deflated &&
         (!utf8_feed(&decoder->utf8, span_of(bytes, length)) ||
          (is_last && !utf8_is_complete(&decoder->utf8)))) {
         return error_set(why, ERR_BAD_UTF8, "A text message is not UTF-8");
@@ -207,6 +214,7 @@ static enum error_code take_data(struct frame_decoder *decoder, uint8_t *bytes, 
             .kind = FRAME_DATA,
             .opcode = (enum frame_opcode)decoder->message_opcode,
             .is_last = is_last,
+            .is_deflated = decoder->is_deflated,
             .bytes = span_of(bytes, length),
         };
     }
@@ -282,6 +290,11 @@ size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_length,
         ret_header[2 + i] = (uint8_t)(payload_length >> (8 * (length_bytes - 1 - i)));
     }
     return 2 + length_bytes;
+}
+
+size_t frame_header_length(const uint8_t *frame) {
+    uint8_t length = frame[1] & LENGTH_BITS;
+    return 2 + (length == 126 ? 2 : length == 127 ? 8 : 0);
 }
 
 enum error_code frame_put_header(struct buffer *buffer, enum frame_opcode opcode,

@@ -6,8 +6,10 @@
  * Bounds:  message_bytes_max for a message of any number of frames; refused by its announced
  *          length, before the bytes come. Control frames WEBSOCKET_CONTROL_BYTES_MAX.
  *
- * RFC 6455, section 5. No extension is negotiated, so the reserved bits are 0. The caller collects
- * the pieces of a message; the decoder keeps only where it is, and checks text as it passes.
+ * RFC 6455, section 5. The reserved bits are 0, but for RSV1 on the first frame of a message where
+ * permessage-deflate was agreed on (RFC 7692, section 6). The caller collects the pieces of a
+ * message; the decoder keeps only where it is, and checks text as it passes, unless it is
+ * compressed: that is for the caller to check once it is expanded.
  */
 #pragma once
 
@@ -28,6 +30,7 @@ enum frame_opcode {
     FRAME_CLOSE = 0x8,
     FRAME_PING = 0x9,
     FRAME_PONG = 0xA,
+    FRAME_TEXT_DEFLATED = 0x41, /* with RSV1: as it is sent, never as it is told */
 };
 
 enum frame_event_kind {
@@ -44,6 +47,7 @@ struct frame_event {
     enum frame_event_kind kind;
     enum frame_opcode opcode; /* of a DATA: FRAME_TEXT or FRAME_BINARY, whatever frame it came in */
     bool is_last;
+    bool is_deflated;    /* of a DATA: the message is compressed, and its text not checked */
     struct span bytes;   /* of a CLOSED: the reason's text, UTF-8 */
     uint16_t close_code; /* of a CLOSED; 1005 where the peer gave none (RFC 6455, 7.1.5) */
 };
@@ -60,6 +64,8 @@ struct frame_decoder {
     uint8_t message_opcode; /* 0: between messages */
     uint8_t mask_at;        /* the next byte of the mask, 0 to 3 */
     bool is_final;
+    bool takes_deflated;
+    bool is_deflated; /* the current message */
     bool is_in_payload;
     bool has_failed;
     bool is_closed;
@@ -67,7 +73,9 @@ struct frame_decoder {
     uint8_t control[WEBSOCKET_CONTROL_BYTES_MAX];
 };
 
-void frame_decoder_init(struct frame_decoder *decoder, uint64_t message_bytes_max);
+/* `takes_deflated`: permessage-deflate was agreed on. Then the limit is on the compressed bytes. */
+void frame_decoder_init(struct frame_decoder *decoder, uint64_t message_bytes_max,
+                        bool takes_deflated);
 
 /* Takes bytes off the front of `input` (which are unmasked in place) up to the next event.
  *
@@ -87,6 +95,9 @@ MUST_USE enum error_code frame_decode(struct frame_decoder *decoder, uint8_t **i
 /* Writes the header of an unmasked, final frame; returns its length, 2, 4 or 10. */
 size_t frame_write_header(enum frame_opcode opcode, uint64_t payload_length,
                           uint8_t ret_header[FRAME_HEADER_BYTES_MAX]);
+
+/* How long the header that begins here is; of an unmasked frame. */
+size_t frame_header_length(const uint8_t *frame);
 
 /* Appends a header, or a header and its payload. ERR_TOO_LARGE, ERR_MEMORY: nothing was added. */
 MUST_USE enum error_code frame_put_header(struct buffer *buffer, enum frame_opcode opcode,

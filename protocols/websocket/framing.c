@@ -48,5 +48,12 @@ static enum error_code put_gap(struct buffer *buffer, const struct storage_gap *
     return OK;
 }
 
-const struct framing websocket_framing = {
-    .name = "websocket", .slot = 0, .put_message = put_message, .put_gap = put_gap};
+const struct framing websocket_framing = {.name = "websocket",
+                                          .slot = WEBSOCKET_SLOT_PLAIN,
+                                          .put_message = put_message,
+                                          .put_gap = put_gap};
+
+const struct framing websocket_framing_subscribed = {.name = "websocket",
+                                                     .slot = WEBSOCKET_SLOT_SUBSCRIBED,
+                                                     .put_message = put_message,
+                                                     .put_gap = put_gap};

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/websocket/handshake.h"
 
+#include "broker/channels/pattern.h"
+#include "broker/channels/rules.h"
+#include "broker/runtime/broker.h"
 #include "protocols/http/head.h"
 #include "protocols/rest/request.h"
+#include "protocols/websocket/extension.h"
 #include "protocols/websocket/frame.h"
+
+#define EXTENSIONS "Sec-WebSocket-Extensions"
 
 static bool offers_subprotocol(const struct request *request) {
     for (size_t i = 0; i < request->header_count; i++) {
@@ -19,6 +25,25 @@ static bool offers_subprotocol(const struct request *request) {
         }
     }
     return false;
+}
+
+/* One channel's rule may forbid it. Of several channels each frame is asked about. */
+static bool may_deflate(const struct request *request) {
+    struct span channel = buffer_borrow(&request->channel);
+    return channel.length == 0 || pattern_is_pattern(channel) ||
+           rules_find(request->broker->rules, channel)->deflate;
+}
+
+static void agree_on_deflate(struct request *request) {
+    struct extension extension = {0};
+    bool is_chosen = false;
+    for (size_t i = 0; i < request->header_count && !is_chosen; i++) {
+        is_chosen = span_is_equal_nocase(request->headers[i].name, SPAN(EXTENSIONS)) &&
+                    extension_choose(request->headers[i].value, &extension);
+    }
+    if (is_chosen && may_deflate(request)) {
+        reply_add_header(&request->reply, EXTENSIONS, "%s", extension_answer(&extension));
+    }
 }
 
 enum error_code handshake_accept(struct request *request, struct error *why) {
@@ -45,5 +70,17 @@ enum error_code handshake_accept(struct request *request, struct error *why) {
     if (offers_subprotocol(request)) {
         reply_add_header(reply, "Sec-WebSocket-Protocol", WEBSOCKET_SUBPROTOCOL);
     }
+    agree_on_deflate(request);
     return OK;
+}
+
+bool handshake_deflates(const struct request *request) {
+    struct span rest = buffer_borrow(&request->reply.headers);
+    struct span name, value;
+    while (reply_next_header(&rest, &name, &value)) {
+        if (span_is_equal(name, SPAN(EXTENSIONS))) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handshake.h — from a request for a WebSocket to the reply that opens it (RFC 6455, section 4.2).
  *
- * Place:   called by protocols/rest/channel.c.
+ * Place:   called by protocols/rest for a channel and for /stream, then by websocket.c.
  * Thread:  the request's.
  * Bounds:  none of its own.
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
@@ -17,3 +19,6 @@ struct request;
 /* Makes the reply a 101 of kind REPLY_WEBSOCKET. ERR_UPGRADE_REQUIRED: another version is asked
  * for; the one that is spoken is told. ERR_BAD_REQUEST: the key is none. */
 MUST_USE enum error_code handshake_accept(struct request *request, struct error *why);
+
+/* permessage-deflate was agreed on in the reply. */
+bool handshake_deflates(const struct request *request);

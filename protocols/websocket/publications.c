@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/admission/idempotency.h"
 #include "broker/channels/name.h"
 #include "broker/channels/rules.h"
 #include "broker/runtime/log.h"
@@ -60,12 +61,33 @@ static enum error_code check(const struct publications *publications, struct mes
     return OK;
 }
 
+/* All that a publish says belongs to its body: a repeat that differs anywhere is another one. */
+static enum error_code hash(const struct message_fields *fields, struct span idempotency_key,
+                            uint8_t ret_hash[IDEMPOTENCY_HASH_BYTES]) {
+    uint8_t ttl[8];
+    for (size_t i = 0; i < sizeof(ttl); i++) {
+        ttl[i] = (uint8_t)(fields->ttl_ms >> 8 * i);
+    }
+    const struct span parts[] = {
+        fields->channel,           fields->type,    fields->event, fields->key, fields->headers,
+        span_of(ttl, sizeof(ttl)), fields->payload,
+    };
+    return idempotency_hash(SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS), idempotency_key, parts,
+                            ARRAY_COUNT(parts), ret_hash);
+}
+
 enum error_code publications_submit(struct publications *publications,
-                                    const struct message_fields *fields, struct span ref,
+                                    const struct message_fields *fields,
+                                    struct span idempotency_key, struct span ref,
                                     struct error *why) {
     struct message_fields checked = *fields;
+    uint8_t hash_bytes[IDEMPOTENCY_HASH_BYTES];
     INVARIANT(publications->count < PUBLICATIONS_MAX);
     enum error_code code = check(publications, &checked, why);
+    if (code == OK && idempotency_key.length > 0) {
+        code = hash(&checked, idempotency_key, hash_bytes);
+        checked.idempotency_hash = span_of(hash_bytes, sizeof(hash_bytes));
+    }
     if (code != OK) {
         return code;
     }

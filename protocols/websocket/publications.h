@@ -34,10 +34,12 @@ struct publications {
 
 void publications_init(struct publications *publications);
 
-/* Checks channel and size against the rules, and submits; ref and fields are copied. OK:
- * on_answered follows. */
+/* Checks channel and size against the rules, and submits; ref and fields are copied. A repeat of an
+ * `idempotency_key` (empty: none) is answered as the first was, and stores nothing. OK: on_answered
+ * follows. */
 MUST_USE enum error_code publications_submit(struct publications *publications,
-                                             const struct message_fields *fields, struct span ref,
+                                             const struct message_fields *fields,
+                                             struct span idempotency_key, struct span ref,
                                              struct error *why);
 
 /* What is under way ends by itself; on_answered is not called any more. */

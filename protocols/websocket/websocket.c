@@ -8,67 +8,67 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/channels/pattern.h"
 #include "broker/channels/rules.h"
-#include "broker/config/config.h"
 #include "broker/limits.h"
-#include "broker/runtime/stream.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
-#include "broker/support/json.h"
-#include "protocols/envelope.h"
-#include "protocols/rest/publish.h"
+#include "broker/support/utf8.h"
 #include "protocols/rest/reading.h"
 #include "protocols/rest/request.h"
+#include "protocols/websocket/answer.h"
 #include "protocols/websocket/command.h"
-#include "protocols/websocket/frame.h"
+#include "protocols/websocket/compression.h"
 #include "protocols/websocket/framing.h"
-#include "protocols/websocket/publications.h"
+#include "protocols/websocket/handshake.h"
+#include "protocols/websocket/subscriptions.h"
+#include "protocols/websocket/websocket_private.h"
 
 #define INPUT_BYTES_MAX 1048576 /* what one read from the socket may bring, several times over */
 
-struct websocket {
-    struct connection *connection;
-    struct stream *stream;
-    struct publications publications;
-    struct frame_decoder decoder;
-    struct buffer message; /* a command that comes in pieces; without memory between two */
-    size_t message_room_bytes;
-    struct buffer input; /* came while reading was to be paused */
-    bool is_paused;
-    bool has_ended;      /* the close frame is written */
-    uint64_t moved_ms;   /* when anything last moved in either direction */
-    uint64_t bytes_sent; /* as seen then */
-    uint64_t own_bytes;  /* of them not the stream's */
-    uint64_t stream_bytes_told;
-    uint64_t position_told;
-    uint64_t ping_due_ms;
-    uint64_t pong_due_ms;     /* 0: none is awaited */
-    size_t ping_unsent_bytes; /* what stood before the ping and with it, as last seen */
-    uint64_t progress_due_ms;
-    uint16_t channel_length;
-    uint8_t channel[];
-};
-
-static struct worker *worker_of(const struct websocket *websocket) {
+struct worker *websocket_worker(const struct websocket *websocket) {
     return connection_worker(websocket->connection);
 }
 
-static uint64_t now_ms(const struct websocket *websocket) {
-    return worker_now_ms(worker_of(websocket));
+uint64_t websocket_now_ms(const struct websocket *websocket) {
+    return worker_now_ms(websocket_worker(websocket));
 }
 
-static struct span own_channel(const struct websocket *websocket) {
-    return span_of(websocket->channel, websocket->channel_length);
+const struct framing *websocket_choose_framing(const struct websocket *websocket) {
+    bool has_subscriptions = websocket->subscriptions != NULL;
+    if (websocket->compression != NULL) {
+        return compression_framing(websocket->compression, has_subscriptions);
+    }
+    return has_subscriptions ? &websocket_framing_subscribed : &websocket_framing;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void write_own(struct websocket *websocket, const struct buffer *frames) {
+void websocket_write(struct websocket *websocket, const struct buffer *frames) {
     websocket->own_bytes += frames->length;
     connection_write(websocket->connection, buffer_borrow(frames));
 }
 
-/* Says goodbye and closes; nothing of the stream follows, because a closing connection takes
+struct buffer *websocket_begin_text(struct websocket *websocket, size_t *ret_start) {
+    struct buffer *scratch = worker_borrow_scratch(websocket_worker(websocket));
+    if (frame_begin(scratch, ret_start) == OK) {
+        return scratch;
+    }
+    websocket_end_because(websocket, CLOSE_MEMORY, NULL);
+    return NULL;
+}
+
+void websocket_end_text(struct websocket *websocket, struct buffer *buffer, size_t start,
+                        enum error_code code) {
+    if (code != OK) {
+        websocket_end_because(websocket, CLOSE_MEMORY, NULL);
+        return;
+    }
+    frame_end(buffer, start, FRAME_TEXT);
+    websocket_write(websocket, buffer);
+}
+
+/* Says goodbye and closes; nothing of the streams follows, because a closing connection takes
  * none. */
 static void end(struct websocket *websocket, enum close_reason reason, uint16_t close_code,
                 const char *text) {
@@ -76,85 +76,70 @@ static void end(struct websocket *websocket, enum close_reason reason, uint16_t 
         return;
     }
     websocket->has_ended = true;
-    struct buffer *scratch = worker_borrow_scratch(worker_of(websocket));
+    struct buffer *scratch = worker_borrow_scratch(websocket_worker(websocket));
     enum error_code code = close_code == 1005
                                ? frame_put(scratch, FRAME_CLOSE, (struct span){0})
                                : frame_put_close(scratch, close_code, span_of_string(text));
     if (code == OK) {
-        write_own(websocket, scratch);
+        websocket_write(websocket, scratch);
     }
     connection_close(websocket->connection, reason);
 }
 
-static void end_because(struct websocket *websocket, enum close_reason reason, const char *text) {
+void websocket_end_because(struct websocket *websocket, enum close_reason reason,
+                           const char *text) {
     const struct close_row *row = close_row(reason);
     end(websocket, reason, row->websocket_close, text == NULL ? row->text : text);
 }
 
-/* {"ref":…,"ok":{…}} or {"ref":…,"error":{"code","message","field"?}}. */
-static enum error_code put_answer(struct buffer *buffer, struct span ref, enum error_code result,
-                                  const struct message *message, const struct error *why) {
-    enum error_code code = buffer_put(buffer, SPAN("{"));
-    if (code == OK && ref.length > 0) {
-        code = buffer_printf(buffer, "\"ref\":%.*s,", SPAN_PRINTF(ref));
-    }
-    if (code == OK && result == OK) {
-        code = buffer_put(buffer, SPAN("\"ok\":"));
-        code = code != OK ? code : publish_put_answer(buffer, message, false);
-        return code != OK ? code : buffer_put(buffer, SPAN("}"));
-    }
-    if (code == OK) {
-        code = buffer_printf(buffer,
-                             "\"error\":{\"code\":\"%s\",\"message\":", error_row(result)->slug);
-    }
-    if (code == OK) {
-        bool has_detail = why != NULL && why->detail[0] != '\0';
-        code = json_escape_put(buffer,
-                               span_of_string(has_detail ? why->detail : error_row(result)->title));
-    }
-    if (code == OK && why != NULL && why->field[0] != '\0') {
-        code = buffer_put(buffer, SPAN(",\"field\":"));
-        code = code != OK ? code : json_escape_put(buffer, span_of_string(why->field));
-    }
-    return code != OK ? code : buffer_put(buffer, SPAN("}}"));
+void websocket_end_failed(struct websocket *websocket, enum error_code code) {
+    enum close_reason reason = code == ERR_SLOW     ? CLOSE_TOO_SLOW
+                               : code == ERR_MEMORY ? CLOSE_MEMORY
+                                                    : CLOSE_INTERNAL;
+    websocket_end_because(websocket, reason, error_row(code)->title);
 }
 
-static void answer(struct websocket *websocket, struct span ref, enum error_code result,
-                   const struct message *message, const struct error *why) {
-    struct buffer *scratch = worker_borrow_scratch(worker_of(websocket));
+static void refuse(struct websocket *websocket, struct span ref, enum error_code code,
+                   const struct error *why) {
     size_t start = 0;
-    enum error_code code = frame_begin(scratch, &start);
-    if (code == OK) {
-        code = put_answer(scratch, ref, result, message, why);
+    struct buffer *text = websocket_begin_text(websocket, &start);
+    if (text != NULL) {
+        websocket_end_text(websocket, text, start, answer_put_error(text, ref, code, why));
     }
-    if (code != OK) {
-        end_because(websocket, CLOSE_MEMORY, NULL);
-        return;
-    }
-    frame_end(scratch, start, FRAME_TEXT);
-    write_own(websocket, scratch);
 }
 
 /* --- commands --------------------------------------------------------------------------------- */
 
+static enum error_code publish(struct websocket *websocket, struct command *command,
+                               struct error *why) {
+    struct span own = span_of(websocket->channel, websocket->channel_length);
+    if (command->publish.channel.length == 0) {
+        if (own.length == 0 || pattern_is_pattern(own)) {
+            return error_set_field(why, ERR_BAD_REQUEST, "channel",
+                                   "this socket is not on one channel: say which one is meant");
+        }
+        command->publish.channel = own;
+    }
+    return publications_submit(&websocket->publications, &command->publish,
+                               command->idempotency_key, command->ref, why);
+}
+
 static enum error_code obey(struct websocket *websocket, struct command *command,
                             struct error *why) {
+    bool has_subscriptions = websocket->subscriptions != NULL;
     switch (command->kind) {
     case COMMAND_PUBLISH:
-        if (command->idempotency_key.length > 0) {
-            return error_set_field(why, ERR_NOT_IMPLEMENTED, "idempotency_key",
-                                   "idempotency keys are not in this version");
-        }
-        if (command->publish.channel.length == 0) {
-            command->publish.channel = own_channel(websocket);
-        }
-        return publications_submit(&websocket->publications, &command->publish, command->ref, why);
+        return publish(websocket, command, why);
     case COMMAND_SUBSCRIBE:
-        return error_set_field(why, ERR_BAD_REQUEST, "subscribe",
-                               "this socket reads its one channel; /stream is for several");
+        return has_subscriptions
+                   ? subscriptions_open(websocket, command, why)
+                   : error_set_field(why, ERR_BAD_REQUEST, "subscribe",
+                                     "this socket reads what its URL names; /stream is for more");
     case COMMAND_UNSUBSCRIBE:
-        return error_set_field(why, ERR_BAD_REQUEST, "unsubscribe",
-                               "this socket reads its one channel; close it to stop");
+        return has_subscriptions
+                   ? subscriptions_close(websocket, command, why)
+                   : error_set_field(why, ERR_BAD_REQUEST, "unsubscribe",
+                                     "this socket reads what its URL names; close it to stop");
     case COMMAND_AUTH:
         return error_set_field(why, ERR_NOT_IMPLEMENTED, "auth",
                                "credentials are not in this version");
@@ -172,7 +157,7 @@ static void on_text(struct websocket *websocket, struct span text) {
         code = obey(websocket, &command, &why);
     }
     if (code != OK) {
-        answer(websocket, command.ref, code, NULL, &why);
+        refuse(websocket, command.ref, code, &why);
     }
     buffer_finish(&texts);
 }
@@ -181,7 +166,7 @@ static void on_text(struct websocket *websocket, struct span text) {
 
 static void let_message_go(struct websocket *websocket) {
     if (websocket->message_room_bytes > 0) {
-        worker_give_body_room(worker_of(websocket), websocket->message_room_bytes);
+        worker_give_body_room(websocket_worker(websocket), websocket->message_room_bytes);
         websocket->message_room_bytes = 0;
     }
     buffer_finish(&websocket->message);
@@ -193,7 +178,7 @@ static enum error_code put_piece(struct websocket *websocket, struct span piece)
     enum error_code code = buffer_reserve(message, piece.length);
     if (code == OK && message->capacity > websocket->message_room_bytes) {
         size_t more = message->capacity - websocket->message_room_bytes;
-        if (!worker_take_body_room(worker_of(websocket), more)) {
+        if (!worker_take_body_room(websocket_worker(websocket), more)) {
             return ERR_BUSY;
         }
         websocket->message_room_bytes += more;
@@ -201,19 +186,55 @@ static enum error_code put_piece(struct websocket *websocket, struct span piece)
     return code != OK ? code : buffer_put(message, piece);
 }
 
+static void end_broken(struct websocket *websocket, enum error_code code, const struct error *why) {
+    enum close_reason reason = code == ERR_BAD_UTF8    ? CLOSE_BAD_UTF8
+                               : code == ERR_TOO_LARGE ? CLOSE_TOO_BIG
+                               : code == ERR_MEMORY    ? CLOSE_MEMORY
+                                                       : CLOSE_PROTOCOL_ERROR;
+    websocket_end_because(websocket, reason, why->detail[0] == '\0' ? NULL : why->detail);
+}
+
+/* A compressed message is as long as any other one at most, once it is expanded. */
+static void on_deflated(struct websocket *websocket, struct span packed) {
+    struct error why = {0};
+    struct buffer plain;
+    INVARIANT(websocket->compression != NULL);
+    buffer_init(&plain, (size_t)websocket->decoder.message_bytes_max);
+    enum error_code code =
+        deflate_expand(compression_codec(websocket->compression), packed, &plain, &why);
+    if (code == OK && !utf8_is_valid(buffer_borrow(&plain))) {
+        code = error_set(&why, ERR_BAD_UTF8, "A text message is not UTF-8");
+    }
+    if (code == OK) {
+        on_text(websocket, buffer_borrow(&plain));
+    } else {
+        end_broken(websocket, code, &why);
+    }
+    buffer_finish(&plain);
+}
+
+static void on_whole(struct websocket *websocket, const struct frame_event *event,
+                     struct span message) {
+    if (event->is_deflated) {
+        on_deflated(websocket, message);
+    } else {
+        on_text(websocket, message);
+    }
+}
+
 static void on_data(struct websocket *websocket, const struct frame_event *event) {
     if (event->opcode == FRAME_BINARY) {
-        end_because(websocket, CLOSE_UNSUPPORTED, "commands are text");
+        websocket_end_because(websocket, CLOSE_UNSUPPORTED, "commands are text");
         return;
     }
     if (event->is_last && websocket->message.length == 0) {
-        on_text(websocket, event->bytes);
+        on_whole(websocket, event, event->bytes);
         return;
     }
     if (put_piece(websocket, event->bytes) != OK) {
-        end_because(websocket, CLOSE_MEMORY, NULL);
+        websocket_end_because(websocket, CLOSE_MEMORY, NULL);
     } else if (event->is_last) {
-        on_text(websocket, buffer_borrow(&websocket->message));
+        on_whole(websocket, event, buffer_borrow(&websocket->message));
         let_message_go(websocket);
     }
 }
@@ -226,9 +247,9 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
         on_data(websocket, event);
         break;
     case FRAME_PINGED: {
-        struct buffer *scratch = worker_borrow_scratch(worker_of(websocket));
+        struct buffer *scratch = worker_borrow_scratch(websocket_worker(websocket));
         if (frame_put(scratch, FRAME_PONG, event->bytes) == OK) {
-            write_own(websocket, scratch);
+            websocket_write(websocket, scratch);
         }
         break;
     }
@@ -239,13 +260,6 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
         end(websocket, CLOSE_NORMAL, event->close_code, "");
         break;
     }
-}
-
-static void end_broken(struct websocket *websocket, enum error_code code, const struct error *why) {
-    enum close_reason reason = code == ERR_BAD_UTF8    ? CLOSE_BAD_UTF8
-                               : code == ERR_TOO_LARGE ? CLOSE_TOO_BIG
-                                                       : CLOSE_PROTOCOL_ERROR;
-    end_because(websocket, reason, why->detail[0] == '\0' ? NULL : why->detail);
 }
 
 static bool must_pause(const struct websocket *websocket, uint64_t own_bytes_before) {
@@ -277,7 +291,7 @@ static void take_frames(struct websocket *websocket, struct span bytes) {
     connection_pause_reading(websocket->connection);
     connection_want_writable(websocket->connection);
     if (length > 0 && buffer_put(&websocket->input, span_of(rest, length)) != OK) {
-        end_because(websocket, CLOSE_MEMORY, NULL);
+        websocket_end_because(websocket, CLOSE_MEMORY, NULL);
     }
 }
 
@@ -300,113 +314,17 @@ static void resume(struct websocket *websocket) {
 static void on_answered(void *context, struct span ref, enum error_code code,
                         const struct message *message, const struct error *why) {
     struct websocket *websocket = context;
-    if (!websocket->has_ended && (ref.length > 0 || code != OK)) {
-        answer(websocket, ref, code, message, why);
+    size_t start = 0;
+    struct buffer *text = NULL;
+    if (websocket->has_ended) {
+        return;
+    }
+    if (code != OK) {
+        refuse(websocket, ref, code, why);
+    } else if (ref.length > 0 && (text = websocket_begin_text(websocket, &start)) != NULL) {
+        websocket_end_text(websocket, text, start, answer_put_published(text, ref, message));
     }
     resume(websocket);
-}
-
-/* --- clocks ----------------------------------------------------------------------------------- */
-
-static void note_sent(struct websocket *websocket) {
-    uint64_t bytes_sent = connection_bytes_sent(websocket->connection);
-    if (bytes_sent != websocket->bytes_sent) {
-        websocket->bytes_sent = bytes_sent;
-        websocket->moved_ms = now_ms(websocket);
-    }
-}
-
-/* The deadline counts from when the ping left: while it stands behind other bytes in the kernel,
- * and those get fewer, the peer is slow and not dead. One that is blocked is the stall
- * timeout's. */
-static void mind_pong(struct websocket *websocket) {
-    uint64_t now = now_ms(websocket);
-    if (websocket->pong_due_ms == 0 || now < websocket->pong_due_ms) {
-        return;
-    }
-    if (websocket->is_paused) { /* the pong may be here, and it is we who do not read */
-        websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
-        return;
-    }
-    size_t unsent_bytes = connection_unsent_bytes(websocket->connection);
-    bool has_progress = unsent_bytes > 0 && unsent_bytes < websocket->ping_unsent_bytes;
-    if (!has_progress && !connection_is_blocked(websocket->connection)) {
-        end_because(websocket, CLOSE_PONG_LATE, NULL);
-        return;
-    }
-    websocket->ping_unsent_bytes = unsent_bytes;
-    websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
-}
-
-static void mind_pings(struct websocket *websocket) {
-    uint64_t now = now_ms(websocket);
-    mind_pong(websocket);
-    if (now < websocket->ping_due_ms) {
-        return;
-    }
-    websocket->ping_due_ms = now + PING_INTERVAL_MS;
-    struct buffer *scratch = worker_borrow_scratch(worker_of(websocket));
-    if (!connection_is_blocked(websocket->connection) && websocket->pong_due_ms == 0 &&
-        frame_put(scratch, FRAME_PING, (struct span){0}) == OK) {
-        websocket->pong_due_ms = now + PONG_TIMEOUT_MS;
-        write_own(websocket, scratch);
-        websocket->ping_unsent_bytes = connection_unsent_bytes(websocket->connection);
-    }
-}
-
-/* {"at":"<id>"} where the log went on and nothing of it was for this reader. */
-static void tell_progress(struct websocket *websocket) {
-    uint64_t now = now_ms(websocket);
-    if (now < websocket->progress_due_ms || connection_is_blocked(websocket->connection)) {
-        return;
-    }
-    websocket->progress_due_ms = now + HEARTBEAT_MS;
-    struct place place = {0};
-    stream_get_place(websocket->stream, &place);
-    uint64_t stream_bytes = connection_bytes_sent(websocket->connection) - websocket->own_bytes;
-    bool has_matched = stream_bytes != websocket->stream_bytes_told;
-    websocket->stream_bytes_told = stream_bytes;
-    if (has_matched || place.position <= websocket->position_told) {
-        websocket->position_told = place.position;
-        return;
-    }
-    websocket->position_told = place.position;
-    struct buffer *scratch = worker_borrow_scratch(worker_of(websocket));
-    size_t start = 0;
-    if (frame_begin(scratch, &start) != OK || buffer_put(scratch, SPAN("{")) != OK ||
-        envelope_put_id(scratch, "at", &place) != OK || buffer_put(scratch, SPAN("}")) != OK) {
-        return; /* the next one comes in HEARTBEAT_MS */
-    }
-    frame_end(scratch, start, FRAME_TEXT);
-    write_own(websocket, scratch);
-}
-
-/* At the next thing that is due, and often enough to see a peer that takes nothing. */
-static void arm(struct websocket *websocket) {
-    uint64_t due_ms =
-        now_ms(websocket) + worker_broker(worker_of(websocket))->config->stall_timeout_ms;
-    uint64_t others[] = {websocket->ping_due_ms, websocket->pong_due_ms,
-                         websocket->progress_due_ms};
-    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
-        due_ms = others[i] != 0 && others[i] < due_ms ? others[i] : due_ms;
-    }
-    connection_set_deadline(websocket->connection, due_ms);
-}
-
-static void on_deadline(struct connection *connection, void *state) {
-    struct websocket *websocket = state;
-    uint64_t stall_ms = worker_broker(worker_of(websocket))->config->stall_timeout_ms;
-    note_sent(websocket);
-    /* A peer that takes what it is sent is asked by pings; this is for one that does not. */
-    if (connection_is_blocked(connection) && now_ms(websocket) - websocket->moved_ms >= stall_ms) {
-        end_because(websocket, CLOSE_STALLED, NULL);
-        return;
-    }
-    mind_pings(websocket);
-    if (!websocket->has_ended) {
-        tell_progress(websocket);
-        arm(websocket);
-    }
 }
 
 /* --- the connection --------------------------------------------------------------------------- */
@@ -414,11 +332,11 @@ static void on_deadline(struct connection *connection, void *state) {
 static void on_bytes(struct connection *connection, void *state, struct span bytes) {
     struct websocket *websocket = state;
     (void)connection;
-    websocket->moved_ms = now_ms(websocket);
+    websocket->moved_ms = websocket_now_ms(websocket);
     if (!websocket->is_paused) {
         take_frames(websocket, bytes);
     } else if (buffer_put(&websocket->input, bytes) != OK) {
-        end_because(websocket, CLOSE_MEMORY, NULL);
+        websocket_end_because(websocket, CLOSE_MEMORY, NULL);
     }
 }
 
@@ -428,19 +346,28 @@ static void on_writable(struct connection *connection, void *state) {
     if (websocket->has_ended) {
         return;
     }
-    note_sent(websocket);
+    clocks_note_sent(websocket);
     resume(websocket);
-    stream_on_writable(websocket->stream);
+    if (websocket->subscriptions != NULL) {
+        subscriptions_on_writable(websocket);
+    } else {
+        stream_on_writable(websocket->stream);
+    }
+}
+
+static void on_deadline(struct connection *connection, void *state) {
+    (void)connection;
+    clocks_on_deadline(state);
 }
 
 static void on_drain(struct connection *connection, void *state) {
     (void)connection;
-    end_because(state, CLOSE_DRAINING, NULL);
+    websocket_end_because(state, CLOSE_DRAINING, NULL);
 }
 
 static void on_dismissed(struct connection *connection, void *state, enum close_reason reason) {
     (void)connection;
-    end_because(state, reason, NULL);
+    websocket_end_because(state, reason, NULL);
 }
 
 static void on_closed(struct connection *connection, void *state, enum close_reason reason) {
@@ -448,6 +375,7 @@ static void on_closed(struct connection *connection, void *state, enum close_rea
     (void)connection;
     (void)reason;
     stream_destroy(websocket->stream);
+    subscriptions_destroy(websocket);
     publications_abandon(&websocket->publications);
     let_message_go(websocket);
     buffer_finish(&websocket->input);
@@ -465,52 +393,78 @@ const struct protocol websocket_protocol = {
 };
 
 static void on_started(void *context, const struct place *place) {
-    ((struct websocket *)context)->position_told = place->position;
+    IGNORE_RESULT(progress_advance(&((struct websocket *)context)->progress, place)); /* no news */
 }
 
 static void on_failed(void *context, enum error_code code) {
-    end_because(context, code == ERR_MEMORY ? CLOSE_MEMORY : CLOSE_INTERNAL,
-                error_row(code)->title);
+    websocket_end_failed(context, code);
+}
+
+/* The one stream of a socket on a channel or pattern. */
+static enum error_code open_stream(struct websocket *websocket, const struct reading *reading) {
+    INVARIANT(reading->selector_count == 1);
+    struct stream_options options = {
+        .connection = websocket->connection,
+        .selectors = reading->selectors,
+        .selector_count = reading->selector_count,
+        .framing = websocket_choose_framing(websocket),
+        .on_lag =
+            reading_choose_on_lag(reading->on_lag, reading->selectors, reading->selector_count,
+                                  worker_broker(websocket_worker(websocket))->rules),
+        .start = reading->query,
+        .on_started = on_started,
+        .on_failed = on_failed,
+        .context = websocket,
+    };
+    return stream_create(&options, &websocket->stream);
+}
+
+/* The largest command: of one channel by its rule, else by the most generous rule. */
+static uint64_t command_bytes_max(const struct request *request, struct span channel) {
+    const struct rules *rules = request->broker->rules;
+    bool is_one = channel.length > 0 && !pattern_is_pattern(channel);
+    uint64_t message_bytes_max =
+        is_one ? rules_find(rules, channel)->message_bytes_max : rules_message_bytes_max(rules);
+    return message_bytes_max * WEBSOCKET_COMMAND_GROWTH + WEBSOCKET_COMMAND_BYTES_EXTRA;
+}
+
+static void init(struct websocket *websocket, const struct request *request, struct span channel) {
+    uint64_t message_bytes_max = command_bytes_max(request, channel);
+    frame_decoder_init(&websocket->decoder, message_bytes_max, websocket->compression != NULL);
+    buffer_init(&websocket->message, (size_t)message_bytes_max);
+    buffer_init(&websocket->input, INPUT_BYTES_MAX);
+    publications_init(&websocket->publications);
+    websocket->publications.broker = request->broker;
+    websocket->publications.reply_to = worker_mailbox(websocket_worker(websocket));
+    websocket->publications.on_answered = on_answered;
+    websocket->publications.context = websocket;
+    websocket->channel_length = (uint16_t)channel.length;
+    if (channel.length > 0) {
+        memcpy(websocket->channel, channel.bytes, channel.length);
+    }
 }
 
 enum error_code websocket_create(struct connection *connection, const struct request *request,
                                  struct websocket **ret_websocket) {
     struct span channel = buffer_borrow(&request->channel);
-    struct worker *worker = connection_worker(connection);
     INVARIANT(request->reading != NULL);
-    INVARIANT(channel.length > 0);
     INVARIANT(channel.length <= CHANNEL_NAME_BYTES_MAX);
     struct websocket *websocket = calloc(1, sizeof(*websocket) + channel.length);
     if (websocket == NULL) {
         return ERR_MEMORY;
     }
     websocket->connection = connection;
-    websocket->channel_length = (uint16_t)channel.length;
-    memcpy(websocket->channel, channel.bytes, channel.length);
-    const struct channel_rule *rule = rules_find(request->broker->rules, channel);
-    uint64_t message_bytes_max =
-        rule->message_bytes_max * WEBSOCKET_COMMAND_GROWTH + WEBSOCKET_COMMAND_BYTES_EXTRA;
-    frame_decoder_init(&websocket->decoder, message_bytes_max);
-    buffer_init(&websocket->message, (size_t)message_bytes_max);
-    buffer_init(&websocket->input, INPUT_BYTES_MAX);
-    publications_init(&websocket->publications);
-    websocket->publications.broker = request->broker;
-    websocket->publications.reply_to = worker_mailbox(worker);
-    websocket->publications.on_answered = on_answered;
-    websocket->publications.context = websocket;
-    struct storage_selector selector = {.text = channel};
-    struct stream_options options = {
-        .connection = connection,
-        .selectors = &selector,
-        .selector_count = 1,
-        .framing = &websocket_framing,
-        .start = request->reading->query,
-        .on_started = on_started,
-        .on_failed = on_failed,
-        .context = websocket,
-    };
-    enum error_code code = stream_create(&options, &websocket->stream);
+    enum error_code code = OK;
+    if (handshake_deflates(request)) {
+        code = compression_get(connection_worker(connection), &websocket->compression);
+    }
+    init(websocket, request, channel);
+    if (code == OK) {
+        code = channel.length == 0 ? subscriptions_create(websocket, request->reading)
+                                   : open_stream(websocket, request->reading);
+    }
     if (code != OK) {
+        subscriptions_destroy(websocket);
         free(websocket);
         return code;
     }
@@ -519,11 +473,5 @@ enum error_code websocket_create(struct connection *connection, const struct req
 }
 
 void websocket_start(struct websocket *websocket) {
-    uint64_t now = now_ms(websocket);
-    websocket->moved_ms = now;
-    websocket->ping_due_ms = now + PING_INTERVAL_MS;
-    websocket->progress_due_ms = now + HEARTBEAT_MS;
-    websocket->bytes_sent = connection_bytes_sent(websocket->connection);
-    websocket->stream_bytes_told = websocket->bytes_sent; /* the handshake's */
-    arm(websocket);
+    clocks_start(websocket);
 }

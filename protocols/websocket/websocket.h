@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* websocket.h — a WebSocket on one channel: it reads the channel, and the client may publish.
+/* websocket.h — a WebSocket: it reads a channel, a pattern, or what it subscribes to, and
+ * publishes.
  *
- * Place:   opened by protocols/http/server.c in place of a reply; a stream (broker/runtime) sends
- *          the frames of websocket/framing.c; this does all else that RFC 6455 and the contract
- *          ask.
+ * Place:   opened by protocols/http/server.c in place of a reply; streams (broker/runtime) send the
+ *          frames of websocket/framing.c; this does all else that RFC 6455 and the contract ask.
  * Thread:  its worker's.
  * Bounds:  one incoming message, out of the worker's room for bodies; PUBLICATIONS_MAX publishes
- *          under way, beyond which nothing is read; answers only while the socket takes them.
+ *          under way, beyond which nothing is read; answers only while the socket takes them;
+ *          SUBSCRIPTIONS_MAX on /stream.
  */
 #pragma once
 
@@ -19,8 +20,9 @@ struct websocket;
 
 extern const struct protocol websocket_protocol;
 
-/* Opens the stream that `request` asks for (its channel and reading); the frames follow from the
- * next turn on, after the head that the caller writes. ERR_MEMORY. The result is the state to be
+/* Opens the streams that `request` asks for (its reading; where it has no channel it came to
+ * /stream); the frames follow from the next turn on, after the head that the caller writes.
+ * ERR_MEMORY. The result is the state to be
  * set with websocket_protocol, which then frees it. */
 MUST_USE enum error_code websocket_create(struct connection *connection,
                                           const struct request *request,

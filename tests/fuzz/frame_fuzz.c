@@ -8,12 +8,13 @@
 /* Writes down all that comes out: for each message `T` or `B`, its bytes and a length; for each
  * control frame its kind and bytes. Pieces of one message are joined, so that the way in which the
  * bytes came cannot be told from it. */
-static enum error_code decode(struct span input, size_t step, struct buffer *notes) {
+static enum error_code decode(struct span input, size_t step, bool takes_deflated,
+                              struct buffer *notes) {
     struct frame_decoder decoder;
     enum error_code code = OK;
     size_t message_bytes = 0;
     struct buffer message;
-    frame_decoder_init(&decoder, MESSAGE_BYTES_MAX_FUZZED);
+    frame_decoder_init(&decoder, MESSAGE_BYTES_MAX_FUZZED, takes_deflated);
     buffer_init(&message, MESSAGE_BYTES_MAX_FUZZED);
     while (input.length > 0 && code == OK) {
         size_t length = input.length < step ? input.length : step;
@@ -29,7 +30,9 @@ static enum error_code decode(struct span input, size_t step, struct buffer *not
                 if (!event.is_last) {
                     continue;
                 }
-                CLAIM(event.opcode != FRAME_TEXT || utf8_is_valid(buffer_borrow(&message)));
+                CLAIM(!event.is_deflated || takes_deflated);
+                CLAIM(event.opcode != FRAME_TEXT || event.is_deflated ||
+                      utf8_is_valid(buffer_borrow(&message)));
                 CLAIM(buffer_put(notes, buffer_borrow(&message)) == OK);
                 buffer_clear(&message);
             } else {
@@ -51,11 +54,12 @@ static enum error_code decode(struct span input, size_t step, struct buffer *not
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct span input = span_of(bytes, length);
     size_t step = fuzz_take_step(&input);
+    bool takes_deflated = (length & 1) != 0;
     struct buffer whole, pieces;
     buffer_init(&whole, FUZZ_BUFFER_BYTES_MAX);
     buffer_init(&pieces, FUZZ_BUFFER_BYTES_MAX);
-    enum error_code code = decode(input, input.length + 1, &whole);
-    CLAIM(decode(input, step, &pieces) == code);
+    enum error_code code = decode(input, input.length + 1, takes_deflated, &whole);
+    CLAIM(decode(input, step, takes_deflated, &pieces) == code);
     CLAIM(span_is_equal(buffer_borrow(&whole), buffer_borrow(&pieces)));
     buffer_finish(&whole);
     buffer_finish(&pieces);

@@ -27,7 +27,9 @@ struct fakes fakes;
 static struct connection connection;
 static struct worker worker;
 static struct worker *workers[] = {&worker};
-static struct stream stream;
+static struct stream streams[FAKES_STREAMS_MAX];
+static void *protocol_state;
+static void (*on_protocol_finish)(void *state);
 static struct metrics_shard metrics;
 static struct config *config;
 static unsigned replied_count;
@@ -165,6 +167,17 @@ void worker_give_body_room(struct worker *self, size_t bytes) {
     fakes.body_room_bytes -= bytes;
 }
 
+void *worker_borrow_protocol_state(const struct worker *self) {
+    (void)self;
+    return protocol_state;
+}
+
+void worker_set_protocol_state(struct worker *self, void *state, void (*on_finish)(void *state)) {
+    (void)self;
+    protocol_state = state;
+    on_protocol_finish = on_finish;
+}
+
 /* --- the log, the reads, the streams ---------------------------------------------------------- */
 
 enum error_code log_submit(struct log *log, struct publish *publish) {
@@ -212,24 +225,41 @@ void reads_release(struct reads *reads, struct read *read) {
     storage_page_finish(&read->page);
 }
 
+static struct fake_stream *fake_of(const struct stream *self) {
+    return &fakes.streams[self - streams];
+}
+
 enum error_code stream_create(const struct stream_options *options, struct stream **ret_stream) {
+    struct span channel = options->selectors[0].text;
+    if (fakes.stream_result != OK) {
+        return fakes.stream_result;
+    }
+    INVARIANT(fakes.stream_total < FAKES_STREAMS_MAX);
+    INVARIANT(channel.length < sizeof(fakes.stream_channel));
+    memcpy(fakes.stream_channel, channel.bytes, channel.length);
+    fakes.stream_channel[channel.length] = '\0';
+    fakes.streams[fakes.stream_total] = (struct fake_stream){.options = *options, .is_open = true};
     fakes.stream_options = *options;
     fakes.stream_count++;
-    *ret_stream = &stream;
+    *ret_stream = &streams[fakes.stream_total++];
     return OK;
 }
 
 void stream_destroy(struct stream *self) {
-    fakes.stream_count -= self != NULL;
+    if (self != NULL) {
+        INVARIANT(fake_of(self)->is_open);
+        fake_of(self)->is_open = false;
+        fakes.stream_count--;
+    }
 }
 
 void stream_on_writable(struct stream *self) {
-    (void)self;
+    fake_of(self)->writable_at = ++fakes.writable_count;
 }
 
 void stream_get_place(struct stream *self, struct place *ret_place) {
-    (void)self;
-    *ret_place = fakes.stream_place;
+    const struct fake_stream *fake = fake_of(self);
+    *ret_place = fake->place.position == 0 ? fakes.stream_place : fake->place;
 }
 
 /* --- what tests call -------------------------------------------------------------------------- */
@@ -260,6 +290,10 @@ int fakes_end(void **state) {
     }
     INVARIANT(fakes.body_room_bytes == 0);
     INVARIANT(fakes.stream_count == 0);
+    if (protocol_state != NULL) {
+        on_protocol_finish(protocol_state);
+        protocol_state = NULL;
+    }
     rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);
     config_destroy(config);
     buffer_finish(&fakes.sent);

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/connection.h"
 #include "broker/runtime/reads.h"
@@ -17,6 +18,15 @@
 #include "protocols/rest/request.h"
 
 #define FAKES_PUBLISHES_MAX 128
+#define FAKES_STREAMS_MAX 1100
+
+/* One stream; they are numbered in the order in which they were opened. Selectors are not kept. */
+struct fake_stream {
+    struct stream_options options;
+    struct place place; /* told instead of fakes.stream_place where it has a position */
+    bool is_open;
+    unsigned writable_at; /* it was the nth that was told that the socket takes bytes */
+};
 
 struct fakes {
     struct broker broker;
@@ -49,6 +59,11 @@ struct fakes {
     unsigned stream_count; /* open now */
     struct stream_options stream_options;
     struct place stream_place;
+    struct fake_stream streams[FAKES_STREAMS_MAX];
+    unsigned stream_total;                           /* ever opened */
+    unsigned writable_count;                         /* calls of stream_on_writable() */
+    char stream_channel[CHANNEL_NAME_BYTES_MAX + 1]; /* the first selector of the newest one */
+    enum error_code stream_result;                   /* of the next stream_create() */
 };
 
 extern struct fakes fakes;

@@ -11,7 +11,9 @@
 
 static struct buffer wire;  /* what the client sends */
 static struct buffer taken; /* the data that came out */
-static char log_text[256];  /* one letter an event: d data, D last data, p ping, q pong, c close */
+static bool takes_deflated;
+static bool is_deflated;   /* the last message */
+static char log_text[256]; /* one letter an event: d data, D last data, p ping, q pong, c close */
 static uint16_t close_code;
 
 static void begin(void) {
@@ -40,7 +42,7 @@ static enum error_code decode(size_t step) {
     enum error_code code = OK;
     size_t events = 0;
     buffer_clear(&taken);
-    frame_decoder_init(&decoder, MAX);
+    frame_decoder_init(&decoder, MAX, takes_deflated);
     for (size_t at = 0; at < wire.length && code == OK; at += step) {
         size_t length = wire.length - at < step ? wire.length - at : step;
         uint8_t *copy = malloc(length);
@@ -51,6 +53,7 @@ static enum error_code decode(size_t step) {
                event.kind != FRAME_NOTHING) {
             if (event.kind == FRAME_DATA) {
                 EXPECT_EQ(buffer_put(&taken, event.bytes), OK);
+                is_deflated = event.is_deflated;
             } else if (event.kind == FRAME_CLOSED) {
                 close_code = event.close_code;
             }
@@ -148,6 +151,37 @@ TEST(broken_frames_are_protocol_errors) {
     }
 }
 
+TEST(a_compressed_message_is_one_where_that_was_agreed_on) {
+    begin();
+    put_frame(FRAME_TEXT | 0x40, SPAN("\xFF\xFE")); /* text is looked at once it is expanded */
+    put_frame(FIN | FRAME_PING, SPAN(""));
+    put_frame(FIN | FRAME_CONTINUATION, SPAN("\xFD"));
+    expect_refused(ERR_PROTOCOL);
+    takes_deflated = true;
+    expect_decoded("pD", "\xFF\xFE\xFD");
+    EXPECT_TRUE(is_deflated);
+    put_frame(FIN | FRAME_TEXT, SPAN("plain"));
+    expect_decoded("pDD", "\xFF\xFE\xFDplain");
+    EXPECT_FALSE(is_deflated);
+    takes_deflated = false;
+}
+
+TEST(only_the_first_frame_of_a_message_says_that_it_is_compressed) {
+    static const uint8_t bad[] = {FIN | FRAME_PING | 0x40, FIN | FRAME_CLOSE | 0x40,
+                                  FIN | FRAME_TEXT | 0x20, FIN | FRAME_TEXT | 0x60,
+                                  FIN | FRAME_CONTINUATION | 0x40};
+    takes_deflated = true;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        begin();
+        if (i == 4) {
+            put_frame(FRAME_TEXT | 0x40, SPAN("a"));
+        }
+        put_frame(bad[i], SPAN(""));
+        expect_refused(ERR_PROTOCOL);
+    }
+    takes_deflated = false;
+}
+
 TEST(text_is_refused_at_its_first_bad_byte) {
     static const char *const bad[] = {"\xFF", "ab\xED\xA0", "abcdefghijk\xC0", "\xF4\x90"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
@@ -190,7 +224,7 @@ TEST(after_an_error_nothing_is_taken) {
     uint8_t *input = bytes;
     size_t length = sizeof(bytes);
     struct frame_event event;
-    frame_decoder_init(&decoder, MAX);
+    frame_decoder_init(&decoder, MAX, takes_deflated);
     EXPECT_EQ(frame_decode(&decoder, &input, &length, &event, NULL), ERR_PROTOCOL);
     EXPECT_EQ(frame_decode(&decoder, &input, &length, &event, NULL), ERR_PROTOCOL);
 }
@@ -247,6 +281,8 @@ TEST(the_handshake_of_the_rfc_is_answered) {
 
 UNIT_TESTS(UNIT(messages_come_whole_with_control_frames_between_fragments),
            UNIT(long_frames_are_unmasked_whole), UNIT(broken_frames_are_protocol_errors),
+           UNIT(a_compressed_message_is_one_where_that_was_agreed_on),
+           UNIT(only_the_first_frame_of_a_message_says_that_it_is_compressed),
            UNIT(text_is_refused_at_its_first_bad_byte),
            UNIT(a_message_is_refused_by_its_announced_length), UNIT(a_close_without_a_code_is_1005),
            UNIT(after_an_error_nothing_is_taken), UNIT(a_frame_encoded_in_place_is_the_same),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/websocket/handshake.h"
 
+#include "broker/channels/rules.h"
+#include "broker/config/config.h"
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
 
@@ -48,8 +50,39 @@ TEST(the_subprotocol_is_chosen_only_where_it_is_offered) {
     EXPECT_EQ(fakes_reply_header(request, "Sec-WebSocket-Protocol").length, 0);
 }
 
+#define OFFER "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\n"
+
+TEST(permessage_deflate_is_agreed_on_where_it_is_offered) {
+    EXPECT_EQ(shake(VERSION KEY OFFER), OK);
+    EXPECT_TRUE(handshake_deflates(request));
+    EXPECT_SPAN(fakes_reply_header(request, "Sec-WebSocket-Extensions"),
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+    EXPECT_EQ(shake(VERSION KEY), OK);
+    EXPECT_FALSE(handshake_deflates(request));
+    EXPECT_EQ(shake(VERSION KEY "Sec-WebSocket-Extensions: foo\n" OFFER OFFER), OK);
+    EXPECT_TRUE(handshake_deflates(request));
+}
+
+TEST(a_rule_may_forbid_permessage_deflate_to_its_channel) {
+    struct config config = *fakes.broker.config;
+    const struct rules *rules = fakes.broker.rules;
+    config.rule_default.deflate = false;
+    fakes.broker.rules = rules_create(&config);
+    EXPECT_EQ(shake(VERSION KEY OFFER), OK);
+    EXPECT_TRUE(handshake_deflates(request)); /* no channel: each frame is asked about */
+    request_destroy(request);
+    request = fakes_request("GET", "/channels/a", NULL, VERSION KEY OFFER);
+    EXPECT_EQ(buffer_put(&request->channel, SPAN("a")), OK);
+    EXPECT_EQ(handshake_accept(request, &(struct error){0}), OK);
+    EXPECT_FALSE(handshake_deflates(request));
+    rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);
+    fakes.broker.rules = rules;
+}
+
 #define SHAKE(name) cmocka_unit_test_setup_teardown(name, fakes_begin, end)
 
 UNIT_TESTS(SHAKE(the_key_is_answered_as_rfc_6455_says), SHAKE(another_version_is_told_ours),
            SHAKE(a_key_that_is_none_is_refused),
+           SHAKE(permessage_deflate_is_agreed_on_where_it_is_offered),
+           SHAKE(a_rule_may_forbid_permessage_deflate_to_its_channel),
            SHAKE(the_subprotocol_is_chosen_only_where_it_is_offered))

@@ -32,7 +32,37 @@ static int begin(void **state) {
 static enum error_code submit(const char *channel, struct span payload) {
     struct message_fields fields = {.channel = span_of_string(channel), .payload = payload};
     struct error why = {0};
-    return publications_submit(&publications, &fields, SPAN("\"r\""), &why);
+    return publications_submit(&publications, &fields, (struct span){0}, SPAN("\"r\""), &why);
+}
+
+/* The hash of a publish with that key; lives until it is answered. */
+static struct span hash_of(const char *key, const struct message_fields *fields) {
+    struct error why = {0};
+    size_t waiting = fakes.publish_waiting;
+    EXPECT_EQ(publications_submit(&publications, fields, span_of_string(key), SPAN("1"), &why), OK);
+    return fakes.publishes[waiting]->messages[0]->fields.idempotency_hash;
+}
+
+TEST(a_repeat_has_the_same_hash_and_another_body_another_one) {
+    struct message_fields fields = {.channel = SPAN("a"), .payload = SPAN("1")};
+    struct span first = hash_of("k", &fields);
+    EXPECT_EQ(first.length, 64);
+    EXPECT_TRUE(span_is_equal(first, hash_of("k", &fields)));
+    EXPECT_FALSE(span_is_equal(first, hash_of("l", &fields)));
+    EXPECT_EQ(hash_of("", &fields).length, 0);
+    struct message_fields others[] = {fields, fields, fields, fields, fields, fields, fields};
+    others[0].channel = SPAN("b");
+    others[1].type = SPAN("text/plain");
+    others[2].event = SPAN("e");
+    others[3].key = SPAN("e");
+    others[4].headers = SPAN("\1\0x\1\0y");
+    others[5].ttl_ms = 1000;
+    others[6].payload = SPAN("2");
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        struct span other = hash_of("k", &others[i]);
+        EXPECT_TRUE(memcmp(first.bytes, other.bytes, 32) == 0); /* the key is the same … */
+        EXPECT_FALSE(span_is_equal(first, other));              /* … the body is not */
+    }
 }
 
 TEST(the_answer_carries_its_ref) {
@@ -74,5 +104,6 @@ TEST(what_is_abandoned_ends_by_itself) {
 
 UNIT_TESTS(PUBLICATIONS(the_answer_carries_its_ref),
            PUBLICATIONS(the_rules_of_channels_and_sizes_hold_here_too),
+           PUBLICATIONS(a_repeat_has_the_same_hash_and_another_body_another_one),
            PUBLICATIONS(a_log_that_takes_nothing_leaves_nothing_behind),
            PUBLICATIONS(what_is_abandoned_ends_by_itself))

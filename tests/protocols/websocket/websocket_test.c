@@ -3,22 +3,32 @@
 
 #include "broker/config/config.h"
 #include "broker/limits.h"
+#include "broker/runtime/log.h"
 #include "protocols/rest/routes.h"
+#include "protocols/websocket/deflate.h"
+#include "protocols/websocket/framing.h"
+#include "protocols/websocket/handshake.h"
 #include "protocols/websocket/publications.h"
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
 
-static int begin(void **state) {
-    fakes_begin(state);
-    struct request *request = fakes_request("GET", "/channels/a", NULL, "Host: localhost");
+static void open_socket(const char *path, const char *headers) {
+    struct request *request = fakes_request("GET", path, NULL, headers);
     struct websocket *websocket = NULL;
+    struct error why = {0};
     request->is_upgrade = true;
     EXPECT_TRUE(routes_admit(request));
+    IGNORE_RESULT(handshake_accept(request, &why)); /* for the extension, where one is offered */
     EXPECT_EQ(websocket_create(fakes_connection(), request, &websocket), OK);
     fakes.protocol = &websocket_protocol;
     fakes.state = websocket;
     websocket_start(websocket);
     request_destroy(request);
+}
+
+static int begin(void **state) {
+    fakes_begin(state);
+    open_socket("/channels/a", "Host: localhost");
     return 0;
 }
 
@@ -28,9 +38,9 @@ static int end(void **state) {
 }
 
 /* Sends one masked frame (with a mask of zeros). */
-static void send_frame(uint8_t first_byte, const char *payload) {
+static void send_bytes(uint8_t first_byte, struct span payload) {
     struct buffer frame;
-    size_t length = strlen(payload);
+    size_t length = payload.length;
     buffer_init(&frame, length + 16);
     EXPECT_EQ(buffer_put_byte(&frame, first_byte), OK);
     if (length < 126) {
@@ -41,9 +51,13 @@ static void send_frame(uint8_t first_byte, const char *payload) {
         EXPECT_EQ(buffer_put_byte(&frame, (uint8_t)length), OK);
     }
     EXPECT_EQ(buffer_put(&frame, SPAN("\0\0\0\0")), OK);
-    EXPECT_EQ(buffer_put(&frame, span_of(payload, length)), OK);
+    EXPECT_EQ(buffer_put(&frame, payload), OK);
     fakes_receive_bytes(buffer_borrow(&frame));
     buffer_finish(&frame);
+}
+
+static void send_frame(uint8_t first_byte, const char *payload) {
+    send_bytes(first_byte, span_of_string(payload));
 }
 
 static void send_text(const char *text) {
@@ -93,9 +107,98 @@ TEST(commands_of_other_sockets_say_where_they_belong) {
     EXPECT_TRUE(fakes_has_sent("/stream"));
     send_text("{\"auth\":\"x\",\"ref\":2}");
     EXPECT_TRUE(fakes_has_sent("\"ref\":2,\"error\":{\"code\":\"not-implemented\""));
-    send_text("{\"publish\":{\"data\":1,\"idempotency_key\":\"k\"},\"ref\":3}");
-    EXPECT_TRUE(fakes_has_sent("\"field\":\"idempotency_key\""));
+    send_text("{\"unsubscribe\":1,\"ref\":3}");
+    EXPECT_TRUE(fakes_has_sent("\"ref\":3,\"error\""));
     EXPECT_EQ(fakes.publish_count, 0);
+}
+
+TEST(a_publish_with_an_idempotency_key_carries_its_hash) {
+    send_text("{\"publish\":{\"data\":1,\"idempotency_key\":\"k\"},\"ref\":3}");
+    EXPECT_EQ(fakes.publish_count, 1);
+    EXPECT_EQ(fakes.publish->messages[0]->fields.idempotency_hash.length, 64);
+}
+
+TEST(a_pattern_is_read_and_a_publish_there_names_its_channel) {
+    fakes_hang_up();
+    fakes.is_closing = false;
+    open_socket("/channels/a/**", "Host: localhost");
+    EXPECT_STRING(fakes.stream_channel, "a/**");
+    EXPECT_EQ(fakes.stream_options.subscription, 0);
+    send_text("{\"publish\":{\"data\":1},\"ref\":1}");
+    EXPECT_TRUE(fakes_has_sent("\"field\":\"channel\""));
+    send_text("{\"publish\":{\"channel\":\"a/b\",\"data\":1},\"ref\":2}");
+    EXPECT_EQ(fakes.publish_count, 1);
+}
+
+/* Another socket in place of the first: one that has agreed on permessage-deflate. */
+static void open_deflating(void) {
+    fakes_hang_up();
+    fakes.is_closing = false;
+    open_socket("/channels/a", "Host: localhost\n"
+                               "Sec-WebSocket-Version: 13\n"
+                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n"
+                               "Sec-WebSocket-Extensions: permessage-deflate\n");
+    EXPECT_EQ(fakes.stream_options.framing->slot, WEBSOCKET_SLOT_DEFLATED);
+}
+
+static void send_deflated(struct span plain, unsigned pieces) {
+    struct deflate *codec = NULL;
+    struct buffer packed;
+    buffer_init(&packed, 1000000);
+    EXPECT_EQ(deflate_create(&codec), OK);
+    EXPECT_EQ(deflate_pack(codec, plain, &packed), OK);
+    for (unsigned i = 0; i < pieces; i++) {
+        size_t from = packed.length * i / pieces, to = packed.length * (i + 1) / pieces;
+        send_bytes((uint8_t)((i == 0 ? 0x41 : 0) | (i + 1 == pieces ? 0x80 : 0)),
+                   span_of(packed.bytes + from, to - from));
+    }
+    deflate_destroy(codec);
+    buffer_finish(&packed);
+}
+
+#define BLANKS "                                                                               "
+
+TEST(a_compressed_command_is_obeyed_in_one_piece_or_in_several) {
+    open_deflating();
+    send_deflated(SPAN("{\"publish\":{\"data\":1}," BLANKS "\"ref\":1}"), 1);
+    EXPECT_EQ(fakes.publish_count, 1);
+    send_deflated(SPAN("{\"publish\":{\"data\":1}," BLANKS "\"ref\":2}"), 3);
+    EXPECT_EQ(fakes.publish_count, 2);
+    send_text("{\"publish\":{\"data\":1}}");
+    EXPECT_EQ(fakes.publish_count, 3);
+}
+
+TEST(compressed_text_that_is_not_utf8_ends_it_with_1007) {
+    open_deflating();
+    send_deflated(SPAN("\xff" BLANKS), 1);
+    EXPECT_EQ(sent_close(), 1007);
+}
+
+TEST(what_is_no_compressed_data_ends_it_with_1007) {
+    open_deflating();
+    send_bytes(0xc1, SPAN("\xff\xff\xff"));
+    EXPECT_EQ(sent_close(), 1007);
+}
+
+TEST(a_bomb_ends_it_with_1009) {
+    static uint8_t zeros[8000000];
+    open_deflating();
+    send_deflated(span_of(zeros, 900000), 1); /* no command, and not too large */
+    EXPECT_FALSE(fakes.is_closing);
+    struct deflate *codec = NULL;
+    struct buffer packed;
+    buffer_init(&packed, 2 * sizeof(zeros));
+    EXPECT_EQ(deflate_create(&codec), OK);
+    EXPECT_EQ(deflate_pack(codec, span_of(zeros, sizeof(zeros)), &packed), OK);
+    send_bytes(0xc1, buffer_borrow(&packed));
+    EXPECT_EQ(sent_close(), 1009);
+    deflate_destroy(codec);
+    buffer_finish(&packed);
+}
+
+TEST(a_compressed_frame_where_that_was_not_agreed_on_ends_it_with_1002) {
+    send_bytes(0xc1, SPAN("\x00"));
+    EXPECT_EQ(sent_close(), 1002);
 }
 
 TEST(a_command_may_come_in_pieces_with_pings_between) {
@@ -232,6 +335,12 @@ UNIT_TESTS(SOCKET(a_publish_is_answered_with_its_ref),
            SOCKET(a_publish_without_ref_is_not_answered_unless_it_fails),
            SOCKET(what_is_no_command_is_an_error_and_not_the_end),
            SOCKET(commands_of_other_sockets_say_where_they_belong),
+           SOCKET(a_publish_with_an_idempotency_key_carries_its_hash),
+           SOCKET(a_pattern_is_read_and_a_publish_there_names_its_channel),
+           SOCKET(a_compressed_command_is_obeyed_in_one_piece_or_in_several),
+           SOCKET(compressed_text_that_is_not_utf8_ends_it_with_1007),
+           SOCKET(what_is_no_compressed_data_ends_it_with_1007), SOCKET(a_bomb_ends_it_with_1009),
+           SOCKET(a_compressed_frame_where_that_was_not_agreed_on_ends_it_with_1002),
            SOCKET(a_command_may_come_in_pieces_with_pings_between),
            SOCKET(bytes_where_text_is_spoken_end_it_with_1003),
            SOCKET(broken_frames_end_it_with_their_codes),
