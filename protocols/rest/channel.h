@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* channel.h — the resource that is a channel: published to, read as a page, or as a stream, or deleted from.
+/* channel.h — the resource that is a channel: published to, read as a page or as a stream, deleted
+ * from.
  *
  * Place:   a row of routes.c; hands on to publish.c, page.c, or the adapter (streams).
  * Thread:  the request's.

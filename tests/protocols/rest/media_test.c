@@ -57,6 +57,13 @@ TEST(all_else_is_bytes_unless_it_is_known_to_be_readable) {
                  "application/xml; charset=utf-16");
 }
 
+TEST(text_is_taken_as_utf8_alone) {
+    EXPECT_TRUE(media_is_utf8(SPAN("")));
+    EXPECT_TRUE(media_is_utf8(SPAN("application/x-ndjson")));
+    EXPECT_TRUE(media_is_utf8(SPAN("application/x-ndjson; Charset=UTF-8")));
+    EXPECT_FALSE(media_is_utf8(SPAN("application/x-ndjson; charset=utf-16")));
+}
+
 TEST(what_is_no_type_is_refused) {
     static const char *const bad[] = {"json", "text/", "text/plain; charset", "a b/c"};
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
@@ -67,4 +74,4 @@ TEST(what_is_no_type_is_refused) {
 
 UNIT_TESTS(UNIT(what_curl_sends_by_default_is_looked_at), UNIT(json_must_be_json),
            UNIT(text_must_be_utf8), UNIT(all_else_is_bytes_unless_it_is_known_to_be_readable),
-           UNIT(what_is_no_type_is_refused))
+           UNIT(text_is_taken_as_utf8_alone), UNIT(what_is_no_type_is_refused))
