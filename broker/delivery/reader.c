@@ -238,10 +238,16 @@ void readers_touch(struct feeds *feeds) {
     struct list *node;
     while ((node = list_take_head(&feeds->touched)) != NULL) {
         struct feed *feed = CONTAINER_OF(node, struct feed, in_touched);
+        struct list guard; /* so that the feed outlives a last reader which leaves here */
+        list_put_tail(&feed->links, &guard);
         LIST_EACH(&feed->links, member) {
-            struct reader *reader = CONTAINER_OF(member, struct link, in_feed)->reader;
-            reader->on_touched(reader);
+            if (member != &guard) {
+                struct reader *reader = CONTAINER_OF(member, struct link, in_feed)->reader;
+                reader->on_touched(reader);
+            }
         }
+        list_remove(&guard);
+        feed_release(feed);
     }
 }
 

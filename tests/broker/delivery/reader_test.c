@@ -255,6 +255,27 @@ TEST(an_expired_message_is_the_logs_to_tell) {
     world_finish(&world);
 }
 
+static unsigned left_count;
+
+static void leave(struct reader *reader) {
+    reader_finish(reader);
+    left_count++;
+}
+
+TEST(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last) {
+    struct world world;
+    struct reader readers[2];
+    struct storage_selector selectors[] = {{SPAN("a"), false}, {SPAN("*"), true}};
+    world_init(&world, 0);
+    left_count = 0;
+    EXPECT_EQ(reader_init(&readers[0], &world.feeds, selectors, 2, leave), OK);
+    EXPECT_EQ(reader_init(&readers[1], &world.feeds, selectors, 1, leave), OK);
+    commit(&world, "a", 1);
+    readers_touch(&world.feeds);
+    EXPECT_EQ(left_count, 2);
+    world_finish(&world);
+}
+
 UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(two_readers_share_frames_and_the_slower_one_keeps_them),
            UNIT(a_partly_sent_run_goes_on_where_it_stopped),
@@ -263,4 +284,5 @@ UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(a_reader_of_several_feeds_takes_them_in_order_and_each_message_once),
            UNIT(an_expired_message_is_the_logs_to_tell),
            UNIT(a_missed_commit_sends_every_reader_to_the_log),
-           UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker))
+           UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker),
+           UNIT(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last))
