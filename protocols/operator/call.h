@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* call.h — one request at the operator's port: from libmicrohttpd to the routes and back.
  *
- * Place:   the callbacks that operator.c gives to libmicrohttpd; calls pages.h, api.h and the routes.
+ * Place:   the callbacks that operator.c gives to libmicrohttpd; calls pages.h, api.h and the
+ *          routes.
  * Thread:  the operator's.
  * Bounds:  OPERATOR_CONNECTIONS_MAX calls; heads as on the public port; BODIES_BYTES_MAX of bodies.
  *          A refused body is read and thrown away, up to CALL_DISCARD_BYTES_MAX.

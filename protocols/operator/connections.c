@@ -124,14 +124,19 @@ static void measure(struct storage *storage, const struct survey_reader *reader,
                     struct listing_lag *lag) {
     struct storage_query query = {.selectors = reader->selectors,
                                   .selector_count = reader->selector_count};
-    struct error why; /* the list says null where the storage does not know */
-    lag->is_known = storage_measure(storage, &query, &reader->place, &lag->messages, &lag->bytes,
-                                    &lag->is_exact, &why) == OK;
-    lag->is_exact = lag->is_exact && reader->selectors_left_out == 0;
+    struct listing_lag measured = {.is_known = true};
+    struct error why; /* where the storage does not know, what the worker said stands, or null */
+    if (storage_measure(storage, &query, &reader->place, &measured.messages, &measured.bytes,
+                        &measured.is_exact, &why) == OK) {
+        measured.is_exact = measured.is_exact && reader->selectors_left_out == 0;
+        *lag = measured;
+    }
 }
 
+/* A worker knows exactly that a live reader lacks nothing. What one lacks may be in no tail. */
 static bool needs_measure(const struct survey_reader *reader) {
-    return !reader->is_live && reader->place.position > 0 && reader->selector_count > 0;
+    return (!reader->is_live || reader->lag_messages > 0) && reader->place.position > 0 &&
+           reader->selector_count > 0;
 }
 
 static enum error_code work(struct read *read, struct storage *storage) {
@@ -180,7 +185,7 @@ static enum error_code make_entries(struct connections *connections, bool *ret_i
         for (size_t j = 0; j < row->reader_count; j++, lag++) {
             const struct survey_reader *reader = &row->readers[j];
             *lag = (struct listing_lag){.is_known = reader->is_live,
-                                        .is_exact = true,
+                                        .is_exact = !needs_measure(reader),
                                         .messages = reader->lag_messages,
                                         .bytes = reader->lag_bytes};
             *ret_is_known = *ret_is_known && !needs_measure(reader);

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGHUP swaps the channel rules under open connections."""
+import pathlib
+import signal
+
+from harness import http
+from harness.broker import wait_for
+
+BEFORE = "channels: [{match: 'a/**', history: {messages: 100}}]\n"
+
+
+def reload(broker, text):
+    """Writes the configuration anew and waits until the broker has read it."""
+    before = sum("event=RELOAD" in line for line in broker.logged)
+    pathlib.Path(broker.scratch, "tidings.yaml").write_text(text, encoding="utf-8")
+    broker.signal(signal.SIGHUP)
+    wait_for(lambda: sum("event=RELOAD" in line for line in broker.logged) > before)
+    return broker.logged[-1]
+
+
+def policies(broker):
+    """{protocol: on_lag} of all readers."""
+    rows = http.request(broker.operator, "GET", "/api/v1/connections").json()["connections"]
+    return {row["protocol"]: reader["on_lag"] for row in rows for reader in row["readers"]}
+
+
+def test_open_readers_live_through_a_reload(start_broker):
+    broker = start_broker("--workers", "2", config=BEFORE)
+    with broker.websocket("/channels/a/1") as web, broker.events("/channels/a/1") as events:
+        broker.fill("a/1", 3)
+        for number in range(1, 4):
+            assert web.recv_message()["offset"] == events.next().json()["offset"] == number
+        for text in ("channels: [{match: 'a/**', durability: fsync}]\n", "channels: []\n", BEFORE):
+            assert "RELOADED" in reload(broker, text)
+            answer = broker.fill("a/1", 1)[0]
+            assert web.recv_message()["offset"] == answer["offset"]
+            assert events.next().json()["offset"] == answer["offset"]
+        assert broker.metric("tidings_connections_accepted_total") < 20
+        assert broker.metric('tidings_readers_open{protocol="websocket"}') == 1
+        assert broker.metric('tidings_readers_open{protocol="sse"}') == 1
+
+
+def test_new_rules_decide_size_and_retention(start_broker):
+    broker = start_broker(config=BEFORE)
+    broker.fill("a/1", 50)
+    assert broker.page("a/1")["first"] == 1
+    reload(broker, "channels: [{match: 'a/**', history: {messages: 10}, message_bytes_max: 20}]\n")
+    assert broker.page("a/1", since="earliest")["messages"][0]["offset"] == 41
+    assert broker.post("a/1", b'"' + b"x" * 30 + b'"').status == 413
+    assert broker.post("b", b'"' + b"x" * 30 + b'"').status == 200
+    reload(broker, BEFORE)
+    assert broker.post("a/1", b'"' + b"x" * 30 + b'"').status == 200
+
+
+def test_a_history_of_none_keeps_nothing_and_still_delivers(start_broker):
+    broker = start_broker(config=BEFORE)
+    with broker.websocket("/channels/a/1") as web:
+        broker.fill("a/1", 2)
+        reload(broker, "channels: [{match: 'a/**', history: {messages: 0}}]\n")
+        broker.fill("a/1", 2, first=3)
+        assert [web.recv_message()["offset"] for _ in range(4)] == [1, 2, 3, 4]
+        page = broker.page("a/1", since="earliest")
+        assert page["messages"] == [] and page["first"] is page["last"] is None
+
+
+def test_readers_that_come_later_take_the_new_policy(start_broker):
+    broker = start_broker(config="channels: [{match: a, on_lag: conflate}]\n")
+    with broker.websocket("/channels/a"):
+        assert policies(broker) == {"websocket": "conflate"}
+        reload(broker, "channels: [{match: a, history: {messages: 0}}]\n")
+        with broker.events("/channels/a"):
+            assert policies(broker) == {"websocket": "conflate", "sse": "drop"}
+
+
+def test_a_configuration_with_faults_changes_nothing(start_broker):
+    broker = start_broker(config=BEFORE)
+    with broker.websocket("/channels/a/1") as web:
+        said = reload(broker, "channels: [{match: 'a/**', history: {messages: 1}, on_lag: skip}]\n")
+        assert "RELOAD_REFUSED" in said
+        broker.fill("a/1", 5)
+        assert len(broker.page("a/1", since="earliest")["messages"]) == 5
+        assert web.recv_message()["offset"] == 1
