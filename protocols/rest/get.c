@@ -167,7 +167,7 @@ enum error_code get_admit_stream(struct request *request, struct error *why) {
         return code;
     }
     if (reading->selector_count == 0 && reading->kind != READING_WEBSOCKET) {
-        return error_set_field(why, ERR_BAD_CHANNEL, "channel",
+        return error_set_field(why, ERR_BAD_REQUEST, "channel",
                                "what is to be read? /stream?channel=a&channel=b/**");
     }
     return parse(request, why);
