@@ -146,6 +146,8 @@ enum metrics_unit {
       "Reads that wait for a read thread now")                                                     \
     X(FEEDS_OPEN, "tidings_feeds_open", GAUGE, COUNT, NONE, NONE,                                  \
       "Feeds that somebody reads now, each worker's counted")                                      \
+    X(PATTERN_FEEDS_OPEN, "tidings_pattern_feeds_open", GAUGE, COUNT, NONE, NONE,                  \
+      "Those of them that are of a pattern: each new message is matched against these")            \
     X(TAILS_BYTES, "tidings_tails_bytes", GAUGE, BYTES, NONE, NONE,                                \
       "Memory of the newest messages that workers keep for their feeds")                           \
     X(COMMITS_MISSED, "tidings_commits_missed_total", COUNTER, COUNT, NONE, NONE,                  \

@@ -151,6 +151,7 @@ static void before_poll(uv_prepare_t *prepare) {
     metrics_set(worker->metrics, METRIC_TAILS_BYTES, worker->feeds.tails.bytes);
     metrics_set(worker->metrics, METRIC_FEEDS_OPEN,
                 map_count(&worker->feeds.by_channel) + map_count(&worker->feeds.by_pattern));
+    metrics_set(worker->metrics, METRIC_PATTERN_FEEDS_OPEN, map_count(&worker->feeds.by_pattern));
     metrics_set(worker->metrics, METRIC_BODIES, worker->bodies_bytes);
     if (is_over(worker)) {
         uv_stop(&worker->loop);
