@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "broker/support/invariant.h"
+#include "protocols/http/head.h"
 #include "protocols/http/media_type.h"
 #include "protocols/message_text.h"
 #include "protocols/rest/request.h"
@@ -141,6 +142,10 @@ static bool take_prefix(struct span name, struct span prefix, uint8_t *bytes,
 
 static enum error_code on_own_header(struct message_head *head, struct span own, struct span value,
                                      struct error *why) {
+    /* The operator's port is read by a library that lets other bytes pass. */
+    if (!head_is_token(own)) {
+        return error_set(why, ERR_BAD_REQUEST, "this is no name of a header");
+    }
     enum error_code code =
         value.length == 0 ? OK : message_text_check(value, MESSAGE_HEADERS_BYTES_MAX, why);
     return code != OK ? code : message_headers_put(&head->headers, own, value, why);

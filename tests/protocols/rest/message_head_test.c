@@ -117,6 +117,7 @@ TEST(what_a_header_cannot_mean_is_refused_and_named) {
         {"Tidings-Tll: 5", "Tidings-Tll"},
         {"Tidings-Key: a\nTidings-Key: b", "Tidings-Key"},
         {"Tidings-Header-A: a\ntidings-header-a: b", "tidings-header-a"},
+        {"Tidings-Header-\xFF: a", "Tidings-Header-\xFF"},
         {"Content-Type: nonsense", "Content-Type"},
         {"Content-Type: multipart/form-data; boundary=x", "Content-Type"},
         {"Content-Encoding: gzip", "Content-Encoding"},
