@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+import zlib
 
 from harness.http import Closed, Connection, request_bytes
 
@@ -52,6 +53,8 @@ class WebSocket:
         expected = base64.b64encode(
             hashlib.sha1(fields["Sec-WebSocket-Key"].encode() + ACCEPT_GUID).digest()).decode()
         assert answered["sec-websocket-accept"] == expected
+        self.deflates = "permessage-deflate" in answered.get("sec-websocket-extensions", "")
+        self.deflated_messages = 0
         self.timeout_s = timeout_s
         self.sent_close = False
         self.pings = 0
@@ -94,13 +97,23 @@ class WebSocket:
     def send_text(self, text):
         self.send_frame(TEXT, text.encode() if isinstance(text, str) else text)
 
+    def send_deflated(self, text, pieces=1):
+        """One compressed text message, in so many frames."""
+        packer = zlib.compressobj(wbits=-15)
+        data = packer.compress(text.encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
+        data = data[:-4]
+        for i in range(pieces):
+            part = data[len(data) * i // pieces:len(data) * (i + 1) // pieces]
+            self.send_frame(TEXT if i == 0 else 0, part, fin=i + 1 == pieces, rsv=0 if i else 4)
+
     def send_json(self, value):
         self.send_text(json.dumps(value))
 
     def recv_frame(self):
         """(fin, opcode, payload) of the next frame as it comes. Servers never mask."""
         first, second = self.connection.read_exactly(2)
-        assert first & 0x70 == 0, "reserved bits"
+        assert first & 0x70 == 0 or (self.deflates and first & 0x7f == 0x41), "reserved bits"
+        self.is_deflated = bool(first & 0x40)
         assert second & 0x80 == 0, "a masked frame from a server"
         count = second & 0x7f
         if count == 126:
@@ -114,7 +127,7 @@ class WebSocket:
     def recv(self, timeout_s=None):
         """The next message as text or bytes; answers pings. PeerClosed at the end."""
         end = time.monotonic() + (timeout_s or self.timeout_s)
-        parts, kind = [], None
+        parts, kind, packed = [], None, False
         while True:
             self.connection.socket.settimeout(max(0.01, end - time.monotonic()))
             try:
@@ -136,9 +149,13 @@ class WebSocket:
                 raise PeerClosed(code, payload[2:].decode())
             elif opcode in (0, TEXT, BINARY):
                 kind = opcode or kind
+                packed = self.is_deflated if opcode else packed
                 parts.append(payload)
                 if fin:
                     whole = b"".join(parts)
+                    if packed:  # without context: each message alone
+                        self.deflated_messages += 1
+                        whole = zlib.decompressobj(-12).decompress(whole + b"\0\0\xff\xff")
                     return whole.decode() if kind == TEXT else whole
 
     def recv_json(self, timeout_s=None):
