@@ -62,7 +62,7 @@ def test_streams_are_on_the_public_port(broker, channel, headers):
 
 
 @pytest.mark.parametrize("method, path, status", [
-    ("DELETE", "/channels/a", 405), ("POST", "/metrics", 405), ("PUT", "/", 405),
+    ("PATCH", "/channels/a", 405), ("POST", "/metrics", 405), ("PUT", "/", 405),
     ("GET", "/nothing", 404), ("GET", "/channels/", 400), ("HEAD", "/healthz", 200),
     ("HEAD", "/channels/a", 200), ("OPTIONS", "/metrics", 204)])
 def test_methods_and_paths_are_answered_as_documented(broker, method, path, status):
