@@ -238,13 +238,6 @@ def test_an_id_of_another_log_is_a_gap_of_reason_epoch(broker, channel, start_br
     assert page["messages"] == broker.page(channel, since=page["gap"]["id"])["messages"]
 
 
-@pytest.fixture(name="waits")
-def skip_without_long_polls(broker, channel):
-    if broker.get(f"/channels/{channel}?wait=1s").status == 501:
-        pytest.skip("wait= comes with a later version, and is refused until then")
-
-
-@pytest.mark.usefixtures("waits")
 def test_a_long_poll_answers_when_there_is_something(broker, channel):
     start = broker.page(channel)["next"]
     with broker.connect() as connection:
@@ -257,13 +250,11 @@ def test_a_long_poll_answers_when_there_is_something(broker, channel):
     assert numbers(page) == [1] and time.monotonic() - begin < 10
 
 
-@pytest.mark.usefixtures("waits")
 def test_a_long_poll_answers_with_an_empty_page_in_the_end(broker, channel):
     page = broker.page(channel, since="now", wait="1s")
     assert page["messages"] == [] and page["at_head"] is True
 
 
-@pytest.mark.usefixtures("waits")
 def test_a_long_poll_that_has_something_answers_at_once(broker, ten):
     begin = time.monotonic()
     assert numbers(broker.page(ten[0], since=8, wait="30s")) == [9, 10]
