@@ -388,6 +388,7 @@ void storage_close(struct storage *storage) {
     if (end_cleanly(storage, &why) != OK) {
         log_warning("STORAGE_END_UNCLEAN", "detail=\"%s\"", why.detail);
     }
+    sweep_finish(&storage->sweep);
     journal_destroy(storage->journal);
     open_batch_finish(&storage->batch);
     store_close(&storage->store);
@@ -538,6 +539,13 @@ enum error_code storage_retain(struct storage *storage, bool *ret_more, struct e
     keep_reserve(storage);
     count_tables(storage);
     return result;
+}
+
+void storage_each_forgotten(struct storage *storage, storage_on_channel *on_channel,
+                            void *context) {
+    for (const struct forgotten *at = storage->sweep.forgotten; at != NULL; at = at->next) {
+        on_channel(context, span_of(at->name, at->name_length), at->channel_id, at->offset_last);
+    }
 }
 
 /* --- reading --- */

@@ -133,6 +133,10 @@ MUST_USE enum error_code storage_fold(struct storage *storage, struct error *why
  * segments, forgets channels. `ret_more` says that another step is due. */
 MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why);
 
+/* Calls on_channel for the channels that the last storage_retain() forgot, with their last offsets:
+ * the next message of such a name may make a new channel, with a new id. */
+void storage_each_forgotten(struct storage *storage, storage_on_channel *on_channel, void *context);
+
 /* --- reading, any thread -------------------------------------------------------------------- */
 
 enum storage_start {

@@ -15,6 +15,7 @@
  * below the floor are cleared by the next walk. */
 #include "storage/sweep.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/support/invariant.h"
@@ -286,6 +287,20 @@ static enum error_code sweep_runs(struct step *step, struct view *view, bool *re
 
 /* --- channels --- */
 
+static void note_forgotten(struct sweep *sweep, const struct view *view) {
+    struct span name = view->row.name;
+    struct forgotten *forgotten = malloc(sizeof(*forgotten) + name.length);
+    if (forgotten == NULL) {
+        return;
+    }
+    *forgotten = (struct forgotten){.next = sweep->forgotten,
+                                    .channel_id = view->channel_id,
+                                    .offset_last = view->row.offset_last,
+                                    .name_length = name.length};
+    memcpy(forgotten->name, name.bytes, name.length);
+    sweep->forgotten = forgotten;
+}
+
 static enum error_code forget_channel(struct step *step, const struct view *view,
                                       struct error *why) {
     uint8_t key[KEY_NAME_BYTES_MAX];
@@ -301,7 +316,11 @@ static enum error_code forget_channel(struct step *step, const struct view *view
         step->meta.forgotten_through = view->row.position_last;
     }
     step->is_changed = true;
-    return code == 0 || code == MDB_NOTFOUND ? OK : store_error(why, code, "forget a channel");
+    if (code != 0 && code != MDB_NOTFOUND) {
+        return store_error(why, code, "forget a channel");
+    }
+    note_forgotten(step->sweep, view);
+    return OK;
 }
 
 static bool is_forgotten(const struct view *view, const struct retention *retention) {
@@ -451,10 +470,19 @@ static enum error_code do_step(struct step *step, bool *ret_more, struct error *
     return result;
 }
 
+void sweep_finish(struct sweep *sweep) {
+    while (sweep->forgotten != NULL) {
+        struct forgotten *next = sweep->forgotten->next;
+        free(sweep->forgotten);
+        sweep->forgotten = next;
+    }
+}
+
 enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segments *segments,
                            const struct sweep_options *options, bool *ret_more, struct error *why) {
     struct step step = {.sweep = sweep, .store = store, .segments = segments, .options = options};
     bool is_more = false;
+    sweep_finish(sweep);
     enum error_code result = store_begin(store, &step.txn, why);
     if (result != OK) {
         return result;
@@ -476,6 +504,7 @@ enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segm
         result = store_commit(step.txn, why);
     }
     if (result != OK) {
+        sweep_finish(sweep);
         sweep->is_walking = false; /* begins again: what it did is undone */
         sweep->has_walked = false;
         return result;

@@ -23,7 +23,17 @@
 #define SWEEP_SLACK_PART 16 /* a segment that lost less than this part in a walk is evacuated … */
 #define SWEEP_LIVE_PART 2   /* … if no more than this part of it lives */
 
+/* A channel that a step forgot. */
+struct forgotten {
+    struct forgotten *next;
+    uint64_t channel_id;
+    uint64_t offset_last;
+    size_t name_length;
+    uint8_t name[];
+};
+
 struct sweep {
+    struct forgotten *forgotten; /* in the last step; one without memory for it is left out */
     bool is_walking;
     bool has_walked;
     uint64_t channel_id;      /* the next one to look at … */
@@ -50,6 +60,9 @@ struct sweep_options {
 MUST_USE enum error_code sweep_measure(struct store *store, MDB_txn *txn,
                                        const struct segments *segments, uint64_t *ret_bytes,
                                        struct error *why);
+
+/* Frees what the last step told. */
+void sweep_finish(struct sweep *sweep);
 
 /* One step, in a transaction of its own. `segments` is as in LMDB before and after. */
 MUST_USE enum error_code sweep_step(struct sweep *sweep, struct store *store,

@@ -511,6 +511,7 @@ void log_destroy(struct log *log) {
     }
     INVARIANT(!log->is_started);
     INVARIANT(log->rounds_first == NULL);
+    mailbox_deliver_all(&log->mailbox, log); /* what the store thread said after the end */
     repeats_destroy(log->repeats);
     order_finish(&log->order);
     mailbox_finish(&log->mailbox);
@@ -564,6 +565,11 @@ void log_on_folded(struct log *log) {
 void log_on_fold_failed(struct log *log, enum error_code code) {
     atomic_store(&log->fold_code, (unsigned)code);
     wake(log);
+}
+
+void log_on_forgotten(struct log *log, struct span name, uint64_t channel_id,
+                      uint64_t offset_last) {
+    order_post_forgotten(&log->order, &log->mailbox, name, channel_id, offset_last);
 }
 
 enum error_code log_health(const struct log *log) {

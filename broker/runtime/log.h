@@ -93,6 +93,9 @@ void log_on_folded(struct log *log);
  * `code` instead of waiting. */
 void log_on_fold_failed(struct log *log, enum error_code code);
 
+/* The store thread forgot a channel: its name begins anew, unless a message came in between. */
+void log_on_forgotten(struct log *log, struct span name, uint64_t channel_id, uint64_t offset_last);
+
 /* OK, or why publishes are refused now. Any thread. */
 enum error_code log_health(const struct log *log);
 

@@ -36,13 +36,16 @@ static struct channel *add(struct order *order, struct span name, uint64_t id,
     return channel;
 }
 
-static void drop_if_empty(struct order *order, struct channel *channel) {
-    if (channel->offset_last > 0 || channel->prepared_count > 0) {
-        return;
-    }
+static void drop(struct order *order, struct channel *channel) {
     map_remove(&order->channels, &channel->in_map);
     atomic_fetch_sub_explicit(&order->channel_count, 1, memory_order_relaxed);
     free(channel);
+}
+
+static void drop_if_empty(struct order *order, struct channel *channel) {
+    if (channel->offset_last == 0 && channel->prepared_count == 0) {
+        drop(order, channel);
+    }
 }
 
 /* What storage_each_channel() tells. */
@@ -172,6 +175,50 @@ void order_undo(struct order *order, const struct commit *commit) {
         drop_if_empty(order, channel); /* if it was made for this */
     }
     order->state.position_next = commit->position_first;
+}
+
+bool order_forget(struct order *order, struct span name, uint64_t channel_id,
+                  uint64_t offset_last) {
+    struct channel *channel = find(order, name);
+    if (channel == NULL || channel->id != channel_id || channel->offset_last != offset_last ||
+        channel->prepared_count > 0) {
+        return false;
+    }
+    drop(order, channel);
+    return true;
+}
+
+struct forgetting {
+    struct letter letter;
+    struct order *order;
+    uint64_t channel_id;
+    uint64_t offset_last;
+    size_t name_length;
+    uint8_t name[];
+};
+
+static void on_forgetting(struct letter *letter, void *consumer) {
+    (void)consumer;
+    struct forgetting *it = CONTAINER_OF(letter, struct forgetting, letter);
+    order_forget(it->order, span_of(it->name, it->name_length), it->channel_id, it->offset_last);
+    free(it);
+}
+
+void order_post_forgotten(struct order *order, struct mailbox *mailbox, struct span name,
+                          uint64_t channel_id, uint64_t offset_last) {
+    struct forgetting *forgetting = malloc(sizeof(*forgetting) + name.length);
+    if (forgetting == NULL) {
+        return;
+    }
+    *forgetting = (struct forgetting){.letter.on_delivered = on_forgetting,
+                                      .order = order,
+                                      .channel_id = channel_id,
+                                      .offset_last = offset_last,
+                                      .name_length = name.length};
+    memcpy(forgetting->name, name.bytes, name.length);
+    if (mailbox_put(mailbox, &forgetting->letter) != OK) {
+        free(forgetting);
+    }
 }
 
 size_t order_channel_count(const struct order *order) {

@@ -2,9 +2,8 @@
 /* order.h — what the log counts: the next position, and the next offset of every channel.
  *
  * Place:   the log thread's; filled from storage at start, then ahead of it by what is not stored.
- * Thread:  the log thread's, but for order_channel_count().
- * Bounds:  CHANNELS_MAX channels, about 200 bytes each. WEAKNESS: a channel that the store has
- *          forgotten stays here until the next start; cure: the store thread tells the log of it.
+ * Thread:  the log thread's, but for order_channel_count() and order_post_forgotten().
+ * Bounds:  CHANNELS_MAX channels, about 200 bytes each; one goes when the store has forgotten it.
  */
 #pragma once
 
@@ -12,6 +11,7 @@
 
 #include "broker/runtime/commit.h"
 #include "broker/support/error.h"
+#include "broker/support/mailbox.h"
 #include "broker/support/map.h"
 #include "storage/storage.h"
 
@@ -45,6 +45,15 @@ void order_put(struct order *order, struct message *message);
 /* Takes back what the commit's messages were given, the newest ones: their write failed. Channels
  * that were made for them go. */
 void order_undo(struct order *order, const struct commit *commit);
+
+/* Forgets a channel that the store has forgotten. One that had a message since keeps its id and its
+ * offsets: false. */
+bool order_forget(struct order *order, struct span name, uint64_t channel_id, uint64_t offset_last);
+
+/* The same by a letter to the thread that owns `order`, for any thread. Without memory or room the
+ * channel stays until the next start. */
+void order_post_forgotten(struct order *order, struct mailbox *mailbox, struct span name,
+                          uint64_t channel_id, uint64_t offset_last);
 
 /* Any thread. */
 size_t order_channel_count(const struct order *order);

@@ -67,6 +67,12 @@ static bool fold(struct store *store) {
     return true;
 }
 
+static void on_forgotten(void *context, struct span name, uint64_t channel_id,
+                         uint64_t offset_last) {
+    struct store *store = context;
+    log_on_forgotten(store->log, name, channel_id, offset_last);
+}
+
 /* One step, so that a fold is never far away. */
 static bool retain(struct store *store) {
     struct error why = {0};
@@ -76,6 +82,7 @@ static bool retain(struct store *store) {
         log_error("RETAIN_FAILED", "code=%s detail=\"%s\" effect=\"tried again each second\"",
                   error_row(code)->slug, why.detail);
     }
+    storage_each_forgotten(store->storage, on_forgotten, store);
     store->has_retain_failed = code != OK;
     return code == OK && is_more;
 }

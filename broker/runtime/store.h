@@ -2,7 +2,7 @@
 /* store.h — the thread that folds the journal into LMDB and lets go what is no longer kept.
  *
  * Place:   woken by the log thread; calls storage_fold() and storage_retain(); tells the log of
- *          room.
+ *          room and of forgotten channels.
  * Thread:  create and destroy are main's; the work is on a thread of its own.
  * Bounds:  one fold and one bounded step of retention at a time.
  */

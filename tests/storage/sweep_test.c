@@ -290,6 +290,43 @@ TEST(a_forgotten_channel_may_go_on_with_its_offsets) {
     fixture_finish(&fixture);
 }
 
+static void on_forgotten(void *context, struct span name, uint64_t channel_id,
+                         uint64_t offset_last) {
+    size_t *count = context;
+    EXPECT_SPAN(name, "a");
+    EXPECT_EQ(channel_id, 1);
+    EXPECT_EQ(offset_last, 5);
+    ++*count;
+}
+
+TEST(a_forgotten_channel_may_begin_anew_while_the_log_is_open) {
+    const uint64_t day_ms = 86400000;
+    struct fixture fixture;
+    size_t count = 0;
+    fixture_init(&fixture);
+    fixture.retention.age_ms_max = day_ms;
+    fixture_open(&fixture);
+    struct place seen = fixture_publish(&fixture, "a", "x");
+    fixture_publish_many(&fixture, "a", 4);
+    fixture.time_ms += day_ms * 9;
+    fixture_tick(&fixture);
+    fixture_fold(&fixture);
+    fixture_retain(&fixture);
+    storage_each_forgotten(fixture.storage, on_forgotten, &count);
+    EXPECT_EQ(count, 1);
+    fixture_retain(&fixture);
+    storage_each_forgotten(fixture.storage, on_forgotten, &count);
+    EXPECT_EQ(count, 1); /* said once */
+    fixture.channel_count = 0;
+    fixture_publish_many(&fixture, "a", 2);
+    struct storage_query query = {
+        .channel = SPAN("a"), .start = STORAGE_AFTER_PLACE, .place = seen};
+    fixture_expect(&fixture, query, "expired 0-0 0<1,2>2 head");
+    fixture_fold(&fixture);
+    fixture_expect(&fixture, query, "expired 0-0 0<1,2>2 head");
+    fixture_finish(&fixture);
+}
+
 TEST(a_step_is_bounded_and_the_next_goes_on) {
     struct fixture fixture;
     bool is_more = false;
@@ -325,4 +362,5 @@ UNIT_TESTS(UNIT(dead_segments_are_dropped_and_the_file_stops_growing),
            UNIT(in_a_silent_log_what_expires_leaves_the_disk_without_a_fold),
            UNIT(a_run_is_moved_to_the_cold_table_in_parts),
            UNIT(a_forgotten_channel_may_go_on_with_its_offsets),
+           UNIT(a_forgotten_channel_may_begin_anew_while_the_log_is_open),
            UNIT(a_step_is_bounded_and_the_next_goes_on))

@@ -176,6 +176,54 @@ TEST(a_delete_whose_write_failed_leaves_the_offsets_alone) {
     order_finish(&order);
 }
 
+TEST(a_channel_that_the_store_has_forgotten_begins_anew_under_a_new_id) {
+    struct order order;
+    struct commit *stored = commit_create(1);
+    struct commit *again = commit_create(1);
+    init(&order);
+    struct place first = put(&order, stored, "a")->place;
+    EXPECT_FALSE(order_forget(&order, SPAN("b"), first.channel_id, first.offset));
+    EXPECT_FALSE(order_forget(&order, SPAN("a"), first.channel_id + 1, first.offset));
+    EXPECT_TRUE(order_forget(&order, SPAN("a"), first.channel_id, first.offset));
+    EXPECT_EQ(order_channel_count(&order), 0);
+    struct message *message = put(&order, again, "a");
+    EXPECT_EQ(message->place.offset, 1);
+    EXPECT_TRUE(message->place.channel_id > first.channel_id);
+    commit_unref(stored);
+    commit_unref(again);
+    order_finish(&order);
+}
+
+TEST(a_channel_that_had_a_message_since_the_store_forgot_it_goes_on) {
+    struct order order;
+    struct commit *commit = commit_create(2);
+    init(&order);
+    struct place first = put(&order, commit, "a")->place;
+    struct place second = put(&order, commit, "a")->place;
+    EXPECT_FALSE(order_forget(&order, SPAN("a"), first.channel_id, first.offset));
+    EXPECT_EQ(second.channel_id, first.channel_id);
+    EXPECT_EQ(order_channel_count(&order), 1);
+    commit_unref(commit);
+    order_finish(&order);
+}
+
+TEST(the_store_thread_tells_by_letter_what_it_forgot) {
+    struct order order;
+    struct mailbox mailbox;
+    struct commit *commit = commit_create(1);
+    init(&order);
+    EXPECT_EQ(mailbox_init(&mailbox, 1), OK);
+    struct place place = put(&order, commit, "a")->place;
+    order_post_forgotten(&order, &mailbox, SPAN("a"), place.channel_id, place.offset);
+    order_post_forgotten(&order, &mailbox, SPAN("full"), place.channel_id, place.offset);
+    EXPECT_EQ(order_channel_count(&order), 1);
+    EXPECT_EQ(mailbox_deliver_all(&mailbox, NULL), 1);
+    EXPECT_EQ(order_channel_count(&order), 0);
+    mailbox_finish(&mailbox);
+    commit_unref(commit);
+    order_finish(&order);
+}
+
 UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
            UNIT(a_write_that_failed_leaves_no_trace),
            UNIT(a_channel_that_was_taken_back_can_be_had_again), UNIT(record_time_never_goes_back),
@@ -183,4 +231,7 @@ UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
            UNIT(a_delete_takes_a_position_and_its_channels_last_offset),
            UNIT(a_delete_in_a_channel_that_nobody_knows_finds_nothing),
            UNIT(a_delete_behind_the_first_message_of_the_same_round_finds_the_channel),
-           UNIT(a_delete_whose_write_failed_leaves_the_offsets_alone))
+           UNIT(a_delete_whose_write_failed_leaves_the_offsets_alone),
+           UNIT(a_channel_that_the_store_has_forgotten_begins_anew_under_a_new_id),
+           UNIT(a_channel_that_had_a_message_since_the_store_forgot_it_goes_on),
+           UNIT(the_store_thread_tells_by_letter_what_it_forgot))

@@ -85,6 +85,7 @@ static void prepare(struct world *world) {
     EXPECT_EQ(storage_open(&options, &world->storage, &why), OK);
     EXPECT_EQ(store_create(world->storage, &world->store), OK);
     EXPECT_EQ(mailbox_init(&world->mailbox, 16), OK);
+    EXPECT_EQ(mailbox_init(&world->answers, 16), OK);
     EXPECT_EQ(metrics_create(1, &world->metrics), OK);
     world->listener.mailbox = &world->mailbox;
     world->listener.on_commit = on_commit;
@@ -118,6 +119,7 @@ void world_close(struct world *world) {
     storage_close(world->storage);
     metrics_destroy(world->metrics);
     mailbox_finish(&world->mailbox);
+    mailbox_finish(&world->answers);
 }
 
 void world_make_waiting(struct world *world) {
@@ -157,13 +159,13 @@ static void on_asked_answered(struct publish *publish) {
     asked->is_answered = true;
 }
 
-static void asked_init(struct asked *asked, struct message **messages, size_t count) {
-    *asked = (struct asked){.publish.reply_to = &asked->mailbox,
+static void asked_init(struct world *world, struct asked *asked, struct message **messages,
+                       size_t count) {
+    *asked = (struct asked){.publish.reply_to = &world->answers,
                             .publish.on_answered = on_asked_answered,
                             .publish.context = asked,
                             .publish.messages = messages,
                             .publish.count = count};
-    EXPECT_EQ(mailbox_init(&asked->mailbox, 16), OK);
 }
 
 void world_ask(struct world *world, struct asked *asked, const char *channels, const char *key,
@@ -171,7 +173,7 @@ void world_ask(struct world *world, struct asked *asked, const char *channels, c
     uint8_t hash[IDEMPOTENCY_HASH_BYTES];
     uint8_t deleted[MESSAGE_DELETE_BYTES];
     const struct span parts[] = {span_of_string(channels), span_of_string(body)};
-    asked_init(asked, asked->messages, strlen(channels));
+    asked_init(world, asked, asked->messages, strlen(channels));
     EXPECT_TRUE(asked->publish.count <= ASKED_MAX);
     EXPECT_EQ(idempotency_hash(SPAN("me"), span_of_string(key), parts, 2, hash), OK);
     message_put_deleted(1, UINT64_MAX, deleted);
@@ -193,7 +195,7 @@ void world_ask(struct world *world, struct asked *asked, const char *channels, c
 void world_ask_many(struct world *world, struct asked *asked, struct message **messages,
                     size_t count) {
     struct message_fields fields = {.kind = MESSAGE_DATA, .channel = SPAN("a")};
-    asked_init(asked, messages, count);
+    asked_init(world, asked, messages, count);
     for (size_t i = 0; i < count; i++) {
         messages[i] = message_create(&fields);
         EXPECT_NOT_NULL(messages[i]);
@@ -203,8 +205,8 @@ void world_ask_many(struct world *world, struct asked *asked, struct message **m
 
 enum error_code asked_await(struct asked *asked) {
     while (!asked->is_answered) {
-        mailbox_wait(&asked->mailbox, -1);
-        mailbox_deliver_all(&asked->mailbox, asked);
+        mailbox_wait(asked->publish.reply_to, -1);
+        mailbox_deliver_all(asked->publish.reply_to, NULL);
     }
     return asked->publish.result;
 }
@@ -213,5 +215,4 @@ void asked_finish(struct asked *asked) {
     for (size_t i = 0; i < asked->publish.count; i++) {
         message_unref(asked->publish.messages[i]);
     }
-    mailbox_finish(&asked->mailbox);
 }

@@ -35,6 +35,7 @@ struct world {
     struct log_listener listener;
     struct log_listener *listeners[1];
     struct mailbox mailbox; /* the listener's; nothing is ever put there */
+    struct mailbox answers; /* of all that world_ask() asked */
     uint64_t position;
     uint64_t offsets[CHANNELS + 1]; /* the last that the listener saw */
     uint32_t group_rest;            /* of the message before */
@@ -63,7 +64,6 @@ uint64_t world_count_stored(struct world *world, const char *channel);
 struct asked {
     struct publish publish;
     struct message *messages[ASKED_MAX];
-    struct mailbox mailbox;
     bool is_answered;
 };
 
