@@ -120,7 +120,7 @@ static enum error_code put_header_text(struct parse *parse, struct json_value va
 
 static enum error_code put_header(struct parse *parse, const struct json_member *member,
                                   size_t start) {
-    struct span name, value;
+    struct span name = {0}, value = {0};
     struct span map = span_of(parse->scratch->bytes + start, parse->scratch->length - start);
     struct json_value literal = {JSON_KIND_STRING, member->name};
     enum error_code code = put_header_text(parse, literal, 1, &name);
