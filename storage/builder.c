@@ -75,6 +75,27 @@ bool builder_pass(struct builder *builder) {
     return true;
 }
 
+/* What was left out before a message on the way back stands behind it on the way forth. */
+void builder_reverse(struct builder *builder) {
+    struct storage_page *page = builder->page;
+    for (size_t i = 0; i < page->count / 2; i++) {
+        size_t at = page->count - 1 - i;
+        struct message *message = page->messages[i];
+        page->messages[i] = page->messages[at];
+        page->messages[at] = message;
+        if (page->skipped != NULL) {
+            uint32_t skipped = page->skipped[i];
+            page->skipped[i] = page->skipped[at];
+            page->skipped[at] = skipped;
+        }
+    }
+    for (size_t i = 0; page->skipped != NULL && i < page->count; i++) {
+        uint32_t behind = page->skipped[i];
+        page->skipped[i] = builder->skipped;
+        builder->skipped = behind;
+    }
+}
+
 void builder_finish(struct builder *builder) {
     builder->page->skipped_behind = builder->skipped;
 }

@@ -43,5 +43,8 @@ MUST_USE bool builder_skip(struct builder *builder);
 /* A hole. True: it stands at the front, and may be passed over; false: it ends the page. */
 MUST_USE bool builder_pass(struct builder *builder);
 
+/* A page that was made from its end backwards; nothing more is put. */
+void builder_reverse(struct builder *builder);
+
 /* Says what was left out behind the last message. */
 void builder_finish(struct builder *builder);

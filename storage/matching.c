@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/support/invariant.h"
 #include "storage/bytes.h"
 
 #define BATCH_STEP 64 /* channels listed under the batch's lock at once */
@@ -125,7 +126,10 @@ static enum error_code visit_candidate(struct visit *visit, size_t number, struc
 static enum error_code visit_range(struct visit *visit, size_t number, struct span prefix,
                                    MDB_cursor *cursor, struct error *why) {
     uint8_t from[KEY_NAME_BYTES_MAX + 1];
-    size_t length = key_write_name(prefix, from);
+    size_t length = 1 + prefix.length; /* behind no tenant, as key_write_name() would */
+    INVARIANT(length <= sizeof(from));
+    from[0] = 0;
+    memcpy(from + 1, prefix.bytes, prefix.length);
     MDB_val key = {.mv_size = length, .mv_data = from};
     MDB_val value = {0};
     int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);

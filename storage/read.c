@@ -88,34 +88,6 @@ static enum error_code collect(struct channel_page *making, uint64_t before, str
     return result;
 }
 
-static void reverse(struct storage_page *page, uint32_t behind) {
-    for (size_t i = 0; i < page->count / 2; i++) {
-        struct message *message = page->messages[i];
-        page->messages[i] = page->messages[page->count - 1 - i];
-        page->messages[page->count - 1 - i] = message;
-    }
-    if (page->skipped == NULL) {
-        page->skipped_behind = behind;
-        return;
-    }
-    /* What was left out before a message on the way back stands behind it on the way forth. */
-    uint32_t before = behind;
-    for (size_t i = 0; i < page->count; i++) {
-        size_t at = page->count - 1 - i;
-        if (i <= at) {
-            uint32_t swapped = page->skipped[at];
-            page->skipped[at] = page->skipped[i];
-            page->skipped[i] = swapped;
-        }
-    }
-    for (size_t i = 0; i < page->count; i++) {
-        uint32_t own = page->skipped[i];
-        page->skipped[i] = before;
-        before = own;
-    }
-    page->skipped_behind = before;
-}
-
 /* One message or one range of deletes on the way back from `before`. */
 static enum error_code step_back(struct channel_page *making, uint64_t *before, struct error *why) {
     uint64_t from = 0;
@@ -161,8 +133,7 @@ static enum error_code collect_back(struct channel_page *making, struct resolved
         result = step_back(making, &before, why);
     }
     before = before < making->view->first ? making->view->first : before;
-    reverse(making->builder.page, making->builder.skipped);
-    making->builder.skipped = making->builder.page->skipped_behind;
+    builder_reverse(&making->builder);
     resolved->after = before - 1;
     making->next = resolved->before > before ? resolved->before : before;
     return result;

@@ -124,23 +124,6 @@ static enum error_code resolve_position(const struct view *view, const struct pl
     return OK;
 }
 
-/* Whether a place of generation g lies behind where g + 1 began: then it was lost, and its position
- * has been given to another record since. */
-static enum error_code find_lost_tail(const struct view *view, const struct place *place,
-                                      uint64_t *ret_begin, struct error *why) {
-    *ret_begin = 0;
-    if (place->generation == 0 || place->generation >= view->meta.generation) {
-        return OK;
-    }
-    uint64_t begin = 0;
-    enum error_code result =
-        store_get_generation(view->store, view->txn, place->generation + 1, &begin, why);
-    if (result == OK && place->position >= begin) {
-        *ret_begin = begin;
-    }
-    return result == ERR_NOT_FOUND ? OK : result;
-}
-
 static enum error_code resolve_place(const struct view *view, const struct place *place,
                                      struct resolved *resolved, struct error *why) {
     if ((place->log_id != 0 && place->log_id != view->meta.log_id) ||
@@ -150,7 +133,8 @@ static enum error_code resolve_place(const struct view *view, const struct place
         return OK;
     }
     uint64_t begin = 0;
-    enum error_code result = find_lost_tail(view, place, &begin, why);
+    enum error_code result =
+        resolve_lost_tail(view->store, view->txn, &view->meta, place, &begin, why);
     if (result != OK) {
         return result;
     }
@@ -192,7 +176,8 @@ static enum error_code resolve_before(const struct view *view, const struct stor
     }
     uint64_t position = before->position;
     uint64_t begin = 0;
-    enum error_code result = find_lost_tail(view, before, &begin, why);
+    enum error_code result =
+        resolve_lost_tail(view->store, view->txn, &view->meta, before, &begin, why);
     if (result != OK) {
         return result;
     }
@@ -243,4 +228,19 @@ enum error_code resolve_query(const struct view *view, const struct storage_quer
     }
     INVARIANT(ret_resolved->after <= view->offset_last);
     return OK;
+}
+
+enum error_code resolve_lost_tail(const struct store *store, MDB_txn *txn,
+                                  const struct meta_row *meta, const struct place *place,
+                                  uint64_t *ret_begin, struct error *why) {
+    *ret_begin = 0;
+    if (place->generation == 0 || place->generation >= meta->generation) {
+        return OK;
+    }
+    uint64_t begin = 0;
+    enum error_code result = store_get_generation(store, txn, place->generation + 1, &begin, why);
+    if (result == OK && place->position >= begin) {
+        *ret_begin = begin;
+    }
+    return result == ERR_NOT_FOUND ? OK : result;
 }

@@ -21,3 +21,9 @@ struct resolved {
 
 MUST_USE enum error_code resolve_query(const struct view *view, const struct storage_query *query,
                                        struct resolved *ret_resolved, struct error *why);
+
+/* Whether a place of generation g lies behind where g + 1 began: then it was lost, and its position
+ * has been given to another record since. *ret_begin is where g + 1 began, 0: it was not lost. */
+MUST_USE enum error_code resolve_lost_tail(const struct store *store, MDB_txn *txn,
+                                           const struct meta_row *meta, const struct place *place,
+                                           uint64_t *ret_begin, struct error *why);

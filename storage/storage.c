@@ -19,7 +19,7 @@
 #include "storage/data_directory.h"
 #include "storage/journal.h"
 #include "storage/open_batch.h"
-#include "storage/read.h"
+#include "storage/parts.h"
 #include "storage/recovery.h"
 #include "storage/reserve.h"
 #include "storage/sweep.h"
@@ -550,22 +550,8 @@ void storage_each_forgotten(struct storage *storage, storage_on_channel *on_chan
 
 /* --- reading --- */
 
-enum error_code storage_read(struct storage *storage, const struct storage_query *query,
-                             struct storage_page *ret_page, struct error *why) {
-    struct view view;
-    struct retention retention = {RETENTION_UNLIMITED, RETENTION_UNLIMITED, RETENTION_UNLIMITED};
-    storage->options.on_retention(storage->options.context, query->channel, &retention);
-    enum error_code result =
-        view_init(&view, &storage->store, &storage->batch, query->channel, why);
-    if (result != OK) {
-        return note_failure(storage, result);
-    }
-    result = view_apply_retention(&view, &retention, why);
-    if (result == OK) {
-        result = read_page(&view, query, ret_page, why);
-    }
-    view_finish(&view);
-    return result;
+struct storage_parts storage_borrow_parts(struct storage *storage) {
+    return (struct storage_parts){&storage->store, &storage->batch, &storage->options};
 }
 
 void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures) {

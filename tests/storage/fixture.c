@@ -23,6 +23,39 @@ static void on_retention(void *context, struct span channel, struct retention *r
             : fixture->retention;
 }
 
+static struct span take_segment(struct span *rest) {
+    size_t length = 0;
+    while (length < rest->length && rest->bytes[length] != '/') {
+        length++;
+    }
+    struct span segment = span_of(rest->bytes, length);
+    size_t used = length < rest->length ? length + 1 : length;
+    *rest = span_of(rest->bytes + used, rest->length - used);
+    return segment;
+}
+
+/* As broker/channels/pattern.h says, but for names that begin with `$`. */
+static bool on_match(struct span pattern, struct span name) {
+    while (pattern.length > 0) {
+        struct span wanted = take_segment(&pattern);
+        if (span_is_equal(wanted, SPAN("**"))) {
+            return true;
+        }
+        if (name.length == 0) {
+            return false;
+        }
+        struct span segment = take_segment(&name);
+        bool is_last = name.length == 0;
+        if (!span_is_equal(wanted, SPAN("*")) && !span_is_equal(wanted, segment)) {
+            return false;
+        }
+        if (is_last && span_is_equal(pattern, SPAN("**"))) {
+            return true;
+        }
+    }
+    return name.length == 0;
+}
+
 static void make_directory(struct fixture *fixture) {
     const char *base = getenv("TMPDIR");
     snprintf(fixture->directory, sizeof(fixture->directory), "%s/tidings-test-XXXXXX",
@@ -41,6 +74,7 @@ void fixture_init(struct fixture *fixture) {
         .segment_messages = 500000,
         .segment_bytes = 256 << 20,
         .on_retention = on_retention,
+        .on_match = on_match,
         .context = fixture,
     };
     fixture->retention =
@@ -165,6 +199,17 @@ struct place fixture_delete(struct fixture *fixture, const char *channel, uint64
                                     .channel = span_of_string(channel),
                                     .payload = span_of(range, sizeof(range))};
     struct message *message = order(fixture, &fields, found->id, found->offset_last);
+    struct place place = message->place;
+    append(fixture, message);
+    return place;
+}
+
+struct place fixture_publish_fields(struct fixture *fixture, const char *channel,
+                                    struct message_fields fields) {
+    struct fixture_channel *found = find_channel(fixture, channel);
+    fields.kind = MESSAGE_DATA;
+    fields.channel = span_of_string(channel);
+    struct message *message = order(fixture, &fields, found->id, ++found->offset_last);
     struct place place = message->place;
     append(fixture, message);
     return place;

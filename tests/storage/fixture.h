@@ -61,6 +61,10 @@ void fixture_publish_many(struct fixture *fixture, const char *channel, size_t c
 struct place fixture_delete(struct fixture *fixture, const char *channel, uint64_t from,
                             uint64_t to);
 
+/* Puts all of `fields` but the channel's name in order, in the channel; appended and admitted. */
+struct place fixture_publish_fields(struct fixture *fixture, const char *channel,
+                                    struct message_fields fields);
+
 /* Nothing but time. */
 void fixture_tick(struct fixture *fixture);
 
