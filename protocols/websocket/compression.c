@@ -70,23 +70,25 @@ static struct framing framing_of(struct compression *compression, uint8_t slot) 
     return framing;
 }
 
-enum error_code compression_get(struct worker *worker, struct compression **ret_compression) {
-    struct compression *compression = worker_borrow_protocol_state(worker);
-    if (compression == NULL) {
-        compression = calloc(1, sizeof(*compression));
-        if (compression == NULL || deflate_create(&compression->codec) != OK) {
-            free(compression);
-            return ERR_MEMORY;
-        }
-        compression->broker = worker_broker(worker);
-        buffer_init(&compression->packed, FRAME_BYTES_MAX);
-        compression->framing = framing_of(compression, WEBSOCKET_SLOT_DEFLATED);
-        compression->framing_subscribed =
-            framing_of(compression, WEBSOCKET_SLOT_SUBSCRIBED_DEFLATED);
-        worker_set_protocol_state(worker, compression, destroy);
+enum error_code compression_open(struct worker *worker) {
+    if (compression_borrow(worker) != NULL) {
+        return OK;
     }
-    *ret_compression = compression;
+    struct compression *compression = calloc(1, sizeof(*compression));
+    if (compression == NULL || deflate_create(&compression->codec) != OK) {
+        free(compression);
+        return ERR_MEMORY;
+    }
+    compression->broker = worker_broker(worker);
+    buffer_init(&compression->packed, FRAME_BYTES_MAX);
+    compression->framing = framing_of(compression, WEBSOCKET_SLOT_DEFLATED);
+    compression->framing_subscribed = framing_of(compression, WEBSOCKET_SLOT_SUBSCRIBED_DEFLATED);
+    worker_set_protocol_state(worker, compression, destroy);
     return OK;
+}
+
+struct compression *compression_borrow(const struct worker *worker) {
+    return worker_borrow_protocol_state(worker);
 }
 
 const struct framing *compression_framing(const struct compression *compression,

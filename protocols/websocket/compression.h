@@ -21,9 +21,11 @@ struct worker;
 /* Smaller frames go out as they are: compressed alone they lose little, and the shortest grow. */
 #define COMPRESSION_BYTES_MIN 128
 
-/* The worker's own, which it keeps to its end. ERR_MEMORY. */
-MUST_USE enum error_code compression_get(struct worker *worker,
-                                         struct compression **ret_compression);
+/* Makes the worker's own, which it keeps to its end, if it has none. ERR_MEMORY. */
+MUST_USE enum error_code compression_open(struct worker *worker);
+
+/* The worker's own, once it was opened; else NULL. */
+struct compression *compression_borrow(const struct worker *worker);
 
 /* Compresses what gets smaller by it, of channels whose rule allows it. Lives as long as the
  * worker. */

@@ -63,12 +63,12 @@ struct frame_decoder {
     uint8_t opcode;         /* of the current frame */
     uint8_t message_opcode; /* 0: between messages */
     uint8_t mask_at;        /* the next byte of the mask, 0 to 3 */
-    bool is_final;
-    bool takes_deflated;
-    bool is_deflated; /* the current message */
-    bool is_in_payload;
-    bool has_failed;
-    bool is_closed;
+    bool is_final : 1;      /* bits: there is one of these for each idle socket */
+    bool takes_deflated : 1;
+    bool is_deflated : 1; /* the current message */
+    bool is_in_payload : 1;
+    bool has_failed : 1;
+    bool is_closed : 1;
     uint8_t control_length;
     uint8_t control[WEBSOCKET_CONTROL_BYTES_MAX];
 };

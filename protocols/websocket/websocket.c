@@ -36,8 +36,9 @@ uint64_t websocket_now_ms(const struct websocket *websocket) {
 
 const struct framing *websocket_choose_framing(const struct websocket *websocket) {
     bool has_subscriptions = websocket->subscriptions != NULL;
-    if (websocket->compression != NULL) {
-        return compression_framing(websocket->compression, has_subscriptions);
+    if (websocket->deflates) {
+        return compression_framing(compression_borrow(websocket_worker(websocket)),
+                                   has_subscriptions);
     }
     return has_subscriptions ? &websocket_framing_subscribed : &websocket_framing;
 }
@@ -198,10 +199,10 @@ static void end_broken(struct websocket *websocket, enum error_code code, const 
 static void on_deflated(struct websocket *websocket, struct span packed) {
     struct error why = {0};
     struct buffer plain;
-    INVARIANT(websocket->compression != NULL);
+    struct compression *compression = compression_borrow(websocket_worker(websocket));
+    INVARIANT(compression != NULL);
     buffer_init(&plain, (size_t)websocket->decoder.message_bytes_max);
-    enum error_code code =
-        deflate_expand(compression_codec(websocket->compression), packed, &plain, &why);
+    enum error_code code = deflate_expand(compression_codec(compression), packed, &plain, &why);
     if (code == OK && !utf8_is_valid(buffer_borrow(&plain))) {
         code = error_set(&why, ERR_BAD_UTF8, "A text message is not UTF-8");
     }
@@ -430,7 +431,7 @@ static uint64_t command_bytes_max(const struct request *request, struct span cha
 
 static void init(struct websocket *websocket, const struct request *request, struct span channel) {
     uint64_t message_bytes_max = command_bytes_max(request, channel);
-    frame_decoder_init(&websocket->decoder, message_bytes_max, websocket->compression != NULL);
+    frame_decoder_init(&websocket->decoder, message_bytes_max, websocket->deflates);
     buffer_init(&websocket->message, (size_t)message_bytes_max);
     buffer_init(&websocket->input, INPUT_BYTES_MAX);
     publications_init(&websocket->publications);
@@ -455,8 +456,9 @@ enum error_code websocket_create(struct connection *connection, const struct req
     }
     websocket->connection = connection;
     enum error_code code = OK;
-    if (handshake_deflates(request)) {
-        code = compression_get(connection_worker(connection), &websocket->compression);
+    websocket->deflates = handshake_deflates(request);
+    if (websocket->deflates) {
+        code = compression_open(connection_worker(connection));
     }
     init(websocket, request, channel);
     if (code == OK) {

@@ -12,7 +12,6 @@
 #include "protocols/websocket/frame.h"
 #include "protocols/websocket/publications.h"
 
-struct compression;
 struct subscriptions;
 struct websocket;
 
@@ -27,7 +26,6 @@ struct websocket {
     struct connection *connection;
     struct stream *stream;               /* of a socket on one channel or pattern; else NULL */
     struct subscriptions *subscriptions; /* of a socket on /stream; else NULL */
-    struct compression *compression;     /* NULL: permessage-deflate was not agreed on */
     struct publications publications;
     struct frame_decoder decoder;
     struct buffer message; /* a command that comes in pieces; without memory between two */
@@ -35,6 +33,7 @@ struct websocket {
     struct buffer input; /* came while reading was to be paused */
     bool is_paused;
     bool has_ended;      /* the close frame is written */
+    bool deflates;       /* permessage-deflate was agreed on: compression_borrow() is there */
     uint64_t moved_ms;   /* when anything last moved in either direction */
     uint64_t bytes_sent; /* as seen then */
     uint64_t own_bytes;  /* of them not the streams' */

@@ -17,7 +17,9 @@ static int begin(void **state) {
     fakes_begin(state);
     buffer_init(&buffer, 65536);
     memset(payload, '7', sizeof(payload));
-    return compression_get(connection_worker(fakes_connection()), &compression) == OK ? 0 : -1;
+    enum error_code code = compression_open(connection_worker(fakes_connection()));
+    compression = compression_borrow(connection_worker(fakes_connection()));
+    return code == OK ? 0 : -1;
 }
 
 static int end(void **state) {
@@ -82,9 +84,8 @@ TEST(a_channel_whose_rule_forbids_it_is_not_compressed) {
 }
 
 TEST(a_worker_has_one_and_each_kind_of_frame_its_slot) {
-    struct compression *again = NULL;
-    EXPECT_EQ(compression_get(connection_worker(fakes_connection()), &again), OK);
-    EXPECT_TRUE(again == compression);
+    EXPECT_EQ(compression_open(connection_worker(fakes_connection())), OK);
+    EXPECT_TRUE(compression_borrow(connection_worker(fakes_connection())) == compression);
     EXPECT_EQ(compression_framing(compression, false)->slot, WEBSOCKET_SLOT_DEFLATED);
     EXPECT_EQ(compression_framing(compression, true)->slot, WEBSOCKET_SLOT_SUBSCRIBED_DEFLATED);
     EXPECT_EQ(websocket_framing.slot, WEBSOCKET_SLOT_PLAIN);
