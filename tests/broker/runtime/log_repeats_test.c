@@ -169,9 +169,40 @@ TEST(a_repeat_is_answered_as_the_first_though_its_messages_were_deleted) {
     world_remove(&world);
 }
 
+TEST(a_log_that_is_opened_again_knows_the_keys_that_storage_kept) {
+    struct world world;
+    struct asked first;
+    struct asked again;
+    struct storage_repeat_place places[ASKED_MAX];
+    world_make(&world);
+    world_ask(&world, &first, "aab", "k", "body", 0);
+    EXPECT_EQ(asked_await(&first), OK);
+    for (size_t i = 0; i < first.publish.count; i++) {
+        const struct place *place = &first.messages[i]->place;
+        places[i] = (struct storage_repeat_place){place->channel_id, place->offset};
+    }
+    faults.stored = (struct storage_repeat){.hash = first.messages[0]->fields.idempotency_hash,
+                                            .time_ms = first.messages[0]->time_ms,
+                                            .generation = first.messages[0]->place.generation,
+                                            .position_first = first.messages[0]->place.position,
+                                            .count = first.publish.count,
+                                            .places = places};
+    world_close(&world);
+    world_open(&world);
+    world_ask(&world, &again, "aab", "k", "body", 0);
+    EXPECT_EQ(asked_await(&again), OK);
+    expect_repeated(&first, &again);
+    expect_figures(&world, 0, 1, 1);
+    faults.stored = (struct storage_repeat){0};
+    asked_finish(&first);
+    asked_finish(&again);
+    world_remove(&world);
+}
+
 UNIT_TESTS(UNIT(a_repeat_is_answered_as_the_first_and_stores_nothing),
            UNIT(repeats_of_the_same_turn_are_answered_with_their_first),
            UNIT(a_repeat_waits_until_its_first_is_on_the_disk),
            UNIT(a_first_whose_write_failed_was_none_and_its_repeat_is_the_first),
            UNIT(a_full_disk_refuses_the_new_and_answers_the_known),
-           UNIT(a_repeat_is_answered_as_the_first_though_its_messages_were_deleted))
+           UNIT(a_repeat_is_answered_as_the_first_though_its_messages_were_deleted),
+           UNIT(a_log_that_is_opened_again_knows_the_keys_that_storage_kept))

@@ -19,6 +19,11 @@ enum error_code __wrap_storage_append(struct storage *storage, struct message *c
 enum error_code __real_storage_sync(struct storage *storage, struct error *why);
 enum error_code __wrap_storage_sync(struct storage *storage, struct error *why);
 
+enum error_code __real_storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
+                                           void *context, struct error *why);
+enum error_code __wrap_storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
+                                           void *context, struct error *why);
+
 enum error_code __wrap_storage_append(struct storage *storage, struct message *const *messages,
                                       size_t count, struct error *why) {
     if (atomic_load(&faults.appends_to_fail) > 0) {
@@ -33,6 +38,15 @@ enum error_code __wrap_storage_sync(struct storage *storage, struct error *why) 
         sem_wait(&faults.sync_gate);
     }
     return __real_storage_sync(storage, why);
+}
+
+enum error_code __wrap_storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
+                                           void *context, struct error *why) {
+    enum error_code code = __real_storage_each_repeat(storage, on_repeat, context, why);
+    if (code == OK && faults.stored.count > 0) {
+        on_repeat(context, &faults.stored);
+    }
+    return code;
 }
 
 /* --- the world ------------------------------------------------------------------------------ */

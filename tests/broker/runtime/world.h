@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* world.h — the log thread, the sync thread, the store thread and a real data directory.
  *
- * Place:   tests of the log; linked with --wrap for storage_append and storage_sync.
+ * Place:   tests of the log; linked with --wrap for what `faults` can do to storage.
  * Thread:  the test's own.
  * Bounds:  ASKED_MAX messages a publish.
  */
@@ -17,11 +17,12 @@
 
 #define CHANNELS 3
 
-/* A disk that fails or is slow when it is told to. */
+/* A disk that fails, is slow, or holds more when it is told to. */
 struct faults {
     atomic_int appends_to_fail;
     atomic_bool is_sync_held; /* each sync waits for a post of the gate */
     sem_t sync_gate;
+    struct storage_repeat stored; /* what it has besides; of no messages: nothing */
 };
 extern struct faults faults;
 
