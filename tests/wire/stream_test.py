@@ -200,11 +200,9 @@ def resume_at_random(broker, channel, rounds):
     publisher = threading.Thread(target=publish)
     publisher.start()
     seen, last = [], start
-    while publisher.is_alive() or len(seen) < len(expected):
+    while len(seen) < 4 * rounds:
         with broker.events(target, last_event_id=last) as stream:
-            for _ in range(random.randrange(1, 12)):
-                if not publisher.is_alive() and len(seen) == len(expected):
-                    break
+            for _ in range(min(random.randrange(1, 12), 4 * rounds - len(seen))):
                 event = stream.next()
                 assert event.event is None
                 seen.append(event.id)
