@@ -15,7 +15,8 @@
  * is lost; cure: a cursor that carries how far losses were told. */
 #include "storage/many.h"
 
-#include "broker/support/invariant.h"
+#include <stdlib.h>
+
 #include "storage/merge.h"
 #include "storage/resolve.h"
 #include "storage/strand.h"
@@ -371,30 +372,50 @@ static void fill_start(struct many *many, struct storage_page *page) {
     }
 }
 
-enum error_code many_read(const struct moment *moment, const struct storage_options *options,
-                          const struct many_limits *limits, const struct storage_query *query,
-                          struct storage_page *ret_page, struct error *why) {
-    struct many many = {.moment = moment, .options = options, .limits = limits, .query = *query};
-    builder_init(&many.builder, &many.query, ret_page);
-    enum error_code result = matching_init(&many.matching, moment, query->selectors,
+enum error_code many_init(struct many *many, const struct moment *moment,
+                          const struct storage_options *options, const struct many_limits *limits,
+                          const struct storage_query *query, struct error *why) {
+    *many = (struct many){.moment = moment, .options = options, .limits = limits, .query = *query};
+    enum error_code result = matching_init(&many->matching, moment, query->selectors,
                                            query->selector_count, options->on_match, why);
     if (result != OK) {
         return result;
     }
-    many.gaps.matching = &many.matching;
-    chunks_reader_init(&many.reader, moment->store, moment->txn);
-    result = resolve_many(&many, why);
-    if (result == OK) {
-        result = read_messages(&many, why);
+    many->gaps.matching = &many->matching;
+    result = resolve_many(many, why);
+    if (result != OK) {
+        many_finish(many);
     }
+    return result;
+}
+
+void many_finish(struct many *many) {
+    free(many->gaps.rows);
+    many->gaps.rows = NULL;
+    matching_finish(&many->matching);
+}
+
+enum error_code many_read(const struct moment *moment, const struct storage_options *options,
+                          const struct many_limits *limits, const struct storage_query *query,
+                          struct storage_page *ret_page, struct error *why) {
+    struct many many;
+    *ret_page = (struct storage_page){0};
+    enum error_code result = many_init(&many, moment, options, limits, query, why);
+    if (result != OK) {
+        return result;
+    }
+    builder_init(&many.builder, &many.query, ret_page);
+    chunks_reader_init(&many.reader, moment->store, moment->txn);
+    result = read_messages(&many, why);
     chunks_reader_finish(&many.reader);
     builder_finish(&many.builder);
-    fill_end(&many, ret_page);
-    fill_start(&many, ret_page);
-    gaps_finish(&many.gaps, &query->place, ret_page);
-    matching_finish(&many.matching);
-    if (result != OK) {
+    if (result == OK) {
+        fill_end(&many, ret_page);
+        fill_start(&many, ret_page);
+        gaps_finish(&many.gaps, &query->place, ret_page);
+    } else {
         storage_page_finish(ret_page);
     }
+    many_finish(&many);
     return result;
 }

@@ -65,6 +65,13 @@ MUST_USE enum error_code many_pass(struct many *many, const struct strand *stran
 MUST_USE enum error_code many_take(struct many *many, struct strand *strand, uint64_t offset,
                                    uint64_t position, uint64_t bytes, struct error *why);
 
+/* Resolves where a query begins, without a page; ended by many_finish(). ERR_BAD_SINCE too. */
+MUST_USE enum error_code many_init(struct many *many, const struct moment *moment,
+                                   const struct storage_options *options,
+                                   const struct many_limits *limits,
+                                   const struct storage_query *query, struct error *why);
+void many_finish(struct many *many);
+
 /* Fills a page that is empty. ERR_BAD_SINCE, ERR_IO, ERR_CORRUPT, ERR_MEMORY: the page holds
  * nothing. */
 MUST_USE enum error_code many_read(const struct moment *moment,

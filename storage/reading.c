@@ -2,6 +2,7 @@
 /* The calls of storage.h that read: each takes a view or a moment, and gives it back before it
  * returns. */
 #include "storage/many.h"
+#include "storage/measure.h"
 #include "storage/parts.h"
 #include "storage/read.h"
 
@@ -41,4 +42,33 @@ enum error_code storage_read(struct storage *storage, const struct storage_query
     struct storage_parts parts = storage_borrow_parts(storage);
     return query->selector_count == 0 ? read_one(&parts, query, ret_page, why)
                                       : read_many(&parts, query, ret_page, why);
+}
+
+enum error_code storage_measure(struct storage *storage, const struct storage_query *query,
+                                const struct place *place, uint64_t *ret_messages,
+                                uint64_t *ret_bytes, bool *ret_is_exact, struct error *why) {
+    struct storage_parts parts = storage_borrow_parts(storage);
+    struct moment moment;
+    enum error_code result = moment_init(&moment, parts.store, parts.batch, why);
+    if (result != OK) {
+        return result;
+    }
+    result = measure_behind(&moment, parts.options, query, place, ret_messages, ret_bytes,
+                            ret_is_exact, why);
+    moment_finish(&moment);
+    return result;
+}
+
+enum error_code storage_list_channels(struct storage *storage, struct span pattern,
+                                      struct span after, size_t limit, storage_on_row *on_row,
+                                      void *context, struct error *why) {
+    struct storage_parts parts = storage_borrow_parts(storage);
+    struct moment moment;
+    enum error_code result = moment_init(&moment, parts.store, parts.batch, why);
+    if (result != OK) {
+        return result;
+    }
+    result = measure_list(&moment, parts.options, pattern, after, limit, on_row, context, why);
+    moment_finish(&moment);
+    return result;
 }
