@@ -142,17 +142,23 @@ static enum error_code parse(struct request *request, struct error *why) {
     return reading_parse(reading, request->query, last_event_id, clock_wall_ms(), why);
 }
 
-enum error_code get_admit_channel(struct request *request, bool may_have_empty_segments,
-                                  struct error *why) {
+enum error_code get_admit_channel(struct request *request, bool is_of_query, struct error *why) {
     enum error_code code = begin(request, &forms_of_channel, why);
+    struct reading *reading = request->reading;
     if (code == OK) {
-        code = selectors_create_one(buffer_borrow(&request->channel), may_have_empty_segments,
-                                    &request->reading->selectors, why);
+        reading->selector_count = 1;
+        code = is_of_query ? selectors_create_of_query(request->query, &reading->selectors,
+                                                       &reading->selector_count, why)
+                           : selectors_create_one(buffer_borrow(&request->channel), false,
+                                                  &reading->selectors, why);
     }
     if (code != OK) {
         return code;
     }
-    request->reading->selector_count = 1;
+    if (reading->selector_count != 1) {
+        return error_set_field(why, ERR_BAD_REQUEST, "channel",
+                               "one is read here; several are read at /stream");
+    }
     return parse(request, why);
 }
 

@@ -15,8 +15,9 @@
 
 struct request;
 
-/* Makes the request's reading of the channel or pattern that stands in request->channel. */
-MUST_USE enum error_code get_admit_channel(struct request *request, bool may_have_empty_segments,
+/* Makes the request's reading of the one channel or pattern that stands in request->channel, or,
+ * since its empty segments have no other way in, in the query. */
+MUST_USE enum error_code get_admit_channel(struct request *request, bool is_of_query,
                                            struct error *why);
 
 /* Makes it of the `channel` pairs of the query; a WebSocket needs none. */

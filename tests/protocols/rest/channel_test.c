@@ -53,6 +53,8 @@ TEST(the_query_reaches_names_with_empty_segments) {
     EXPECT_EQ(get("/channels/", "channel=a%2F%2Fb", NULL), 200);
     EXPECT_SPAN(buffer_borrow(&request->channel), "a//b");
     EXPECT_EQ(get("/channels/", "channel=", NULL), 400);
+    EXPECT_EQ(get("/channels/", "channel=a&channel=b", NULL), 400);
+    EXPECT_EQ(get("/channels/", "channel=a%2F%2F*&channel=a%2F%2F*", NULL), 200);
 }
 
 TEST(a_pattern_is_read_and_not_published_to) {
