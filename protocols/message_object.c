@@ -9,6 +9,7 @@
 #include "broker/limits.h"
 #include "broker/support/base64.h"
 #include "broker/support/invariant.h"
+#include "broker/support/string_map.h"
 #include "broker/support/utf8.h"
 #include "protocols/http/media_type.h"
 #include "protocols/message_text.h"
@@ -127,7 +128,8 @@ static enum error_code put_header(struct parse *parse, const struct json_member 
     if (code != OK) {
         return code;
     }
-    if (message_headers_has(map, name)) {
+    size_t index;
+    if (string_map_find(map, name, &index)) {
         return blame(parse->why, "headers", "has a name twice");
     }
     return put_header_text(parse, member->value, 0, &value);

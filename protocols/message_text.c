@@ -30,11 +30,11 @@ enum error_code message_text_check(struct span text, size_t bytes_max, struct er
 
 enum error_code message_headers_put(struct buffer *map, struct span name, struct span value,
                                     struct error *why) {
-    struct span all = buffer_borrow(map);
-    if (message_headers_has(all, name)) {
+    size_t count = 0;
+    if (string_map_find(buffer_borrow(map), name, &count)) {
         return error_set(why, ERR_BAD_REQUEST, "this header came twice");
     }
-    if (message_headers_count(all) >= MESSAGE_HEADERS_MAX) {
+    if (count >= MESSAGE_HEADERS_MAX) {
         return error_set(why, ERR_HEADERS_TOO_LARGE, "a message has %d headers at most",
                          MESSAGE_HEADERS_MAX);
     }
@@ -43,23 +43,4 @@ enum error_code message_headers_put(struct buffer *map, struct span name, struct
                ? error_set(why, ERR_HEADERS_TOO_LARGE, "a message's headers have %d bytes at most",
                            MESSAGE_HEADERS_BYTES_MAX)
                : code;
-}
-
-size_t message_headers_count(struct span map) {
-    struct span name, value;
-    size_t count = 0;
-    while (string_map_next(&map, &name, &value)) {
-        count++;
-    }
-    return count;
-}
-
-bool message_headers_has(struct span map, struct span wanted) {
-    struct span name, value;
-    while (string_map_next(&map, &name, &value)) {
-        if (span_is_equal(name, wanted)) {
-            return true;
-        }
-    }
-    return false;
 }

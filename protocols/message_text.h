@@ -8,7 +8,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "broker/support/buffer.h"
@@ -24,8 +23,3 @@ MUST_USE enum error_code message_text_check(struct span text, size_t bytes_max, 
  * ERR_HEADERS_TOO_LARGE: more or larger than a message may have, above the map's ceiling. */
 MUST_USE enum error_code message_headers_put(struct buffer *map, struct span name,
                                              struct span value, struct error *why);
-
-/* How many headers a map holds. */
-size_t message_headers_count(struct span map);
-
-bool message_headers_has(struct span map, struct span name);

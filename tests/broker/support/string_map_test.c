@@ -43,5 +43,24 @@ TEST(damaged_bytes_end_the_walk_where_they_begin) {
     }
 }
 
+TEST(a_name_is_found_or_the_pairs_are_counted) {
+    struct buffer map;
+    size_t index = 7;
+    buffer_init(&map, 100);
+    EXPECT_FALSE(string_map_find(buffer_borrow(&map), SPAN("a"), &index));
+    EXPECT_EQ(index, 0);
+    EXPECT_EQ(string_map_put(&map, SPAN("ab"), SPAN("cb")), OK);
+    EXPECT_EQ(string_map_put(&map, SPAN("cb"), SPAN("")), OK);
+    EXPECT_EQ(string_map_put(&map, SPAN(""), SPAN("x")), OK);
+    EXPECT_TRUE(string_map_find(buffer_borrow(&map), SPAN("cb"), &index));
+    EXPECT_EQ(index, 1);
+    EXPECT_TRUE(string_map_find(buffer_borrow(&map), SPAN(""), &index));
+    EXPECT_EQ(index, 2);
+    EXPECT_FALSE(string_map_find(buffer_borrow(&map), SPAN("b"), &index));
+    EXPECT_EQ(index, 3);
+    buffer_finish(&map);
+}
+
 UNIT_TESTS(UNIT(pairs_come_back_in_order), UNIT(a_pair_that_does_not_fit_leaves_no_half),
-           UNIT(damaged_bytes_end_the_walk_where_they_begin))
+           UNIT(damaged_bytes_end_the_walk_where_they_begin),
+           UNIT(a_name_is_found_or_the_pairs_are_counted))
