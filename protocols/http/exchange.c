@@ -191,7 +191,7 @@ static bool put_body(struct exchange *exchange, struct span bytes) {
     struct worker *worker = connection_worker(exchange->connection);
     struct buffer *body = &exchange->body;
     if (bytes.length > body->ceiling - body->length) {
-        exchange_refuse(exchange, ERR_TOO_LARGE, "the body is larger than this channel takes");
+        exchange_refuse(exchange, ERR_TOO_LARGE, "the body is larger than is taken here");
         return false;
     }
     enum error_code code = buffer_reserve(body, bytes.length);

@@ -340,7 +340,7 @@ static void keep(struct call *call, struct span bytes) {
     } else if (call->request->body_bytes_max == 0) {
         refuse(call, code, NULL, "no body is taken here");
     } else {
-        refuse(call, code, NULL, "the body is larger than this channel takes");
+        refuse(call, code, NULL, "the body is larger than is taken here");
     }
 }
 

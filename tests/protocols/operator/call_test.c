@@ -94,7 +94,7 @@ TEST(body_above_the_limit_is_refused_with_an_answer) {
                           "POST /channels/echo HTTP/1.1\r\n" HOST "Content-Length: 300000\r\n\r\n");
     memset(request + length, 'a', 300000);
     EXPECT_REPLY(request, "HTTP/1.1 413 ", "application/problem+json", "too-large",
-                 "the body is larger than this channel takes");
+                 "the body is larger than is taken here");
     length = snprintf(request, sizeof(request),
                       "POST /channels/echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
                       "493E0\r\n");
