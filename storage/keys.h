@@ -22,3 +22,21 @@ MUST_USE enum error_code keys_put(const struct store *store, MDB_txn *txn, uint6
 /* Removes the row of `key` if it says `offset`. */
 MUST_USE enum error_code keys_remove(const struct store *store, MDB_txn *txn, uint64_t channel_id,
                                      struct span key, uint64_t offset, struct error *why);
+
+/* --- many at once --- */
+
+/* Gathers what a fold says of keys, so that each costs one row however often it came. The caller
+ * flushes before its transaction commits; beyond KEYS_BATCH_MAX keys a put flushes by itself. */
+#define KEYS_BATCH_MAX 4096 /* keys at a time: 2 MiB */
+struct keys_batch;
+
+MUST_USE enum error_code keys_batch_create(const struct store *store, MDB_txn *txn,
+                                           struct keys_batch **ret_batch, struct error *why);
+
+/* Offsets of a channel come in order. */
+MUST_USE enum error_code keys_batch_put(struct keys_batch *batch, uint64_t channel_id,
+                                        struct span key, uint64_t offset, struct error *why);
+MUST_USE enum error_code keys_batch_flush(struct keys_batch *batch, struct error *why);
+
+/* Accepts NULL. */
+void keys_batch_destroy(struct keys_batch *batch);
