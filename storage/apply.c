@@ -13,9 +13,18 @@
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
 #include "storage/chunks.h"
+#include "storage/deleted.h"
+#include "storage/doomed.h"
+#include "storage/erase.h"
 #include "storage/index.h"
+#include "storage/keys.h"
+#include "storage/repeats.h"
+#include "storage/retained.h"
 
 #define TABLE_SIZE (APPLY_CHANNELS_MAX * 2) /* a power of two, at most half full */
+
+/* What becomes of a channel's retained message. */
+enum retain { RETAIN_AS_IT_IS, RETAIN_PUT, RETAIN_REMOVE, RETAIN_ERASE };
 
 /* A channel whose rows wait to be written. */
 struct pending {
@@ -23,6 +32,8 @@ struct pending {
     struct channel_row row; /* its name is set from `name` when it is written */
     struct run_builder builder;
     bool has_run;
+    enum retain retain;
+    const struct message *retained; /* of RETAIN_PUT */
     size_t name_length;
     uint8_t name[KEY_NAME_BYTES_MAX];
 };
@@ -32,9 +43,12 @@ struct apply {
     MDB_txn *txn;
     MDB_cursor *cursor; /* of the open segment */
     struct segments *segments;
-    struct segment_limits limits;
+    struct apply_options options;
     struct meta_row meta;
     struct buffer body;
+    struct doomed *doomed;           /* of the messages that are being applied */
+    struct keys_batch *keys;         /* NULL until a message has a key */
+    struct repeats_publish *publish; /* NULL until one has an idempotency key */
     size_t pending_count;
     struct pending *pending;
     uint16_t table[TABLE_SIZE]; /* number + 1 of a pending channel, by id */
@@ -43,7 +57,7 @@ struct apply {
 static_assert(APPLY_CHANNELS_MAX < UINT16_MAX, "numbers fit the table");
 
 enum error_code apply_create(struct store *store, MDB_txn *txn, struct segments *segments,
-                             const struct segment_limits *limits, struct apply **ret_apply,
+                             const struct apply_options *options, struct apply **ret_apply,
                              struct error *why) {
     struct apply *apply = calloc(1, sizeof(*apply));
     struct pending *pending = malloc(APPLY_CHANNELS_MAX * sizeof(*pending));
@@ -55,7 +69,7 @@ enum error_code apply_create(struct store *store, MDB_txn *txn, struct segments 
     apply->store = store;
     apply->txn = txn;
     apply->segments = segments;
-    apply->limits = *limits;
+    apply->options = *options;
     apply->pending = pending;
     buffer_init(&apply->body, RECORD_BODY_BYTES_MAX);
     enum error_code result = store_get_meta(store, txn, &apply->meta, why);
@@ -70,7 +84,8 @@ enum error_code apply_create(struct store *store, MDB_txn *txn, struct segments 
 /* --- segments --- */
 
 static bool is_full(const struct apply *apply, const struct segment_row *row) {
-    return row->messages >= apply->limits.messages_max || row->bytes >= apply->limits.bytes_max;
+    return row->messages >= apply->options.limits.messages_max ||
+           row->bytes >= apply->options.limits.bytes_max;
 }
 
 static uint16_t find_free_slot(const struct apply *apply) {
@@ -117,8 +132,8 @@ static enum error_code choose_segment(struct apply *apply, uint64_t position, st
     return OK;
 }
 
-static enum error_code store_body(struct apply *apply, const struct message *message,
-                                  struct error *why) {
+static enum error_code write_body(struct apply *apply, const struct message *message,
+                                  size_t *ret_size, struct error *why) {
     size_t size = record_body_size(message, false);
     buffer_clear(&apply->body);
     enum error_code result = buffer_reserve(&apply->body, size);
@@ -126,10 +141,27 @@ static enum error_code store_body(struct apply *apply, const struct message *mes
         return error_set(why, result, "no memory for a record of %zu bytes", size);
     }
     record_write_body(message, false, apply->body.bytes);
+    *ret_size = size;
+    return OK;
+}
+
+/* A doomed message counts with all its bytes: segments are cut alike, however folds are. */
+static enum error_code store_body(struct apply *apply, const struct message *message,
+                                  bool is_doomed, struct error *why) {
+    size_t size = 0;
+    enum error_code result = write_body(apply, message, &size, why);
+    if (result != OK) {
+        return result;
+    }
+    struct span body = span_of(apply->body.bytes, size);
+    if (is_doomed) {
+        record_make_stub(apply->body.bytes);
+        body.length = RECORD_BODY_HEAD_BYTES;
+    }
     uint64_t position = message->place.position;
     result = choose_segment(apply, position, why);
     if (result == OK) {
-        result = chunks_append(apply->cursor, position, span_of(apply->body.bytes, size), why);
+        result = chunks_append(apply->cursor, position, body, why);
     }
     if (result != OK) {
         return result;
@@ -200,6 +232,7 @@ static enum error_code load_channel(struct apply *apply, struct pending *pending
                                     const struct message *message, struct error *why) {
     pending->channel_id = message->place.channel_id;
     pending->has_run = false;
+    pending->retain = RETAIN_AS_IT_IS;
     enum error_code result =
         store_get_channel(apply->store, apply->txn, pending->channel_id, &pending->row, why);
     if (result != OK && result != ERR_NOT_FOUND) {
@@ -228,6 +261,23 @@ static int compare_pending(const void *left, const void *right) {
     return left_id < right_id ? -1 : left_id > right_id;
 }
 
+static enum error_code put_retained(struct apply *apply, const struct pending *pending,
+                                    struct error *why) {
+    size_t size = 0;
+    enum error_code result = OK;
+    if (pending->retain == RETAIN_PUT) {
+        result = write_body(apply, pending->retained, &size, why);
+        return result != OK ? result
+                            : retained_put(apply->store, apply->txn, pending->channel_id,
+                                           span_of(apply->body.bytes, size), why);
+    }
+    if (pending->retain != RETAIN_AS_IT_IS) {
+        result = retained_remove(apply->store, apply->txn, pending->channel_id, why);
+        apply->meta.is_scrub_due |= result == OK && pending->retain == RETAIN_ERASE;
+    }
+    return result == ERR_NOT_FOUND ? OK : result;
+}
+
 static enum error_code flush(struct apply *apply, struct error *why) {
     struct pending *order[APPLY_CHANNELS_MAX];
     for (size_t i = 0; i < apply->pending_count; i++) {
@@ -242,6 +292,9 @@ static enum error_code flush(struct apply *apply, struct error *why) {
         if (result == OK) {
             result = store_put_channel(apply->store, apply->txn, pending->channel_id, &pending->row,
                                        why);
+        }
+        if (result == OK) {
+            result = put_retained(apply, pending, why);
         }
     }
     apply->pending_count = 0;
@@ -307,37 +360,139 @@ static enum error_code index_message(struct apply *apply, struct pending *pendin
 
 /* --- kinds --- */
 
+static enum error_code note_key(struct apply *apply, struct pending *pending,
+                                const struct message *message, struct error *why) {
+    if (message->fields.key.length == 0) {
+        pending->row.keyless_last = message->place.offset;
+        return OK;
+    }
+    enum error_code result =
+        apply->keys == NULL ? keys_batch_create(apply->store, apply->txn, &apply->keys, why) : OK;
+    return result != OK ? result
+                        : keys_batch_put(apply->keys, pending->channel_id, message->fields.key,
+                                         message->place.offset, why);
+}
+
+/* An empty payload takes the retained message away, as in MQTT (5.0, 3.3.1.3). */
+static void note_retained(struct apply *apply, struct pending *pending,
+                          const struct message *message, bool is_doomed) {
+    const struct apply_options *options = &apply->options;
+    bool is_asked = (message->fields.flags & MESSAGE_RETAIN) != 0;
+    if (!is_asked && (options->on_retain_latest == NULL ||
+                      !options->on_retain_latest(options->context,
+                                                 span_of(pending->name, pending->name_length)))) {
+        return;
+    }
+    if (is_doomed) {
+        pending->retain = RETAIN_ERASE;
+    } else if (is_asked && message->fields.payload.length == 0) {
+        pending->retain = pending->retain == RETAIN_ERASE ? RETAIN_ERASE : RETAIN_REMOVE;
+    } else {
+        pending->retain = RETAIN_PUT;
+        pending->retained = message;
+    }
+}
+
 static enum error_code apply_data(struct apply *apply, const struct message *message,
                                   struct error *why) {
     struct pending *pending = NULL;
-    enum error_code result = store_body(apply, message, why);
+    bool is_doomed = doomed_has(apply->doomed, message->place.channel_id, message->place.offset);
+    enum error_code result = store_body(apply, message, is_doomed, why);
     if (result == OK) {
         result = find_channel(apply, message, &pending, why);
     }
-    return result == OK ? index_message(apply, pending, message, why) : result;
+    if (result == OK) {
+        result = index_message(apply, pending, message, why);
+    }
+    if (result == OK && !is_doomed) {
+        result = note_key(apply, pending, message, why);
+    }
+    if (result == OK) {
+        note_retained(apply, pending, message, is_doomed);
+        result = repeats_add(&apply->publish, apply->store, apply->txn, message, &apply->meta, why);
+    }
+    return result;
+}
+
+/* The channel of a record that only says something of one. ERR_NOT_FOUND: it is not there, and
+ * nothing can be said of it. */
+static enum error_code find_known_channel(struct apply *apply, const struct message *message,
+                                          struct pending **ret_pending, struct error *why) {
+    struct channel_row row;
+    size_t at = probe(apply, message->place.channel_id);
+    enum error_code result = OK;
+    if (apply->table[at] == 0) {
+        result = store_get_channel(apply->store, apply->txn, message->place.channel_id, &row, why);
+    }
+    return result == OK ? find_channel(apply, message, ret_pending, why) : result;
 }
 
 static enum error_code apply_trim(struct apply *apply, const struct message *message,
                                   struct error *why) {
-    struct channel_row row;
     struct pending *pending = NULL;
-    size_t at = probe(apply, message->place.channel_id);
-    enum error_code result = OK;
-    if (apply->table[at] == 0) { /* a channel that is not there has nothing to trim */
-        result = store_get_channel(apply->store, apply->txn, message->place.channel_id, &row, why);
-    }
-    if (result == OK) {
-        result = find_channel(apply, message, &pending, why);
-    }
+    enum error_code result = find_known_channel(apply, message, &pending, why);
     if (result == OK && message->place.offset > pending->row.keep_from) {
         pending->row.keep_from = message->place.offset;
     }
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-/* Deletes and commands have no rows yet: they only move position and time on. */
-enum error_code apply_message(struct apply *apply, const struct message *message,
-                              struct error *why) {
+/* The retained message outlives the index, so it is asked for its own offset. */
+static enum error_code delete_retained(struct apply *apply, struct pending *pending, uint64_t from,
+                                       uint64_t to, struct error *why) {
+    uint64_t offset = 0;
+    if (pending->retain == RETAIN_PUT) {
+        offset = pending->retained->place.offset;
+    } else if (pending->retain == RETAIN_AS_IT_IS) {
+        struct record record;
+        buffer_clear(&apply->body);
+        enum error_code result =
+            retained_get(apply->store, apply->txn, pending->channel_id, &apply->body, &record, why);
+        if (result != OK) {
+            return result == ERR_NOT_FOUND ? OK : result;
+        }
+        offset = record.place.offset;
+    }
+    if (offset >= from && offset <= to) {
+        pending->retain = RETAIN_ERASE;
+    }
+    return OK;
+}
+
+/* What lies before the channel's first message needs no row; what begins there also raises it, so
+ * that whole runs go with the next sweep. */
+static enum error_code apply_delete(struct apply *apply, const struct message *message,
+                                    struct error *why) {
+    struct pending *pending = NULL;
+    struct deleted_row deleted = {.position = message->place.position};
+    if (!message_get_deleted(message, &deleted.from, &deleted.to) || deleted.from > deleted.to) {
+        return OK;
+    }
+    enum error_code result = find_known_channel(apply, message, &pending, why);
+    if (result != OK) {
+        return result == ERR_NOT_FOUND ? OK : result;
+    }
+    struct channel_row *row = &pending->row;
+    result = delete_retained(apply, pending, deleted.from, deleted.to, why);
+    if (deleted.from <= row->trimmed_offset + 1) {
+        deleted.from = row->trimmed_offset + 1;
+        row->keep_from = deleted.to + 1 > row->keep_from ? deleted.to + 1 : row->keep_from;
+    }
+    if (row->keyless_last >= deleted.from && row->keyless_last <= deleted.to) {
+        row->keyless_last = 0;
+    }
+    if (result != OK || deleted.from > deleted.to) {
+        return result;
+    }
+    result =
+        erase_put(apply->store, apply->txn, pending->channel_id, deleted.from, deleted.to, why);
+    return result == OK ? deleted_put(apply->store, apply->txn, pending->channel_id, &deleted, why)
+                        : result;
+}
+
+/* Commands have no rows yet: they only move position and time on, as a tick does. */
+static enum error_code apply_message(struct apply *apply, const struct message *message,
+                                     struct error *why) {
     if (message->place.position <= apply->meta.position_folded) {
         return OK;
     }
@@ -346,6 +501,8 @@ enum error_code apply_message(struct apply *apply, const struct message *message
         result = apply_data(apply, message, why);
     } else if (message->fields.kind == MESSAGE_TRIM) {
         result = apply_trim(apply, message, why);
+    } else if (message->fields.kind == MESSAGE_DELETE) {
+        result = apply_delete(apply, message, why);
     }
     if (result == OK) {
         apply->meta.position_folded = message->place.position;
@@ -354,8 +511,24 @@ enum error_code apply_message(struct apply *apply, const struct message *message
     return result;
 }
 
+enum error_code apply_messages(struct apply *apply, struct message *const *messages, size_t count,
+                               struct error *why) {
+    doomed_destroy(apply->doomed);
+    enum error_code result = doomed_create(messages, count, &apply->doomed, why);
+    for (size_t i = 0; result == OK && i < count; i++) {
+        result = apply_message(apply, messages[i], why);
+    }
+    return result;
+}
+
 enum error_code apply_finish(struct apply *apply, struct meta_row *ret_meta, struct error *why) {
     enum error_code result = flush(apply, why);
+    if (result == OK && apply->keys != NULL) {
+        result = keys_batch_flush(apply->keys, why);
+    }
+    if (result == OK) {
+        result = repeats_prune(apply->store, apply->txn, &apply->meta, why);
+    }
     if (result == OK) {
         result = segments_save(apply->segments, apply->store, apply->txn, why);
     }
@@ -375,6 +548,9 @@ void apply_destroy(struct apply *apply) {
     if (apply->cursor != NULL) {
         mdb_cursor_close(apply->cursor);
     }
+    repeats_publish_destroy(apply->publish);
+    keys_batch_destroy(apply->keys);
+    doomed_destroy(apply->doomed);
     buffer_finish(&apply->body);
     free(apply->pending);
     free(apply);

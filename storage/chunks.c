@@ -123,7 +123,9 @@ enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot, uint64_
     size_t length = (size_t)bytes_get_little(value.mv_data, LENGTH_BYTES);
     struct span body =
         span_of((uint8_t *)value.mv_data + LENGTH_BYTES, value.mv_size - LENGTH_BYTES);
-    if (length != body.length) {
+    if (length < body.length) { /* a stub, and zeros */
+        body.length = length;
+    } else if (length > body.length) {
         result = gather(reader, &key, value, length, &body, why);
     }
     if (result != OK) {
@@ -168,7 +170,7 @@ enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uin
                                     struct error *why) {
     struct chunk_key from = {.slot = slot, .channel_id = channel_id, .entry = entry};
     struct chunk_key to = {.slot = SLOT_COLD, .channel_id = channel_id, .entry = entry};
-    size_t length = 1;
+    size_t length = LENGTH_BYTES + 1; /* until the first chunk says it */
     size_t done = 0;
     for (uint32_t chunk = 0; done < length && chunk <= UINT16_MAX; chunk++) {
         MDB_val from_key = chunk_key_write(&from, (uint16_t)chunk);
@@ -185,6 +187,9 @@ enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uin
         if (code == 0 && value.mv_size > sizeof(copy)) {
             code = MDB_CORRUPTED;
         }
+        if (code == 0 && value.mv_size > length) { /* a stub, without its zeros */
+            value.mv_size = length;
+        }
         if (code == 0) {
             memcpy(copy, value.mv_data, value.mv_size);
             done += value.mv_size;
@@ -197,6 +202,63 @@ enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uin
         }
     }
     return OK;
+}
+
+static bool is_stub(MDB_val first) {
+    return first.mv_size > LENGTH_BYTES + 1 &&
+           ((const uint8_t *)first.mv_data)[LENGTH_BYTES + 1] == MESSAGE_DELETE;
+}
+
+static bool make_stub(MDB_val first) {
+    uint8_t *bytes = first.mv_data;
+    const size_t stub = LENGTH_BYTES + RECORD_BODY_HEAD_BYTES;
+    if (first.mv_size < stub) {
+        return false;
+    }
+    bytes_put_little(bytes, RECORD_BODY_HEAD_BYTES, LENGTH_BYTES);
+    record_make_stub(bytes + LENGTH_BYTES);
+    memset(bytes + stub, 0, first.mv_size - stub);
+    return true;
+}
+
+/* A value of the same length is written where the old one stands, in the transaction's own copy of
+ * the page: MDB_RESERVE gives it, as it was. */
+static int erase_chunks(MDB_cursor *cursor, struct chunk_key *key, size_t *ret_chunks) {
+    int code = 0;
+    for (uint32_t chunk = 0; code == 0 && chunk <= UINT16_MAX; chunk++) {
+        MDB_val wanted = chunk_key_write(key, (uint16_t)chunk);
+        MDB_val value = {0};
+        code = mdb_cursor_get(cursor, &wanted, &value, MDB_SET_KEY);
+        if (code == 0 && chunk == 0 && is_stub(value)) {
+            return 0;
+        }
+        MDB_val written = {.mv_size = value.mv_size};
+        if (code == 0) {
+            wanted = chunk_key_write(key, (uint16_t)chunk);
+            code = mdb_cursor_put(cursor, &wanted, &written, MDB_CURRENT | MDB_RESERVE);
+        }
+        if (code == 0 && chunk > 0) {
+            memset(written.mv_data, 0, written.mv_size);
+        } else if (code == 0 && !make_stub(written)) {
+            return MDB_CORRUPTED;
+        }
+        *ret_chunks += code == 0 ? 1 : 0;
+    }
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+enum error_code chunks_erase(const struct store *store, MDB_txn *txn, uint16_t slot,
+                             uint64_t channel_id, const struct run_entry *entry, size_t *ret_chunks,
+                             struct error *why) {
+    struct chunk_key key = {.slot = slot, .channel_id = channel_id, .entry = entry};
+    MDB_cursor *cursor = NULL;
+    *ret_chunks = 0;
+    int code = mdb_cursor_open(txn, atomic_load(&store->slots[slot]), &cursor);
+    if (code == 0) {
+        code = erase_chunks(cursor, &key, ret_chunks);
+        mdb_cursor_close(cursor);
+    }
+    return code == 0 ? OK : store_error(why, code, "erase a record");
 }
 
 enum error_code chunks_delete_cold(const struct store *store, MDB_txn *txn, uint64_t channel_id,

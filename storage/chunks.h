@@ -27,8 +27,8 @@ struct chunks_reader {
 void chunks_reader_init(struct chunks_reader *reader, const struct store *store, MDB_txn *txn);
 void chunks_reader_finish(struct chunks_reader *reader);
 
-/* Reads the record of a run's entry; its spans live until the next call. ERR_CORRUPT if it is not
- * there. */
+/* Reads the record of a run's entry; its spans live until the next call. Of a deleted message it is
+ * the stub, of the kind MESSAGE_DELETE. ERR_CORRUPT if it is not there. */
 MUST_USE enum error_code chunks_read(struct chunks_reader *reader, uint16_t slot,
                                      uint64_t channel_id, const struct run_entry *entry,
                                      struct record *ret_record, struct error *why);
@@ -41,6 +41,12 @@ MUST_USE enum error_code chunks_append(MDB_cursor *cursor, uint64_t position, st
 MUST_USE enum error_code chunks_copy_to_cold(const struct store *store, MDB_txn *txn, uint16_t slot,
                                              uint64_t channel_id, const struct run_entry *entry,
                                              struct error *why);
+
+/* Makes a stub of one record and overwrites the rest of it with zeros, in place. `ret_chunks`: how
+ * many values were written; 0 if it was a stub before, or is not there. */
+MUST_USE enum error_code chunks_erase(const struct store *store, MDB_txn *txn, uint16_t slot,
+                                      uint64_t channel_id, const struct run_entry *entry,
+                                      size_t *ret_chunks, struct error *why);
 
 /* Deletes a channel's records in `cold` from one offset through another. */
 MUST_USE enum error_code chunks_delete_cold(const struct store *store, MDB_txn *txn,

@@ -2,15 +2,6 @@
 /* Calls that are declared and not there yet: this file goes with the last of them. */
 #include "storage/storage.h"
 
-enum error_code storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
-                                    void *context, struct error *why) {
-    (void)storage;
-    (void)on_repeat;
-    (void)context;
-    (void)why;
-    return OK;
-}
-
 enum error_code storage_each_retained(struct storage *storage, const struct storage_query *query,
                                       size_t limit, storage_on_message *on_message, void *context,
                                       struct error *why) {

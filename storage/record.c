@@ -29,6 +29,8 @@
  * version 1 refuse it; one that only adds fields stays version 1. */
 #include "storage/record.h"
 
+#include <string.h>
+
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
 #include "storage/checksum.h"
@@ -176,6 +178,12 @@ bool record_read_body(struct span body, struct record *ret_record) {
     record.fields.ttl_ms = record.expiry_ms == 0 ? 0 : record.expiry_ms - record.time_ms;
     *ret_record = record;
     return true;
+}
+
+void record_make_stub(uint8_t *body) {
+    INVARIANT(body[0] == RECORD_VERSION);
+    body[1] = MESSAGE_DELETE;
+    memset(body + 2, 0, 6); /* payload kind, QoS, flags */
 }
 
 size_t record_frame_size(const struct message *message) {

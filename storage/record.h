@@ -46,6 +46,10 @@ uint8_t *record_write_body(const struct message *message, bool with_channel, uin
 /* Reads a body. False: it is no body of version 1. Unknown fields are skipped. */
 MUST_USE bool record_read_body(struct span body, struct record *ret_record);
 
+/* Leaves of a body what says where it stood, RECORD_BODY_HEAD_BYTES long: the stub of a message
+ * that was deleted. Its kind is MESSAGE_DELETE, and it has no fields. */
+void record_make_stub(uint8_t *body);
+
 /* Bytes of a frame with its body, name and all. */
 size_t record_frame_size(const struct message *message);
 

@@ -15,8 +15,9 @@
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "storage/apply.h"
-#include "storage/bytes.h"
 #include "storage/data_directory.h"
+#include "storage/each.h"
+#include "storage/erasure.h"
 #include "storage/journal.h"
 #include "storage/open_batch.h"
 #include "storage/parts.h"
@@ -37,6 +38,7 @@ struct storage {
     struct storage_state state; /* as at opening; never changed after */
     struct segments segments;   /* the store thread's, as is all to `reserve` */
     struct sweep sweep;
+    struct erasure erasure;
     struct reserve reserve;
     bool is_stale;          /* `segments` may not be what LMDB says; the store thread's */
     atomic_bool has_failed; /* said in the log */
@@ -94,10 +96,13 @@ static enum error_code fold_in(struct storage *storage, MDB_txn *txn,
                                struct message *const *messages, size_t count,
                                struct meta_row *ret_meta, struct error *why) {
     struct apply *apply = NULL;
+    struct apply_options options = {.limits = storage->limits,
+                                    .on_retain_latest = storage->options.on_retain_latest,
+                                    .context = storage->options.context};
     enum error_code result =
-        apply_create(&storage->store, txn, &storage->segments, &storage->limits, &apply, why);
-    for (size_t i = 0; result == OK && i < count; i++) {
-        result = apply_message(apply, messages[i], why);
+        apply_create(&storage->store, txn, &storage->segments, &options, &apply, why);
+    if (result == OK) {
+        result = apply_messages(apply, messages, count, why);
     }
     if (result == OK) {
         result = apply_finish(apply, ret_meta, why);
@@ -311,6 +316,7 @@ enum error_code storage_open(const struct storage_options *options, struct stora
         return result == OK ? error_set(why, ERR_MEMORY, "no memory for the storage") : result;
     }
     storage->options = *options;
+    erasure_init(&storage->erasure);
     uint64_t part = options->bytes_max / SEGMENTS_PER_DISK + 1;
     storage->limits.messages_max = options->segment_messages;
     storage->limits.bytes_max = options->segment_bytes < part ? options->segment_bytes : part;
@@ -400,38 +406,14 @@ void storage_get_state(const struct storage *storage, struct storage_state *ret_
     *ret_state = storage->state;
 }
 
-static enum error_code walk_channels(MDB_cursor *cursor, storage_on_channel *on_channel,
-                                     void *context, struct error *why) {
-    MDB_val key = {0};
-    MDB_val value = {0};
-    int code;
-    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        struct channel_row row;
-        if (key.mv_size != 8 || !channel_row_read(store_span(value), &row)) {
-            return error_set(why, ERR_CORRUPT, "a row of the table of channels is damaged");
-        }
-        on_channel(context, row.name, bytes_get_big(key.mv_data, 8), row.offset_last);
-    }
-    return code == MDB_NOTFOUND ? OK : store_error(why, code, "list its channels");
-}
-
 enum error_code storage_each_channel(struct storage *storage, storage_on_channel *on_channel,
                                      void *context, struct error *why) {
-    MDB_txn *txn = NULL;
-    MDB_cursor *cursor = NULL;
-    enum error_code result = store_take_snapshot(&storage->store, &txn, why);
-    if (result != OK) {
-        return result;
-    }
-    int code = mdb_cursor_open(txn, storage->store.channels, &cursor);
-    if (code == 0) {
-        result = walk_channels(cursor, on_channel, context, why);
-        mdb_cursor_close(cursor);
-    } else {
-        result = store_error(why, code, "list its channels");
-    }
-    store_release(&storage->store, txn);
-    return result;
+    return each_channel(&storage->store, on_channel, context, why);
+}
+
+enum error_code storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
+                                    void *context, struct error *why) {
+    return each_repeat(&storage->store, on_repeat, context, why);
 }
 
 /* --- writing --- */
@@ -495,6 +477,7 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
     if (result != OK) {
         return result;
     }
+    erasure_note_fold(&storage->erasure, messages, count);
     open_batch_end_fold(&storage->batch);
     struct error detail = {0};
     if (storage->journal != NULL &&
@@ -510,10 +493,26 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
     return OK;
 }
 
+static enum error_code erase(struct storage *storage, bool *ret_more, struct error *why) {
+    enum error_code result = storage->is_stale ? reload_segments(storage, why) : OK;
+    *ret_more = false;
+    if (result == OK) {
+        result =
+            erasure_step(&storage->erasure, &storage->store, &storage->segments, ret_more, why);
+    }
+    return note_failure(storage, result);
+}
+
 enum error_code storage_fold(struct storage *storage, struct error *why) {
+    bool is_more = false;
     enum error_code result = fold_piece(storage, why);
-    return result == ERR_STORAGE_FULL && give_up_reserve(storage, why) ? fold_piece(storage, why)
-                                                                       : result;
+    if (result == ERR_STORAGE_FULL && give_up_reserve(storage, why)) {
+        result = fold_piece(storage, why);
+    }
+    if (result == OK) { /* tried again, and told, by storage_retain() */
+        IGNORE_RESULT(erase(storage, &is_more, NULL));
+    }
+    return result;
 }
 
 static enum error_code sweep(struct storage *storage, bool *ret_more, struct error *why) {
@@ -531,14 +530,21 @@ static enum error_code sweep(struct storage *storage, bool *ret_more, struct err
 }
 
 enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
+    bool is_more = false;
     *ret_more = false;
-    enum error_code result = sweep(storage, ret_more, why);
+    enum error_code erased = erase(storage, &is_more, why);
+    if (erased == OK && erasure_has_work(&storage->erasure)) { /* its index is not to go before */
+        *ret_more = true;
+        return OK;
+    }
+    enum error_code result = sweep(storage, ret_more, erased == OK ? why : NULL);
+    *ret_more |= is_more;
     if (result == ERR_STORAGE_FULL && give_up_reserve(storage, why)) {
         return sweep(storage, ret_more, why);
     }
     keep_reserve(storage);
     count_tables(storage);
-    return result;
+    return result == OK ? erased : result;
 }
 
 void storage_each_forgotten(struct storage *storage, storage_on_channel *on_channel,

@@ -44,6 +44,9 @@ struct storage_options {
     void (*on_retention)(void *context, struct span channel, struct retention *ret_retention);
     /* Whether a checked pattern stands for a channel's name. Pure. */
     bool (*on_match)(struct span pattern, struct span name);
+    /* Whether a channel retains its newest message, whatever that says. Called from the store
+     * thread and the read threads. NULL: only messages with MESSAGE_RETAIN are retained. */
+    bool (*on_retain_latest)(void *context, struct span channel);
     void *context;
 };
 
@@ -125,12 +128,13 @@ MUST_USE enum error_code storage_sync(struct storage *storage, struct error *why
 /* --- the store thread ----------------------------------------------------------------------- */
 
 /* Moves the open batch into LMDB in one synced transaction and removes journal files that are
- * folded whole. Nothing to do is OK. ERR_STORAGE_FULL and ERR_IO leave all as it was: the open
- * batch stays readable, and the call may be tried again. */
+ * folded whole; then takes a first step of erasing what was deleted. Nothing to do is OK.
+ * ERR_STORAGE_FULL and ERR_IO leave all as it was: the open batch stays readable, and the call may
+ * be tried again. */
 MUST_USE enum error_code storage_fold(struct storage *storage, struct error *why);
 
-/* One bounded step of retention: moves survivors of the oldest segments to the cold table, drops
- * segments, forgets channels. `ret_more` says that another step is due. */
+/* One bounded step of retention: erases what was deleted, moves survivors of the oldest segments to
+ * the cold table, drops segments, forgets channels. `ret_more` says that another step is due. */
 MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why);
 
 /* Calls on_channel for the channels that the last storage_retain() forgot, with their last offsets:

@@ -94,10 +94,10 @@ TEST(a_hole_in_the_offsets_of_a_channel_is_refused) {
     struct message *third = store_fixture_make(&fixture, 1, 3, 10);
     EXPECT_EQ(store_open_slots(&fixture.store, 2, NULL), OK);
     MDB_txn *txn = store_fixture_begin(&fixture);
-    EXPECT_EQ(apply_create(&fixture.store, txn, &fixture.segments, &fixture.limits, &apply, NULL),
-              OK);
-    EXPECT_EQ(apply_message(apply, first, &why), OK);
-    EXPECT_EQ(apply_message(apply, third, &why), ERR_CORRUPT);
+    struct apply_options options = {.limits = fixture.limits};
+    EXPECT_EQ(apply_create(&fixture.store, txn, &fixture.segments, &options, &apply, NULL), OK);
+    EXPECT_EQ(apply_messages(apply, &first, 1, &why), OK);
+    EXPECT_EQ(apply_messages(apply, &third, 1, &why), ERR_CORRUPT);
     apply_destroy(apply);
     mdb_txn_abort(txn);
     message_unref(first);

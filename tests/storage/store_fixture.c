@@ -45,13 +45,13 @@ void store_fixture_apply(struct store_fixture *fixture, struct message **message
     unsigned slots = segments_wanted(&fixture->segments, &fixture->limits, count, 0);
     EXPECT_EQ(store_open_slots(&fixture->store, slots, NULL), OK);
     MDB_txn *txn = store_fixture_begin(fixture);
-    EXPECT_EQ(
-        apply_create(&fixture->store, txn, &fixture->segments, &fixture->limits, &apply, NULL), OK);
-    for (size_t i = 0; i < count; i++) {
-        EXPECT_EQ(apply_message(apply, messages[i], NULL), OK);
-        message_unref(messages[i]);
-    }
+    struct apply_options options = {.limits = fixture->limits};
+    EXPECT_EQ(apply_create(&fixture->store, txn, &fixture->segments, &options, &apply, NULL), OK);
+    EXPECT_EQ(apply_messages(apply, messages, count, NULL), OK);
     EXPECT_EQ(apply_finish(apply, &meta, NULL), OK);
     apply_destroy(apply);
+    for (size_t i = 0; i < count; i++) {
+        message_unref(messages[i]);
+    }
     EXPECT_EQ(store_commit(txn, NULL), OK);
 }
