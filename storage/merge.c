@@ -288,6 +288,9 @@ static enum error_code give(struct merge *merge, struct error *why) {
             break;
         }
         size_t at = merge->is_backwards ? merge->count - 1 - i : i;
+        if (merge->is_backwards && merge->picks[at].deleted_from > 0) {
+            continue; /* no step through the log: a hole between is passed over */
+        }
         result = take(many, &merge->picks[at], why);
         if (many->builder.is_full && many->end.position != merge->picks[at].position) {
             many->is_cut = true; /* this one ended the page */

@@ -120,6 +120,7 @@ static void delete_some(struct model *model) {
     uint64_t from = 1 + draw(model, (unsigned)last);
     uint64_t to = from + draw(model, 6);
     fixture_delete(&model->fixture, NAME[name], from, to);
+    model->now_ms = model->fixture.time_ms;
     for (size_t i = 0; i < model->count; i++) {
         struct entry *entry = &model->entries[i];
         bool is_in = entry->place.offset >= from && entry->place.offset <= to;
@@ -266,6 +267,39 @@ static size_t draw_selectors(struct model *model, struct storage_selector *selec
     return count;
 }
 
+/* The newest `limit`, or from the `newest`-th on, before some place. */
+static void expect_newest(struct model *model) {
+    struct storage_selector selectors[8];
+    uint64_t expected[MODEL_MAX];
+    size_t count = 0;
+    struct storage_query query = {.selectors = selectors,
+                                  .start = STORAGE_NEWEST,
+                                  .limit = 1 + draw(model, 40),
+                                  .bytes_max = 1 << 20,
+                                  .has_before = draw(model, 2) == 0};
+    query.selector_count = draw_selectors(model, selectors);
+    query.before.position = 1 + draw(model, (unsigned)model->fixture.position_next);
+    for (size_t i = 0; i < model->count; i++) {
+        const struct entry *entry = &model->entries[i];
+        bool is_before = !query.has_before || entry->place.position < query.before.position;
+        if (is_before && is_alive(model, entry) && is_asked(model, &query, entry->name)) {
+            expected[count++] = entry->place.position;
+        }
+    }
+    size_t given = count < query.limit ? count : query.limit;
+    struct storage_page page = read_page(model, &query, &MERGES);
+    EXPECT_EQ(page.count, given);
+    EXPECT_EQ(page.gap_count, 0);
+    for (size_t i = 0; i < given; i++) {
+        EXPECT_EQ(page.messages[i]->place.position, expected[count - given + i]);
+    }
+    EXPECT_TRUE(query.has_before || page.at_head);
+    if (given > 0) {
+        EXPECT_EQ(page.start.position, page.messages[0]->place.position - 1);
+    }
+    storage_page_finish(&page);
+}
+
 static void expect_reads(struct model *model, size_t reads) {
     static struct reading merged;
     static struct reading walked;
@@ -290,6 +324,7 @@ static void expect_reads(struct model *model, size_t reads) {
         expect_messages(model, &query, &walked);
         read_all(model, query, &SMALL, &mixed);
         expect_messages(model, &query, &mixed);
+        expect_newest(model);
         if (!query.is_conflated) {
             expect_gaps(model, &query, &merged);
             expect_gaps(model, &query, &walked);
