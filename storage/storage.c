@@ -534,6 +534,7 @@ enum error_code storage_retain(struct storage *storage, bool *ret_more, struct e
     *ret_more = false;
     enum error_code erased = erase(storage, &is_more, why);
     if (erased == OK && erasure_has_work(&storage->erasure)) { /* its index is not to go before */
+        sweep_finish(&storage->sweep);
         *ret_more = true;
         return OK;
     }

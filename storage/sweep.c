@@ -22,6 +22,7 @@
 #include "storage/bytes.h"
 #include "storage/chunks.h"
 #include "storage/index.h"
+#include "storage/retained.h"
 #include "storage/view.h"
 
 struct step {
@@ -323,6 +324,13 @@ static enum error_code forget_channel(struct step *step, const struct view *view
     return OK;
 }
 
+/* One with a retained message is not: its name and id are needed. */
+static bool has_retained(const struct step *step, uint64_t channel_id) {
+    uint64_t found = 0;
+    enum error_code result = retained_next(step->store, step->txn, channel_id, &found, NULL);
+    return result == OK ? found == channel_id : result != ERR_NOT_FOUND;
+}
+
 static bool is_forgotten(const struct view *view, const struct retention *retention) {
     uint64_t age_ms = retention->age_ms_max == RETENTION_UNLIMITED ? 0 : retention->age_ms_max;
     uint64_t silent_ms = view->time_ms - view->row.time_last;
@@ -350,7 +358,7 @@ static enum error_code sweep_channel(struct step *step, uint64_t channel_id,
     if (result != OK) {
         return result;
     }
-    if (is_forgotten(&view, &retention)) {
+    if (is_forgotten(&view, &retention) && !has_retained(step, channel_id)) {
         return forget_channel(step, &view, why);
     }
     return view.row.trimmed_offset == trimmed
@@ -429,6 +437,7 @@ static enum error_code walk(struct step *step, struct error *why) {
         if (result == ERR_NOT_FOUND) {
             sweep->is_walking = false;
             sweep->has_walked = true;
+            prune_begin(&sweep->prune);
             return OK;
         }
         if (result == OK) {
@@ -460,13 +469,19 @@ static enum error_code do_step(struct step *step, bool *ret_more, struct error *
     if (result == OK && !step->sweep->is_walking && (has_dropped || is_due(step))) {
         begin_walk(step);
     }
+    struct prune *prune = &step->sweep->prune;
     if (result == OK && step->sweep->is_walking) {
         result = walk(step, why);
+    }
+    if (result == OK && !step->sweep->is_walking && prune->is_running) {
+        bool has_pruned = false;
+        result = prune_step(prune, step->store, step->txn, &has_pruned, why);
+        step->is_changed |= has_pruned;
     }
     if (result == OK) {
         result = drop_dead(step, why);
     }
-    *ret_more = has_dropped || step->sweep->is_walking;
+    *ret_more = has_dropped || step->sweep->is_walking || prune->is_running;
     return result;
 }
 
@@ -506,6 +521,7 @@ enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segm
     if (result != OK) {
         sweep_finish(sweep);
         sweep->is_walking = false; /* begins again: what it did is undone */
+        sweep->prune.is_running = false;
         sweep->has_walked = false;
         return result;
     }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "storage/prune.h"
 #include "storage/segments.h"
 #include "storage/storage.h"
 #include "storage/store.h"
@@ -46,6 +47,7 @@ struct sweep {
     bool is_evacuated[STORE_SLOTS_MAX + 1];
     uint64_t live_before[STORE_SLOTS_MAX + 1];   /* at the last walk's begin … */
     uint64_t number_before[STORE_SLOTS_MAX + 1]; /* … of the segment with this number */
+    struct prune prune;
 };
 
 struct sweep_options {
