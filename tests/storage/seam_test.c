@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of the broker on one log at once: one publishes, one folds and sweeps, one syncs, two
- * read. Each reader sees each message once and in order, wherever the seam is. Also run under
- * ThreadSanitizer. */
+ * read a channel and two read all channels, by a pattern and by names. Each reader sees each message
+ * once and in order, wherever the seam is. Also run under ThreadSanitizer. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -13,6 +13,7 @@
 #define MESSAGES 20000
 #define BATCH 20
 #define READERS 2
+#define READERS_OF_MANY 2
 #define FOLD_EVERY 1000
 
 struct scene {
@@ -76,6 +77,38 @@ static void *run_reader(void *context) {
     return NULL;
 }
 
+/* Follows all channels: each position there is, once. */
+static void *run_reader_of_many(void *context) {
+    struct scene *scene = context;
+    const struct storage_selector selectors[] = {{SPAN("a"), false}, {SPAN("**"), true}};
+    struct storage_query query = {.selectors = selectors,
+                                  .selector_count = 2,
+                                  .start = STORAGE_EARLIEST,
+                                  .limit = 97,
+                                  .bytes_max = 65536};
+    uint64_t next = 1;
+    uint64_t deadline_ms = clock_monotonic_ms() + 60000;
+    while (next <= MESSAGES * 2 && clock_monotonic_ms() < deadline_ms) {
+        struct storage_page page;
+        uint64_t published = 2 * atomic_load(&scene->published);
+        if (storage_read(scene->fixture.storage, &query, &page, NULL) != OK) {
+            atomic_fetch_add(&scene->faults, 1);
+            break;
+        }
+        bool is_wrong = page.gap_count > 0 || (page.at_head && next + page.count <= published);
+        for (size_t i = 0; i < page.count; i++, next++) {
+            is_wrong = is_wrong || page.messages[i]->place.position != next;
+        }
+        is_wrong = is_wrong || page.end.position != next - 1;
+        atomic_fetch_add(&scene->faults, is_wrong ? 1 : 0);
+        query.start = STORAGE_AFTER_PLACE;
+        query.place = page.end;
+        storage_page_finish(&page);
+    }
+    atomic_fetch_add(&scene->faults, next == MESSAGES * 2 + 1 ? 0 : 1);
+    return NULL;
+}
+
 /* So that folds pass all along, however fast the machine is. */
 static void wait_for_folds(const struct scene *scene, uint64_t count) {
     struct storage_figures figures;
@@ -108,18 +141,20 @@ TEST(readers_see_each_message_once_and_in_order_while_folds_pass) {
     static struct scene scene;
     pthread_t store;
     pthread_t sync;
-    pthread_t readers[READERS];
+    pthread_t readers[READERS + READERS_OF_MANY];
     fixture_init(&scene.fixture);
     scene.fixture.options.segment_messages = 3000;
     scene.fixture.options.journal_file_bytes = 100000;
     fixture_open(&scene.fixture);
     EXPECT_EQ(pthread_create(&store, NULL, run_store, &scene), 0);
     EXPECT_EQ(pthread_create(&sync, NULL, run_sync, &scene), 0);
-    for (size_t i = 0; i < READERS; i++) {
-        EXPECT_EQ(pthread_create(&readers[i], NULL, run_reader, &scene), 0);
+    for (size_t i = 0; i < READERS + READERS_OF_MANY; i++) {
+        EXPECT_EQ(pthread_create(&readers[i], NULL, i < READERS ? run_reader : run_reader_of_many,
+                                 &scene),
+                  0);
     }
     publish_all(&scene);
-    for (size_t i = 0; i < READERS; i++) {
+    for (size_t i = 0; i < READERS + READERS_OF_MANY; i++) {
         pthread_join(readers[i], NULL);
     }
     atomic_store(&scene.is_over, true);
