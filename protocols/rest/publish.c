@@ -206,7 +206,7 @@ static void on_answered(struct publish *publish) {
 /* Whose keys an idempotency key is one of. */
 static struct span identity_of(const struct request *request) {
     (void)request;
-    return SPAN("anonymous");
+    return SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS);
 }
 
 /* A repeat is the same if the channel, what the head says of the messages, and the body are. */
