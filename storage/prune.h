@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* prune.h — takes rows away that speak of offsets which retention has passed.
  *
- * Place:   called by sweep, behind each walk of the channels; knows the tables `deleted` and `keys`.
+ * Place:   called by sweep behind each walk; knows the tables `deleted` and `keys`.
  * Thread:  the store thread.
  * Bounds:  PRUNE_ROWS_MAX rows a step.
  */
