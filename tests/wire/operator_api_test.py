@@ -123,6 +123,31 @@ def test_the_readers_of_one_channel_can_be_asked_for(pair):
         assert connections(pair, "?channel=c") == []
 
 
+def test_each_subscription_of_a_socket_is_a_reader(pair):
+    pair.fill("a/1", 2)
+    with pair.websocket("/stream") as web:
+        for ref, (selector, on_lag) in enumerate((("a/1", "conflate"), ("a/**", "drop"),
+                                                  ("b", "disconnect"))):
+            web.send_json({"subscribe": selector, "on_lag": on_lag, "ref": ref})
+            while web.recv_json().get("ref") != ref:
+                pass
+        settle(pair)
+        row, = connections(pair)
+        assert [(reader["sub"], reader["channels"], reader["on_lag"])
+                for reader in row["readers"]] == [
+                    (1, ["a/1"], "conflate"), (2, ["a/**"], "drop"), (3, ["b"], "disconnect")]
+        row, = connections(pair, "?channel=a/2")
+        assert [reader["sub"] for reader in row["readers"]] == [2]
+        row, = get(pair, "/api/v1/channels")["channels"]
+        assert (row["channel"], row["readers"]) == ("a/1", 2)
+        web.send_json({"unsubscribe": 2, "ref": 9})
+        while web.recv_json().get("ref") != 9:
+            pass
+        assert connections(pair, "?channel=a/2") == []
+        row, = connections(pair)
+        assert [reader["sub"] for reader in row["readers"]] == [1, 3]
+
+
 def test_a_dismissed_connection_says_goodbye_and_is_gone(pair):
     with pair.websocket("/channels/a") as web, pair.events("/channels/a") as events, \
             pair.connect() as plain:
