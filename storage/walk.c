@@ -348,7 +348,7 @@ static enum error_code search_segment(const struct moment *moment, const struct 
     uint64_t from = segment->position_first;
     uint64_t to = segment->position_last + 1;
     while (result == OK && from < to) {
-        struct head head;
+        struct head head = {0};
         uint64_t middle = from + (to - from) / 2;
         result = seek_head(cursor, middle, &head, why);
         if (result == ERR_NOT_FOUND || (result == OK && head.time_ms >= time_ms)) {
