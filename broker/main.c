@@ -209,11 +209,12 @@ static void stop_broker(struct process *process) {
     if (broker->log != NULL) {
         log_stop(broker->log);
     }
-    reads_destroy(broker->reads);
+    reads_stop(broker->reads);
     operator_destroy(process->operator_server);
     for (size_t i = 0; i < broker->worker_count; i++) {
         worker_destroy(broker->workers[i]);
     }
+    reads_destroy(broker->reads); /* workers release the last pages when they go */
     store_destroy(process->store);
     log_destroy(broker->log);
     storage_close(broker->storage);

@@ -86,7 +86,7 @@ enum error_code reads_create(struct storage *storage, struct reads **ret_reads, 
     return OK;
 }
 
-void reads_destroy(struct reads *reads) {
+void reads_stop(struct reads *reads) {
     if (reads == NULL) {
         return;
     }
@@ -97,12 +97,20 @@ void reads_destroy(struct reads *reads) {
     for (size_t i = 0; i < reads->thread_count; i++) {
         pthread_join(reads->threads[i], NULL);
     }
+    reads->thread_count = 0;
     struct list *node;
     while ((node = list_take_head(&reads->queue)) != NULL) {
         struct read *read = CONTAINER_OF(node, struct read, in_queue);
         read->result = error_set(&read->why, ERR_DRAINING, "the broker goes down");
         answer(read);
     }
+}
+
+void reads_destroy(struct reads *reads) {
+    if (reads == NULL) {
+        return;
+    }
+    reads_stop(reads);
     pthread_cond_destroy(&reads->has_work);
     pthread_mutex_destroy(&reads->mutex);
     free(reads);

@@ -41,7 +41,11 @@ struct read {
 MUST_USE enum error_code reads_create(struct storage *storage, struct reads **ret_reads,
                                       struct error *why);
 
-/* Ends the threads; what waits is answered with ERR_DRAINING. Accepts NULL. */
+/* Ends the threads; what waits is answered with ERR_DRAINING. Pages may still be released. Accepts
+ * NULL. */
+void reads_stop(struct reads *reads);
+
+/* Stops, and frees when all pages have been released. Accepts NULL. */
 void reads_destroy(struct reads *reads);
 
 void reads_submit(struct reads *reads, struct read *read);

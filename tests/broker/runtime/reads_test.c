@@ -115,10 +115,11 @@ TEST(at_the_end_what_waits_is_told_to_go) {
     submit(&large);
     EXPECT_TRUE(has_answers(1, 10000));
     submit(&small);
-    reads_destroy(reads);
+    reads_stop(reads);
     EXPECT_TRUE(has_answers(2, 1000));
     EXPECT_EQ(small.result, ERR_DRAINING);
-    storage_page_finish(&large.page);
+    reads_release(reads, &large); /* as a worker does that goes after the threads */
+    reads_destroy(reads);
     reads = NULL;
 }
 
