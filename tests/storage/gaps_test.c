@@ -91,9 +91,9 @@ TEST(who_drops_is_told_what_stands_between) {
     fixture_fold(&fixture);
     fixture_publish_many(&fixture, "busy", 2);
     expect(&fixture, STORAGE_DROP, place, 0, "busy dropped 6-7 of 1-7; ** dropped 6>8; ");
-    expect(
-        &fixture, STORAGE_DROP, first, 0,
-        "busy dropped 2-7 of 1-7; quiet dropped 1-1 of 1-1; quiet/** dropped 1>8; ** dropped 1>8; ");
+    expect(&fixture, STORAGE_DROP, first, 0,
+           "busy dropped 2-7 of 1-7; quiet dropped 1-1 of 1-1; "
+           "quiet/** dropped 1>8; ** dropped 1>8; ");
     struct storage_query query = {.channel = SPAN("busy"), .start = STORAGE_DROP, .place = first};
     fixture_expect(&fixture, query, "dropped 2-7 7<>7 head");
     fixture_finish(&fixture);

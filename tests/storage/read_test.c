@@ -99,6 +99,30 @@ TEST(a_message_past_its_own_time_is_a_hole_before_a_page) {
     }
 }
 
+TEST(the_newest_are_as_many_as_were_asked_for_whatever_has_expired) {
+    for (int where = 0; where < 2; where++) {
+        struct fixture fixture;
+        fixture_init(&fixture);
+        fixture_open(&fixture);
+        for (size_t i = 1; i <= 12; i++) {
+            publish_ttl(&fixture, "a", i % 3 == 0 ? 50 : 0);
+        }
+        fixture_delete(&fixture, "a", 7, 8);
+        fixture.time_ms += 50;
+        fixture_tick(&fixture);
+        if (where == 1) {
+            fixture_fold(&fixture);
+        }
+        struct storage_query query = {.channel = SPAN("a"), .start = STORAGE_NEWEST, .limit = 4};
+        fixture_expect(&fixture, query, "3<4,5,10,11>12 head");
+        query.has_before = true;
+        query.before.offset = 5;
+        query.limit = 2;
+        fixture_expect(&fixture, query, "1<2,4>4");
+        fixture_finish(&fixture);
+    }
+}
+
 TEST(large_payloads_survive_the_journal_the_batch_and_the_store) {
     const size_t sizes[] = {0, 1, 1900, 1995, 1996, 1997, 3999, 4000, 4096, 1 << 20, 16 << 20};
     struct fixture fixture;
@@ -141,4 +165,5 @@ TEST(large_payloads_survive_the_journal_the_batch_and_the_store) {
 UNIT_TESTS(UNIT(a_page_costs_the_same_wherever_it_is),
            UNIT(a_page_holds_no_more_than_asked_but_one_message_always),
            UNIT(a_message_past_its_own_time_is_a_hole_before_a_page),
+           UNIT(the_newest_are_as_many_as_were_asked_for_whatever_has_expired),
            UNIT(large_payloads_survive_the_journal_the_batch_and_the_store))

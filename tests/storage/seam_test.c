@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of the broker on one log at once: one publishes, one folds and sweeps, one syncs, two
- * read a channel and two read all channels, by a pattern and by names. Each reader sees each message
- * once and in order, wherever the seam is. Also run under ThreadSanitizer. */
+ * read a channel and two read all channels, by a pattern and by names. Each reader sees each
+ * message once and in order, wherever the seam is. Also run under ThreadSanitizer. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
