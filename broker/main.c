@@ -69,6 +69,11 @@ static void on_retention(void *context, struct span channel, struct retention *r
                                         .bytes_max = rule->history_bytes_max};
 }
 
+static bool on_retain_latest(void *context, struct span channel) {
+    const struct broker *broker = context;
+    return rules_find(atomic_load(&broker->rules), channel)->retain == RETAIN_LATEST;
+}
+
 /* A small disk has small segments: space comes back by whole segments. */
 static uint64_t segment_bytes(const struct config *config) {
     uint64_t share = config->storage_bytes_max / SEGMENTS_MIN;
@@ -85,6 +90,7 @@ static enum error_code open_storage(struct process *process, struct error *why) 
                                       .segment_bytes = segment_bytes(process->config),
                                       .on_retention = on_retention,
                                       .on_match = pattern_matches,
+                                      .on_retain_latest = on_retain_latest,
                                       .context = &process->broker};
     return storage_open(&options, &process->broker.storage, why);
 }
