@@ -255,15 +255,28 @@ enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *q
     return code;
 }
 
-void feed_on_caught_up(struct feed *feed) {
-    INVARIANT(feed->behind_count > 0);
-    if (--feed->behind_count > 0) {
-        return;
-    }
+/* Nobody needs the entries any more. */
+static void become_quiet(struct feed *feed) {
+    INVARIANT(feed->behind_count == 0);
     tail_drop_before(&feed->tail, feed->tail.sequence_next);
     for (size_t i = 0; feed->shared != NULL && i < FRAMING_SLOTS; i++) {
         if (feed->shared[i] != NULL) {
             clear_shared(feed->feeds, feed->shared[i], feed->tail.sequence_next, 0);
         }
+    }
+}
+
+void feed_on_joined(struct feed *feed, bool lacks_entries) {
+    feed->live_count++;
+    feed->behind_count += lacks_entries;
+    if (feed->behind_count == 0) { /* what came while it read the log is in its page */
+        become_quiet(feed);
+    }
+}
+
+void feed_on_caught_up(struct feed *feed) {
+    INVARIANT(feed->behind_count > 0);
+    if (--feed->behind_count == 0) {
+        become_quiet(feed);
     }
 }

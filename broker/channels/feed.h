@@ -90,5 +90,8 @@ struct feed_question {
 MUST_USE enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *question,
                                          struct frames *scratch, struct run *ret_run);
 
+/* A reader came to the tail, and lacks entries of it or none. */
+void feed_on_joined(struct feed *feed, bool lacks_entries);
+
 /* A live reader has taken all entries. */
 void feed_on_caught_up(struct feed *feed);

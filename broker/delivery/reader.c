@@ -96,8 +96,7 @@ bool reader_join_live(struct reader *reader) {
     for (size_t i = 0; i < reader->link_count; i++) {
         struct link *link = &reader->links[i];
         link->sequence = tail_find_after(&link->feed->tail, reader->place.position);
-        link->feed->live_count++;
-        link->feed->behind_count += lacks_entries(link);
+        feed_on_joined(link->feed, lacks_entries(link));
     }
     reader->is_live = true;
     reader->is_ahead = reader->place.position > feeds_of(reader)->position;
@@ -188,6 +187,16 @@ enum error_code reader_borrow_run(struct reader *reader, const struct framing *f
                                      .sequence = link->sequence,
                                      .count_max = count};
     return feed_borrow_run(link->feed, &question, scratch, ret_run);
+}
+
+size_t reader_count_messages(const struct reader *reader, size_t count) {
+    const struct link *link = reader->current;
+    size_t messages = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct message *entry = tail_borrow(&link->feed->tail, link->sequence + i);
+        messages += entry->fields.kind == MESSAGE_DATA;
+    }
+    return messages;
 }
 
 void reader_advance(struct reader *reader, size_t count) {

@@ -65,6 +65,9 @@ MUST_USE enum error_code reader_borrow_run(struct reader *reader, const struct f
                                            uint64_t subscription, uint64_t count_max,
                                            struct frames *scratch, struct run *ret_run);
 
+/* How many of the first `count` frames of the run are messages: the others tell of deletes. */
+size_t reader_count_messages(const struct reader *reader, size_t count);
+
 /* `count` frames of the run left. */
 void reader_advance(struct reader *reader, size_t count);
 

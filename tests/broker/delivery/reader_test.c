@@ -276,6 +276,47 @@ TEST(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last) {
     world_finish(&world);
 }
 
+TEST(a_reader_that_joins_and_lacks_nothing_leaves_nothing_in_the_tail) {
+    struct world world;
+    struct reader reader;
+    world_init(&world, 10);
+    init_reader(&world, &reader);
+    commit(&world, "a", 10); /* while it reads a page, which shows it */
+    EXPECT_TRUE(world.feeds.tails.bytes > 0);
+    reader.place.position = 11;
+    EXPECT_TRUE(reader_join_live(&reader));
+    EXPECT_FALSE(reader_is_due(&reader));
+    EXPECT_EQ(world.feeds.tails.bytes, 0);
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(deletes_are_not_counted_as_messages) {
+    struct world world;
+    struct reader reader;
+    struct run run = {0};
+    uint8_t payload[MESSAGE_DELETE_BYTES];
+    struct message_fields fields = {
+        .kind = MESSAGE_DELETE, .channel = SPAN("a"), .payload = span_of(payload, sizeof(payload))};
+    struct place place = {.log_id = 1, .generation = 1, .position = 12, .channel_id = 1};
+    world_init(&world, 10);
+    join_at(&world, &reader, 10);
+    commit(&world, "a", 0);
+    message_put_deleted(2, 1, payload); /* it took nothing away: a frame of no bytes */
+    struct message *message = message_create(&fields);
+    message_order(message, &place, 1);
+    feeds_put(&world.feeds, &message, 1, 12, 1);
+    message_unref(message);
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.scratch, &run), OK);
+    EXPECT_EQ(run.count, 2);
+    EXPECT_EQ(reader_count_messages(&reader, 2), 1);
+    EXPECT_EQ(reader_count_messages(&reader, 0), 0);
+    reader_advance(&reader, 2);
+    EXPECT_FALSE(reader_is_due(&reader));
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
 UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(two_readers_share_frames_and_the_slower_one_keeps_them),
            UNIT(a_partly_sent_run_goes_on_where_it_stopped),
@@ -285,4 +326,6 @@ UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(an_expired_message_is_the_logs_to_tell),
            UNIT(a_missed_commit_sends_every_reader_to_the_log),
            UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker),
-           UNIT(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last))
+           UNIT(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last),
+           UNIT(a_reader_that_joins_and_lacks_nothing_leaves_nothing_in_the_tail),
+           UNIT(deletes_are_not_counted_as_messages))
