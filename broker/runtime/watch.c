@@ -113,6 +113,8 @@ static bool has_seen_all(const struct watch *watch) {
     return true;
 }
 
+static void ask_log(struct watch *watch);
+
 static void on_read(struct read *read) {
     struct watch *watch = CONTAINER_OF(read, struct watch, read);
     struct reads *reads = watch->worker->broker->reads;
@@ -125,6 +127,8 @@ static void on_read(struct read *read) {
     reads_release(reads, read);
     if (has_something || watch->is_over || has_news(watch)) {
         end(watch);
+    } else if (!has_seen_all(watch)) { /* commits were missed after the page was read */
+        ask_log(watch);
     }
 }
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stage.h — a worker without a loop, sockets, log or read threads: the test plays all of them.
+ *
+ * Place:   tests of what a worker does between two letters: streams, riders, watches. The source is
+ *          linked before the runtime, whose own connection.c, worker.c and reads.c stay out.
+ * Thread:  the test's.
+ * Bounds:  the test's.
+ */
+#pragma once
+
+#include "broker/runtime/reads.h"
+#include "broker/runtime/stream.h"
+#include "broker/runtime/worker_private.h"
+
+struct connection {
+    struct worker *worker;
+    struct list streams;
+    struct buffer sent;
+    size_t room; /* bytes that the socket still takes */
+    bool is_kept;
+    bool is_writable_wanted;
+};
+
+struct stage {
+    struct broker broker;
+    struct worker worker;
+    struct log *log;
+    struct reads *reads;
+};
+
+/* A worker that has seen the log up to `position`, which is all that is readable. */
+void stage_init(struct stage *stage, uint64_t position);
+void stage_finish(struct stage *stage);
+
+/* Commits of one record each, at the next position; offsets count with the positions. */
+void stage_publish(struct stage *stage, const char *channel);
+void stage_delete(struct stage *stage, const char *channel, uint64_t from, uint64_t to);
+
+/* The log goes on to `position` and tells the worker nothing but that it missed something. */
+void stage_miss(struct stage *stage, uint64_t position);
+
+/* The end of a turn: letters, touches, flushes. */
+void stage_turn(struct stage *stage);
+
+/* How many pages are asked for, and the oldest that begins at `position` or behind; NULL: none. */
+size_t stage_count_reads(const struct stage *stage);
+struct read *stage_find_read(const struct stage *stage, uint64_t position);
+
+/* What the read thread would have found: messages at the positions `first` … `last` (none if first
+ * is 0), and where the page ends. */
+void stage_answer(struct stage *stage, struct read *read, uint64_t first, uint64_t last,
+                  uint64_t end, bool at_head);
+
+/* The same of a conflated page: so many were left out at its end. */
+void stage_answer_skipped(struct stage *stage, struct read *read, uint64_t end, uint32_t skipped);
+
+void connection_init(struct connection *connection, struct stage *stage, size_t room);
+void connection_finish(struct connection *connection);
+
+/* Writes "offset," for a message, "gap," for a gap, "+count" before it where some were skipped. */
+extern const struct framing stage_framing;
