@@ -20,12 +20,21 @@ struct page_read {
 
 void rider_init(struct rider *rider,
                 void (*on_page)(struct rider *rider, const struct read *read)) {
-    *rider = (struct rider){.on_page = on_page};
+    *rider = (struct rider){.reach = UINT64_MAX, .on_page = on_page};
     list_init(&rider->in_riders);
 }
 
 bool rider_is_waiting(const struct rider *rider) {
     return rider->page_read != NULL;
+}
+
+/* One that came to the head would have come there from anywhere. */
+static uint64_t reach_of(const struct read *read) {
+    uint64_t from = read->query.place.position;
+    if (read->result != OK || read->page.at_head) {
+        return UINT64_MAX;
+    }
+    return read->page.end.position > from ? read->page.end.position - from : 0;
 }
 
 static void on_read(struct read *read) {
@@ -36,6 +45,7 @@ static void on_read(struct read *read) {
     while ((node = list_take_head(&page_read->riders)) != NULL) {
         struct rider *rider = CONTAINER_OF(node, struct rider, in_riders);
         rider->page_read = NULL;
+        rider->reach = reach_of(read);
         rider->on_page(rider, read);
     }
     reads_release(page_read->worker->broker->reads, read);
@@ -74,11 +84,13 @@ static void join(struct rider *rider, struct page_read *page_read) {
     list_put_tail(&page_read->riders, &rider->in_riders);
 }
 
-/* A page under way that begins at or before the reader's place. */
-static struct page_read *find(const struct feed *feed, const struct reader *reader) {
+/* A page under way that begins at the reader's place, or near enough before it to reach it. */
+static struct page_read *find(const struct feed *feed, const struct reader *reader,
+                              uint64_t reach) {
     LIST_EACH(&feed->reads, node) {
         struct page_read *page_read = CONTAINER_OF(node, struct page_read, in_feed);
-        if (page_read->read.query.place.position <= reader->place.position) {
+        uint64_t from = page_read->read.query.place.position;
+        if (from <= reader->place.position && reader->place.position - from <= reach) {
             return page_read;
         }
     }
@@ -90,7 +102,7 @@ enum error_code rider_ask(struct rider *rider, const struct reader *reader, stru
     struct feed *feed = reader->link_count == 1 ? reader->one.feed : NULL;
     bool is_shared = may_share && feed != NULL;
     INVARIANT(rider->page_read == NULL);
-    struct page_read *page_read = is_shared ? find(feed, reader) : NULL;
+    struct page_read *page_read = is_shared ? find(feed, reader, rider->reach) : NULL;
     if (page_read != NULL) {
         join(rider, page_read);
         return OK;

@@ -6,7 +6,8 @@
  * Bounds:  one page under way a rider; a page's question outlives the riders that leave.
  *
  * Readers of one feed share pages: one that asks while a page from an earlier place is under way
- * rides on it. So a thousand readers that come back at once to a pattern walk the log together.
+ * rides on it, if a page like the last one it saw would reach its place. So a thousand readers that
+ * come back at once to a pattern walk the log together, and none waits for one far behind it.
  */
 #pragma once
 
@@ -25,6 +26,7 @@ struct worker;
 struct rider {
     struct list in_riders;
     struct page_read *page_read;
+    uint64_t reach; /* how many positions the last page went forward; at first without end */
     /* The page has come. Its query is the one that it was asked with: perhaps another rider's. */
     void (*on_page)(struct rider *rider, const struct read *read);
 };

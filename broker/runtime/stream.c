@@ -79,13 +79,17 @@ static size_t send_run(struct stream *stream, const struct run *run) {
         connection_keep(connection, rest);
         count++;
     }
+    metrics_add_at(metrics, METRIC_DELIVERIES, stream->counted_as, count);
+    metrics_add_at(metrics, METRIC_DELIVERED_BYTES, stream->counted_as, sent + rest.length);
+    return count;
+}
+
+/* So many messages of the run left. */
+static void use_up(struct stream *stream, size_t count) {
     if (stream->limit_left != UINT64_MAX) {
         INVARIANT(count <= stream->limit_left);
         stream->limit_left -= count;
     }
-    metrics_add_at(metrics, METRIC_DELIVERIES, stream->counted_as, count);
-    metrics_add_at(metrics, METRIC_DELIVERED_BYTES, stream->counted_as, sent + rest.length);
-    return count;
 }
 
 /* The protocol is told from flush(), where nothing below touches the stream any more: it may
@@ -101,7 +105,7 @@ static void fail(struct stream *stream, enum error_code code) {
 /* The socket takes nothing and something waits: the policy decides how it goes on. */
 static void mind_lag(struct stream *stream) {
     bool is_live = stream->reader.is_live;
-    if (stream->on_lag == ON_LAG_CATCH_UP || stream->failure != OK ||
+    if (stream->on_lag == ON_LAG_CATCH_UP || stream->failure != OK || stream->limit_left == 0 ||
         (is_live && !reader_is_due(&stream->reader))) {
         return;
     }
@@ -176,6 +180,7 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
     }
     struct run run = frames_borrow_run(scratch, index, FRAME_BYTES_MAX);
     size_t count = send_run(stream, &run);
+    use_up(stream, count);
     for (size_t i = index; i < index + count; i++) {
         note_skipped(stream, skipped_before(page, i));
     }
@@ -317,7 +322,11 @@ static enum error_code send_live(struct stream *stream) {
         if (code != OK) {
             return code;
         }
-        reader_advance(reader, send_run(stream, &run));
+        size_t count = send_run(stream, &run);
+        if (stream->limit_left != UINT64_MAX) {
+            use_up(stream, reader_count_messages(reader, count));
+        }
+        reader_advance(reader, count);
         if (stream->subscription != 0 && reader_is_due(reader)) {
             become_due(stream);
             break;
@@ -326,9 +335,22 @@ static enum error_code send_live(struct stream *stream) {
     return OK;
 }
 
+/* Whether the tails have all that it lacks, and may be asked. */
+static bool can_go_live(struct stream *stream) {
+    struct reader *reader = &stream->reader;
+    if (stream->start != NULL || stream->lag != LAG_NONE ||
+        (!reader->is_live && !reader_join_live(reader))) {
+        return false;
+    }
+    if (stream->skipped > 0 && reader_is_due(reader)) {
+        reader_leave_live(reader); /* a shared frame cannot say what was left out before it */
+        return false;
+    }
+    return true;
+}
+
 static void go_on(struct stream *stream) {
-    bool must_ask = stream->start != NULL || stream->lag != LAG_NONE;
-    if (must_ask || (!stream->reader.is_live && !reader_join_live(&stream->reader))) {
+    if (!can_go_live(stream)) {
         ask_for_page(stream);
         return;
     }

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/runtime/stream.h"
+
+#include "broker/limits.h"
+#include "tests/broker/runtime/stage.h"
+#include "tests/unit.h"
+
+struct client {
+    struct connection connection;
+    struct stream *stream;
+    enum error_code failure;
+    size_t failed_count;
+    size_t limit_count;
+};
+
+static void on_failed(void *context, enum error_code code) {
+    struct client *client = context;
+    client->failure = code;
+    client->failed_count++;
+    stream_destroy(client->stream);
+    client->stream = NULL;
+}
+
+static void on_limit(void *context, const struct place *place) {
+    struct client *client = context;
+    (void)place;
+    client->limit_count++;
+    stream_destroy(client->stream);
+    client->stream = NULL;
+}
+
+/* A reader of `a` behind `position`. Its first page is asked for in the next turn. */
+static void client_init(struct client *client, struct stage *stage, uint64_t position,
+                        enum on_lag on_lag, uint64_t limit) {
+    struct storage_selector selector = {SPAN("a"), false};
+    *client = (struct client){0};
+    connection_init(&client->connection, stage, SIZE_MAX / 2);
+    struct stream_options options = {
+        .connection = &client->connection,
+        .selectors = &selector,
+        .selector_count = 1,
+        .framing = &stage_framing,
+        .on_lag = on_lag,
+        .limit = limit,
+        .start = {.start = STORAGE_AFTER_PLACE,
+                  .place = {.log_id = 1, .generation = 1, .position = position}},
+        .on_failed = on_failed,
+        .on_limit = on_limit,
+        .context = client};
+    EXPECT_EQ(stream_create(&options, &client->stream), OK);
+}
+
+/* One that is live at the head. */
+static void client_init_live(struct client *client, struct stage *stage, enum on_lag on_lag,
+                             uint64_t limit) {
+    uint64_t position = log_position_readable(stage->log);
+    client_init(client, stage, position, on_lag, limit);
+    stage_turn(stage);
+    stage_answer(stage, stage_find_read(stage, position), 0, 0, position, true);
+    stage_turn(stage);
+    EXPECT_EQ(stage_count_reads(stage), 0);
+}
+
+static void client_finish(struct client *client) {
+    stream_destroy(client->stream);
+    connection_finish(&client->connection);
+}
+
+/* What was sent since the last time. */
+static void expect_sent(struct client *client, const char *expected) {
+    EXPECT_SPAN(buffer_borrow(&client->connection.sent), expected);
+    buffer_clear(&client->connection.sent);
+}
+
+TEST(a_stream_goes_from_its_page_to_the_tail_without_a_seam) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init(&client, &stage, 7, ON_LAG_CATCH_UP, 0);
+    stage_turn(&stage);
+    stage_publish(&stage, "a"); /* 11: the page shows it, too */
+    stage_publish(&stage, "a"); /* 12: it does not */
+    stage_answer(&stage, stage_find_read(&stage, 7), 8, 11, 11, true);
+    stage_turn(&stage);
+    expect_sent(&client, "8,9,10,11,12,");
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(readers_of_a_feed_share_a_page) {
+    struct stage stage;
+    struct client early;
+    struct client late;
+    stage_init(&stage, 100);
+    client_init(&early, &stage, 10, ON_LAG_CATCH_UP, 0);
+    client_init(&late, &stage, 11, ON_LAG_CATCH_UP, 0);
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 10), 11, 14, 14, false);
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 11), 12, 16, 16, false);
+    stage_turn(&stage);
+    EXPECT_EQ(stage_count_reads(&stage), 1);
+    stage_answer(&stage, stage_find_read(&stage, 14), 15, 18, 18, false);
+    expect_sent(&early, "11,12,13,14,15,16,17,18,");
+    expect_sent(&late, "12,13,14,15,16,17,18,");
+    stage_turn(&stage);
+    EXPECT_EQ(stage_count_reads(&stage), 1);
+    client_finish(&early);
+    client_finish(&late);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_near_the_head_does_not_wait_for_one_far_behind) {
+    struct stage stage;
+    struct client far;
+    struct client near;
+    stage_init(&stage, 100000);
+    client_init(&far, &stage, 10, ON_LAG_CATCH_UP, 0);
+    client_init(&near, &stage, 99000, ON_LAG_CATCH_UP, 0);
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 10), 11, 12, 12, false);
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 99000), 99001, 99002, 99002, false);
+    stage_turn(&stage);
+    for (uint64_t end = 99002; end < 99010; end++) { /* the page of the other stays under way */
+        EXPECT_NOT_NULL(stage_find_read(&stage, end));
+        stage_answer(&stage, stage_find_read(&stage, end), end + 1, end + 1, end + 1, false);
+        stage_turn(&stage);
+    }
+    client_finish(&far);
+    client_finish(&near);
+    stage_finish(&stage);
+}
+
+TEST(a_delete_is_no_message_of_the_limit) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_CATCH_UP, 2);
+    stage_publish(&stage, "a");
+    stage_delete(&stage, "a", 1, 5);
+    stage_publish(&stage, "a");
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    expect_sent(&client, "11,gap,13,");
+    EXPECT_EQ(client.limit_count, 1);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_that_has_all_it_wanted_is_not_too_slow) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_DISCONNECT, 1);
+    client.connection.room = 3; /* one frame, and the socket is full */
+    stage_publish(&stage, "a");
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    expect_sent(&client, "11,");
+    EXPECT_EQ(client.failed_count, 0);
+    EXPECT_EQ(client.limit_count, 1);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(what_was_left_out_at_the_end_of_a_page_is_told_with_the_next_message) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_CONFLATE, 0);
+    client.connection.room = 0;
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    client.connection.room = 1000;
+    stream_on_writable(client.stream);
+    stage_turn(&stage);
+    stage_answer_skipped(&stage, stage_find_read(&stage, 0), 11, 1); /* its newest has expired */
+    stage_turn(&stage);
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 0), 12, 12, 12, true);
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    expect_sent(&client, "+1:12,13,");
+    EXPECT_EQ(stage_count_reads(&stage), 0);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_that_drops_goes_on_at_the_head) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_DROP, 0);
+    client.connection.room = 0;
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    client.connection.room = 1000;
+    stream_on_writable(client.stream);
+    stage_turn(&stage);
+    struct read *read = stage_find_read(&stage, 0);
+    EXPECT_EQ(read->query.start, STORAGE_DROP);
+    EXPECT_EQ(read->query.place.position, 10);
+    stage_answer(&stage, read, 0, 0, 11, true);
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    expect_sent(&client, "12,");
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_that_lags_and_must_not_is_told_once) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 0;
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    EXPECT_EQ(client.failure, ERR_SLOW);
+    EXPECT_EQ(client.failed_count, 1);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+UNIT_TESTS(UNIT(a_stream_goes_from_its_page_to_the_tail_without_a_seam),
+           UNIT(readers_of_a_feed_share_a_page),
+           UNIT(a_reader_near_the_head_does_not_wait_for_one_far_behind),
+           UNIT(a_delete_is_no_message_of_the_limit),
+           UNIT(a_reader_that_has_all_it_wanted_is_not_too_slow),
+           UNIT(what_was_left_out_at_the_end_of_a_page_is_told_with_the_next_message),
+           UNIT(a_reader_that_drops_goes_on_at_the_head),
+           UNIT(a_reader_that_lags_and_must_not_is_told_once))
