@@ -350,7 +350,7 @@ static void end_model(struct model *model) {
 TEST(many_channels_read_as_a_filter_over_all_records) {
     for (unsigned seed = 1; seed <= 2; seed++) {
         struct model *model = make_model(seed);
-        for (size_t round = 0; round < 6; round++) {
+        for (size_t round = 0; round < 4; round++) {
             live(model, 250, false);
             expect_reads(model, 8);
         }
@@ -363,7 +363,7 @@ TEST(what_retention_took_is_told_to_who_lost_it_and_to_nobody_else) {
         struct model *model = make_model(seed * 77);
         model->fixture.retention.messages_max = seed % 2 == 0 ? 60 : RETENTION_UNLIMITED;
         model->fixture.retention.age_ms_max = seed % 2 == 0 ? RETENTION_UNLIMITED : 300;
-        for (size_t round = 0; round < 6; round++) {
+        for (size_t round = 0; round < 4; round++) {
             live(model, 250, false);
             expect_reads(model, 8);
         }
@@ -375,7 +375,7 @@ TEST(holes_of_deletes_and_of_time_are_passed_over_and_told) {
     for (unsigned seed = 1; seed <= 2; seed++) {
         struct model *model = make_model(seed * 991);
         model->fixture.retention.messages_max = seed % 2 == 0 ? 100 : RETENTION_UNLIMITED;
-        for (size_t round = 0; round < 6; round++) {
+        for (size_t round = 0; round < 4; round++) {
             live(model, 250, true);
             expect_reads(model, 8);
         }
