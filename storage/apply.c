@@ -474,9 +474,8 @@ static enum error_code apply_delete(struct apply *apply, const struct message *m
     }
     struct channel_row *row = &pending->row;
     result = delete_retained(apply, pending, deleted.from, deleted.to, why);
-    if (deleted.from <= row->trimmed_offset + 1) {
+    if (deleted.from <= row->trimmed_offset) {
         deleted.from = row->trimmed_offset + 1;
-        row->keep_from = deleted.to + 1 > row->keep_from ? deleted.to + 1 : row->keep_from;
     }
     if (row->keyless_last >= deleted.from && row->keyless_last <= deleted.to) {
         row->keyless_last = 0;
@@ -486,8 +485,17 @@ static enum error_code apply_delete(struct apply *apply, const struct message *m
     }
     result =
         erase_put(apply->store, apply->txn, pending->channel_id, deleted.from, deleted.to, why);
-    return result == OK ? deleted_put(apply->store, apply->txn, pending->channel_id, &deleted, why)
-                        : result;
+    if (result == OK) {
+        result = deleted_put(apply->store, apply->txn, pending->channel_id, &deleted, why);
+    }
+    if (result == OK) {
+        result = deleted_find(apply->store, apply->txn, pending->channel_id,
+                              row->trimmed_offset + 1, &deleted.from, &deleted.to, why);
+    }
+    if (result == OK && deleted.to >= row->keep_from) {
+        row->keep_from = deleted.to + 1;
+    }
+    return result == ERR_NOT_FOUND ? OK : result;
 }
 
 /* Commands have no rows yet: they only move position and time on, as a tick does. */
@@ -519,6 +527,10 @@ enum error_code apply_messages(struct apply *apply, struct message *const *messa
         result = apply_message(apply, messages[i], why);
     }
     return result;
+}
+
+bool apply_has_deletes(const struct apply *apply) {
+    return apply->doomed != NULL;
 }
 
 enum error_code apply_finish(struct apply *apply, struct meta_row *ret_meta, struct error *why) {

@@ -37,6 +37,9 @@ MUST_USE enum error_code apply_create(struct store *store, MDB_txn *txn, struct 
 MUST_USE enum error_code apply_messages(struct apply *apply, struct message *const *messages,
                                         size_t count, struct error *why);
 
+/* Whether there was a delete among them. */
+bool apply_has_deletes(const struct apply *apply);
+
 /* Writes what was gathered. Once, after the last message. */
 MUST_USE enum error_code apply_finish(struct apply *apply, struct meta_row *ret_meta,
                                       struct error *why);

@@ -7,13 +7,8 @@ void erasure_init(struct erasure *erasure) {
     *erasure = (struct erasure){.may_erase = true, .may_scrub = true};
 }
 
-void erasure_note_fold(struct erasure *erasure, struct message *const *messages, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (messages[i]->fields.kind == MESSAGE_DELETE) {
-            erasure->may_erase = true;
-            return;
-        }
-    }
+void erasure_note_delete(struct erasure *erasure) {
+    erasure->may_erase = true;
 }
 
 enum error_code erasure_step(struct erasure *erasure, struct store *store,

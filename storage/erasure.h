@@ -9,9 +9,8 @@
  */
 #pragma once
 
-#include <stddef.h>
+#include <stdbool.h>
 
-#include "broker/support/message.h"
 #include "storage/scrub.h"
 #include "storage/segments.h"
 
@@ -24,8 +23,8 @@ struct erasure {
 /* Nothing is known: the first step looks. */
 void erasure_init(struct erasure *erasure);
 
-/* These messages are committed. */
-void erasure_note_fold(struct erasure *erasure, struct message *const *messages, size_t count);
+/* What is folded now has a delete; to say so of a fold that fails does no harm. */
+void erasure_note_delete(struct erasure *erasure);
 
 /* `ret_more`: call again soon. */
 MUST_USE enum error_code erasure_step(struct erasure *erasure, struct store *store,

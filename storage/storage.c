@@ -104,6 +104,9 @@ static enum error_code fold_in(struct storage *storage, MDB_txn *txn,
     if (result == OK) {
         result = apply_messages(apply, messages, count, why);
     }
+    if (result == OK && apply_has_deletes(apply)) {
+        erasure_note_delete(&storage->erasure);
+    }
     if (result == OK) {
         result = apply_finish(apply, ret_meta, why);
     }
@@ -477,7 +480,6 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
     if (result != OK) {
         return result;
     }
-    erasure_note_fold(&storage->erasure, messages, count);
     open_batch_end_fold(&storage->batch);
     struct error detail = {0};
     if (storage->journal != NULL &&

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/apply.h"
 
+#include "storage/deleted.h"
 #include "storage/index.h"
+#include "storage/keys.h"
 #include "tests/storage/store_fixture.h"
 
 #define COUNT 3000
@@ -149,8 +151,103 @@ TEST(a_trim_moves_what_is_kept_and_keeps_the_name) {
     store_fixture_finish(&fixture);
 }
 
+/* A message with a key (or none), or, where `to` is above 0, a delete through there. */
+static struct message *make(struct store_fixture *fixture, const char *key, uint64_t offset,
+                            uint64_t from, uint64_t to) {
+    uint8_t range[MESSAGE_DELETE_BYTES];
+    message_put_deleted(from, to, range);
+    struct message_fields fields = {.kind = to > 0 ? MESSAGE_DELETE : MESSAGE_DATA,
+                                    .channel = SPAN("c1"),
+                                    .key = span_of_string(key)};
+    if (to > 0) {
+        fields.payload = span_of(range, sizeof(range));
+    }
+    struct message *message = message_create(&fields);
+    struct place place = {77, 1, ++fixture->position, 1, offset};
+    message_order(message, &place, 1000 + fixture->position);
+    return message;
+}
+
+static uint64_t newest(struct store_fixture *fixture, const char *key) {
+    uint64_t offset = 0;
+    struct channel_row row;
+    MDB_txn *txn = store_fixture_begin(fixture);
+    if (*key != '\0') {
+        enum error_code result =
+            keys_find(&fixture->store, txn, 1, span_of_string(key), &offset, NULL);
+        EXPECT_TRUE(result == OK || result == ERR_NOT_FOUND);
+    } else {
+        EXPECT_EQ(store_get_channel(&fixture->store, txn, 1, &row, NULL), OK);
+        offset = row.keyless_last;
+    }
+    mdb_txn_abort(txn);
+    return offset;
+}
+
+TEST(a_fold_says_which_message_of_a_key_is_the_newest) {
+    struct store_fixture fixture;
+    store_fixture_init(&fixture);
+    struct message *first[] = {
+        make(&fixture, "a", 1, 0, 0), make(&fixture, "b", 2, 0, 0), make(&fixture, "", 3, 0, 0),
+        make(&fixture, "a", 4, 0, 0), make(&fixture, "", 5, 0, 0),
+    };
+    store_fixture_apply(&fixture, first, ARRAY_COUNT(first));
+    EXPECT_EQ(newest(&fixture, "a"), 4);
+    EXPECT_EQ(newest(&fixture, "b"), 2);
+    EXPECT_EQ(newest(&fixture, ""), 5);
+    struct message *second[] = {make(&fixture, "b", 6, 0, 0), make(&fixture, "a", 7, 0, 0),
+                                make(&fixture, "", 7, 7, 7), make(&fixture, "", 7, 5, 5)};
+    store_fixture_apply(&fixture, second, ARRAY_COUNT(second));
+    EXPECT_EQ(newest(&fixture, "a"), 4); /* what the same fold deletes is not told */
+    EXPECT_EQ(newest(&fixture, "b"), 6);
+    EXPECT_EQ(newest(&fixture, ""), 0);
+    store_fixture_finish(&fixture);
+}
+
+static void expect_deleted(struct store_fixture *fixture, uint64_t offset, uint64_t from,
+                           uint64_t to) {
+    uint64_t found_from = 0;
+    uint64_t found_to = 0;
+    MDB_txn *txn = store_fixture_begin(fixture);
+    enum error_code result =
+        deleted_find(&fixture->store, txn, 1, offset, &found_from, &found_to, NULL);
+    EXPECT_EQ(result, to == 0 ? ERR_NOT_FOUND : OK);
+    EXPECT_EQ(found_from, from);
+    EXPECT_EQ(found_to, to);
+    mdb_txn_abort(txn);
+}
+
+TEST(a_delete_is_written_down_and_at_the_front_raises_what_is_kept) {
+    struct store_fixture fixture;
+    struct channel_row row;
+    store_fixture_init(&fixture);
+    struct message *messages[12];
+    for (uint64_t i = 0; i < 10; i++) {
+        messages[i] = make(&fixture, "", i + 1, 0, 0);
+    }
+    messages[10] = make(&fixture, "", 10, 5, 6);
+    messages[11] = make(&fixture, "", 10, 9, 1000); /* no further than the last one */
+    store_fixture_apply(&fixture, messages, 12);
+    expect_deleted(&fixture, 4, 0, 0);
+    expect_deleted(&fixture, 5, 5, 6);
+    expect_deleted(&fixture, 10, 9, 10);
+    expect_deleted(&fixture, 11, 0, 0);
+    messages[0] = make(&fixture, "", 10, 1, 4);
+    messages[1] = make(&fixture, "", 10, 8, 3); /* nothing */
+    store_fixture_apply(&fixture, messages, 2);
+    expect_deleted(&fixture, 3, 1, 6);
+    expect_deleted(&fixture, 8, 0, 0);
+    MDB_txn *txn = store_fixture_begin(&fixture);
+    EXPECT_EQ(store_get_channel(&fixture.store, txn, 1, &row, NULL), OK);
+    EXPECT_EQ(row.keep_from, 7);
+    mdb_txn_abort(txn);
+    store_fixture_finish(&fixture);
+}
+
 UNIT_TESTS(UNIT(the_same_messages_give_the_same_rows_however_they_are_batched),
            UNIT(what_is_folded_already_is_passed_over),
            UNIT(a_hole_in_the_offsets_of_a_channel_is_refused),
            UNIT(more_channels_than_are_gathered_at_once_are_all_written),
-           UNIT(a_trim_moves_what_is_kept_and_keeps_the_name))
+           UNIT(a_trim_moves_what_is_kept_and_keeps_the_name),
+           UNIT(a_fold_says_which_message_of_a_key_is_the_newest),
+           UNIT(a_delete_is_written_down_and_at_the_front_raises_what_is_kept))

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "storage/keys.h"
 #include "tests/storage/store_fixture.h"
 
 TEST(a_new_store_is_the_first_generation_of_its_log) {
@@ -68,7 +69,53 @@ TEST(names_that_cannot_be_keys_are_not_found) {
     store_fixture_finish(&fixture);
 }
 
+/* Takes away what an older broker did not have: tables, and the end of the row of `meta`. */
+static void make_old(struct store_fixture *fixture) {
+    struct store *store = &fixture->store;
+    const MDB_dbi tables[] = {store->deleted, store->erasing, store->keys, store->repeats,
+                              store->retained};
+    struct meta_row meta;
+    uint8_t bytes[ROW_BYTES_MAX];
+    MDB_txn *txn = store_fixture_begin(fixture);
+    for (size_t i = 0; i < ARRAY_COUNT(tables); i++) {
+        EXPECT_EQ(mdb_drop(txn, tables[i], 1), 0);
+    }
+    EXPECT_EQ(store_get_meta(store, txn, &meta, NULL), OK);
+    meta_row_write(&meta, bytes);
+    char name[] = "state";
+    MDB_val key = {.mv_size = 5, .mv_data = name};
+    MDB_val value = {.mv_size = 61, .mv_data = bytes};
+    EXPECT_EQ(mdb_put(txn, store->meta, &key, &value, 0), 0);
+    EXPECT_EQ(store_commit(txn, NULL), OK);
+}
+
+TEST(a_directory_without_the_newer_tables_is_opened) {
+    struct store_fixture fixture;
+    struct meta_row meta;
+    uint64_t offset = 0;
+    store_fixture_init(&fixture);
+    struct message *message = store_fixture_make(&fixture, 1, 1, 10);
+    store_fixture_apply(&fixture, &message, 1);
+    make_old(&fixture);
+    store_close(&fixture.store);
+    EXPECT_EQ(store_open(&fixture.store, fixture.directory, 1 << 30, 0, NULL), OK);
+    MDB_txn *txn = store_fixture_begin(&fixture);
+    EXPECT_EQ(store_get_meta(&fixture.store, txn, &meta, NULL), OK);
+    EXPECT_EQ(meta.position_folded, 1);
+    EXPECT_EQ(meta.walk_floor, 1);
+    EXPECT_EQ(keys_put(&fixture.store, txn, 1, SPAN("k"), 1, NULL), OK);
+    EXPECT_EQ(keys_find(&fixture.store, txn, 1, SPAN("k"), &offset, NULL), OK);
+    EXPECT_EQ(store_commit(txn, NULL), OK);
+    message = store_fixture_make(&fixture, 1, 2, 10);
+    txn = store_fixture_begin(&fixture);
+    EXPECT_EQ(segments_load(&fixture.segments, &fixture.store, txn, NULL), OK);
+    mdb_txn_abort(txn);
+    store_fixture_apply(&fixture, &message, 1);
+    store_fixture_finish(&fixture);
+}
+
 UNIT_TESTS(UNIT(a_new_store_is_the_first_generation_of_its_log),
            UNIT(a_snapshot_does_not_see_what_is_committed_after_it),
            UNIT(full_disks_are_told_from_broken_ones),
-           UNIT(names_that_cannot_be_keys_are_not_found))
+           UNIT(names_that_cannot_be_keys_are_not_found),
+           UNIT(a_directory_without_the_newer_tables_is_opened))
