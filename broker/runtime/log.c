@@ -61,6 +61,7 @@ struct log {
     struct round *sync_last; /* the last round that the running sync covers; NULL: none runs */
     struct syncer *syncer;
     struct letter synced;
+    struct letter stop;   /* may come when the thread has seen is_stopping, and is gone */
     struct letter folded; /* from the store thread: there may be room again */
     atomic_bool is_folded_told;
     struct letter fold_please;
@@ -496,9 +497,9 @@ void log_stop(struct log *log) {
     if (!log->is_started) {
         return;
     }
-    struct letter stop = {.on_delivered = on_stop};
+    log->stop.on_delivered = on_stop;
     atomic_store(&log->is_stopping, true);
-    mailbox_put_answer(&log->mailbox, &stop);
+    mailbox_put_answer(&log->mailbox, &log->stop);
     pthread_join(log->thread, NULL);
     syncer_destroy(log->syncer);
     log->syncer = NULL;

@@ -143,6 +143,15 @@ TEST(a_stopped_log_refuses) {
     world_remove(&world);
 }
 
+TEST(a_log_that_ends_before_it_is_told_keeps_no_letter_of_a_caller_that_is_gone) {
+    struct world world;
+    world_make(&world);
+    faults.put_delay_ms = TICK_INTERVAL_MS + 200; /* it wakes up by itself, and sees the flag */
+    log_stop(world.log);
+    faults.put_delay_ms = 0;
+    world_remove(&world);
+}
+
 TEST(a_delete_is_a_record_with_the_last_offset_of_its_channel) {
     struct world world;
     struct asked data;
@@ -185,5 +194,6 @@ TEST(the_largest_publish_is_one_commit_and_each_message_knows_how_many_follow) {
 UNIT_TESTS(UNIT(offsets_are_dense_with_eight_publishers_and_what_is_answered_can_be_read),
            UNIT(publishers_that_ask_for_fsync_and_those_that_do_not_keep_one_order),
            UNIT(a_log_that_is_opened_again_goes_on_where_it_ended), UNIT(a_stopped_log_refuses),
+           UNIT(a_log_that_ends_before_it_is_told_keeps_no_letter_of_a_caller_that_is_gone),
            UNIT(a_delete_is_a_record_with_the_last_offset_of_its_channel),
            UNIT(the_largest_publish_is_one_commit_and_each_message_knows_how_many_follow))

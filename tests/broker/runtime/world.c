@@ -8,9 +8,10 @@
 
 #include "broker/admission/idempotency.h"
 
-/* --- the disk: see --wrap in meson.build ---------------------------------------------------- */
+/* --- the disk and the post: see --wrap in meson.build --------------------------------------- */
 
 struct faults faults;
+static _Thread_local bool is_tester;
 
 enum error_code __real_storage_append(struct storage *storage, struct message *const *messages,
                                       size_t count, struct error *why);
@@ -47,6 +48,16 @@ enum error_code __wrap_storage_each_repeat(struct storage *storage, storage_on_r
         on_repeat(context, &faults.stored);
     }
     return code;
+}
+
+void __real_mailbox_put_answer(struct mailbox *mailbox, struct letter *letter);
+void __wrap_mailbox_put_answer(struct mailbox *mailbox, struct letter *letter);
+
+void __wrap_mailbox_put_answer(struct mailbox *mailbox, struct letter *letter) {
+    if (is_tester && faults.put_delay_ms > 0) {
+        usleep(faults.put_delay_ms * 1000);
+    }
+    __real_mailbox_put_answer(mailbox, letter);
 }
 
 /* --- the world ------------------------------------------------------------------------------ */
@@ -138,6 +149,7 @@ void world_close(struct world *world) {
 
 void world_make_waiting(struct world *world) {
     *world = (struct world){0};
+    is_tester = true;
     snprintf(world->directory, sizeof(world->directory), "/tmp/tidings-log-test-XXXXXX");
     EXPECT_NOT_NULL(mkdtemp(world->directory));
     prepare(world);

@@ -17,12 +17,13 @@
 
 #define CHANNELS 3
 
-/* A disk that fails, is slow, or holds more when it is told to. */
+/* A disk that fails, is slow, or holds more when it is told to; and a post that is slow. */
 struct faults {
     atomic_int appends_to_fail;
     atomic_bool is_sync_held; /* each sync waits for a post of the gate */
     sem_t sync_gate;
     struct storage_repeat stored; /* what it has besides; of no messages: nothing */
+    unsigned put_delay_ms;        /* of letters that the test's thread sends */
 };
 extern struct faults faults;
 
