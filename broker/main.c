@@ -198,6 +198,12 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     return code != OK ? code : start_ports(process, why);
 }
 
+static void settle_workers(struct broker *broker) {
+    for (size_t i = 0; i < broker->worker_count; i++) {
+        worker_settle(broker->workers[i]);
+    }
+}
+
 static void stop_broker(struct process *process) {
     struct broker *broker = &process->broker;
     atomic_store(&broker->is_ready, false);
@@ -209,13 +215,12 @@ static void stop_broker(struct process *process) {
         worker_join(broker->workers[i]);
     }
     operator_stop(process->operator_server);
-    for (size_t i = 0; i < broker->worker_count; i++) {
-        worker_settle(broker->workers[i]);
-    }
+    settle_workers(broker);
     if (broker->log != NULL) {
         log_stop(broker->log);
     }
     reads_stop(broker->reads);
+    settle_workers(broker); /* a watch of the operator's that was reading the log ends with this */
     operator_destroy(process->operator_server);
     for (size_t i = 0; i < broker->worker_count; i++) {
         worker_destroy(broker->workers[i]);
