@@ -27,7 +27,8 @@ static void set(struct storage_gap *row, const struct storage_selector *selector
 }
 
 enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct span name,
-                          struct gap gap, bool is_for_patterns_alone, struct error *why) {
+                          struct gap gap, uint64_t position, bool is_for_patterns_alone,
+                          struct error *why) {
     const struct matching *matching = gaps->matching;
     if (gaps->is_quiet) {
         return OK;
@@ -42,6 +43,7 @@ enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct spa
         }
         if (selector->is_pattern) {
             set(row, selector, (struct gap){.reason = gap.reason});
+            row->lost_position = position > row->lost_position ? position : row->lost_position;
             continue;
         }
         set(row, selector, gap);
@@ -53,8 +55,8 @@ enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct spa
     return result;
 }
 
-enum error_code gaps_tell_all(struct gaps *gaps, enum gap_reason reason, bool is_for_patterns_alone,
-                              struct error *why) {
+enum error_code gaps_tell_all(struct gaps *gaps, enum gap_reason reason, uint64_t position,
+                              bool is_for_patterns_alone, struct error *why) {
     const struct matching *matching = gaps->matching;
     if (gaps->is_quiet) {
         return OK;
@@ -64,6 +66,7 @@ enum error_code gaps_tell_all(struct gaps *gaps, enum gap_reason reason, bool is
         const struct storage_selector *selector = &matching->selectors[i];
         if (selector->is_pattern || !is_for_patterns_alone) {
             set(&gaps->rows[i], selector, (struct gap){.reason = reason});
+            gaps->rows[i].lost_position = position;
         }
     }
     return result;

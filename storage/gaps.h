@@ -19,13 +19,15 @@ struct gaps {
     bool is_quiet;            /* nothing is: the reader did not ask for what is missing */
 };
 
-/* Offsets `gap` of the view's channel are missing: to each selector that names it, or to patterns
- * alone. ERR_MEMORY. */
+/* Offsets `gap` of the view's channel are missing, the last of them at `position` (0: unknown): to
+ * each selector that names it, or to patterns alone. ERR_MEMORY. */
 MUST_USE enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct span name,
-                                   struct gap gap, bool is_for_patterns_alone, struct error *why);
+                                   struct gap gap, uint64_t position, bool is_for_patterns_alone,
+                                   struct error *why);
 
-/* Something is missing that no channel can be named for: to each pattern, or to each selector. */
-MUST_USE enum error_code gaps_tell_all(struct gaps *gaps, enum gap_reason reason,
+/* Something is missing that no channel can be named for, the last of it at `position` (0: unknown):
+ * to each pattern, or to each selector. */
+MUST_USE enum error_code gaps_tell_all(struct gaps *gaps, enum gap_reason reason, uint64_t position,
                                        bool is_for_patterns_alone, struct error *why);
 
 /* Whether each pattern, or each selector, was told something. */

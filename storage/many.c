@@ -9,10 +9,8 @@
  *
  * What a channel lost behind the start is told with the page that begins there. As the start goes
  * on through other channels' messages, what the channel lost behind *that* is told again: the
- * cursor is one position, and says of no channel what was told.
- *
- * WEAKNESS: so a reader far behind is told a shrinking gap with each page until it has passed what
- * is lost; cure: a cursor that carries how far losses were told. */
+ * cursor is one position, and says of no channel what was told. A reader knows what it was told
+ * already by the last of what is lost (gap.to, lost_position). */
 #include "storage/many.h"
 
 #include <stdlib.h>
@@ -70,9 +68,14 @@ enum error_code many_resolve(struct many *many, struct span name, struct view *v
     if (result == OK) {
         result = resolve_query(view, &query, ret_resolved, why);
     }
-    return result == OK && ret_resolved->has_gap
-               ? gaps_tell(&many->gaps, view, name, ret_resolved->gap, false, why)
-               : result;
+    if (result == OK && ret_resolved->has_gap) {
+        uint64_t position = 0;
+        result = view_get_lost_position(view, &position, why);
+        return result != OK
+                   ? result
+                   : gaps_tell(&many->gaps, view, name, ret_resolved->gap, position, false, why);
+    }
+    return result;
 }
 
 static enum error_code tell_named(void *context, struct span name, uint64_t folded_id,
@@ -109,7 +112,8 @@ enum error_code many_pass(struct many *many, const struct strand *strand, uint64
         from = place->offset + 1;
     }
     move_on(many, view, view->meta.generation, to, position);
-    return gaps_tell(&many->gaps, view, strand->name, (struct gap){reason, from, to}, false, why);
+    return gaps_tell(&many->gaps, view, strand->name, (struct gap){reason, from, to}, position,
+                     false, why);
 }
 
 /* A message that is given out goes to the page with its reference. */
@@ -192,8 +196,8 @@ static enum error_code resolve_many_place(struct many *many, struct error *why) 
     }
     bool is_ahead = begin == 0 && place->position > moment->batch.position_readable;
     if (result == OK && (is_foreign || begin > 0 || is_ahead)) {
-        result =
-            gaps_tell_all(&many->gaps, is_ahead && !is_foreign ? GAP_AHEAD : GAP_EPOCH, false, why);
+        result = gaps_tell_all(&many->gaps, is_ahead && !is_foreign ? GAP_AHEAD : GAP_EPOCH, 0,
+                               false, why);
         *place = (struct place){.position = is_foreign  ? 0
                                             : begin > 0 ? begin - 1
                                                         : moment->batch.position_readable};
@@ -205,7 +209,7 @@ static enum error_code resolve_many_place(struct many *many, struct error *why) 
     place->generation = moment->meta.generation;
     if (result == OK && !is_foreign && moment->meta.forgotten_through > place->position &&
         many->query.start == STORAGE_AFTER_PLACE) {
-        result = gaps_tell_all(&many->gaps, GAP_EXPIRED, true, why);
+        result = gaps_tell_all(&many->gaps, GAP_EXPIRED, moment->meta.forgotten_through, true, why);
     }
     return result;
 }
@@ -225,7 +229,8 @@ static enum error_code resolve_many(struct many *many, struct error *why) {
     case STORAGE_AFTER_TIME:
         return moment->meta.forgotten_through > 0 &&
                        many->query.time_ms + FORGET_AGE_MS <= moment->batch.time_ms
-                   ? gaps_tell_all(&many->gaps, GAP_EXPIRED, true, why)
+                   ? gaps_tell_all(&many->gaps, GAP_EXPIRED, moment->meta.forgotten_through, true,
+                                   why)
                    : OK;
     case STORAGE_EARLIEST:
     case STORAGE_NEWEST:
@@ -298,7 +303,7 @@ static enum error_code drop_channel(void *context, struct span name, uint64_t fo
     if (resolved.after >= view.offset_last) {
         gap = resolved.gap; /* nothing is kept there: it has expired */
     }
-    result = gaps_tell(&many->gaps, &view, name, gap, false, why);
+    result = gaps_tell(&many->gaps, &view, name, gap, 0, false, why);
     many->matching.is_over = gaps_has_told_all(&many->gaps);
     return result;
 }

@@ -195,6 +195,10 @@ struct storage_gap {
     bool is_pattern;
     struct place after;   /* … of a pattern: where the reader stood */
     struct place resumed; /* where it goes on */
+    /* The last position at which something of a pattern is known to be lost; 0: unknown. A reader
+     * that goes on before it is told the same loss again, and knows it by this; a channel's by
+     * gap.to. */
+    uint64_t lost_position;
     uint64_t first;       /* of a channel: the offsets kept now; both 0 when none is kept */
     uint64_t last;
 };

@@ -189,6 +189,20 @@ enum error_code view_get_figures(const struct view *view, uint64_t offset,
     return result;
 }
 
+enum error_code view_get_lost_position(const struct view *view, uint64_t *ret_position,
+                                       struct error *why) {
+    struct figures figures;
+    if (view->first <= view->physical_first) {
+        *ret_position = view->has_row ? view->row.trimmed_position : 0;
+        return OK;
+    }
+    enum error_code result = view_get_figures(view, view->first - 1, &figures, why);
+    if (result == OK) {
+        *ret_position = figures.position;
+    }
+    return result;
+}
+
 enum error_code view_search(const struct view *view, enum index_metric metric, uint64_t value,
                             uint64_t low, uint64_t *ret_offset, struct error *why) {
     uint64_t at = low;

@@ -63,6 +63,11 @@ MUST_USE enum error_code view_check_next(struct store *store, struct open_batch 
 MUST_USE enum error_code view_get_figures(const struct view *view, uint64_t offset,
                                           struct figures *ret_figures, struct error *why);
 
+/* The position of the last offset before `first` that was given out; 0: there is none, or it is not
+ * known any more. */
+MUST_USE enum error_code view_get_lost_position(const struct view *view, uint64_t *ret_position,
+                                                struct error *why);
+
 /* The first offset from `low` (at least physical_first) through offset_last that reaches `value`;
  * offset_last + 1 if none does. */
 MUST_USE enum error_code view_search(const struct view *view, enum index_metric metric,

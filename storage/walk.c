@@ -223,7 +223,11 @@ static enum error_code take(struct walk *walk, struct lane *lane, const struct h
         }
         lane->is_told = true;
         struct gap gap = {.reason = GAP_EXPIRED};
-        return gaps_tell(&walk->many->gaps, &lane->view, lane->strand.name, gap, true, why);
+        uint64_t position = 0;
+        enum error_code code = view_get_lost_position(&lane->view, &position, why);
+        return code != OK ? code
+                          : gaps_tell(&walk->many->gaps, &lane->view, lane->strand.name, gap,
+                                      position, true, why);
     }
     enum error_code result = strand_find_deleted(&lane->strand, head->offset, &from, &to, why);
     if (result == OK && from <= head->offset) {

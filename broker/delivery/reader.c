@@ -241,6 +241,24 @@ void reader_get_lag(struct reader *reader, uint64_t *ret_messages, uint64_t *ret
     *ret_bytes = bytes;
 }
 
+bool reader_note_gap(struct reader *reader, const struct storage_gap *gap) {
+    uint64_t told = gap->is_pattern ? gap->lost_position : gap->gap.to;
+    bool is_loss = gap->gap.reason == GAP_EXPIRED || gap->gap.reason == GAP_DELETED;
+    if (!is_loss || told == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < reader->link_count; i++) {
+        struct link *link = &reader->links[i];
+        if (link->feed->is_pattern == gap->is_pattern &&
+            span_is_equal(feed_selector(link->feed).text, gap->selector)) {
+            bool is_new = told > link->told;
+            link->told = is_new ? told : link->told;
+            return is_new;
+        }
+    }
+    return true;
+}
+
 /* --- all readers ---------------------------------------------------------------------------- */
 
 void readers_touch(struct feeds *feeds) {

@@ -26,6 +26,7 @@ struct link {
     struct feed *feed;
     struct reader *reader;
     uint64_t sequence; /* the next entry of the feed's tail; while live */
+    uint64_t told;     /* how far losses were told: to this offset; of a pattern, this position */
 };
 
 struct reader {
@@ -76,6 +77,10 @@ void reader_get_place(struct reader *reader, struct place *ret_place);
 
 /* What the tails hold that a live reader lacks. Walks the entries: for the operator. */
 void reader_get_lag(struct reader *reader, uint64_t *ret_messages, uint64_t *ret_bytes);
+
+/* Whether the reader is to be told that gap, which a page has: false where an earlier page of the
+ * same way through the log told it. True also notes that it is told now. */
+MUST_USE bool reader_note_gap(struct reader *reader, const struct storage_gap *gap);
 
 /* Calls on_touched of each reader of each touched feed. */
 void readers_touch(struct feeds *feeds);

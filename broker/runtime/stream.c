@@ -197,6 +197,9 @@ static void tell_gaps(struct stream *stream, const struct read *read) {
     size_t index = 0;
     while (stream->failure == OK &&
            storage_page_next_gap(&read->page, &read->query, &index, &gap)) {
+        if (!reader_note_gap(&stream->reader, &gap)) {
+            continue;
+        }
         struct buffer *scratch = worker_borrow_scratch(stream->worker);
         if (stream->framing->put_gap(scratch, &gap, &options) != OK) {
             fail(stream, ERR_MEMORY);

@@ -255,6 +255,30 @@ TEST(an_expired_message_is_the_logs_to_tell) {
     world_finish(&world);
 }
 
+TEST(a_loss_is_told_once_on_a_way_through_the_log) {
+    struct world world;
+    struct reader reader;
+    struct storage_selector selectors[] = {{SPAN("a"), false}, {SPAN("*"), true}};
+    world_init(&world, 0);
+    EXPECT_EQ(reader_init(&reader, &world.feeds, selectors, 2, on_touched), OK);
+    struct storage_gap channel = {.gap = {GAP_EXPIRED, 3, 9}, .selector = SPAN("a")};
+    struct storage_gap pattern = {
+        .gap = {GAP_EXPIRED, 0, 0}, .selector = SPAN("*"), .is_pattern = true, .lost_position = 70};
+    EXPECT_TRUE(reader_note_gap(&reader, &channel));
+    EXPECT_TRUE(reader_note_gap(&reader, &pattern));
+    channel.gap.from = 5; /* a later page begins further on */
+    EXPECT_FALSE(reader_note_gap(&reader, &channel));
+    EXPECT_FALSE(reader_note_gap(&reader, &pattern));
+    channel.gap.to = 12; /* retention went on meanwhile */
+    pattern.lost_position = 71;
+    EXPECT_TRUE(reader_note_gap(&reader, &channel));
+    EXPECT_TRUE(reader_note_gap(&reader, &pattern));
+    channel.gap.reason = GAP_DROPPED; /* another kind of loss each time */
+    EXPECT_TRUE(reader_note_gap(&reader, &channel));
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
 static unsigned left_count;
 
 static void leave(struct reader *reader) {
@@ -324,6 +348,7 @@ UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(a_reader_that_read_past_the_worker_gets_nothing_twice),
            UNIT(a_reader_of_several_feeds_takes_them_in_order_and_each_message_once),
            UNIT(an_expired_message_is_the_logs_to_tell),
+           UNIT(a_loss_is_told_once_on_a_way_through_the_log),
            UNIT(a_missed_commit_sends_every_reader_to_the_log),
            UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker),
            UNIT(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last),
