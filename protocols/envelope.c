@@ -170,7 +170,7 @@ static void put_gap(struct writer *writer, const struct storage_gap *gap) {
     }
     put_string(writer, SPAN(",\"reason\":"), span_of_string(envelope_gap_reason(gap->gap.reason)));
     put_id(writer, SPAN(",\"id\":"), &gap->resumed);
-    if (gap->last == 0 && gap->gap.reason == GAP_DELETED) {
+    if (gap->first != 0 && gap->last == 0) {
         /* Told by the delete itself, which does not know what else is kept. */
     } else if (gap->last == 0) {
         put(writer, SPAN(",\"first\":null,\"last\":null"));

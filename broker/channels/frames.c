@@ -51,6 +51,7 @@ static enum error_code put_deleted(struct buffer *buffer, const struct framing *
                                    const struct frame_options *options) {
     struct storage_gap gap = {
         .gap.reason = GAP_DELETED, .selector = message->fields.channel, .resumed = message->place};
+    gap.first = 1; /* without a last: the delete itself does not know what else is kept */
     if (!message_get_deleted(message, &gap.gap.from, &gap.gap.to) || gap.gap.from > gap.gap.to) {
         return OK; /* it took nothing away: a frame of no bytes */
     }

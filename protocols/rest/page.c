@@ -24,6 +24,7 @@
 #include "broker/support/invariant.h"
 #include "protocols/envelope.h"
 #include "protocols/http/head.h"
+#include "protocols/rest/joined.h"
 #include "protocols/rest/reading.h"
 #include "protocols/rest/request.h"
 
@@ -121,6 +122,10 @@ enum error_code page_put(struct buffer *buffer, const struct storage_query *quer
     size_t gap_index = 0;
     bool has_gap = storage_page_next_gap(page, query, &gap_index, &gap);
     bool has_offsets = query->selector_count == 0; /* several channels have none in common */
+    if (!has_gap && page->gap_count > 0) {
+        gap = page->gaps[0]; /* of the one channel, in the middle of the page */
+        has_gap = true;
+    }
     /* Before the first message of this page stands all that is older. An empty page has only its
      * start, at which the reader stands already. */
     const struct place *prev = page->count > 0 ? &page->messages[0]->place : &page->start;
@@ -165,7 +170,7 @@ static void code_body(struct paging *paging) {
 
 static enum error_code on_work(struct read *read, struct storage *storage) {
     struct paging *paging = CONTAINER_OF(read, struct paging, read);
-    enum error_code code = storage_read(storage, &read->query, &read->page, &read->why);
+    enum error_code code = joined_read(storage, &read->query, &read->page, &read->why);
     if (code != OK) {
         return code;
     }

@@ -104,6 +104,17 @@ TEST(a_gap_says_what_is_known) {
     EXPECT_EQ(envelope_put_gap(&buffer, &gap), OK);
     EXPECT_SPAN(buffer_borrow(&buffer), "{\"channel\":\"a\",\"reason\":\"epoch\",\"id\":\"" ID
                                         "\",\"first\":null,\"last\":null}");
+    gap.gap = (struct gap){GAP_DELETED, 1, 2};
+    buffer_clear(&buffer);
+    EXPECT_EQ(envelope_put_gap(&buffer, &gap), OK);
+    EXPECT_SPAN(buffer_borrow(&buffer),
+                "{\"channel\":\"a\",\"from\":1,\"to\":2,\"reason\":\"deleted\",\"id\":\"" ID
+                "\",\"first\":null,\"last\":null}");
+    gap.first = 1; /* and no last: told by the delete itself */
+    buffer_clear(&buffer);
+    EXPECT_EQ(envelope_put_gap(&buffer, &gap), OK);
+    EXPECT_SPAN(buffer_borrow(&buffer), "{\"channel\":\"a\",\"from\":1,\"to\":2,"
+                                        "\"reason\":\"deleted\",\"id\":\"" ID "\"}");
     buffer_finish(&buffer);
 }
 

@@ -202,7 +202,8 @@ enum error_code storage_read(struct storage *storage, const struct storage_query
     (void)query;
     (void)why;
     *ret_page = fakes.page;
-    fakes.page = (struct storage_page){0};
+    fakes.page = fakes.page_behind;
+    fakes.page_behind = (struct storage_page){0};
     return fakes.read_result;
 }
 

@@ -52,6 +52,7 @@ struct fakes {
     enum error_code submit_result;
     struct read *read;
     struct storage_page page; /* what the next read finds; all zero: an empty one, at the head */
+    struct storage_page page_behind; /* … and the one after it */
     enum error_code read_result;
     struct watch_options watch_options; /* of the one that waits; zero: none does */
     enum error_code watch_result;

@@ -111,6 +111,28 @@ def test_a_page_from_before_tells_the_gap(broker, channel):
     assert (page["gap"]["reason"], page["gap"]["from"], page["gap"]["to"]) == ("deleted", 1, 3)
 
 
+def test_a_page_goes_on_behind_what_was_deleted(broker, channel):
+    broker.fill(channel, 7)
+    told(delete(broker, channel + "?offset=3"), channel, 3, 3)
+    told(delete(broker, channel + "?offset=5"), channel, 5, 5)
+    for name in (channel, channel + "/**"):
+        page = broker.page(name, since="earliest")
+        assert [message["offset"] for message in page["messages"]] == [1, 2, 4, 6, 7]
+        assert page["at_head"] and page["gap"] == page["gaps"][0]
+        assert [gap["reason"] for gap in page["gaps"]] == ["deleted", "deleted"]
+    page = broker.page(channel, since=1, limit=3)
+    assert [message["offset"] for message in page["messages"]] == [2, 4, 6]
+    assert [(gap["from"], gap["to"]) for gap in page["gaps"]] == [(3, 3), (5, 5)]
+    assert not page["at_head"] and numbers(broker, channel, since=page["next"]) == [7]
+
+
+def test_a_gap_where_nothing_is_left_says_so(broker, channel):
+    broker.fill(channel, 2)
+    told(delete(broker, channel), channel, 1, 2)
+    gap = broker.page(channel, since=0)["gap"]
+    assert gap["first"] is None and gap["last"] is None
+
+
 def test_a_live_reader_is_told_at_once(broker, channel):
     broker.fill(channel, 2)
     with broker.events(f"/channels/{channel}") as stream:
