@@ -63,10 +63,7 @@ struct feed *feeds_get(struct feeds *feeds, const struct storage_selector *selec
 }
 
 static void add_links(void *context, struct trie_leaf *leaf) {
-    size_t *count = context;
-    LIST_EACH(&CONTAINER_OF(leaf, struct feed, leaf)->links, link) {
-        (*count)++;
-    }
+    *(size_t *)context += CONTAINER_OF(leaf, struct feed, leaf)->link_count;
 }
 
 size_t feeds_count_readers(const struct feeds *feeds, struct span channel) {

@@ -6,8 +6,10 @@
  * Bounds:  see tail.h; for each framing that two readers or more use FRAMES_BYTES_MAX of frames,
  *          and FRAMES_ALL_BYTES_MAX (and one write more) of a worker's feeds together.
  *
- * Invariants: behind_count of the live_count live readers lack entries of the tail. When none does,
- * the tail and the frames are empty: a quiet feed costs this struct and nothing else.
+ * Invariants: behind_count of the live_count live readers lack entries of the tail. When the last
+ * of them has all, or one joins and none lacks any, the tail and the frames become empty: a quiet
+ * feed costs this struct and nothing else. What comes while no reader is live stays, within the
+ * bounds: it is where those that read the log meet the tail.
  */
 #pragma once
 
@@ -39,6 +41,7 @@ struct feed {
     struct list in_touched;
     struct feeds *feeds;
     struct list links; /* struct link, by in_feed: of live readers and those that catch up */
+    size_t link_count;
     struct list reads; /* pages under way for readers of this feed alone; see rider.h */
     size_t live_count;
     size_t behind_count;

@@ -23,12 +23,12 @@ void tail_finish(struct tail *tail) {
     tail_cut(tail, tail->floor_position);
 }
 
-static struct message **slot_of(const struct tail *tail, uint64_t sequence) {
+static struct tail_entry *slot_of(const struct tail *tail, uint64_t sequence) {
     return &tail->entries[sequence & (tail->capacity - 1)];
 }
 
 static void drop_first(struct tail *tail) {
-    struct message *message = *slot_of(tail, tail->sequence_first);
+    struct message *message = slot_of(tail, tail->sequence_first)->message;
     size_t bytes = message_size(message);
     INVARIANT(tail->bytes >= bytes);
     tail->floor_position = message->place.position;
@@ -80,8 +80,10 @@ void tail_put(struct tail *tail, struct message *message) {
         list_remove(&tail->in_filled);
         list_put_tail(&tail->tails->filled, &tail->in_filled);
     }
-    *slot_of(tail, tail->sequence_next++) = message_ref(message);
+    *slot_of(tail, tail->sequence_next++) =
+        (struct tail_entry){.message = message_ref(message), .bytes_before = tail->bytes_put};
     tail->mortal_count += message->expiry_ms != 0;
+    tail->bytes_put += bytes;
     tail->bytes += bytes;
     tail->tails->bytes += bytes;
 }
@@ -109,7 +111,16 @@ void tail_cut(struct tail *tail, uint64_t floor_position) {
 struct message *tail_borrow(const struct tail *tail, uint64_t sequence) {
     INVARIANT(sequence >= tail->sequence_first);
     INVARIANT(sequence < tail->sequence_next);
-    return *slot_of(tail, sequence);
+    return slot_of(tail, sequence)->message;
+}
+
+uint64_t tail_bytes_from(const struct tail *tail, uint64_t sequence) {
+    if (sequence >= tail->sequence_next) {
+        return 0;
+    }
+    return sequence <= tail->sequence_first
+               ? tail->bytes
+               : tail->bytes_put - slot_of(tail, sequence)->bytes_before;
 }
 
 uint64_t tail_count_alive(const struct tail *tail, uint64_t sequence, uint64_t count_max,
@@ -134,7 +145,7 @@ uint64_t tail_find_after(const struct tail *tail, uint64_t position) {
     uint64_t high = tail->sequence_next;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if ((*slot_of(tail, middle))->place.position > position) {
+        if (slot_of(tail, middle)->message->place.position > position) {
             high = middle;
         } else {
             low = middle + 1;

@@ -25,15 +25,21 @@ struct tails {
     struct list filled; /* those with entries, the one that was empty longest ago first */
 };
 
+struct tail_entry {
+    struct message *message;
+    uint64_t bytes_before; /* of all that was ever put before it */
+};
+
 struct tail {
     struct list in_filled;
     struct tails *tails;
-    struct message **entries; /* a ring of `capacity`, a power of two; NULL when empty */
+    struct tail_entry *entries; /* a ring of `capacity`, a power of two; NULL when empty */
     size_t capacity;
     uint64_t sequence_first;
     uint64_t sequence_next;
     uint64_t floor_position;
     size_t bytes;
+    uint64_t bytes_put;  /* ever */
     size_t mortal_count; /* entries with an expiry */
 };
 
@@ -55,6 +61,9 @@ void tail_cut(struct tail *tail, uint64_t floor_position);
 
 /* The entry of that sequence, which is in the tail; lives until the next change of the tail. */
 struct message *tail_borrow(const struct tail *tail, uint64_t sequence);
+
+/* Memory of the entries from `sequence` on that are in the tail. */
+uint64_t tail_bytes_from(const struct tail *tail, uint64_t sequence);
 
 /* How many entries from `sequence` on, `count_max` at most, stand before the first that has expired
  * by `time_ms`. */

@@ -39,6 +39,7 @@ static enum error_code join_feed(struct link *link, struct reader *reader, struc
     link->feed = feed;
     link->reader = reader;
     list_put_tail(&feed->links, &link->in_feed);
+    feed->link_count++;
     return OK;
 }
 
@@ -71,6 +72,7 @@ void reader_finish(struct reader *reader) {
     }
     for (size_t i = 0; i < reader->link_count; i++) {
         list_remove(&reader->links[i].in_feed);
+        reader->links[i].feed->link_count--;
         feed_release(reader->links[i].feed);
     }
     if (reader->links != &reader->one) {
@@ -230,12 +232,8 @@ void reader_get_lag(struct reader *reader, uint64_t *ret_messages, uint64_t *ret
     for (size_t i = 0; reader->is_live && i < reader->link_count; i++) {
         const struct link *link = &reader->links[i];
         const struct tail *tail = &link->feed->tail;
-        uint64_t sequence =
-            link->sequence > tail->sequence_first ? link->sequence : tail->sequence_first;
         messages += tail->sequence_next - link->sequence;
-        for (; sequence < tail->sequence_next; sequence++) {
-            bytes += message_size(tail_borrow(tail, sequence));
-        }
+        bytes += tail_bytes_from(tail, link->sequence);
     }
     *ret_messages = messages;
     *ret_bytes = bytes;

@@ -75,7 +75,7 @@ void reader_advance(struct reader *reader, size_t count);
 /* The place for a heartbeat: of a live reader without anything to send, the head of its worker. */
 void reader_get_place(struct reader *reader, struct place *ret_place);
 
-/* What the tails hold that a live reader lacks. Walks the entries: for the operator. */
+/* What the tails hold that a live reader lacks: entries of each feed, and their memory. */
 void reader_get_lag(struct reader *reader, uint64_t *ret_messages, uint64_t *ret_bytes);
 
 /* Whether the reader is to be told that gap, which a page has: false where an earlier page of the

@@ -16,8 +16,7 @@
 #include "broker/runtime/stream.h"
 #include "broker/runtime/worker_private.h"
 
-#define STEPS_SELECTORS 8 /* selectors compared for a step … */
-#define STEPS_LAG 32      /* … and entries of a tail counted for one */
+#define STEPS_SELECTORS 8 /* selectors looked at for a step */
 #define STEPS_CHANNEL 4   /* looking a channel up: one map, one trie */
 
 struct survey_part {
@@ -247,12 +246,10 @@ static bool rate(const struct survey_part *part, struct connection *connection, 
          stream = stream_next(connection, stream)) {
         struct stream_status status;
         stream_get_status(stream, &status);
-        *steps += 1 + status.lag_messages / STEPS_LAG;
-        if (question->channel.length > 0) {
-            *steps += status.selector_count / STEPS_SELECTORS;
-            if (!does_read(stream, status.selector_count, question->channel)) {
-                continue;
-            }
+        *steps += 1 + status.selector_count / STEPS_SELECTORS;
+        if (question->channel.length > 0 &&
+            !does_read(stream, status.selector_count, question->channel)) {
+            continue;
         }
         uint64_t behind = positions_behind(&status, head);
         is_wanted = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker_private.h — the inside of a worker, for the few files that are one worker together.
  *
- * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c (readers),
- *          survey.c (what the operator asks).
+ * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c and
+ *          rider.c (readers), watch.c (long polls), survey.c (what the operator asks).
  * Thread:  the worker's, but for what is atomic.
  * Bounds:  see worker.h.
  */

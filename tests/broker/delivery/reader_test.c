@@ -315,6 +315,31 @@ TEST(a_reader_that_joins_and_lacks_nothing_leaves_nothing_in_the_tail) {
     world_finish(&world);
 }
 
+TEST(the_lag_of_a_live_reader_is_what_the_tail_holds_for_it) {
+    struct world world;
+    struct reader early;
+    struct reader late;
+    uint64_t messages = 0;
+    uint64_t bytes = 0;
+    world_init(&world, 10);
+    join_at(&world, &early, 10);
+    commit(&world, "a", 100);
+    commit(&world, "a", 1000);
+    join_at(&world, &late, 11);
+    reader_get_lag(&early, &messages, &bytes);
+    EXPECT_EQ(messages, 2);
+    EXPECT_EQ(bytes, world.feeds.tails.bytes);
+    reader_get_lag(&late, &messages, &bytes);
+    EXPECT_EQ(messages, 1);
+    EXPECT_EQ(bytes, 1000 + sizeof(struct message) + 1);
+    EXPECT_EQ(feeds_count_readers(&world.feeds, SPAN("a")), 2);
+    reader_finish(&late);
+    EXPECT_EQ(feeds_count_readers(&world.feeds, SPAN("a")), 1);
+    reader_finish(&early);
+    EXPECT_EQ(feeds_count_readers(&world.feeds, SPAN("a")), 0);
+    world_finish(&world);
+}
+
 TEST(deletes_are_not_counted_as_messages) {
     struct world world;
     struct reader reader;
@@ -353,4 +378,5 @@ UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(progress_of_a_quiet_reader_is_the_head_of_its_worker),
            UNIT(readers_may_leave_when_they_are_touched_and_their_feed_with_the_last),
            UNIT(a_reader_that_joins_and_lacks_nothing_leaves_nothing_in_the_tail),
+           UNIT(the_lag_of_a_live_reader_is_what_the_tail_holds_for_it),
            UNIT(deletes_are_not_counted_as_messages))
