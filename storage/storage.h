@@ -199,7 +199,7 @@ struct storage_gap {
      * that goes on before it is told the same loss again, and knows it by this; a channel's by
      * gap.to. */
     uint64_t lost_position;
-    uint64_t first;       /* of a channel: the offsets kept now; both 0 when none is kept */
+    uint64_t first; /* of a channel: the offsets kept now; both 0 when none is kept */
     uint64_t last;
 };
 
