@@ -102,6 +102,14 @@ static bool is_attribute_name(struct span name) {
     return !span_is_equal(name, SPAN("data"));
 }
 
+static size_t find_row(struct span name) {
+    size_t row = 0;
+    while (row < ARRAY_COUNT(rows) && !span_is_equal(name, span_of_string(rows[row].name))) {
+        row++;
+    }
+    return row;
+}
+
 void cloudevent_init(struct cloudevent *event, struct buffer *headers) {
     *event = (struct cloudevent){.headers = headers};
 }
@@ -109,12 +117,9 @@ void cloudevent_init(struct cloudevent *event, struct buffer *headers) {
 enum error_code cloudevent_put(struct cloudevent *event, struct span name, struct span value,
                                struct error *why) {
     struct error fault = {0};
-    size_t row = 0;
+    size_t row = find_row(name);
     if (!is_attribute_name(name)) {
         return blame(why, name, "is no attribute's name: small letters and digits");
-    }
-    while (row < ARRAY_COUNT(rows) && !span_is_equal(name, span_of_string(rows[row].name))) {
-        row++;
     }
     /* Only the attributes that have a row are said not to be empty. */
     bool may_be_empty = row == ARRAY_COUNT(rows) && value.length == 0;
@@ -202,10 +207,15 @@ static enum error_code put_member(struct cloudevent *event, const struct json_me
                                   struct buffer *scratch, struct error *why) {
     struct span name = span_of(member->name.bytes + 1, member->name.length - 2);
     struct span text = member->value.text;
+    enum json_kind kind = member->value.kind;
     if (!is_attribute_name(name)) {
         return message_object_refuse_member(member->name, why);
     }
-    switch (member->value.kind) {
+    /* Only extensions may be of another type ("Context Attributes", "Type System"). */
+    if (kind != JSON_KIND_STRING && kind != JSON_KIND_NULL && find_row(name) < ARRAY_COUNT(rows)) {
+        return blame(why, name, "is a string");
+    }
+    switch (kind) {
     case JSON_KIND_NULL:
         return OK;
     case JSON_KIND_STRING: {
