@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/config/value.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 #include "protocols/http/query.h"
@@ -100,15 +101,19 @@ static enum error_code on_limit(const struct parameter *parameter, struct error 
 }
 
 static enum error_code on_wait(const struct parameter *parameter, struct error *why) {
-    struct span text = parameter->text;
+    uint64_t wait_ms = 0;
     uint64_t seconds = 0;
-    if (text.length < 2 || text.bytes[text.length - 1] != 's' ||
-        !span_parse_u64(span_of(text.bytes, text.length - 1), &seconds) ||
-        seconds > WAIT_MS_MAX / 1000) {
-        return error_set(why, ERR_BAD_REQUEST, "wait is a number of seconds up to %ds",
+    bool is_duration = value_parse_duration_ms(parameter->text, &wait_ms, NULL) == OK;
+    if (!is_duration && span_parse_u64(parameter->text, &seconds)) {
+        is_duration = seconds <= WAIT_MS_MAX / 1000;
+        wait_ms = is_duration ? seconds * 1000 : 0;
+    }
+    if (!is_duration || wait_ms > WAIT_MS_MAX) {
+        return error_set(why, ERR_BAD_REQUEST,
+                         "wait is a time up to %ds, as 30s or 500ms; a number is seconds",
                          WAIT_MS_MAX / 1000);
     }
-    parameter->reading->wait_ms = seconds * 1000;
+    parameter->reading->wait_ms = wait_ms;
     return OK;
 }
 

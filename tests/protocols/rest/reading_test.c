@@ -149,15 +149,23 @@ TEST(who_waits_without_a_start_waits_for_what_comes) {
     EXPECT_EQ(reading.query.start, STORAGE_AFTER_OFFSET);
 }
 
-TEST(a_wait_is_of_pages_of_whole_seconds_and_of_what_comes) {
-    static const char *const queries[] = {
-        "wait=61s",        "wait=30", "wait=s", "wait=-1s", "wait=1m", "wait=18446744073709551616s",
-        "wait=3s&before=9"};
+TEST(a_wait_is_a_time_of_pages_and_of_what_comes) {
+    static const char *const queries[] = {"wait=61s",         "wait=61",
+                                          "wait=s",           "wait=-1s",
+                                          "wait=2m",          "wait=18446744073709551616s",
+                                          "wait=3s&before=9", "wait=18446744073709551615",
+                                          "wait=1.5"};
     for (size_t i = 0; i < ARRAY_COUNT(queries); i++) {
         EXPECT_TRUE(parse(queries[i], READING_PAGE) != OK);
         EXPECT_STRING(why.field, "wait");
     }
     EXPECT_TRUE(parse("wait=3s", READING_EVENTS) != OK);
+    EXPECT_EQ(parse("wait=250ms", READING_PAGE), OK);
+    EXPECT_EQ(reading.wait_ms, 250);
+    EXPECT_EQ(parse("wait=1m", READING_PAGE), OK);
+    EXPECT_EQ(reading.wait_ms, 60000);
+    EXPECT_EQ(parse("wait=30", READING_PAGE), OK);
+    EXPECT_EQ(reading.wait_ms, 30000);
 }
 
 TEST(each_policy_can_be_asked_for) {
@@ -200,6 +208,5 @@ UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),
            UNIT(a_socket_without_channels_starts_in_its_subscriptions),
            UNIT(one_channel_is_asked_for_by_name_and_all_else_by_selectors),
            UNIT(who_waits_without_a_start_waits_for_what_comes),
-           UNIT(a_wait_is_of_pages_of_whole_seconds_and_of_what_comes),
-           UNIT(each_policy_can_be_asked_for),
+           UNIT(a_wait_is_a_time_of_pages_and_of_what_comes), UNIT(each_policy_can_be_asked_for),
            UNIT(a_policy_is_the_readers_or_that_of_its_only_channel))
