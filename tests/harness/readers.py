@@ -120,9 +120,10 @@ class SocketReader(Reader):
 class SubscribedReader(Reader):
     """One subscription, alone on a WebSocket on /stream."""
 
-    def __init__(self, broker, selectors, since=None, timeout_s=30, receive_bytes=None, **options):
+    def __init__(self, broker, selectors, since=None, timeout_s=30, receive_bytes=None,
+                 headers=None, **options):
         selector, = selectors
-        self.subscriptions = Subscriptions(broker, timeout_s=timeout_s,
+        self.subscriptions = Subscriptions(broker, timeout_s=timeout_s, headers=headers,
                                            receive_bytes=receive_bytes)
         self.socket = self.subscriptions.websocket.connection.socket
         if since is not None:
@@ -181,8 +182,13 @@ def open_stream_of_one(broker, selectors, **options):
     return EventReader(broker, selectors, path="/stream", **options)
 
 
+def open_deflated(broker, selectors, **options):
+    return SubscribedReader(broker, selectors, **options, headers={
+        "Sec-WebSocket-Extensions": "permessage-deflate"})
+
+
 KINDS = {"events": EventReader, "websocket": SocketReader, "stream events": open_stream_of_one,
-         "subscription": SubscribedReader, "pages": PageReader}
+         "subscription": SubscribedReader, "deflated": open_deflated, "pages": PageReader}
 STREAMS = {name: kind for name, kind in KINDS.items() if name != "pages"}
 
 

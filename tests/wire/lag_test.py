@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers that fall behind, by policy: what each is told adds up to what was published."""
+import base64
 import json
+import os
 import random
 import threading
 
@@ -11,8 +13,8 @@ from harness.readers import STREAMS, EventReader, SocketReader, Subscriptions
 from harness.websocket import PeerClosed
 
 KEYS = 12
-MESSAGES = 1200
-BODY_BYTES = 4000  # 4.8 MB: far above a send budget and two kernels' buffers
+MESSAGES = 600
+BODY_BYTES = 4000  # 2.4 MB: far above a send budget and two kernels' buffers
 NARROW_BYTES = 4096
 BUDGET = "limits: { send_budget: 16KiB }\n"
 
@@ -26,11 +28,15 @@ def open_slow(broker, kind, selector, policy, **options):
                          timeout_s=60, **options)
 
 
+def noise():
+    """Text that no compression makes much smaller."""
+    return base64.b64encode(os.urandom(BODY_BYTES * 3 // 4)).decode()
+
+
 def publish_keyed(broker, channels, count, first=0, keys=KEYS):
     """Messages with a number that grows, each with a key or (every 16th) with none. Gives
     [(channel, key, number, id)]."""
     sent = []
-    filler = "x" * BODY_BYTES
     with broker.connect() as connection:
         for number in range(first, first + count):
             channel = random.choice(channels)
@@ -38,7 +44,7 @@ def publish_keyed(broker, channels, count, first=0, keys=KEYS):
             fields = {"Content-Type": "application/json"}
             if key is not None:
                 fields["Tidings-Key"] = key
-            body = json.dumps({"n": number, "x": filler}).encode()
+            body = json.dumps({"n": number, "x": noise()}).encode()
             answer = connection.request("POST", "/channels/" + channel, fields, body)
             assert answer.status == 200, answer
             sent.append((channel, key, number, answer.json()["id"]))
@@ -242,6 +248,37 @@ def test_disconnect_closes_and_resuming_loses_nothing(start_broker, kind):
     assert seen == [one[3] for one in sent]
 
 
+def publish_bursts(broker, channel, count):
+    """Each of 4 MB at once: more than a tail holds."""
+    for number in range(count):
+        body = b"".join(b'{"n":%d,"x":"%s"}\n' % (line, noise()[:2000].encode())
+                        for line in range(2000))
+        answer = broker.post(channel, body, "application/x-ndjson",
+                             {"Tidings-Key": f"burst{number}"})
+        assert answer.status == 200, answer
+
+
+@pytest.mark.xfail(strict=True, reason="a reader that a burst throws out of the tail catches up")
+@pytest.mark.parametrize("kind", ["events", "websocket", "subscription"])
+def test_a_burst_above_the_tail_is_dropped_too(start_broker, kind):
+    """What is not in the tail any more is no history to read: the reader was at the head."""
+    broker = start_broker()
+    with open_slow(broker, kind, "d/a", "drop") as reader:
+        publish_bursts(broker, "d/a", 4)
+        entries = reader.until(lambda entry: "gap" in entry or entry.get("offset") == 8000, 60)
+    assert "gap" in entries[-1] and len(entries) < 4000, len(entries)
+
+
+@pytest.mark.parametrize("kind", ["events", "websocket", "subscription"])
+def test_a_burst_above_the_tail_disconnects_too(start_broker, kind):
+    broker = start_broker()
+    with open_slow(broker, kind, "d/a", "disconnect") as reader:
+        publish_bursts(broker, "d/a", 4)
+        with pytest.raises(PeerClosed):
+            while True:
+                assert reader.entry(60).get("offset") != 8000, "it was let read them all"
+
+
 @pytest.mark.parametrize("kind, is_pattern", WAYS, ids=NAMES)
 @pytest.mark.parametrize("policy", ["catch_up", None])
 def test_catch_up_loses_nothing(start_broker, kind, is_pattern, policy):
@@ -320,3 +357,61 @@ def test_what_was_skipped_can_be_read_by_the_operator(start_broker):
         one, = answer.json()["connections"][0]["readers"]
         assert (one["skipped"], one["on_lag"]) == (skipped, "conflate")
         assert (one["lag_messages"], one["lag_bytes"]) == (0, 0)
+
+
+SHORT = """
+channels:
+  - match: "none/**"
+    history: { messages: 0 }
+  - match: "short/**"
+    history: { messages: 40 }
+"""
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_channel_without_history_is_dropped_unless_told(start_broker, kind):
+    """Nothing is kept that could be caught up with: what was passed over is told."""
+    broker = start_broker(config=BUDGET + SHORT)
+    with STREAMS[kind](broker, ["none/a"], receive_bytes=NARROW_BYTES, timeout_s=60) as reader:
+        publish_keyed(broker, ["none/a"], MESSAGES)
+        entries = []
+        while not entries or not is_end(entries[-1]):
+            publish_end(broker, "none/a")
+            entries += reader.until(lambda entry: is_end(entry) or "gap" in entry, 60)
+    expected, lost = 1, 0
+    for entry in entries:
+        if "gap" in entry:
+            gap = entry["gap"]
+            assert gap["reason"] in ("dropped", "expired") and gap["from"] == expected, gap
+            lost += gap["to"] - gap["from"] + 1
+            expected = gap["to"] + 1
+        elif "offset" in entry:
+            assert entry["offset"] == expected
+            expected += 1
+    assert lost > MESSAGES // 2
+
+
+@pytest.mark.parametrize("policy", ["catch_up", "conflate", "drop"])
+@pytest.mark.parametrize("kind", STREAMS)
+def test_what_retention_took_from_a_slow_reader_is_accounted_for(start_broker, kind, policy):
+    """Delivered, skipped and told as gaps are together what was published, whatever the policy."""
+    broker = start_broker(config=BUDGET + SHORT)
+    with open_slow(broker, kind, "short/a", policy) as reader:
+        sent = publish_keyed(broker, ["short/a"], MESSAGES)
+        rounds, entries = 0, []
+        while not entries or not is_end(entries[-1]):
+            publish_end(broker, "short/a")
+            rounds += 1
+            entries += reader.until(lambda entry: is_end(entry) or "gap" in entry, 60)
+    newest, total = 0, 0
+    for entry in entries:
+        if "gap" in entry:
+            gap = entry["gap"]
+            assert gap["from"] > newest and gap["to"] >= gap["from"], (newest, gap)
+            total += gap["to"] - gap["from"] + 1
+            newest = gap["to"]
+        elif "offset" in entry:
+            assert entry["offset"] > newest, (newest, entry["offset"])
+            total += 1 + entry.get("skipped", 0)
+            newest = entry["offset"]
+    assert newest == total and len(sent) < total <= len(sent) + rounds
