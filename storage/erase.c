@@ -196,8 +196,7 @@ static enum error_code do_step(struct step *step, bool *ret_more, struct error *
             result = do_work(step, &work, why);
         }
         if (result == OK && work.from <= work.to) {
-            int code = put_work(step->store, step->txn, &work);
-            result = code == 0 ? OK : store_error(why, code, "note what is to be erased");
+            result = erase_put(step->store, step->txn, work.channel_id, work.from, work.to, why);
         }
     }
     return result;

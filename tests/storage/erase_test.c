@@ -85,4 +85,24 @@ TEST(erasing_is_done_step_by_step_and_leaves_stubs) {
     store_fixture_finish(&fixture);
 }
 
-UNIT_TESTS(UNIT(erasing_is_done_step_by_step_and_leaves_stubs))
+/* A step ends in the middle of a delete, just where a longer one begins. */
+TEST(what_a_step_leaves_does_not_shorten_another_delete) {
+    struct store_fixture fixture;
+    static struct message *messages[COUNT];
+    const uint64_t left = 101 + ERASE_CHUNKS_MAX / 2; /* a record counts twice: itself, its chunk */
+    store_fixture_init(&fixture);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        messages[i] = make_keyed(&fixture, i + 1);
+    }
+    store_fixture_apply(&fixture, messages, COUNT);
+    put_work(&fixture, 101, left + 100);
+    put_work(&fixture, left, COUNT);
+    erase_all(&fixture);
+    EXPECT_TRUE(is_erased(&fixture, left + 100));
+    EXPECT_TRUE(is_erased(&fixture, left + 101));
+    EXPECT_TRUE(is_erased(&fixture, COUNT));
+    store_fixture_finish(&fixture);
+}
+
+UNIT_TESTS(UNIT(erasing_is_done_step_by_step_and_leaves_stubs),
+           UNIT(what_a_step_leaves_does_not_shorten_another_delete))
