@@ -33,7 +33,11 @@ enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct spa
     if (gaps->is_quiet) {
         return OK;
     }
+    uint64_t first = 0;
     enum error_code result = make_rows(gaps, why);
+    if (result == OK && !is_for_patterns_alone) {
+        result = view_find_kept(view, &first, why);
+    }
     for (size_t i = 0; result == OK && i < matching->selector_count; i++) {
         const struct storage_selector *selector = &matching->selectors[i];
         struct storage_gap *row = &gaps->rows[i];
@@ -47,8 +51,8 @@ enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct spa
             continue;
         }
         set(row, selector, gap);
-        if (view->first <= view->offset_last) {
-            row->first = view->first;
+        if (first <= view->offset_last) {
+            row->first = first;
             row->last = view->offset_last;
         }
     }

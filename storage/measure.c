@@ -188,17 +188,11 @@ static enum error_code list_open(struct list *list, struct error *why) {
 
 static enum error_code fill_row(const struct view *view, struct storage_channel *row,
                                 struct error *why) {
-    uint64_t first = view->first;
-    uint64_t from = 0;
-    uint64_t to = 0;
+    uint64_t first = 0;
     uint64_t messages = 0;
     uint64_t minute = 0;
     struct figures figures = {0};
-    enum error_code result = OK;
-    while (result == OK && first <= view->offset_last &&
-           (result = view_find_deleted(view, first, &from, &to, why)) == OK && from <= first) {
-        first = to + 1;
-    }
+    enum error_code result = view_find_kept(view, &first, why);
     if (result == OK && first <= view->offset_last) {
         row->first = first;
         row->last = view->offset_last;

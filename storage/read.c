@@ -158,6 +158,10 @@ static enum error_code place_before(const struct view *view, uint64_t next, stru
     return result;
 }
 
+static bool is_loss(struct gap gap) {
+    return gap.reason == GAP_EXPIRED || gap.reason == GAP_DELETED;
+}
+
 static void tell_holes(struct channel_page *making, const struct resolved *resolved) {
     struct storage_page *page = making->builder.page;
     page->has_gap = resolved->has_gap;
@@ -168,7 +172,7 @@ static void tell_holes(struct channel_page *making, const struct resolved *resol
     if (!page->has_gap) {
         page->has_gap = true;
         page->gap = (struct gap){making->hole_is, resolved->after + 1, making->hole_to};
-    } else if (page->gap.reason == GAP_EXPIRED && page->gap.to == resolved->after) {
+    } else if (is_loss(page->gap) && page->gap.to == resolved->after) {
         page->gap.to = making->hole_to;
         page->gap.reason = making->hole_is;
     }
@@ -178,18 +182,9 @@ static void tell_holes(struct channel_page *making, const struct resolved *resol
 static enum error_code fill_kept(struct channel_page *making, struct error *why) {
     const struct view *view = making->view;
     struct storage_page *page = making->builder.page;
-    uint64_t first = view->first;
-    uint64_t from = 0;
-    uint64_t to = 0;
-    enum error_code result = OK;
-    while (first <= view->offset_last) {
-        result = view_find_deleted(view, first, &from, &to, why);
-        if (result != OK || from > first) {
-            break;
-        }
-        first = to + 1;
-    }
-    if (first <= view->offset_last) {
+    uint64_t first = 0;
+    enum error_code result = view_find_kept(view, &first, why);
+    if (result == OK && first <= view->offset_last) {
         page->first = first;
         page->last = view->offset_last;
     }
@@ -220,7 +215,7 @@ static enum error_code fill_places(struct channel_page *making, const struct res
 
 /* The dropping reader goes on at the head: all that stands between is told. */
 static void drop(const struct view *view, struct resolved *resolved) {
-    bool is_known = !resolved->has_gap || resolved->gap.reason == GAP_EXPIRED;
+    bool is_known = !resolved->has_gap || is_loss(resolved->gap);
     if (is_known && resolved->after < view->offset_last) {
         uint64_t from = resolved->has_gap ? resolved->gap.from : resolved->after + 1;
         resolved->has_gap = true;

@@ -198,13 +198,8 @@ static void resolve_newest(const struct view *view, const struct storage_query *
     }
 }
 
-enum error_code resolve_query(const struct view *view, const struct storage_query *query,
-                              struct resolved *ret_resolved, struct error *why) {
-    *ret_resolved = (struct resolved){.after = view->first - 1};
-    enum error_code result = resolve_before(view, query, ret_resolved, why);
-    if (result != OK) {
-        return result;
-    }
+static enum error_code resolve_start(const struct view *view, const struct storage_query *query,
+                                     struct resolved *ret_resolved, struct error *why) {
     switch (query->start) {
     case STORAGE_EARLIEST:
         break;
@@ -228,6 +223,21 @@ enum error_code resolve_query(const struct view *view, const struct storage_quer
     }
     INVARIANT(ret_resolved->after <= view->offset_last);
     return OK;
+}
+
+/* What was lost last gives the reason, as on a page. */
+enum error_code resolve_query(const struct view *view, const struct storage_query *query,
+                              struct resolved *ret_resolved, struct error *why) {
+    *ret_resolved = (struct resolved){.after = view->first - 1};
+    struct gap *gap = &ret_resolved->gap;
+    enum error_code result = resolve_before(view, query, ret_resolved, why);
+    if (result == OK) {
+        result = resolve_start(view, query, ret_resolved, why);
+    }
+    if (result == OK && ret_resolved->has_gap && gap->reason == GAP_EXPIRED && gap->to != 0) {
+        result = view_get_lost_reason(view, gap->to, &gap->reason, why);
+    }
+    return result;
 }
 
 enum error_code resolve_lost_tail(const struct store *store, MDB_txn *txn,

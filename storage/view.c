@@ -256,6 +256,28 @@ enum error_code view_find_deleted(const struct view *view, uint64_t offset, uint
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
+enum error_code view_find_kept(const struct view *view, uint64_t *ret_offset, struct error *why) {
+    uint64_t offset = view->first;
+    uint64_t from = 0;
+    uint64_t to = 0;
+    enum error_code result = OK;
+    while (offset <= view->offset_last &&
+           (result = view_find_deleted(view, offset, &from, &to, why)) == OK && from <= offset) {
+        offset = to + 1;
+    }
+    *ret_offset = offset;
+    return result;
+}
+
+enum error_code view_get_lost_reason(const struct view *view, uint64_t offset,
+                                     enum gap_reason *ret_reason, struct error *why) {
+    uint64_t from = 0;
+    uint64_t to = 0;
+    enum error_code result = view_find_deleted(view, offset, &from, &to, why);
+    *ret_reason = result == OK && from <= offset ? GAP_DELETED : GAP_EXPIRED;
+    return result;
+}
+
 enum error_code view_find_key(const struct view *view, struct span key, uint64_t *ret_offset,
                               struct error *why) {
     *ret_offset = 0;

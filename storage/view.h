@@ -79,6 +79,14 @@ MUST_USE enum error_code view_search(const struct view *view, enum index_metric 
 MUST_USE enum error_code view_find_deleted(const struct view *view, uint64_t offset,
                                            uint64_t *ret_from, uint64_t *ret_to, struct error *why);
 
+/* The first offset from `first` on that is not deleted; offset_last + 1: none is kept. */
+MUST_USE enum error_code view_find_kept(const struct view *view, uint64_t *ret_offset,
+                                        struct error *why);
+
+/* Why `offset`, which stands before `first`, is not there: GAP_DELETED or GAP_EXPIRED. */
+MUST_USE enum error_code view_get_lost_reason(const struct view *view, uint64_t offset,
+                                              enum gap_reason *ret_reason, struct error *why);
+
 /* The newest offset of a key (empty: of messages without one). 0: none is known. */
 MUST_USE enum error_code view_find_key(const struct view *view, struct span key,
                                        uint64_t *ret_offset, struct error *why);

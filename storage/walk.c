@@ -225,6 +225,9 @@ static enum error_code take(struct walk *walk, struct lane *lane, const struct h
         struct gap gap = {.reason = GAP_EXPIRED};
         uint64_t position = 0;
         enum error_code code = view_get_lost_position(&lane->view, &position, why);
+        if (code == OK) {
+            code = view_get_lost_reason(&lane->view, lane->view.first - 1, &gap.reason, why);
+        }
         return code != OK ? code
                           : gaps_tell(&walk->many->gaps, &lane->view, lane->strand.name, gap,
                                       position, true, why);

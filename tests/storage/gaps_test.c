@@ -124,7 +124,33 @@ TEST(deletes_are_told_exactly_and_not_to_who_reads_behind_them) {
     }
 }
 
+TEST(a_delete_at_the_front_is_told_as_a_delete) {
+    for (int where = 0; where < 3; where++) {
+        struct fixture fixture;
+        fixture_init(&fixture);
+        fixture_open(&fixture);
+        struct place first = fixture_publish(&fixture, "busy", "1");
+        fixture_publish_many(&fixture, "busy", 5);
+        fixture_delete(&fixture, "busy", 1, 3);
+        for (int i = 0; i < where; i++) {
+            fixture_fold(&fixture);
+            fixture_retain(&fixture);
+        }
+        expect(&fixture, STORAGE_AFTER_PLACE, first, 3,
+               "busy deleted 2-3 of 4-6; ** deleted 1>3; ");
+        struct storage_query query = {
+            .channel = SPAN("busy"), .start = STORAGE_AFTER_PLACE, .place = first, .limit = 9};
+        fixture_expect(&fixture, query, "deleted 2-3 3<4,5,6>6 head");
+        query.start = STORAGE_AFTER_OFFSET;
+        fixture_expect(&fixture, query, "deleted 2-3 3<4,5,6>6 head");
+        query.start = STORAGE_DROP;
+        fixture_expect(&fixture, query, "dropped 2-6 6<>6 head");
+        fixture_finish(&fixture);
+    }
+}
+
 UNIT_TESTS(UNIT(each_selector_is_told_what_it_lost_and_a_quiet_channel_nothing),
            UNIT(a_place_of_another_log_or_ahead_is_told_to_each_selector),
            UNIT(who_drops_is_told_what_stands_between),
-           UNIT(deletes_are_told_exactly_and_not_to_who_reads_behind_them))
+           UNIT(deletes_are_told_exactly_and_not_to_who_reads_behind_them),
+           UNIT(a_delete_at_the_front_is_told_as_a_delete))
