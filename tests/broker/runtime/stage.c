@@ -14,6 +14,7 @@ struct log {
 
 struct reads {
     struct list asked;
+    const struct log *log;
 };
 
 /* --- the log and the read threads ------------------------------------------------------------ */
@@ -35,6 +36,7 @@ uint32_t log_generation(const struct log *log) {
 void reads_submit(struct reads *reads, struct read *read) {
     read->page = (struct storage_page){0};
     read->result = OK;
+    read->held_bytes = reads->log->position_readable;
     list_init(&read->in_queue);
     list_put_tail(&reads->asked, &read->in_queue);
 }
@@ -71,7 +73,7 @@ uint64_t connection_id(const struct connection *connection) {
 }
 
 bool connection_is_blocked(const struct connection *connection) {
-    return connection->room == 0 || connection->is_kept;
+    return connection->is_full || connection->is_kept;
 }
 
 void connection_want_writable(struct connection *connection) {
@@ -79,15 +81,30 @@ void connection_want_writable(struct connection *connection) {
 }
 
 size_t connection_send(struct connection *connection, struct span bytes) {
+    if (connection_is_blocked(connection) || bytes.length == 0) {
+        return 0;
+    }
     size_t length = bytes.length < connection->room ? bytes.length : connection->room;
     EXPECT_EQ(buffer_put(&connection->sent, span_of(bytes.bytes, length)), OK);
     connection->room -= length;
+    if (length < bytes.length) {
+        connection->is_full = true;
+        connection->is_writable_wanted = true;
+    }
     return length;
+}
+
+void connection_make_room(struct connection *connection, size_t room) {
+    connection->room = room;
+    connection->is_full = false;
+    connection->is_kept = false;
+    connection->is_writable_wanted = false;
 }
 
 void connection_keep(struct connection *connection, struct span rest) {
     EXPECT_EQ(buffer_put(&connection->sent, rest), OK);
     connection->is_kept = true;
+    connection->is_writable_wanted = true;
 }
 
 void connection_write(struct connection *connection, struct span bytes) {
@@ -111,6 +128,7 @@ void stage_init(struct stage *stage, uint64_t position) {
     struct worker *worker = &stage->worker;
     stage->log->position_readable = position;
     list_init(&stage->reads->asked);
+    stage->reads->log = stage->log;
     stage->broker.log = stage->log;
     stage->broker.reads = stage->reads;
     worker->broker = &stage->broker;
@@ -145,21 +163,29 @@ void stage_finish(struct stage *stage) {
     free(stage->log);
 }
 
-static struct message *create_message(const char *channel, enum message_kind kind,
-                                      struct span payload, uint64_t position) {
-    struct message_fields fields = {
-        .kind = kind, .channel = span_of_string(channel), .payload = payload};
-    struct message *message = message_create(&fields);
+static struct message *create(const struct message_fields *fields, uint64_t position) {
+    struct message *message = message_create(fields);
     struct place place = {
         .log_id = 1, .generation = 1, .position = position, .channel_id = 1, .offset = position};
     message_order(message, &place, 1);
     return message;
 }
 
+struct message *stage_create_message(const char *channel, uint64_t position, struct span payload,
+                                     uint64_t ttl_ms) {
+    struct message_fields fields = {.kind = MESSAGE_DATA,
+                                    .channel = span_of_string(channel),
+                                    .payload = payload,
+                                    .ttl_ms = ttl_ms};
+    return create(&fields, position);
+}
+
 static void commit(struct stage *stage, const char *channel, enum message_kind kind,
                    struct span payload) {
     uint64_t position = ++stage->log->position_readable;
-    struct message *message = create_message(channel, kind, payload, position);
+    struct message_fields fields = {
+        .kind = kind, .channel = span_of_string(channel), .payload = payload};
+    struct message *message = create(&fields, position);
     feeds_put(&stage->worker.feeds, &message, 1, position, 1);
     message_unref(message);
 }
@@ -172,6 +198,10 @@ void stage_delete(struct stage *stage, const char *channel, uint64_t from, uint6
     uint8_t payload[MESSAGE_DELETE_BYTES];
     message_put_deleted(from, to, payload);
     commit(stage, channel, MESSAGE_DELETE, span_of(payload, sizeof(payload)));
+}
+
+void stage_go_on(struct stage *stage, uint64_t position) {
+    stage->log->position_readable = position;
 }
 
 void stage_miss(struct stage *stage, uint64_t position) {
@@ -211,8 +241,7 @@ struct read *stage_find_read(const struct stage *stage, uint64_t position) {
 static void fill_page(struct storage_page *page, uint64_t first, uint64_t last) {
     page->messages = calloc(last - first + 1, sizeof(struct message *));
     for (uint64_t position = first; position <= last; position++) {
-        page->messages[page->count++] =
-            create_message("a", MESSAGE_DATA, (struct span){0}, position);
+        page->messages[page->count++] = stage_create_message("a", position, (struct span){0}, 0);
     }
 }
 
@@ -228,6 +257,13 @@ void stage_answer(struct stage *stage, struct read *read, uint64_t first, uint64
     page->end = (struct place){
         .log_id = 1, .generation = 1, .position = end, .channel_id = 1, .offset = last};
     page->at_head = at_head;
+    read->on_read(read);
+}
+
+void stage_answer_filled(struct stage *stage, struct read *read) {
+    (void)stage;
+    list_remove(&read->in_queue);
+    read->page.start = read->query.place;
     read->on_read(read);
 }
 

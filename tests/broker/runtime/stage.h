@@ -17,6 +17,7 @@ struct connection {
     struct list streams;
     struct buffer sent;
     size_t room; /* bytes that the socket still takes */
+    bool is_full;
     bool is_kept;
     bool is_writable_wanted;
 };
@@ -32,9 +33,16 @@ struct stage {
 void stage_init(struct stage *stage, uint64_t position);
 void stage_finish(struct stage *stage);
 
+/* A message of `channel`, whose offset is its position, of time 1. The caller's reference. */
+struct message *stage_create_message(const char *channel, uint64_t position, struct span payload,
+                                     uint64_t ttl_ms);
+
 /* Commits of one record each, at the next position; offsets count with the positions. */
 void stage_publish(struct stage *stage, const char *channel);
 void stage_delete(struct stage *stage, const char *channel, uint64_t from, uint64_t to);
+
+/* The log goes on to `position`, of which the worker knows nothing yet. */
+void stage_go_on(struct stage *stage, uint64_t position);
 
 /* The log goes on to `position` and tells the worker nothing but that it missed something. */
 void stage_miss(struct stage *stage, uint64_t position);
@@ -46,16 +54,24 @@ void stage_turn(struct stage *stage);
 size_t stage_count_reads(const struct stage *stage);
 struct read *stage_find_read(const struct stage *stage, uint64_t position);
 
+/* What was readable when the page was asked for is in `held_bytes` of the read. */
+
 /* What the read thread would have found: messages at the positions `first` … `last` (none if first
  * is 0), and where the page ends. */
 void stage_answer(struct stage *stage, struct read *read, uint64_t first, uint64_t last,
                   uint64_t end, bool at_head);
+
+/* The same with what the test has put into the page of `read`, but for its start. */
+void stage_answer_filled(struct stage *stage, struct read *read);
 
 /* The same of a conflated page: so many were left out at its end. */
 void stage_answer_skipped(struct stage *stage, struct read *read, uint64_t end, uint32_t skipped);
 
 void connection_init(struct connection *connection, struct stage *stage, size_t room);
 void connection_finish(struct connection *connection);
+
+/* The socket takes bytes again: what the protocol's on_writable would be told. */
+void connection_make_room(struct connection *connection, size_t room);
 
 /* Writes "offset," for a message, "gap," for a gap, "+count" before it where some were skipped. */
 extern const struct framing stage_framing;
