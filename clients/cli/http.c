@@ -26,11 +26,16 @@ static bool has_empty_segment(const char *channel) {
            strstr(channel, "//") != NULL;
 }
 
-char *http_channel_url(const char *base, const char *channel, const char *query) {
-    size_t base_length = strlen(base);
-    while (base_length > 0 && base[base_length - 1] == '/') {
-        base_length--;
+static size_t base_length_of(const char *base) {
+    size_t length = strlen(base);
+    while (length > 0 && base[length - 1] == '/') {
+        length--;
     }
+    return length;
+}
+
+char *http_channel_url(const char *base, const char *channel, const char *query) {
+    size_t base_length = base_length_of(base);
     bool is_path = !has_empty_segment(channel);
     const char *joint = query == NULL ? "" : is_path ? "?" : "&";
     char *name = http_encode(channel, is_path);
@@ -41,6 +46,26 @@ char *http_channel_url(const char *base, const char *channel, const char *query)
         url = NULL;
     }
     free(name);
+    return url;
+}
+
+char *http_stream_url(const char *base, char *const *channels, size_t count, const char *query) {
+    char *url = NULL;
+    if (asprintf(&url, "%.*s/stream", (int)base_length_of(base), base) < 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count + (query != NULL) && url != NULL; i++) {
+        char *longer = NULL;
+        char *name = i < count ? http_encode(channels[i], false) : NULL;
+        const char *part = i < count ? name : query;
+        if (part == NULL || asprintf(&longer, "%s%s%s%s", url, i == 0 ? "?" : "&",
+                                     i < count ? "channel=" : "", part) < 0) {
+            longer = NULL;
+        }
+        free(name);
+        free(url);
+        url = longer;
+    }
     return url;
 }
 

@@ -30,6 +30,10 @@ const char *http_base_url(const char *flag);
  * the query: "/channels/?channel=a%2F%2Fb". The caller frees. NULL: out of memory. */
 char *http_channel_url(const char *base, const char *channel, const char *query);
 
+/* "http://host:port/stream?channel=a&channel=b", and `query` behind it where it is not NULL. The
+ * caller frees. NULL: out of memory. */
+char *http_stream_url(const char *base, char *const *channels, size_t count, const char *query);
+
 /* `text` percent-encoded for a query. The caller frees. NULL: out of memory. */
 char *http_encode(const char *text, bool keeps_slashes);
 

@@ -112,7 +112,9 @@ static void write_ahead(FILE *stream, const json_t *gap) {
 void output_gap(FILE *stream, const char *channel, const char *text, size_t length) {
     json_t *gap = json_loadb(text, length, 0, NULL);
     const char *reason = json_string_value(json_object_get(gap, "reason"));
-    fprintf(stream, "gap: %s: ", channel);
+    const char *named = json_string_value(json_object_get(gap, "channel"));
+    named = named != NULL ? named : json_string_value(json_object_get(gap, "pattern"));
+    fprintf(stream, "gap: %s: ", named != NULL ? named : channel);
     if (reason != NULL && strcmp(reason, "ahead") == 0) {
         write_ahead(stream, gap);
     } else {

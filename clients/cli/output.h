@@ -21,7 +21,8 @@ bool output_is_open(void);
 bool output_message(FILE *stream, const char *envelope, size_t length, bool whole);
 
 /* "gap: tennis/court-1: offsets 44 to 90 are missing (expired)", or what there is instead of them:
- * "the channel has not come to offset 90; it ends at 43 (ahead)". */
+ * "the channel has not come to offset 90; it ends at 43 (ahead)". The gap names its channel or
+ * pattern; `channel` stands for one that does not. */
 void output_gap(FILE *stream, const char *channel, const char *text, size_t length);
 
 /* Reads {"code","reconnect"} and says so. True: coming back makes sense. */

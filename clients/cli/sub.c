@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One stream a channel, all in one libcurl multi handle. A stream is either connected (its easy
- * handle is in the multi), waiting for its next attempt, or over. It resumes from the id of the
- * last event that was whole, so that nothing is written twice and nothing is left out. */
+/* One stream, of all channels, so that messages come in the order of the log, each once. It is
+ * either connected (its easy handle is in the multi), waiting for its next attempt, or over. It
+ * resumes from the id of the last event that was whole, so that nothing is written twice and
+ * nothing is left out. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -36,9 +37,11 @@ static const struct option_row rows[] = {
 
 static const struct options_table table = {
     .usage = "tidings sub CHANNEL… [flags]",
-    .about = "Writes a line a message of each channel or pattern, until told to stop. Text keeps\n"
-             "its own line ends; binary is written as base64. Reconnects and resumes by itself.\n"
-             "Gaps are told on standard error.\n",
+    .about =
+        "Writes a line a message of the channels and patterns, in the order in which they were\n"
+        "published, until told to stop; --json says of which channel. Text keeps its own line\n"
+        "ends; binary is written as base64. Reconnects and resumes by itself. Gaps are told on\n"
+        "standard error.\n",
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
     .operands_min = 1,
@@ -51,7 +54,9 @@ struct subscriber;
 
 struct stream {
     struct subscriber *subscriber;
-    const char *channel;
+    char *const *channels; /* borrowed from the words */
+    size_t channel_count;
+    char *label; /* the channels, for what is said about them */
     CURL *curl;
     struct curl_slist *headers;
     struct sse_parser parser;
@@ -75,8 +80,7 @@ struct subscriber {
     uint64_t left; /* messages until the end; UINT64_MAX: no limit */
     bool has_failed;
     bool is_output_gone;
-    size_t count;
-    struct stream *streams;
+    struct stream stream;
 };
 
 static bool is_event_stream(CURL *curl) {
@@ -96,7 +100,7 @@ static void on_output_failed(struct stream *stream, int number) {
         return;
     }
     subscriber->has_failed = true;
-    fprintf(stderr, "tidings: %s: standard output cannot be written: %s%s%s\n", stream->channel,
+    fprintf(stderr, "tidings: %s: standard output cannot be written: %s%s%s\n", stream->label,
             strerrordesc_np(number), *id == '\0' ? "" : "; what is not written is behind --since ",
             id);
 }
@@ -106,9 +110,9 @@ static bool on_event(void *context, const struct sse_event *event) {
     struct subscriber *subscriber = stream->subscriber;
     stream->has_events = true;
     if (strcmp(event->type, "gap") == 0) {
-        output_gap(stderr, stream->channel, event->data, event->length);
+        output_gap(stderr, stream->label, event->data, event->length);
     } else if (strcmp(event->type, "close") == 0) {
-        stream->may_not_return = !output_close(stderr, stream->channel, event->data, event->length);
+        stream->may_not_return = !output_close(stderr, stream->label, event->data, event->length);
     } else if (strcmp(event->type, "message") == 0 && subscriber->left > 0) {
         if (!output_message(stdout, event->data, event->length, subscriber->is_whole)) {
             on_output_failed(stream, errno);
@@ -145,7 +149,10 @@ static char *make_url(const struct stream *stream) {
             return NULL;
         }
     }
-    char *url = http_channel_url(stream->subscriber->url, stream->channel, query);
+    const char *base = stream->subscriber->url;
+    char *url = stream->channel_count == 1
+                    ? http_channel_url(base, stream->channels[0], query)
+                    : http_stream_url(base, stream->channels, stream->channel_count, query);
     free(query);
     return url;
 }
@@ -185,7 +192,7 @@ static void retry_later(struct stream *stream, CURLcode code, const char *reason
         stream->attempt = 0;
     }
     if (stream->attempt == 0) {
-        http_tell_failure(stderr, stream->channel, code, reason);
+        http_tell_failure(stderr, stream->label, code, reason);
         fputs("; reconnecting\n", stderr);
     }
     curl_off_t asked_s = 0;
@@ -222,7 +229,7 @@ static void on_ended(struct stream *stream, CURLcode code) {
     } else if (stream->may_not_return) {
         end_stream(stream, true);
     } else if (is_hopeless(stream, code)) {
-        http_tell_failure(stderr, stream->channel, code,
+        http_tell_failure(stderr, stream->label, code,
                           code == CURLE_WRITE_ERROR ? "an event is too large" : stream->failure);
         fputc('\n', stderr);
         end_stream(stream, true);
@@ -235,7 +242,7 @@ static void on_ended(struct stream *stream, CURLcode code) {
     } else if (is_passing(status)) {
         retry_later(stream, CURLE_OK, "the broker is not ready");
     } else {
-        http_tell_problem(stderr, stream->channel, status, &stream->answer);
+        http_tell_problem(stderr, stream->label, status, &stream->answer);
         end_stream(stream, true);
     }
 }
@@ -252,33 +259,18 @@ static void collect_ended(struct subscriber *subscriber) {
 }
 
 /* Does what time has made due; gives how long nothing more is due. */
-static uint64_t tend_streams(struct subscriber *subscriber) {
+static uint64_t tend_stream(struct stream *stream) {
     uint64_t now_ms = http_now_ms();
-    uint64_t wait_ms = WAIT_MS_MAX;
-    for (size_t i = 0; i < subscriber->count; i++) {
-        struct stream *stream = &subscriber->streams[i];
-        if (stream->state == CONNECTED && now_ms - stream->bytes_ms >= SILENCE_MS) {
-            curl_multi_remove_handle(subscriber->multi, stream->curl);
-            retry_later(stream, CURLE_OK, "nothing was heard for 45 s");
-        }
-        if (stream->state == WAITING && stream->due_ms <= now_ms && !connect_stream(stream)) {
-            fputs("tidings: out of memory\n", stderr);
-            end_stream(stream, true);
-        }
-        if (stream->state == WAITING && stream->due_ms - now_ms < wait_ms) {
-            wait_ms = stream->due_ms - now_ms;
-        }
+    if (stream->state == CONNECTED && now_ms - stream->bytes_ms >= SILENCE_MS) {
+        curl_multi_remove_handle(stream->subscriber->multi, stream->curl);
+        retry_later(stream, CURLE_OK, "nothing was heard for 45 s");
     }
-    return wait_ms;
-}
-
-static bool has_streams(const struct subscriber *subscriber) {
-    for (size_t i = 0; i < subscriber->count; i++) {
-        if (subscriber->streams[i].state != OVER) {
-            return true;
-        }
+    if (stream->state == WAITING && stream->due_ms <= now_ms && !connect_stream(stream)) {
+        fputs("tidings: out of memory\n", stderr);
+        end_stream(stream, true);
     }
-    return false;
+    bool is_due_soon = stream->state == WAITING && stream->due_ms - now_ms < WAIT_MS_MAX;
+    return is_due_soon ? stream->due_ms - now_ms : WAIT_MS_MAX;
 }
 
 /* Takes the signal: one that stays pending keeps LeakSanitizer from stopping the process. */
@@ -293,12 +285,15 @@ static bool is_output_closed(void) {
     return poll(&output, 1, 0) > 0 && (output.revents & POLLERR) != 0;
 }
 
-/* Until a signal, the limit, the end of the output, or the end of every stream. */
+static bool is_over(const struct subscriber *subscriber) {
+    return subscriber->stream.state == OVER || subscriber->left == 0;
+}
+
+/* Until a signal, the limit, the end of the output, or the end of the stream. */
 static void run(struct subscriber *subscriber, int signal_descriptor) {
     bool is_told_to_stop = false;
-    while (!is_told_to_stop && has_streams(subscriber) && subscriber->left > 0 &&
-           !subscriber->is_output_gone) {
-        uint64_t wait_ms = tend_streams(subscriber);
+    while (!is_told_to_stop && !is_over(subscriber) && !subscriber->is_output_gone) {
+        uint64_t wait_ms = tend_stream(&subscriber->stream);
         int running = 0;
         curl_multi_perform(subscriber->multi, &running);
         collect_ended(subscriber);
@@ -306,20 +301,32 @@ static void run(struct subscriber *subscriber, int signal_descriptor) {
             {.fd = signal_descriptor, .events = CURL_WAIT_POLLIN},
             {.fd = STDOUT_FILENO},
         };
-        bool is_over = !has_streams(subscriber) || subscriber->left == 0;
-        curl_multi_poll(subscriber->multi, others, 2, is_over ? 0 : (int)wait_ms, NULL);
+        curl_multi_poll(subscriber->multi, others, 2, is_over(subscriber) ? 0 : (int)wait_ms, NULL);
         is_told_to_stop = take_signal(signal_descriptor);
         subscriber->is_output_gone |= is_output_closed();
     }
 }
 
-static bool prepare_stream(struct stream *stream, struct subscriber *subscriber,
-                           const char *channel) {
+/* "a, b and 3 more" */
+static char *make_label(char *const *channels, size_t count) {
+    char *label = NULL;
+    int length = count <= 2
+                     ? asprintf(&label, "%s%s%s", channels[0], count == 2 ? ", " : "",
+                                count == 2 ? channels[1] : "")
+                     : asprintf(&label, "%s, %s and %zu more", channels[0], channels[1], count - 2);
+    return length < 0 ? NULL : label;
+}
+
+static bool prepare(struct subscriber *subscriber, const struct options *options) {
+    struct stream *stream = &subscriber->stream;
     stream->subscriber = subscriber;
-    stream->channel = channel;
+    stream->channels = options->operands;
+    stream->channel_count = options->operand_count;
     sse_init(&stream->parser, EVENT_BYTES_MAX, on_event, stream);
+    subscriber->multi = curl_multi_init();
+    stream->label = make_label(stream->channels, stream->channel_count);
     stream->curl = http_create(subscriber->url);
-    if (stream->curl == NULL) {
+    if (subscriber->multi == NULL || stream->label == NULL || stream->curl == NULL) {
         return false;
     }
     curl_easy_setopt(stream->curl, CURLOPT_PRIVATE, stream);
@@ -330,32 +337,15 @@ static bool prepare_stream(struct stream *stream, struct subscriber *subscriber,
     return true;
 }
 
-static bool prepare(struct subscriber *subscriber, const struct options *options) {
-    subscriber->multi = curl_multi_init();
-    subscriber->streams = calloc(options->operand_count, sizeof(*subscriber->streams));
-    if (subscriber->multi == NULL || subscriber->streams == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < options->operand_count; i++) {
-        subscriber->count++;
-        if (!prepare_stream(&subscriber->streams[i], subscriber, options->operands[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void finish(struct subscriber *subscriber) {
-    for (size_t i = 0; i < subscriber->count; i++) {
-        struct stream *stream = &subscriber->streams[i];
-        if (stream->state == CONNECTED) {
-            curl_multi_remove_handle(subscriber->multi, stream->curl);
-        }
-        curl_easy_cleanup(stream->curl);
-        curl_slist_free_all(stream->headers);
-        sse_finish(&stream->parser);
+    struct stream *stream = &subscriber->stream;
+    if (stream->state == CONNECTED) {
+        curl_multi_remove_handle(subscriber->multi, stream->curl);
     }
-    free(subscriber->streams);
+    curl_easy_cleanup(stream->curl);
+    curl_slist_free_all(stream->headers);
+    sse_finish(&stream->parser);
+    free(stream->label);
     curl_multi_cleanup(subscriber->multi);
 }
 

@@ -234,6 +234,21 @@ def test_pub_tells_at_once_that_it_tries_again():
     assert took < 5 and str(port) in line and "trying again, 7 times" in line and not rest
 
 
+def test_several_channels_and_patterns_are_followed_as_one(broker, channel):
+    names = [channel + "/1", channel + "/2", channel + "//x"]
+    for number in range(9):
+        path = f"/channels/?channel={names[number % 3].replace('/', '%2F')}"
+        assert broker.request("POST", path, None, str(number)).status == 200
+    follow = ["sub", "--url", broker.public, "--since", "earliest", "--limit"]
+    for operands in (names, [channel + "/**"], [names[0], channel + "/**", names[0]]):
+        done = tidings(*follow, "9", *operands)
+        assert done.stdout.decode().split() == [str(number) for number in range(9)], done.stderr
+    done = tidings(*follow, "3", names[1], "--json")
+    assert {json.loads(row)["channel"] for row in done.stdout.splitlines()} == {names[1]}
+    done = tidings("sub", "--url", broker.public, "a", "b*")
+    assert done.returncode == 1 and b"a, b*: 400" in done.stderr
+
+
 def test_output_that_cannot_be_written_is_told_and_nothing_is_passed_over(broker, channel):
     answers = broker.fill(channel, 3)
     follow = ["sub", channel, "--url", broker.public, "--json", "--since"]

@@ -18,6 +18,14 @@ TEST(names_are_percent_encoded_but_for_their_slashes) {
     expect_url("http://h:1//", "a b/ü?#%+", NULL, "http://h:1/channels/a%20b/%C3%BC%3F%23%25%2B");
     expect_url("http://h", "a/**", "since=-1", "http://h/channels/a/%2A%2A?since=-1");
     expect_url("http://h/under", "../x", NULL, "http://h/under/channels/../x");
+    char first[] = "a//b", second[] = "c/**";
+    char *const names[] = {first, second};
+    char *url = http_stream_url("http://h/", names, 2, "since=-1");
+    EXPECT_STRING(url, "http://h/stream?channel=a%2F%2Fb&channel=c%2F%2A%2A&since=-1");
+    free(url);
+    url = http_stream_url("http://h", names + 1, 1, NULL);
+    EXPECT_STRING(url, "http://h/stream?channel=c%2F%2A%2A");
+    free(url);
     char *encoded = http_encode("2026-01-31T08:05:09+01:00", false);
     EXPECT_STRING(encoded, "2026-01-31T08%3A05%3A09%2B01%3A00");
     free(encoded);

@@ -71,6 +71,10 @@ TEST(gaps_are_told_in_words) {
     expect_gap("{\"from\":4,\"to\":4,\"reason\":\"expired\"}",
                "gap: a: offset 4 is missing (expired)\n");
     expect_gap("{\"reason\":\"epoch\"}", "gap: a: messages are missing (epoch)\n");
+    expect_gap("{\"channel\":\"b\",\"from\":4,\"to\":4,\"reason\":\"deleted\"}",
+               "gap: b: offset 4 is missing (deleted)\n");
+    expect_gap("{\"pattern\":\"b/**\",\"reason\":\"expired\"}",
+               "gap: b/**: messages are missing (expired)\n");
     expect_gap("?", "gap: a: messages are missing (for no reason told)\n");
 }
 
