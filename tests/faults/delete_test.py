@@ -342,3 +342,70 @@ channels:
     delete(broker, "a", "?offset=1")
     assert_gone(broker, gone)
     assert offsets(broker, "a") == [2] and files_with(broker, kept)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("selector", ["s/a", "s/*"])
+def test_a_slow_reader_is_told_what_was_deleted_before_it_came_to_it(start_broker, kind, selector):
+    """Delivered or told, and nothing of both: of what is deleted while it stands in its way."""
+    broker = start_broker("--workers", "2", config="limits: { send_budget: 16KiB }\n")
+    start = broker.publish("s/a", "start")["id"]
+    with KINDS[kind](broker, [selector], since=start, receive_bytes=4096, timeout_s=60) as reader:
+        broker.fill("s/b", 3)
+        for number in range(500):
+            body = json.dumps({"n": number, "x": secrets.token_hex(1500)}).encode()
+            assert broker.post("s/a", body).status == 200
+        reader.messages(3)
+        for offset in (450, 499, 470, 471):
+            delete(broker, "s/a", f"?offset={offset}")
+        broker.publish("s/a", "end")
+        entries = reader.until(lambda entry: entry.get("data") == "end", 80)
+    seen = [entry["offset"] for entry in entries if entry.get("channel") == "s/a"]
+    gaps = [entry["gap"] for entry in entries if "gap" in entry]
+    assert {gap["reason"] for gap in gaps} == {"deleted"}, gaps
+    assert sorted(seen) == seen == sorted(set(seen)) and seen[-1] == 502
+    missing = set(range(seen[0], 503)) - set(seen)
+    assert missing <= {450, 470, 471, 499}
+    told = {offset for gap in gaps if "from" in gap
+            for offset in range(gap["from"], gap["to"] + 1)}
+    assert missing <= told or any("pattern" in gap for gap in gaps), gaps
+    assert told <= {450, 470, 471, 499}
+
+
+def test_a_repeat_of_what_was_deleted_stores_nothing(start_broker):
+    broker = start_broker()
+    headers = {"Idempotency-Key": "k"}
+    first = broker.post("a", b'{"n":1}', headers=headers).json()
+    delete(broker, "a", "?offset=1")
+    for _ in range(2):
+        assert broker.post("a", b'{"n":1}', headers=headers).json() == first
+        assert broker.page("a", since="earliest")["messages"] == []
+        broker.kill()
+        broker.start()
+    assert broker.publish("a", 2)["offset"] == 2
+
+
+def test_what_is_deleted_is_skipped_by_nobody(start_broker):
+    """A conflating reader counts what it left out, and is told apart what was deleted."""
+    broker = start_broker(config="limits: { send_budget: 16KiB }\n")
+    with KINDS["websocket"](broker, ["a"], on_lag="conflate", receive_bytes=4096,
+                            timeout_s=60) as reader:
+        for number in range(400):
+            body = json.dumps({"n": number, "x": secrets.token_hex(1500)}).encode()
+            answer = broker.post("a", body, headers={"Tidings-Key": f"k{number % 5}"})
+            assert answer.status == 200
+        for offset in (398, 399):
+            delete(broker, "a", f"?offset={offset}")
+        broker.publish("a", "end", {"Tidings-Key": "end"})
+        entries = reader.until(lambda entry: entry.get("data") == "end", 60)
+    messages = [entry for entry in entries if "offset" in entry]
+    newest = {message.get("key"): message["offset"] for message in messages}
+    places = [message["offset"] for message in messages]
+    assert places == sorted(set(places)) and not {398, 399} & set(places)
+    assert {key: newest[key] for key in ("k0", "k1", "k4", "end")} == \
+        {"k0": 396, "k1": 397, "k4": 400, "end": 401}
+    gaps = [entry["gap"] for entry in entries if "gap" in entry]
+    told = {offset for gap in gaps for offset in range(gap["from"], gap["to"] + 1)}
+    skipped = sum(message.get("skipped", 0) for message in messages)
+    assert {398, 399} <= told and {gap["reason"] for gap in gaps} == {"deleted"}
+    assert len(places) + skipped + len(told) == 401, (len(places), skipped, gaps)

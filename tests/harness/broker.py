@@ -230,7 +230,7 @@ class Broker:
         while True:
             page = self.page(channel, since=since, limit=1000)
             messages += page["messages"]
-            gaps += [page["gap"]] if "gap" in page else []
+            gaps += page.get("gaps") or ([page["gap"]] if "gap" in page else [])
             since = page.get("next", since)
             if page["at_head"]:
                 return messages, gaps

@@ -18,6 +18,11 @@ def query_of(parameters):
     return "?" + text if text else ""
 
 
+def gaps_of(page):
+    """All gaps of a page; `gaps` is there where it has more than one."""
+    return page.get("gaps") or ([page["gap"]] if "gap" in page else [])
+
+
 class Reader:
     """What the kinds share; `entry(timeout_s)` gives the next entry, whatever it is."""
 
@@ -159,9 +164,7 @@ class PageReader(Reader):
         answer = self.connection.request("GET", self.target + query_of(query))
         assert answer.status == 200, answer
         page = answer.json()
-        gap = page.get("gap")
-        for one in gap if isinstance(gap, list) else [gap] if gap else []:
-            self.entries.append({"gap": one})
+        self.entries += [{"gap": gap} for gap in gaps_of(page)]
         self.entries += page["messages"]
         self.since = page["next"]
 
