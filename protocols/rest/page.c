@@ -168,12 +168,22 @@ static void code_body(struct paging *paging) {
     page_format_tag(&paging->read.page, paging->encoding, paging->tag);
 }
 
+/* At the head storage ends a page where the log does. A page of one channel ends at its last
+ * message, so that it stays the same page while others are published to. */
+static void settle_end(const struct storage_query *query, struct storage_page *page) {
+    const struct place *last = page->count > 0 ? &page->messages[page->count - 1]->place : NULL;
+    if (query->selector_count == 0 && last != NULL && page->end.offset == last->offset) {
+        page->end = *last;
+    }
+}
+
 static enum error_code on_work(struct read *read, struct storage *storage) {
     struct paging *paging = CONTAINER_OF(read, struct paging, read);
     enum error_code code = joined_read(storage, &read->query, &read->page, &read->why);
     if (code != OK) {
         return code;
     }
+    settle_end(&read->query, &read->page);
     paging->is_known = find_known(paging);
     if (paging->is_known) {
         return OK;

@@ -147,6 +147,17 @@ def test_a_wait_that_means_nothing_is_refused_and_named(broker, channel, query):
 # --- on conditions ----------------------------------------------------------------------------
 
 
+def test_a_page_stays_known_while_others_are_published_to(broker, channel):
+    broker.fill(channel, 3)
+    for query in ("", "?since=earliest", "?since=-2", "?since=1&limit=1"):
+        page = broker.get(f"/channels/{channel}{query}")
+        assert page.json()["next"] == page.json()["messages"][-1]["id"]
+        broker.publish(channel + "/other", 1)
+        known = broker.get(f"/channels/{channel}{query}",
+                           {"If-None-Match": page.headers["etag"]})
+        assert known.status == 304, query
+
+
 def test_a_known_page_is_304_for_get_and_head_and_for_a_star(broker, channel):
     broker.fill(channel, 1)
     target = f"/channels/{channel}"
