@@ -24,7 +24,7 @@
 #define TABLE_SIZE (APPLY_CHANNELS_MAX * 2) /* a power of two, at most half full */
 
 /* What becomes of a channel's retained message. */
-enum retain { RETAIN_AS_IT_IS, RETAIN_PUT, RETAIN_REMOVE, RETAIN_ERASE };
+enum retain { RETAIN_AS_IT_IS, RETAIN_PUT, RETAIN_REMOVE };
 
 /* A channel whose rows wait to be written. */
 struct pending {
@@ -33,6 +33,7 @@ struct pending {
     struct run_builder builder;
     bool has_run;
     enum retain retain;
+    bool was_erased;                /* a deleted message was retained here, whatever replaces it */
     const struct message *retained; /* of RETAIN_PUT */
     size_t name_length;
     uint8_t name[KEY_NAME_BYTES_MAX];
@@ -233,6 +234,7 @@ static enum error_code load_channel(struct apply *apply, struct pending *pending
     pending->channel_id = message->place.channel_id;
     pending->has_run = false;
     pending->retain = RETAIN_AS_IT_IS;
+    pending->was_erased = false;
     enum error_code result =
         store_get_channel(apply->store, apply->txn, pending->channel_id, &pending->row, why);
     if (result != OK && result != ERR_NOT_FOUND) {
@@ -267,13 +269,14 @@ static enum error_code put_retained(struct apply *apply, const struct pending *p
     enum error_code result = OK;
     if (pending->retain == RETAIN_PUT) {
         result = write_body(apply, pending->retained, &size, why);
+        apply->meta.is_scrub_due |= pending->was_erased;
         return result != OK ? result
                             : retained_put(apply->store, apply->txn, pending->channel_id,
                                            span_of(apply->body.bytes, size), why);
     }
     if (pending->retain != RETAIN_AS_IT_IS) {
         result = retained_remove(apply->store, apply->txn, pending->channel_id, why);
-        apply->meta.is_scrub_due |= result == OK && pending->retain == RETAIN_ERASE;
+        apply->meta.is_scrub_due |= result == OK && pending->was_erased;
     }
     return result == ERR_NOT_FOUND ? OK : result;
 }
@@ -373,6 +376,11 @@ static enum error_code note_key(struct apply *apply, struct pending *pending,
                                          message->place.offset, why);
 }
 
+static void erase_retained(struct pending *pending) {
+    pending->retain = RETAIN_REMOVE;
+    pending->was_erased = true;
+}
+
 /* An empty payload takes the retained message away, as in MQTT (5.0, 3.3.1.3). */
 static void note_retained(struct apply *apply, struct pending *pending,
                           const struct message *message, bool is_doomed) {
@@ -384,9 +392,9 @@ static void note_retained(struct apply *apply, struct pending *pending,
         return;
     }
     if (is_doomed) {
-        pending->retain = RETAIN_ERASE;
+        erase_retained(pending);
     } else if (is_asked && message->fields.payload.length == 0) {
-        pending->retain = pending->retain == RETAIN_ERASE ? RETAIN_ERASE : RETAIN_REMOVE;
+        pending->retain = RETAIN_REMOVE;
     } else {
         pending->retain = RETAIN_PUT;
         pending->retained = message;
@@ -454,7 +462,7 @@ static enum error_code delete_retained(struct apply *apply, struct pending *pend
         offset = record.place.offset;
     }
     if (offset >= from && offset <= to) {
-        pending->retain = RETAIN_ERASE;
+        erase_retained(pending);
     }
     return OK;
 }

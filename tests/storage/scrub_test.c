@@ -207,6 +207,40 @@ TEST(what_retention_moved_is_erased_where_it_is_now) {
     fixture_finish(&fixture);
 }
 
+static void publish_retained(struct fixture *fixture, uint64_t number) {
+    char payload[9100];
+    size_t length = fill(number, length_of(number), payload);
+    struct message_fields fields = {.payload_kind = PAYLOAD_TEXT,
+                                    .flags = MESSAGE_RETAIN,
+                                    .payload = span_of((const uint8_t *)payload, length)};
+    fixture_publish_fields(fixture, "a", fields);
+}
+
+/* Retention took the message, so nothing of it is left to erase but what was retained. */
+TEST(a_retained_message_that_another_replaces_in_the_fold_of_its_delete_is_gone) {
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.segment_messages = 1;
+    fixture.retention.age_ms_max = 1000;
+    fixture_open(&fixture);
+    publish_retained(&fixture, 1);
+    for (int i = 0; i < 5; i++) { /* time for walks */
+        fixture.time_ms += 100000;
+        fixture_publish_many(&fixture, "b", 1);
+        fixture_fold(&fixture);
+        fixture_retain(&fixture);
+    }
+    expect_kept(&fixture, 1);
+    fixture_delete(&fixture, "a", 1, 1);
+    publish_retained(&fixture, 2);
+    fixture_fold(&fixture);
+    fixture_retain(&fixture);
+    expect_gone(&fixture, 1, 1);
+    expect_kept(&fixture, 2);
+    fixture_finish(&fixture);
+}
+
 UNIT_TESTS(UNIT(deleted_messages_are_in_no_file_and_the_others_read_well),
            UNIT(a_message_and_its_delete_in_one_fold_leave_nothing),
-           UNIT(what_retention_moved_is_erased_where_it_is_now))
+           UNIT(what_retention_moved_is_erased_where_it_is_now),
+           UNIT(a_retained_message_that_another_replaces_in_the_fold_of_its_delete_is_gone))
