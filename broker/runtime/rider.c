@@ -8,6 +8,7 @@
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/invariant.h"
+#include "broker/support/logger.h"
 
 /* A page that is asked for. One allocation: the struct, the selectors, their texts. */
 struct page_read {
@@ -42,6 +43,10 @@ static void on_read(struct read *read) {
     struct list *node;
     list_remove(&page_read->in_feed);
     metrics_add(page_read->worker->metrics, METRIC_PAGES_READ, 1);
+    if (read->result != OK) { /* once, however many ride on it */
+        log_warning("READ_FAILED", "code=%s detail=\"%s\"", error_row(read->result)->slug,
+                    read->why.detail);
+    }
     while ((node = list_take_head(&page_read->riders)) != NULL) {
         struct rider *rider = CONTAINER_OF(node, struct rider, in_riders);
         rider->page_read = NULL;

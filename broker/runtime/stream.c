@@ -23,7 +23,6 @@
 #include "broker/runtime/rider.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/clock.h"
-#include "broker/support/logger.h"
 
 #define STREAMS_BETWEEN_CLOCKS 16
 
@@ -280,8 +279,6 @@ static bool is_of_use(const struct stream *stream, const struct read *read) {
 static void take_page(struct stream *stream, const struct read *read) {
     const struct storage_page *page = &read->page;
     if (read->result != OK) {
-        log_warning("READ_FAILED", "code=%s detail=\"%s\"", error_row(read->result)->slug,
-                    read->why.detail);
         fail(stream, read->result);
         return;
     }
