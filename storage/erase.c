@@ -54,6 +54,20 @@ enum error_code erase_put(const struct store *store, MDB_txn *txn, uint64_t chan
     return code == 0 ? OK : store_error(why, code, "note what is to be erased");
 }
 
+bool erase_has_work(const struct store *store, MDB_txn *txn, uint64_t channel_id) {
+    MDB_cursor *cursor = NULL;
+    uint8_t bytes[KEY_INDEX_BYTES];
+    key_write_index(channel_id, 0, bytes);
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val value = {0};
+    int code = mdb_cursor_open(txn, store->erasing, &cursor);
+    if (code == 0) {
+        code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+        mdb_cursor_close(cursor);
+    }
+    return code != MDB_NOTFOUND && (code != 0 || bytes_get_big(key.mv_data, 8) == channel_id);
+}
+
 /* ERR_NOT_FOUND: there is no work. */
 static enum error_code take_work(struct step *step, struct work *ret_work, struct error *why) {
     MDB_cursor *cursor = NULL;
@@ -119,8 +133,10 @@ static enum error_code erase_entry(struct step *step, uint64_t channel_id, uint1
                                    const struct run_entry *entry, struct error *why) {
     uint16_t original = find_segment(step->segments, entry->position);
     enum error_code result = OK;
-    if (slot != SLOT_COLD && slot != original) {
-        return OK; /* went with its segment */
+    if (slot != SLOT_COLD && slot != original) { /* went with its segment, to free pages */
+        step->units++;
+        step->has_erased = true;
+        return OK;
     }
     result = erase_key(step, channel_id, slot, entry, why);
     if (result == OK) {

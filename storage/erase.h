@@ -22,6 +22,9 @@
 MUST_USE enum error_code erase_put(const struct store *store, MDB_txn *txn, uint64_t channel_id,
                                    uint64_t from, uint64_t to, struct error *why);
 
+/* Whether some of a channel is yet to be erased: its index is needed until then. */
+bool erase_has_work(const struct store *store, MDB_txn *txn, uint64_t channel_id);
+
 /* One step, in a transaction of its own. `ret_more`: there is more of it. */
 MUST_USE enum error_code erase_step(struct store *store, const struct segments *segments,
                                     bool *ret_more, struct error *why);

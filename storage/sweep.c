@@ -21,6 +21,7 @@
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
 #include "storage/chunks.h"
+#include "storage/erase.h"
 #include "storage/index.h"
 #include "storage/retained.h"
 #include "storage/view.h"
@@ -349,6 +350,10 @@ static enum error_code sweep_channel(struct step *step, uint64_t channel_id,
     INVARIANT(row->name.length <= sizeof(name));
     memcpy(name, row->name.bytes, row->name.length); /* the page may move under the row */
     view.row.name = span_of(name, row->name.length);
+    if (erase_has_work(step->store, step->txn, channel_id)) {
+        *ret_done = true; /* erasing failed before, and finds its records by the index */
+        return OK;
+    }
     step->options->on_retention(step->options->context, view.row.name, &retention);
     enum error_code result = view_apply_retention(&view, &retention, why);
     uint64_t trimmed = view.row.trimmed_offset;

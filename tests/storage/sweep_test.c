@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 
+#include "storage/erase.h"
 #include "tests/storage/fixture.h"
+#include "tests/storage/store_fixture.h"
 
 static struct storage_figures figures_of(const struct fixture *fixture) {
     struct storage_figures figures;
@@ -352,6 +354,49 @@ TEST(a_step_is_bounded_and_the_next_goes_on) {
     fixture_finish(&fixture);
 }
 
+static void keep_nothing(void *context, struct span channel, struct retention *ret_retention) {
+    (void)context;
+    (void)channel;
+    *ret_retention = (struct retention){0};
+}
+
+/* Sweeps all; whether the first message's run is still in the index. */
+static bool is_indexed_after_sweep(struct store_fixture *fixture) {
+    struct sweep_options options = {.bytes_max = 1 << 30, .on_retention = keep_nothing};
+    struct sweep sweep = {0};
+    struct channel_row row = {0};
+    bool is_more = true;
+    while (is_more) {
+        EXPECT_EQ(sweep_step(&sweep, &fixture->store, &fixture->segments, &options, &is_more, NULL),
+                  OK);
+    }
+    sweep_finish(&sweep);
+    MDB_txn *txn = store_fixture_begin(fixture);
+    EXPECT_EQ(store_get_channel(&fixture->store, txn, 1, &row, NULL), OK);
+    bool is = row.trimmed_offset == 0;
+    mdb_txn_abort(txn);
+    return is;
+}
+
+/* A disk that is full keeps a delete from being done, and retention from waiting for it. */
+TEST(the_index_of_what_is_yet_to_be_erased_is_kept) {
+    struct store_fixture fixture;
+    struct message *messages[5];
+    bool is_more = false;
+    store_fixture_init(&fixture);
+    for (uint64_t i = 0; i < ARRAY_COUNT(messages); i++) {
+        messages[i] = store_fixture_make(&fixture, 1, i + 1, 10);
+    }
+    store_fixture_apply(&fixture, messages, ARRAY_COUNT(messages));
+    MDB_txn *txn = store_fixture_begin(&fixture);
+    EXPECT_EQ(erase_put(&fixture.store, txn, 1, 2, 3, NULL), OK);
+    EXPECT_EQ(store_commit(txn, NULL), OK);
+    EXPECT_TRUE(is_indexed_after_sweep(&fixture));
+    EXPECT_EQ(erase_step(&fixture.store, &fixture.segments, &is_more, NULL), OK);
+    EXPECT_FALSE(is_indexed_after_sweep(&fixture));
+    store_fixture_finish(&fixture);
+}
+
 UNIT_TESTS(UNIT(dead_segments_are_dropped_and_the_file_stops_growing),
            UNIT(survivors_outlive_their_segments_in_the_cold_table),
            UNIT(ids_and_offsets_lead_to_cold_messages_too),
@@ -363,4 +408,5 @@ UNIT_TESTS(UNIT(dead_segments_are_dropped_and_the_file_stops_growing),
            UNIT(a_run_is_moved_to_the_cold_table_in_parts),
            UNIT(a_forgotten_channel_may_go_on_with_its_offsets),
            UNIT(a_forgotten_channel_may_begin_anew_while_the_log_is_open),
-           UNIT(a_step_is_bounded_and_the_next_goes_on))
+           UNIT(a_step_is_bounded_and_the_next_goes_on),
+           UNIT(the_index_of_what_is_yet_to_be_erased_is_kept))
