@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is relied upon, all of it in mdb.c of LMDB 0.9.24; the layout is that of data version 1,
- * which MDB_DATA_VERSION guards.
+ * of all of LMDB 0.9: another version of the library does not compile here.
  *
  * Which pages are free. Database 0 has a record for each transaction: its number -> the pages that
  * it freed. A page freed by transaction x is needed by snapshots older than x, and by the meta page
@@ -25,6 +25,7 @@
  * their own: that rest comes from such buffers, too. */
 #include "storage/scrub.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,9 @@
 #define ROUNDS 3
 #define ROUND_PAGES_MORE                                                                           \
     37 /* no two branches are so many pages apart: there are some 200 between */
+
+static_assert(MDB_VERSION_MAJOR == 0, "the layout is that of data version 1");
+static_assert(MDB_VERSION_MINOR == 9, "the layout is that of data version 1");
 
 /* One look at the file: a write transaction that is aborted, and a snapshot of the same moment. */
 struct look {
