@@ -23,6 +23,15 @@ def gaps_of(page):
     return page.get("gaps") or ([page["gap"]] if "gap" in page else [])
 
 
+def in_order(gaps, messages):
+    """Gaps of one channel where they belong among its messages; others in front."""
+    if not all("from" in one["gap"] for one in gaps) or \
+            len({message["channel"] for message in messages}) > 1:
+        return gaps + messages
+    return sorted(gaps + messages,
+                  key=lambda one: one["gap"]["from"] if "gap" in one else one["offset"])
+
+
 class Reader:
     """What the kinds share; `entry(timeout_s)` gives the next entry, whatever it is."""
 
@@ -154,7 +163,7 @@ class PageReader(Reader):
         self.connection = broker.connect(timeout_s=timeout_s, receive_bytes=receive_bytes)
         self.socket = self.connection.socket
         self.entries = []
-        self.since = since or "now"
+        self.since = "now" if since is None else since
         if since is None:
             self.ask(0)
             assert self.entries == []
@@ -164,8 +173,7 @@ class PageReader(Reader):
         answer = self.connection.request("GET", self.target + query_of(query))
         assert answer.status == 200, answer
         page = answer.json()
-        self.entries += [{"gap": gap} for gap in gaps_of(page)]
-        self.entries += page["messages"]
+        self.entries += in_order([{"gap": gap} for gap in gaps_of(page)], page["messages"])
         self.since = page["next"]
 
     def entry(self, timeout_s=30):
