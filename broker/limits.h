@@ -12,7 +12,7 @@
 
 /* --- names and messages --- */
 #define CHANNEL_NAME_BYTES_MAX 480     /* fits LMDB's key of 511 bytes with a tenant beside it */
-#define CHANNEL_SEGMENTS_MAX 128       /* a trie of patterns is this deep */
+#define PATTERN_SEGMENTS_MAX 128       /* a trie of patterns is this deep */
 #define MESSAGE_BYTES_CEILING 16777216 /* payload; message_bytes_max cannot be set higher */
 #define MESSAGE_BYTES_DEFAULT 1048576
 #define EVENT_BYTES_MAX 255

@@ -16,25 +16,18 @@ static bool has_control_character(struct span text) {
     return false;
 }
 
-static enum error_code check_segments(struct span text, bool may_be_empty, struct error *why) {
-    size_t count = 1, length = 0;
+static bool has_empty_segment(struct span text) {
+    size_t length = 0;
     for (size_t i = 0; i <= text.length; i++) {
         if (i < text.length && text.bytes[i] != '/') {
             length++;
-            continue;
+        } else if (length == 0) {
+            return true;
+        } else {
+            length = 0;
         }
-        if (length == 0 && !may_be_empty) {
-            return error_set(why, ERR_BAD_CHANNEL,
-                             "A segment of the channel is empty; in a URL such a channel is "
-                             "reached through ?channel= or a message body");
-        }
-        count += i < text.length;
-        length = 0;
     }
-    return count <= CHANNEL_SEGMENTS_MAX
-               ? OK
-               : error_set(why, ERR_BAD_CHANNEL, "A channel has at most %d segments",
-                           CHANNEL_SEGMENTS_MAX);
+    return false;
 }
 
 enum error_code channel_text_check(struct span text, bool may_have_empty_segments,
@@ -49,7 +42,12 @@ enum error_code channel_text_check(struct span text, bool may_have_empty_segment
     if (has_control_character(text)) {
         return error_set(why, ERR_BAD_CHANNEL, "The channel has a control character");
     }
-    return check_segments(text, may_have_empty_segments, why);
+    if (!may_have_empty_segments && has_empty_segment(text)) {
+        return error_set(why, ERR_BAD_CHANNEL,
+                         "A segment of the channel is empty; in a URL such a channel is "
+                         "reached through ?channel= or a message body");
+    }
+    return OK;
 }
 
 enum error_code channel_name_check(struct span name, bool may_have_empty_segments,

@@ -3,7 +3,7 @@
  *
  * Place:   asked wherever a name comes in: URL paths, queries, message bodies, MQTT topics.
  * Thread:  pure.
- * Bounds:  CHANNEL_NAME_BYTES_MAX bytes in CHANNEL_SEGMENTS_MAX segments.
+ * Bounds:  CHANNEL_NAME_BYTES_MAX bytes.
  *
  * A name is UTF-8 in segments divided by `/`, without control characters (C0, DEL, C1) and without
  * `+`, `#` and `*`, which are wildcards of patterns here and in MQTT.

@@ -2,6 +2,7 @@
 #include "broker/channels/pattern.h"
 
 #include "broker/channels/name.h"
+#include "broker/limits.h"
 
 static const struct span ONE = {(const uint8_t *)"*", 1};
 static const struct span REST = {(const uint8_t *)"**", 2};
@@ -34,7 +35,13 @@ enum error_code pattern_check(struct span pattern, bool may_have_empty_segments,
     }
     struct segments segments = {.rest = pattern};
     struct span segment;
+    size_t count = 0;
+    bool has_depth = pattern_is_pattern(pattern); /* a plain name is in no trie */
     while (next_segment(&segments, &segment)) {
+        if (++count > PATTERN_SEGMENTS_MAX && has_depth) {
+            return error_set(why, ERR_BAD_CHANNEL, "A pattern has at most %d segments",
+                             PATTERN_SEGMENTS_MAX);
+        }
         if (span_is_equal(segment, ONE)) {
             continue;
         }

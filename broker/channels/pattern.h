@@ -3,7 +3,7 @@
  *
  * Place:   selectors of readers, rules of the configuration, rights of a token.
  * Thread:  pure, no allocation.
- * Bounds:  as a name's (name.h); matching is one pass over both.
+ * Bounds:  as a name's (name.h), and PATTERN_SEGMENTS_MAX segments; matching is one pass over both.
  *
  * `**` is the last segment only, and matches the name before it too: behind `a/` it matches `a`,
  * `a/b` and `a/b/c`, as MQTT's `a/#` does. One that begins with a wildcard never matches `$…`.

@@ -4,7 +4,7 @@
  * Place:   the feeds of a worker ask it for each message. The rules are pattern.h's.
  * Thread:  its worker's.
  * Bounds:  a node for each different beginning of a pattern, about 120 bytes and its segment; as
- *          deep as CHANNEL_SEGMENTS_MAX. A name visits a node at most once, and only nodes that
+ *          deep as PATTERN_SEGMENTS_MAX. A name visits a node at most once, and only nodes that
  *          agree with its beginning.
  */
 #pragma once

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/channels/pattern.h"
 
+#include "broker/limits.h"
 #include "tests/unit.h"
 
 TEST(wildcards_stand_for_segments) {
@@ -53,6 +54,18 @@ TEST(patterns_against_the_rules_are_refused) {
     EXPECT_EQ(pattern_check(SPAN("tennis/court-1"), false, NULL), OK);
 }
 
+TEST(patterns_are_bounded_in_depth_and_names_by_their_length) {
+    char text[CHANNEL_NAME_BYTES_MAX];
+    for (size_t i = 0; i < sizeof(text); i++) {
+        text[i] = i % 2 == 0 ? 'a' : '/';
+    }
+    EXPECT_EQ(pattern_check(span_of(text, sizeof(text) - 1), false, NULL), OK);
+    text[0] = '*';
+    EXPECT_EQ(pattern_check(span_of(text, 2 * PATTERN_SEGMENTS_MAX - 1), false, NULL), OK);
+    EXPECT_EQ(pattern_check(span_of(text, 2 * PATTERN_SEGMENTS_MAX + 1), false, NULL),
+              ERR_BAD_CHANNEL);
+}
+
 TEST(a_star_makes_a_pattern) {
     EXPECT_TRUE(pattern_is_pattern(SPAN("a/*")));
     EXPECT_TRUE(pattern_is_pattern(SPAN("**")));
@@ -62,4 +75,6 @@ TEST(a_star_makes_a_pattern) {
 
 UNIT_TESTS(UNIT(wildcards_stand_for_segments),
            UNIT(a_wildcard_first_never_matches_the_brokers_channels),
-           UNIT(patterns_against_the_rules_are_refused), UNIT(a_star_makes_a_pattern))
+           UNIT(patterns_against_the_rules_are_refused),
+           UNIT(patterns_are_bounded_in_depth_and_names_by_their_length),
+           UNIT(a_star_makes_a_pattern))
