@@ -49,6 +49,7 @@ struct stream {
     enum error_code failure; /* not OK: told at the next flush, and nothing is sent any more */
     enum on_lag on_lag;
     enum lag lag;
+    bool has_been_live; /* it has read its history, and may lag from then on */
 };
 
 /* --- due ------------------------------------------------------------------------------------ */
@@ -110,7 +111,7 @@ static void mind_lag(struct stream *stream) {
     }
     if (stream->on_lag == ON_LAG_CONFLATE) {
         stream->lag = LAG_CONFLATES;
-    } else if (!is_live) {
+    } else if (!stream->has_been_live) {
         return;
     } else if (stream->on_lag == ON_LAG_DROP) {
         stream->lag = LAG_DROPS;
@@ -354,6 +355,7 @@ static void go_on(struct stream *stream) {
         ask_for_page(stream);
         return;
     }
+    stream->has_been_live = true;
     enum error_code code = send_live(stream);
     if (code == ERR_AGAIN) {
         ask_for_page(stream);

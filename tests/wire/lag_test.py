@@ -258,7 +258,6 @@ def publish_bursts(broker, channel, count):
         assert answer.status == 200, answer
 
 
-@pytest.mark.xfail(strict=True, reason="a reader that a burst throws out of the tail catches up")
 @pytest.mark.parametrize("kind", ["events", "websocket", "subscription"])
 def test_a_burst_above_the_tail_is_dropped_too(start_broker, kind):
     """What is not in the tail any more is no history to read: the reader was at the head."""
