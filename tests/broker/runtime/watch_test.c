@@ -19,7 +19,7 @@ static void on_done(void *context) {
 
 static void poller_init(struct poller *poller, struct stage *stage, uint64_t position) {
     struct storage_selector selector = {SPAN("a"), false};
-    *poller = (struct poller){0};
+    memset(poller, 0, sizeof(*poller));
     EXPECT_EQ(mailbox_init(&poller->mailbox, MAILBOX_NODES_MAX), OK);
     struct watch_options options = {.worker = &stage->worker,
                                     .reply_to = &poller->mailbox,
