@@ -347,7 +347,7 @@ channels:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("selector", ["s/a", "s/*"])
 def test_a_slow_reader_is_told_what_was_deleted_before_it_came_to_it(start_broker, kind, selector):
-    """Delivered or told, and nothing of both: of what is deleted while it stands in its way."""
+    """What it was not given it is told; what it was given before may be told as well."""
     broker = start_broker("--workers", "2", config="limits: { send_budget: 16KiB }\n")
     start = broker.publish("s/a", "start")["id"]
     with KINDS[kind](broker, [selector], since=start, receive_bytes=4096, timeout_s=60) as reader:
