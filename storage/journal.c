@@ -13,8 +13,9 @@
  * The seal tells a torn tail from damage. A file that is not the last may end in garbage after a
  * power cut, because only a sync orders the pages of two files; once sealed it may not.
  *
- * An append with a delete is the last of its file. What was deleted stands in this file or before
- * it, and all of them go as soon as they are folded, also when nothing follows.
+ * When a delete has been folded, its file takes nothing more: what was deleted stands in it or
+ * before it, and all of them go as soon as they are folded, also when nothing follows. Not at once
+ * with the append: a file for each delete would cost a descriptor and two syncs each.
  *
  * A file is written at an offset that only a whole append moves; what a failed write left behind is
  * cut off before anything else is written, for else the rest of it could look like records. */
@@ -51,7 +52,8 @@ struct journal_file {
     uint64_t position_last;
     uint64_t bytes;
     bool is_sealed;
-    bool is_ended; /* takes no more: a delete stands at its end */
+    uint64_t position_deleted; /* of its first append with a delete; 0: there is none */
+    bool is_ended;             /* takes no more: that was folded */
 };
 
 struct journal {
@@ -65,6 +67,7 @@ struct journal {
     pthread_mutex_t lock;      /* all below */
     struct journal_file *oldest;
     struct journal_file *current;
+    bool is_appending; /* to the current file, which stays meanwhile */
     uint64_t position_last;
     bool is_directory_dirty; /* a file was made whose name may not be on the disk yet */
     atomic_bool is_broken;   /* not under the lock; it only ever becomes true */
@@ -282,6 +285,7 @@ enum error_code journal_append(struct journal *journal, struct message *const *m
     struct journal_file *file = journal->current;
     /* Under the lock: a file that has ended may be gone the moment that it is let go. */
     bool is_new = file == NULL || file->is_ended || file->bytes >= journal->file_bytes_max;
+    journal->is_appending = !is_new;
     pthread_mutex_unlock(&journal->lock);
     result = is_new ? append_to_new(journal, messages[0]->place.position, bytes, &file, why)
                     : append_to_current(journal, file, bytes, why);
@@ -290,19 +294,21 @@ enum error_code journal_append(struct journal *journal, struct message *const *m
         journal->buffer = NULL;
         journal->buffer_bytes = 0;
     }
-    if (result != OK) {
-        return result;
-    }
     pthread_mutex_lock(&journal->lock);
-    if (is_new) {
+    journal->is_appending = false;
+    if (result == OK && is_new) {
         link_file(journal, file);
     }
-    file->bytes += bytes;
-    file->is_ended = has_delete(messages, count);
-    file->position_last = messages[count - 1]->place.position;
-    journal->position_last = file->position_last;
+    if (result == OK) {
+        file->bytes += bytes;
+        file->position_last = messages[count - 1]->place.position;
+        if (file->position_deleted == 0 && has_delete(messages, count)) {
+            file->position_deleted = file->position_last;
+        }
+        journal->position_last = file->position_last;
+    }
     pthread_mutex_unlock(&journal->lock);
-    return OK;
+    return result;
 }
 
 /* --- syncing --- */
@@ -395,12 +401,21 @@ enum error_code journal_sync(struct journal *journal, struct error *why) {
 
 /* --- shortening --- */
 
-/* Under the lock: takes the oldest file off the list if it may go. */
+/* Under the lock: takes the oldest file off the list if it may go, and ends the current one if what
+ * it deletes is folded. An append that is under way is folded later, and its file goes then. */
 static struct journal_file *take_folded(struct journal *journal, uint64_t position,
                                         bool with_current) {
     struct journal_file *file = journal->oldest;
-    if (file == NULL || file->position_last > position ||
-        (file == journal->current && !with_current && !file->is_ended)) {
+    struct journal_file *current = journal->current;
+    if (current != NULL && current->position_deleted != 0 &&
+        current->position_deleted <= position) {
+        current->is_ended = true;
+    }
+    if (file == NULL || file->position_last > position) {
+        return NULL;
+    }
+    bool is_written = file == current && (!file->is_ended || journal->is_appending);
+    if (is_written && !with_current) {
         return NULL;
     }
     journal->oldest = file->next;

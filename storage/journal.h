@@ -46,7 +46,8 @@ MUST_USE enum error_code journal_append(struct journal *journal, struct message 
 MUST_USE enum error_code journal_sync(struct journal *journal, struct error *why);
 
 /* Removes the files whose records are all at or before `position`; syncs and seals full files that
- * stay. The file that is written stays unless `with_current`, or unless it ends with a delete. */
+ * stay. The file that is written stays unless `with_current`; with a delete at or before `position`
+ * it takes no more, and goes like others. */
 MUST_USE enum error_code journal_remove(struct journal *journal, uint64_t position,
                                         bool with_current, struct error *why);
 

@@ -331,8 +331,6 @@ TEST(what_was_deleted_leaves_the_journal_with_its_fold) {
     EXPECT_EQ(storage_sync(fixture.storage, NULL), OK);
     fixture_delete(&fixture, "a", 6, 7);
     EXPECT_EQ(try_publish(&fixture, "a", 1, NULL), OK);
-    storage_get_figures(fixture.storage, &figures);
-    EXPECT_EQ(figures.journal_file_count, 2);
     EXPECT_EQ(storage_sync(fixture.storage, NULL), OK);
     fixture_kill(&fixture);
     fixture_open(&fixture);
@@ -340,7 +338,40 @@ TEST(what_was_deleted_leaves_the_journal_with_its_fold) {
     fixture_finish(&fixture);
 }
 
-UNIT_TESTS(UNIT(what_was_deleted_leaves_the_journal_with_its_fold),
+/* A file each would take all descriptors, and all of the disk's time for syncs. */
+TEST(many_deletes_share_a_file_that_ends_with_their_fold) {
+    struct fixture fixture;
+    struct storage_figures figures;
+    struct message *late[2];
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 60, NULL), OK);
+    for (uint64_t i = 1; i <= 50; i++) {
+        fixture_delete(&fixture, "a", i, i);
+    }
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 1);
+    late[0] = fixture_make(&fixture, "a", SPAN("a:61"));
+    EXPECT_EQ(storage_append(fixture.storage, &late[0], 1, NULL), OK);
+    fixture_fold(&fixture); /* of what was admitted before */
+    late[1] = fixture_make(&fixture, "a", SPAN("a:62"));
+    EXPECT_EQ(storage_append(fixture.storage, &late[1], 1, NULL), OK);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 2);
+    storage_admit(fixture.storage, late, 2);
+    fixture_fold(&fixture);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 1);
+    message_unref(late[0]);
+    message_unref(late[1]);
+    fixture_kill(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(last_of(&fixture, "a"), 62);
+    fixture_finish(&fixture);
+}
+
+UNIT_TESTS(UNIT(many_deletes_share_a_file_that_ends_with_their_fold),
+           UNIT(what_was_deleted_leaves_the_journal_with_its_fold),
            UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
            UNIT(a_journal_that_cannot_be_cut_back_takes_nothing_more),
            UNIT(a_failed_sync_is_not_tried_again_as_if_nothing_were),
