@@ -203,4 +203,4 @@ def test_every_offset_is_delivered_or_told_across_kills(start_broker):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_every_offset_is_delivered_or_told_for_long(start_broker, is_killed):
-    run_all(start_broker, 100, is_killed)
+    run_all(start_broker, 40, is_killed)

@@ -167,7 +167,7 @@ def test_stalled_readers_of_patterns_cost_no_memory_whatever_their_policy(start_
     print(f"{policy}: {(peak - before) / MIB:.1f} MiB for {len(readers)} readers")
     # Two feeds' tails and frames, the pages under way, and 64 KiB of a cut frame for each reader.
     assert peak - before < 48 * MIB
-    for reader in readers[:3]:
+    for reader in readers[:1]:
         reader.until(lambda entry: entry.get("data") == "end" or "gap" in entry, 100)
     for reader in readers:
         reader.close()

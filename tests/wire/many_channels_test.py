@@ -183,8 +183,8 @@ def test_resumes_of_a_stream_over_fifty_channels_lose_and_repeat_nothing(start_b
 
 @pytest.mark.heavy
 @pytest.mark.deadline(600)
-@pytest.mark.parametrize("is_mixed", [False, True], ids=["names", "patterns"])
-@pytest.mark.parametrize("is_hot", [False, True], ids=["alike", "one-is-hot"])
+@pytest.mark.parametrize("is_hot, is_mixed", [(False, False), (True, True)],
+                         ids=["alike-names", "one-is-hot-patterns"])
 def test_a_thousand_resumes_and_kills_lose_and_repeat_nothing(is_hot, is_mixed):
     broker = Broker("--workers", "2", config=CONFIG)
     try:
