@@ -102,8 +102,9 @@ static void fail(struct stream *stream, enum error_code code) {
 
 /* --- lagging -------------------------------------------------------------------------------- */
 
-/* The socket takes nothing and something waits: the policy decides how it goes on. */
-static void mind_lag(struct stream *stream) {
+/* The socket takes nothing. If something waits, for certain where a page could not be sent, the
+ * policy decides how it goes on. */
+static void mind_lag(struct stream *stream, bool has_page) {
     bool is_live = stream->reader.is_live;
     if (stream->on_lag == ON_LAG_CATCH_UP || stream->failure != OK || stream->limit_left == 0 ||
         (is_live && !reader_is_due(&stream->reader))) {
@@ -111,7 +112,7 @@ static void mind_lag(struct stream *stream) {
     }
     if (stream->on_lag == ON_LAG_CONFLATE) {
         stream->lag = LAG_CONFLATES;
-    } else if (!stream->has_been_live) {
+    } else if (!is_live && !(has_page && stream->has_been_live)) {
         return;
     } else if (stream->on_lag == ON_LAG_DROP) {
         stream->lag = LAG_DROPS;
@@ -286,7 +287,7 @@ static void take_page(struct stream *stream, const struct read *read) {
     note_newest(stream, page);
     if (connection_is_blocked(stream->connection)) {
         /* The page is let go whole, and asked for again: its gap, if any, is told with it. */
-        mind_lag(stream);
+        mind_lag(stream, true);
         connection_want_writable(stream->connection);
         return;
     }
@@ -296,7 +297,7 @@ static void take_page(struct stream *stream, const struct read *read) {
     }
     resolve(stream, page);
     if (!send_page(stream, read)) {
-        mind_lag(stream);
+        mind_lag(stream, true);
         connection_want_writable(stream->connection);
     } else if (page->at_head) {
         stream->lag = LAG_NONE;
@@ -362,7 +363,7 @@ static void go_on(struct stream *stream) {
     } else if (code != OK) {
         fail(stream, code);
     } else if (connection_is_blocked(stream->connection)) {
-        mind_lag(stream);
+        mind_lag(stream, false);
     }
 }
 
@@ -374,7 +375,7 @@ static void flush(struct stream *stream) {
     } else if (rider_is_waiting(&stream->rider)) {
         return;
     } else if (connection_is_blocked(stream->connection)) {
-        mind_lag(stream);
+        mind_lag(stream, false);
     } else {
         go_on(stream);
         if (stream->limit_left == 0) {

@@ -212,6 +212,64 @@ TEST(a_reader_that_drops_goes_on_at_the_head) {
     stage_finish(&stage);
 }
 
+/* The tail let go of what a live reader lacks, and its socket does not take the page either. */
+static void throw_out(struct stage *stage, struct client *client, enum on_lag on_lag) {
+    stage_init(stage, 10);
+    client_init_live(client, stage, on_lag, 0);
+    client->connection.room = 4;
+    stage_go_on(stage, 20);
+    stage_miss(stage, 20);
+    stage_turn(stage);
+    stage_answer(stage, stage_find_read(stage, 10), 11, 15, 15, false);
+    stage_turn(stage);
+}
+
+TEST(a_reader_that_a_burst_threw_out_of_the_tail_lags_when_its_socket_is_full) {
+    struct stage stage;
+    struct client client;
+    throw_out(&stage, &client, ON_LAG_DISCONNECT);
+    EXPECT_EQ(client.failure, ERR_SLOW);
+    client_finish(&client);
+    stage_finish(&stage);
+    throw_out(&stage, &client, ON_LAG_DROP);
+    connection_make_room(&client.connection, 1000);
+    stream_on_writable(client.stream);
+    stage_turn(&stage);
+    EXPECT_EQ(stage_find_read(&stage, 0)->query.start, STORAGE_DROP);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_that_was_thrown_out_and_has_all_does_not_lag) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 4; /* the end of the last frame is kept */
+    stage_go_on(&stage, 12);
+    stage_miss(&stage, 12);
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 10), 11, 12, 12, true);
+    stage_turn(&stage);
+    EXPECT_EQ(client.failed_count, 0);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_of_its_history_may_be_slow) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 20);
+    client_init(&client, &stage, 10, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 4;
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 10), 11, 20, 20, true);
+    stage_turn(&stage);
+    EXPECT_EQ(client.failed_count, 0);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
 TEST(a_reader_that_lags_and_must_not_is_told_once) {
     struct stage stage;
     struct client client;
@@ -501,5 +559,8 @@ UNIT_TESTS(UNIT(a_stream_goes_from_its_page_to_the_tail_without_a_seam),
            UNIT(a_reader_that_has_all_it_wanted_is_not_too_slow),
            UNIT(what_was_left_out_at_the_end_of_a_page_is_told_with_the_next_message),
            UNIT(a_reader_that_drops_goes_on_at_the_head),
+           UNIT(a_reader_that_a_burst_threw_out_of_the_tail_lags_when_its_socket_is_full),
+           UNIT(a_reader_that_was_thrown_out_and_has_all_does_not_lag),
+           UNIT(a_reader_of_its_history_may_be_slow),
            UNIT(a_reader_that_lags_and_must_not_is_told_once),
            UNIT(whatever_the_order_of_commits_pages_and_sockets_each_message_comes_once))
