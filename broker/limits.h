@@ -99,5 +99,5 @@ static_assert(FRAME_BYTES_MAX > (MESSAGE_BYTES_CEILING + MESSAGE_HEADERS_BYTES_M
               "each message can be framed");
 static_assert(PUBLISH_MEMORY_BYTES_MAX < PUBLISHES_WAITING_BYTES_MAX, "a publish can be taken");
 static_assert(FOLD_BYTES < OPEN_BATCH_BYTES_MAX, "a fold is due before publishers wait");
-static_assert(COMMIT_BYTES_MAX + MESSAGE_BYTES_CEILING <= OPEN_BATCH_BYTES_MAX,
+static_assert(COMMIT_BYTES_MAX + PUBLISH_MEMORY_BYTES_MAX <= OPEN_BATCH_BYTES_MAX,
               "the open batch has room for a commit");

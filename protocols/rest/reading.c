@@ -196,12 +196,6 @@ static enum error_code parse_last_event_id(struct span text, struct parameter *p
     return code;
 }
 
-/* Where it begins that was not told to. Who waits without a start waits for what comes. */
-static enum storage_start start_of(const struct reading *reading) {
-    bool is_of_the_past = reading->kind == READING_PAGE && reading->wait_ms == 0;
-    return is_of_the_past || reading->query.has_before ? STORAGE_NEWEST : STORAGE_NOW;
-}
-
 enum error_code reading_parse(struct reading *reading, struct span query, struct span last_event_id,
                               uint64_t now_ms, struct error *why) {
     struct parameter parameter = {.now_ms = now_ms, .reading = reading};
@@ -225,7 +219,7 @@ enum error_code reading_parse(struct reading *reading, struct span query, struct
                                "nothing new comes before `before`; wait goes with `since`");
     }
     if (!reading->has_start) {
-        reading->query.start = start_of(reading);
+        reading->query.start = reading->kind == READING_PAGE ? STORAGE_NEWEST : STORAGE_NOW;
     }
     INVARIANT(reading->query.limit > 0);
     return OK;

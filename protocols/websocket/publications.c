@@ -32,6 +32,9 @@ static void on_answered(struct publish *publish) {
         INVARIANT(owner->count > 0);
         list_remove(&publication->in_publications);
         owner->count--;
+        if (publish->result == ERR_UNPROCESSABLE) { /* the log names the header of HTTP */
+            snprintf(publish->why.field, sizeof(publish->why.field), "idempotency_key");
+        }
         owner->on_answered(owner->context, span_of(publication->ref, publication->ref_length),
                            publish->result, publication->message, &publish->why);
     }

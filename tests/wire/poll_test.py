@@ -66,9 +66,17 @@ def test_a_poll_ends_in_time_with_where_to_go_on(broker, channel, port):
     assert offsets(broker.page(channel, since=page["next"], wait="30s")) == [3]
 
 
-def test_a_poll_without_a_start_waits_for_what_comes(broker, channel):
-    broker.fill(channel, 2)
+def test_a_poll_without_a_start_is_the_newest_page_where_there_is_one(broker, channel):
     poll = Poll(broker.public, f"/channels/{channel}?wait=30s")
+    assert not poll.has_answer_within(0.3)
+    broker.fill(channel, 2)
+    assert offsets(poll.answer()[0].json())[0] == 1
+    assert offsets(broker.page(channel, wait="30s")) == [1, 2]
+
+
+def test_a_poll_from_now_waits_for_what_comes(broker, channel):
+    broker.fill(channel, 2)
+    poll = Poll(broker.public, f"/channels/{channel}?since=now&wait=30s")
     assert not poll.has_answer_within(0.3)
     broker.fill(channel, 1, first=3)
     assert offsets(poll.answer()[0].json()) == [3]

@@ -139,12 +139,12 @@ TEST(one_channel_is_asked_for_by_name_and_all_else_by_selectors) {
     EXPECT_EQ(query.selector_count, 2);
 }
 
-TEST(who_waits_without_a_start_waits_for_what_comes) {
+TEST(waiting_does_not_change_where_a_page_begins) {
     EXPECT_EQ(parse("wait=30s", READING_PAGE), OK);
     EXPECT_EQ(reading.wait_ms, 30000);
-    EXPECT_EQ(reading.query.start, STORAGE_NOW);
-    EXPECT_EQ(parse("wait=0s", READING_PAGE), OK);
     EXPECT_EQ(reading.query.start, STORAGE_NEWEST);
+    EXPECT_EQ(parse("wait=30s&since=now", READING_PAGE), OK);
+    EXPECT_EQ(reading.query.start, STORAGE_NOW);
     EXPECT_EQ(parse("wait=60s&since=4", READING_PAGE), OK);
     EXPECT_EQ(reading.query.start, STORAGE_AFTER_OFFSET);
 }
@@ -207,6 +207,6 @@ UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),
            UNIT(an_offset_means_nothing_in_a_pattern_or_in_several_channels),
            UNIT(a_socket_without_channels_starts_in_its_subscriptions),
            UNIT(one_channel_is_asked_for_by_name_and_all_else_by_selectors),
-           UNIT(who_waits_without_a_start_waits_for_what_comes),
+           UNIT(waiting_does_not_change_where_a_page_begins),
            UNIT(a_wait_is_a_time_of_pages_and_of_what_comes), UNIT(each_policy_can_be_asked_for),
            UNIT(a_policy_is_the_readers_or_that_of_its_only_channel))
