@@ -5,9 +5,9 @@
  * Thread:  its worker's.
  * Bounds:  a node for each different beginning of a pattern, about 120 bytes and its segment; as
  *          deep as PATTERN_SEGMENTS_MAX. A name visits a node at most once, and only nodes that
- *          agree with its beginning. WEAKNESS: patterns that differ only in `*` or a literal at each
- *          segment all agree with it: 4,096 of them were measured at 0.5 ms a message that matches
- *          none; cure: a cap of patterns a connection.
+ *          agree with its beginning. WEAKNESS: patterns that differ only in `*` or a literal at
+ *          each segment all agree with it: 4,096 of them were measured at 0.5 ms a message that
+ *          matches none; cure: a cap of patterns a connection.
  */
 #pragma once
 

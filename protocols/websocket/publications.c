@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/websocket/publications.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
