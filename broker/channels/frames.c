@@ -77,6 +77,23 @@ enum error_code frames_put(struct frames *frames, const struct framing *framing,
     return OK;
 }
 
+enum error_code frames_put_run(struct frames *frames, const struct run *run) {
+    size_t begin = frames->buffer.length;
+    size_t count_before = frames->count;
+    enum error_code code = buffer_put(&frames->buffer, run->bytes);
+    for (size_t i = 0; code == OK && i < run->count; i++) {
+        code = reserve_end(frames);
+        if (code == OK) {
+            frames->ends[frames->count++] = (uint32_t)(begin + run->ends[i] - run->ends_base);
+        }
+    }
+    if (code != OK) {
+        frames->buffer.length = begin;
+        frames->count = count_before;
+    }
+    return code;
+}
+
 struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, size_t bytes_max) {
     INVARIANT(sequence >= frames->sequence_first);
     size_t index = (size_t)(sequence - frames->sequence_first);

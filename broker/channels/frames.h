@@ -47,6 +47,10 @@ void frames_clear(struct frames *frames, uint64_t sequence, uint64_t subscriptio
 MUST_USE enum error_code frames_put(struct frames *frames, const struct framing *framing,
                                     const struct message *message, uint64_t skipped);
 
+/* Appends the frames of a run, which are of other frames. ERR_TOO_LARGE, ERR_MEMORY: nothing was
+ * added. */
+MUST_USE enum error_code frames_put_run(struct frames *frames, const struct run *run);
+
 /* The frames from `sequence` on, as many as fit `bytes_max`, but one at least. The frame of
  * `sequence` is there. */
 struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, size_t bytes_max);

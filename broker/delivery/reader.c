@@ -6,6 +6,16 @@
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 
+void gather_init(struct gather *gather, size_t bytes_kept) {
+    frames_init(&gather->scratch, FRAME_BYTES_MAX, bytes_kept);
+    frames_init(&gather->frames, FRAME_BYTES_MAX, bytes_kept);
+}
+
+void gather_finish(struct gather *gather) {
+    frames_finish(&gather->scratch);
+    frames_finish(&gather->frames);
+}
+
 /* --- links ---------------------------------------------------------------------------------- */
 
 static bool lacks_entries(const struct link *link) {
@@ -136,75 +146,172 @@ bool reader_is_due(struct reader *reader) {
 
 /* --- taking --------------------------------------------------------------------------------- */
 
-/* The link whose next entry is the oldest, and how many of its entries stand before the next one of
- * any other link. NULL: a tail has let go of what the reader lacks. */
-static struct link *choose_link(struct reader *reader, uint64_t *ret_count) {
-    struct link *first = NULL;
-    uint64_t first_position = UINT64_MAX;
-    uint64_t second_position = UINT64_MAX;
+/* Where a link of a run in the making stands. */
+struct trial {
+    const struct link *link;
+    uint64_t sequence;
+};
+
+/* The entry that a trial takes next; NULL: it has no more. */
+static const struct message *peek(const struct trial *trial) {
+    const struct tail *tail = &trial->link->feed->tail;
+    return trial->sequence < tail->sequence_next ? tail_borrow(tail, trial->sequence) : NULL;
+}
+
+/* The links that lack something. False: a tail has let go of it. */
+static bool find_lacking(const struct reader *reader, struct trial *ret_trials, size_t *ret_count) {
+    *ret_count = 0;
     for (size_t i = 0; i < reader->link_count; i++) {
-        struct link *link = &reader->links[i];
+        const struct link *link = &reader->links[i];
         if (!lacks_entries(link)) {
             continue;
         }
         if (!is_in_tail(link)) {
-            return NULL;
+            return false;
         }
-        uint64_t position = tail_borrow(&link->feed->tail, link->sequence)->place.position;
-        if (position < first_position) {
+        ret_trials[(*ret_count)++] = (struct trial){link, link->sequence};
+    }
+    return true;
+}
+
+/* The trial whose next entry is the oldest, and how many of its entries stand before the next one
+ * of any other; NULL: none has more. What stands at or before `position` was taken from another
+ * feed. */
+static struct trial *choose(struct trial *trials, size_t count, uint64_t position,
+                            uint64_t *ret_count) {
+    struct trial *first = NULL;
+    uint64_t first_position = UINT64_MAX;
+    uint64_t second_position = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const struct message *next = peek(&trials[i]);
+        while (next != NULL && next->place.position <= position) {
+            trials[i].sequence++;
+            next = peek(&trials[i]);
+        }
+        uint64_t own = next == NULL ? UINT64_MAX : next->place.position;
+        if (own < first_position) {
             second_position = first_position;
-            first_position = position;
-            first = link;
-        } else if (position < second_position) {
-            second_position = position;
+            first_position = own;
+            first = &trials[i];
+        } else if (own < second_position) {
+            second_position = own;
         }
     }
-    INVARIANT(first != NULL);
-    const struct tail *tail = &first->feed->tail;
-    /* Two links may stand at the same message: it is taken from one of them. */
+    if (first == NULL) {
+        return NULL;
+    }
+    const struct tail *tail = &first->link->feed->tail;
+    /* Two may stand at the same message: it is taken from one of them. */
     uint64_t end = second_position == UINT64_MAX ? tail->sequence_next
                                                  : tail_find_after(tail, second_position - 1);
     *ret_count = end > first->sequence ? end - first->sequence : 1;
     return first;
 }
 
-enum error_code reader_borrow_run(struct reader *reader, const struct framing *framing,
-                                  uint64_t subscription, uint64_t count_max, struct frames *scratch,
-                                  struct run *ret_run) {
-    uint64_t count = 0;
-    INVARIANT(reader_is_due(reader));
-    struct link *link = choose_link(reader, &count);
-    if (link != NULL) {
-        count = count < count_max ? count : count_max;
-        count =
-            tail_count_alive(&link->feed->tail, link->sequence, count, link->feed->feeds->time_ms);
-    }
-    if (count == 0) {
-        reader_leave_live(reader);
-        return ERR_AGAIN;
-    }
-    reader->current = link;
-    struct feed_question question = {.framing = framing,
-                                     .subscription = subscription,
-                                     .sequence = link->sequence,
-                                     .count_max = count};
-    return feed_borrow_run(link->feed, &question, scratch, ret_run);
+/* The next frames of one feed, not past `count_max`. ERR_AGAIN: the next message has expired. */
+static enum error_code borrow_of_feed(const struct trial *trial, const struct feed_question *wanted,
+                                      uint64_t count_max, struct frames *scratch,
+                                      struct run *ret_run) {
+    struct feed *feed = trial->link->feed;
+    struct feed_question question = *wanted;
+    uint64_t count = count_max < wanted->count_max ? count_max : wanted->count_max;
+    question.sequence = trial->sequence;
+    question.count_max =
+        tail_count_alive(&feed->tail, trial->sequence, count, feed->feeds->time_ms);
+    return question.count_max == 0 ? ERR_AGAIN : feed_borrow_run(feed, &question, scratch, ret_run);
 }
 
-size_t reader_count_messages(const struct reader *reader, size_t count) {
+static enum error_code gather_run(struct gather *gather, const struct trial *trial,
+                                  const struct run *run) {
+    size_t at = gather->frames.count;
+    enum error_code code = frames_put_run(&gather->frames, run);
+    for (size_t i = 0; code == OK && i < run->count; i++) {
+        const struct message *entry = tail_borrow(&trial->link->feed->tail, trial->sequence + i);
+        gather->items[at + i] = (struct gathered){entry->place, entry->fields.kind == MESSAGE_DATA};
+    }
+    return code;
+}
+
+/* Takes from all trials in order of position until a write is full. What fails behind the first
+ * frame ends the run, and is met again by the next. */
+static enum error_code gather_all(struct gather *gather, struct trial *trials, size_t trial_count,
+                                  const struct feed_question *wanted, uint64_t position) {
+    enum error_code code = OK;
+    struct trial *trial;
+    uint64_t count = 0;
+    struct feed_question rest = *wanted;
+    frames_clear(&gather->frames, 0, wanted->subscription);
+    while (code == OK && rest.count_max > 0 && gather->frames.buffer.length < WRITE_BYTES_MAX &&
+           (trial = choose(trials, trial_count, position, &count)) != NULL) {
+        struct run run;
+        code = borrow_of_feed(trial, &rest, count, &gather->scratch, &run);
+        if (code == OK) {
+            code = gather_run(gather, trial, &run);
+        }
+        if (code == OK) {
+            trial->sequence += run.count;
+            rest.count_max -= run.count;
+            position = gather->items[gather->frames.count - 1].place.position;
+        }
+    }
+    return gather->frames.count > 0 ? OK : code;
+}
+
+enum error_code reader_borrow_run(struct reader *reader, const struct framing *framing,
+                                  uint64_t subscription, uint64_t count_max, struct gather *gather,
+                                  struct run *ret_run) {
+    struct trial trials[SELECTORS_MAX];
+    size_t trial_count = 0;
+    struct feed_question wanted = {
+        .framing = framing, .subscription = subscription, .count_max = count_max};
+    INVARIANT(reader_is_due(reader));
+    enum error_code code = find_lacking(reader, trials, &trial_count) ? OK : ERR_AGAIN;
+    reader->current = trial_count == 1 ? (struct link *)(uintptr_t)trials[0].link : NULL;
+    if (code == OK && trial_count == 1) {
+        code = borrow_of_feed(&trials[0], &wanted, UINT64_MAX, &gather->scratch, ret_run);
+    } else if (code == OK) {
+        wanted.count_max = count_max < GATHER_FRAMES_MAX ? count_max : GATHER_FRAMES_MAX;
+        code = gather_all(gather, trials, trial_count, &wanted, reader->place.position);
+        if (code == OK) {
+            *ret_run = frames_borrow_run(&gather->frames, 0, FRAME_BYTES_MAX);
+        }
+    }
+    if (code == ERR_AGAIN) {
+        reader_leave_live(reader);
+    }
+    return code;
+}
+
+size_t reader_count_messages(const struct reader *reader, const struct gather *gather,
+                             size_t count) {
     const struct link *link = reader->current;
     size_t messages = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct message *entry = tail_borrow(&link->feed->tail, link->sequence + i);
-        messages += entry->fields.kind == MESSAGE_DATA;
+        messages +=
+            link == NULL
+                ? gather->items[i].is_message
+                : tail_borrow(&link->feed->tail, link->sequence + i)->fields.kind == MESSAGE_DATA;
     }
     return messages;
 }
 
-void reader_advance(struct reader *reader, size_t count) {
+/* All links pass over what was gathered from them, as over what a page showed. */
+static void advance_all(struct reader *reader, const struct gather *gather, size_t count) {
+    INVARIANT(count <= gather->frames.count);
+    reader->place = gather->items[count - 1].place;
+    for (size_t i = 0; i < reader->link_count; i++) {
+        skip_known(&reader->links[i]);
+    }
+}
+
+void reader_advance(struct reader *reader, const struct gather *gather, size_t count) {
     struct link *link = reader->current;
     INVARIANT(reader->is_live);
     if (count == 0) {
+        return;
+    }
+    if (link == NULL) {
+        advance_all(reader, gather, count);
         return;
     }
     uint64_t last = link->sequence + count - 1;

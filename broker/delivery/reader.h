@@ -33,13 +33,30 @@ struct reader {
     struct place place; /* everything up to here was sent or did not match */
     struct link one;
     struct link *links;   /* link_count of them: `one`, or an array of its own */
-    struct link *current; /* of the run that was borrowed last */
+    struct link *current; /* of the run that was borrowed last; NULL: it was gathered */
     uint16_t link_count;
     bool is_live;
     bool is_ahead; /* a page showed it commits that its worker has not seen when it went live */
     /* A feed of it has something new, or a commit was missed. At the end of the turn. */
     void (*on_touched)(struct reader *reader);
 };
+
+#define GATHER_FRAMES_MAX 512 /* of one write; of small messages it is full before */
+
+/* Where a run is put together; one a worker. All members belong to the reader that borrowed last,
+ * but for `scratch`, which whoever frames something may use meanwhile. */
+struct gather {
+    struct frames scratch; /* of one feed, where frames are not shared */
+    struct frames frames;  /* of several feeds, in order of position */
+    struct gathered {
+        struct place place;
+        bool is_message;
+    } items[GATHER_FRAMES_MAX]; /* frames.count of them */
+};
+
+/* `bytes_kept`: memory of each that stays between two runs. */
+void gather_init(struct gather *gather, size_t bytes_kept);
+void gather_finish(struct gather *gather);
 
 /* Joins the feeds of the selectors (checked, none twice), behind. ERR_MEMORY. */
 MUST_USE enum error_code reader_init(struct reader *reader, struct feeds *feeds,
@@ -59,18 +76,20 @@ void reader_leave_live(struct reader *reader);
 /* Live, and a tail has something for it. */
 bool reader_is_due(struct reader *reader);
 
-/* The frames that a live reader lacks, `count_max` at most, in one piece of one feed. ERR_AGAIN: a
+/* The frames that a live reader lacks, for about one write and `count_max` at most. Those of one
+ * feed are shared, or encoded into gather->scratch; those of several are gathered. ERR_AGAIN: a
  * tail has let go of them, or the next message has expired; the reader is behind now and goes on
  * from the log. ERR_MEMORY. */
 MUST_USE enum error_code reader_borrow_run(struct reader *reader, const struct framing *framing,
                                            uint64_t subscription, uint64_t count_max,
-                                           struct frames *scratch, struct run *ret_run);
+                                           struct gather *gather, struct run *ret_run);
 
 /* How many of the first `count` frames of the run are messages: the others tell of deletes. */
-size_t reader_count_messages(const struct reader *reader, size_t count);
+size_t reader_count_messages(const struct reader *reader, const struct gather *gather,
+                             size_t count);
 
 /* `count` frames of the run left. */
-void reader_advance(struct reader *reader, size_t count);
+void reader_advance(struct reader *reader, const struct gather *gather, size_t count);
 
 /* The place for a heartbeat: of a live reader without anything to send, the head of its worker. */
 void reader_get_place(struct reader *reader, struct place *ret_place);

@@ -163,7 +163,7 @@ static void note_skipped(struct stream *stream, uint64_t count) {
 /* Frames all messages of a page from `index` on that fit one write, and sends them. Returns how
  * many left; 0: the socket takes nothing, or the stream failed. */
 static size_t send_page_part(struct stream *stream, const struct storage_page *page, size_t index) {
-    struct frames *scratch = &stream->worker->scratch;
+    struct frames *scratch = &stream->worker->gather.scratch;
     uint64_t carried = stream->skipped;
     frames_clear(scratch, index, stream->subscription);
     size_t next = index;
@@ -318,17 +318,16 @@ static enum error_code send_live(struct stream *stream) {
     struct reader *reader = &stream->reader;
     while (stream->limit_left > 0 && reader_is_due(reader) && !connection_is_blocked(connection)) {
         struct run run;
-        enum error_code code =
-            reader_borrow_run(reader, stream->framing, stream->subscription, stream->limit_left,
-                              &stream->worker->scratch, &run);
+        enum error_code code = reader_borrow_run(reader, stream->framing, stream->subscription,
+                                                 stream->limit_left, &stream->worker->gather, &run);
         if (code != OK) {
             return code;
         }
         size_t count = send_run(stream, &run);
         if (stream->limit_left != UINT64_MAX) {
-            use_up(stream, reader_count_messages(reader, count));
+            use_up(stream, reader_count_messages(reader, &stream->worker->gather, count));
         }
-        reader_advance(reader, count);
+        reader_advance(reader, &stream->worker->gather, count);
         if (stream->subscription != 0 && reader_is_due(reader)) {
             become_due(stream);
             break;

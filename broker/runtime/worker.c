@@ -239,7 +239,7 @@ static void init(struct worker *worker, struct broker *broker, size_t index) {
     list_init(&worker->watches);
     list_init(&worker->surveys);
     list_init(&worker->doomed);
-    frames_init(&worker->scratch, FRAME_BYTES_MAX, READ_BYTES_MAX * 2);
+    gather_init(&worker->gather, READ_BYTES_MAX * 2);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
 }
 
@@ -338,7 +338,7 @@ void worker_destroy(struct worker *worker) {
         worker->on_protocol_finish(worker->protocol_state);
     }
     wheel_finish(&worker->wheel);
-    frames_finish(&worker->scratch);
+    gather_finish(&worker->gather);
     buffer_finish(&worker->borrowed);
     mailbox_finish(&worker->mailbox);
     free(worker);

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-#include "broker/channels/feed.h"
+#include "broker/delivery/reader.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/buffer.h"
@@ -50,7 +50,7 @@ struct worker {
 
     struct feeds feeds;
     struct list due;        /* streams to be flushed in this turn */
-    struct frames scratch;  /* for what is not shared */
+    struct gather gather;   /* for what is not shared, or of several feeds */
     struct buffer borrowed; /* worker_borrow_scratch() */
     size_t bodies_bytes;
     void *protocol_state; /* NULL: none */

@@ -18,18 +18,18 @@ static const struct framing offset_framing = {
 
 struct world {
     struct feeds feeds;
-    struct frames scratch;
+    struct gather gather;
     uint64_t offset;
 };
 
 static void world_init(struct world *world, uint64_t position) {
     *world = (struct world){0};
     EXPECT_EQ(feeds_init(&world->feeds, position), OK);
-    frames_init(&world->scratch, FRAME_BYTES_MAX, 4096);
+    gather_init(&world->gather, 4096);
 }
 
 static void world_finish(struct world *world) {
-    frames_finish(&world->scratch);
+    gather_finish(&world->gather);
     feeds_finish(&world->feeds);
 }
 
@@ -70,9 +70,9 @@ static void join_at(struct world *world, struct reader *reader, uint64_t positio
 static void expect_frames(struct world *world, struct reader *reader, const char *expected) {
     struct run run = {0};
     EXPECT_TRUE(reader_is_due(reader));
-    EXPECT_EQ(reader_borrow_run(reader, &offset_framing, 0, UINT64_MAX, &world->scratch, &run), OK);
+    EXPECT_EQ(reader_borrow_run(reader, &offset_framing, 0, UINT64_MAX, &world->gather, &run), OK);
     EXPECT_SPAN(run.bytes, expected);
-    reader_advance(reader, run.count);
+    reader_advance(reader, &world->gather, run.count);
 }
 
 TEST(a_live_reader_gets_each_message_once_and_in_order) {
@@ -122,8 +122,8 @@ TEST(a_partly_sent_run_goes_on_where_it_stopped) {
     for (int i = 0; i < 5; i++) {
         commit(&world, "a", 4);
     }
-    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.scratch, &run), OK);
-    reader_advance(&reader, 2);
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.gather, &run), OK);
+    reader_advance(&reader, &world.gather, 2);
     EXPECT_EQ(reader.place.offset, 2);
     expect_frames(&world, &reader, "3,4,5,");
     reader_finish(&reader);
@@ -139,7 +139,7 @@ TEST(a_reader_that_the_tail_has_left_goes_behind_and_back_to_the_log) {
     for (int i = 0; i < 40; i++) {
         commit(&world, "a", TAIL_BYTES_MAX / 16);
     }
-    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.scratch, &run),
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.gather, &run),
               ERR_AGAIN);
     EXPECT_FALSE(reader.is_live);
     EXPECT_EQ(reader.one.feed->behind_count, 0);
@@ -221,13 +221,47 @@ TEST(a_reader_of_several_feeds_takes_them_in_order_and_each_message_once) {
     commit(&world, "c/d", 4);
     commit(&world, "a", 4);
     while (reader_is_due(&reader)) {
-        EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 2, &world.scratch, &run), OK);
+        EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 2, &world.gather, &run), OK);
         EXPECT_TRUE(run.count <= 2);
         snprintf(taken + strlen(taken), sizeof(taken) - strlen(taken), "%.*s",
                  SPAN_PRINTF(run.bytes));
-        reader_advance(&reader, run.count);
+        reader_advance(&reader, &world.gather, run.count);
     }
     EXPECT_STRING(taken, "1,2,3,4,6,");
+    EXPECT_EQ(world.feeds.tails.bytes, 0);
+    reader_finish(&reader);
+    world_finish(&world);
+}
+
+TEST(what_comes_from_several_feeds_in_turn_is_one_write) {
+    static const struct storage_selector selectors[] = {
+        {{(const uint8_t *)"a", 1}, false},
+        {{(const uint8_t *)"b", 1}, false},
+        {{(const uint8_t *)"*", 1}, true},
+    };
+    struct world world;
+    struct reader reader;
+    struct run run;
+    world_init(&world, 0);
+    EXPECT_EQ(reader_init(&reader, &world.feeds, selectors, 3, on_touched), OK);
+    EXPECT_TRUE(reader_join_live(&reader));
+    for (int i = 0; i < 300; i++) {
+        commit(&world, i % 3 == 0 ? "a" : i % 3 == 1 ? "b" : "c", 4);
+    }
+    EXPECT_TRUE(reader_is_due(&reader));
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.gather, &run), OK);
+    EXPECT_EQ(run.count, 300);
+    reader_advance(&reader, &world.gather, 7); /* the socket took so much of it */
+    EXPECT_EQ(reader.place.position, 7);
+    EXPECT_TRUE(reader_is_due(&reader));
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 3, &world.gather, &run), OK);
+    EXPECT_SPAN(run.bytes, "8,9,10,");
+    reader_advance(&reader, &world.gather, 3);
+    EXPECT_TRUE(reader_is_due(&reader));
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.gather, &run), OK);
+    EXPECT_EQ(run.count, 290);
+    reader_advance(&reader, &world.gather, 290);
+    EXPECT_FALSE(reader_is_due(&reader));
     EXPECT_EQ(world.feeds.tails.bytes, 0);
     reader_finish(&reader);
     world_finish(&world);
@@ -248,7 +282,7 @@ TEST(an_expired_message_is_the_logs_to_tell) {
     message_unref(message);
     world.feeds.time_ms = 11;
     expect_frames(&world, &reader, "1,");
-    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 9, &world.scratch, &run), ERR_AGAIN);
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, 9, &world.gather, &run), ERR_AGAIN);
     EXPECT_FALSE(reader.is_live);
     EXPECT_EQ(reader.place.offset, 1);
     reader_finish(&reader);
@@ -356,11 +390,11 @@ TEST(deletes_are_not_counted_as_messages) {
     message_order(message, &place, 1);
     feeds_put(&world.feeds, &message, 1, 12, 1);
     message_unref(message);
-    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.scratch, &run), OK);
+    EXPECT_EQ(reader_borrow_run(&reader, &offset_framing, 0, UINT64_MAX, &world.gather, &run), OK);
     EXPECT_EQ(run.count, 2);
-    EXPECT_EQ(reader_count_messages(&reader, 2), 1);
-    EXPECT_EQ(reader_count_messages(&reader, 0), 0);
-    reader_advance(&reader, 2);
+    EXPECT_EQ(reader_count_messages(&reader, &world.gather, 2), 1);
+    EXPECT_EQ(reader_count_messages(&reader, &world.gather, 0), 0);
+    reader_advance(&reader, &world.gather, 2);
     EXPECT_FALSE(reader_is_due(&reader));
     reader_finish(&reader);
     world_finish(&world);
@@ -372,6 +406,7 @@ UNIT_TESTS(UNIT(a_live_reader_gets_each_message_once_and_in_order),
            UNIT(a_reader_that_the_tail_has_left_goes_behind_and_back_to_the_log),
            UNIT(a_reader_that_read_past_the_worker_gets_nothing_twice),
            UNIT(a_reader_of_several_feeds_takes_them_in_order_and_each_message_once),
+           UNIT(what_comes_from_several_feeds_in_turn_is_one_write),
            UNIT(an_expired_message_is_the_logs_to_tell),
            UNIT(a_loss_is_told_once_on_a_way_through_the_log),
            UNIT(a_missed_commit_sends_every_reader_to_the_log),

@@ -140,7 +140,7 @@ void stage_init(struct stage *stage, uint64_t position) {
     wheel_init(&worker->wheel, 0);
     list_init(&worker->due);
     list_init(&worker->watches);
-    frames_init(&worker->scratch, FRAME_BYTES_MAX, 4096);
+    gather_init(&worker->gather, 4096);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
 }
 
@@ -155,7 +155,7 @@ void stage_finish(struct stage *stage) {
     }
     feeds_finish(&worker->feeds);
     wheel_finish(&worker->wheel);
-    frames_finish(&worker->scratch);
+    gather_finish(&worker->gather);
     buffer_finish(&worker->borrowed);
     mailbox_finish(&worker->mailbox);
     metrics_destroy(stage->broker.metrics);
