@@ -136,13 +136,15 @@ def test_a_gap_where_nothing_is_left_says_so(broker, channel):
 def test_a_live_reader_is_told_at_once(broker, channel):
     broker.fill(channel, 2)
     with broker.events(f"/channels/{channel}") as stream:
-        place = told(delete(broker, channel), channel, 1, 2)
         broker.publish(channel, {"n": 3})
+        assert next_of(stream).json()["data"] == {"n": 3}  # it is live
+        place = told(delete(broker, channel), channel, 1, 3)
+        broker.publish(channel, {"n": 4})
         gap = next_of(stream)
         assert gap.event == "gap"
         body = gap.json()
-        assert (body["reason"], body["from"], body["to"], body["id"]) == ("deleted", 1, 2, place)
-        assert next_of(stream).json()["data"] == {"n": 3}
+        assert (body["reason"], body["from"], body["to"], body["id"]) == ("deleted", 1, 3, place)
+        assert next_of(stream).json()["data"] == {"n": 4}
 
 
 def next_of(stream):
