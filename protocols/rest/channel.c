@@ -31,6 +31,16 @@ static enum error_code decode_name(struct request *request, bool *ret_is_of_quer
     return code;
 }
 
+/* A second `channel` would be passed over in silence: nobody publishes to one of two. */
+static bool names_several(struct span query) {
+    struct span name, value;
+    size_t count = 0;
+    while (query_next(&query, &name, &value)) {
+        count += query_name_is(name, "channel");
+    }
+    return count > 1;
+}
+
 enum error_code channel_admit(struct request *request, struct error *why) {
     bool is_of_query = false;
     enum error_code code = decode_name(request, &is_of_query, why);
@@ -39,6 +49,10 @@ enum error_code channel_admit(struct request *request, struct error *why) {
     }
     if ((request->method_bit & (METHOD_POST | METHOD_DELETE)) == 0) {
         return get_admit_channel(request, is_of_query, why);
+    }
+    if (is_of_query && names_several(request->query)) {
+        return error_set_field(why, ERR_BAD_REQUEST, "channel",
+                               "one channel is changed here; POST /publish takes several");
     }
     code = batch_check_channel(buffer_borrow(&request->channel), is_of_query, why);
     if (code != OK) {

@@ -76,10 +76,22 @@ TEST(the_brokers_own_channels_take_no_publish) {
     EXPECT_EQ(request->reply.status, 403);
 }
 
+TEST(one_of_several_channels_is_not_changed_in_silence) {
+    static const char *const methods[] = {"POST", "DELETE"};
+    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+        request_destroy(request);
+        request = fakes_request(methods[i], "/channels/", "channel=a&channel=b",
+                                "Host: localhost\nContent-Length: 0");
+        EXPECT_FALSE(routes_admit(request));
+        EXPECT_EQ(request->reply.status, 400);
+    }
+}
+
 #define CHANNEL(name) cmocka_unit_test_setup_teardown(name, fakes_begin, end)
 
 UNIT_TESTS(CHANNEL(a_name_is_the_decoded_rest_of_the_path),
            CHANNEL(a_name_against_the_rules_is_refused_and_named),
            CHANNEL(the_query_reaches_names_with_empty_segments),
            CHANNEL(a_pattern_is_read_and_not_published_to),
-           CHANNEL(the_brokers_own_channels_take_no_publish))
+           CHANNEL(the_brokers_own_channels_take_no_publish),
+           CHANNEL(one_of_several_channels_is_not_changed_in_silence))
