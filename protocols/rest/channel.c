@@ -9,6 +9,7 @@
 #include "protocols/rest/publish.h"
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
+#include "protocols/rest/selectors.h"
 
 /* The rest of the path, or, where that is empty, the query's `channel`: a name with empty segments
  * has no other way in. */
@@ -31,16 +32,6 @@ static enum error_code decode_name(struct request *request, bool *ret_is_of_quer
     return code;
 }
 
-/* A second `channel` would be passed over in silence: nobody publishes to one of two. */
-static bool names_several(struct span query) {
-    struct span name, value;
-    size_t count = 0;
-    while (query_next(&query, &name, &value)) {
-        count += query_name_is(name, "channel");
-    }
-    return count > 1;
-}
-
 enum error_code channel_admit(struct request *request, struct error *why) {
     bool is_of_query = false;
     enum error_code code = decode_name(request, &is_of_query, why);
@@ -50,7 +41,8 @@ enum error_code channel_admit(struct request *request, struct error *why) {
     if ((request->method_bit & (METHOD_POST | METHOD_DELETE)) == 0) {
         return get_admit_channel(request, is_of_query, why);
     }
-    if (is_of_query && names_several(request->query)) {
+    /* A second `channel` would be passed over in silence: nobody publishes to one of two. */
+    if (is_of_query && selectors_count_of_query(request->query) > 1) {
         return error_set_field(why, ERR_BAD_REQUEST, "channel",
                                "one channel is changed here; POST /publish takes several");
     }

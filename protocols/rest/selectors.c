@@ -11,6 +11,15 @@
 #include "broker/support/percent.h"
 #include "protocols/http/query.h"
 
+size_t selectors_count_of_query(struct span query) {
+    struct span name, value;
+    size_t count = 0;
+    while (query_next(&query, &name, &value)) {
+        count += query_name_is(name, "channel");
+    }
+    return count;
+}
+
 static enum error_code check(struct storage_selector *selector, bool may_have_empty_segments,
                              struct error *why) {
     selector->is_pattern = pattern_is_pattern(selector->text);
@@ -40,15 +49,6 @@ enum error_code selectors_create_one(struct span text, bool may_have_empty_segme
     selector->text.bytes = bytes;
     *ret_selectors = selector;
     return OK;
-}
-
-static size_t count_channels(struct span query) {
-    struct span name, value;
-    size_t count = 0;
-    while (query_next(&query, &name, &value)) {
-        count += query_name_is(name, "channel");
-    }
-    return count;
 }
 
 static bool is_among(const struct storage_selector *selectors, size_t count, struct span text) {
@@ -98,7 +98,7 @@ static enum error_code fill(struct span query, struct storage_selector *selector
 enum error_code selectors_create_of_query(struct span query,
                                           struct storage_selector **ret_selectors,
                                           size_t *ret_count, struct error *why) {
-    size_t count = count_channels(query);
+    size_t count = selectors_count_of_query(query);
     *ret_selectors = NULL;
     *ret_count = 0;
     if (count == 0) {

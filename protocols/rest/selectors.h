@@ -18,6 +18,9 @@
 #include "broker/support/span.h"
 #include "storage/storage.h"
 
+/* How often the query names a `channel`; nothing is decoded or checked. */
+size_t selectors_count_of_query(struct span query);
+
 /* One selector of a decoded text, which is copied. ERR_BAD_CHANNEL, ERR_MEMORY. */
 MUST_USE enum error_code selectors_create_one(struct span text, bool may_have_empty_segments,
                                               struct storage_selector **ret_selectors,
