@@ -85,7 +85,8 @@
 #define BODIES_BYTES_MAX 67108864           /* request bodies in memory, a worker */
 
 /* --- disk --- */
-#define EXIT_DISK_FAILED 3 /* status of a process that only a new one can take over from */
+#define EXIT_DISK_FAILED 3   /* status of a process that only a new one can take over from */
+#define DISK_SLOW_US 1000000 /* a step above it is logged: 200 times what a synced commit takes */
 #define JOURNAL_FILE_BYTES 67108864
 #define OPEN_BATCH_BYTES_MAX 67108864
 #define FOLD_BYTES 8388608

@@ -92,7 +92,20 @@ static enum error_code open_storage(struct process *process, struct error *why) 
                                       .on_match = pattern_matches,
                                       .on_retain_latest = on_retain_latest,
                                       .context = &process->broker};
-    return storage_open(&options, &process->broker.storage, why);
+    uint64_t begin_ms = clock_monotonic_ms();
+    enum error_code code = storage_open(&options, &process->broker.storage, why);
+    if (code != OK) {
+        return code;
+    }
+    struct storage_state state;
+    struct storage_figures figures;
+    storage_get_state(process->broker.storage, &state);
+    storage_get_figures(process->broker.storage, &figures);
+    log_event(STORAGE_OPENED, .data = process->config->data, .clean = state.was_clean,
+              .generation = state.generation, .position = state.position_next - 1,
+              .replayed = state.replayed_count, .channels = figures.channel_count,
+              .took_ms = clock_monotonic_ms() - begin_ms);
+    return OK;
 }
 
 static void adapt_assets(struct process *process) {
@@ -266,30 +279,40 @@ static void print_urls(const struct process *process) {
            "try      curl -d '{\"score\":\"40-15\"}' %s/channels/tennis/court-1\n",
            public_address, operator_address, reachable, reachable);
     fflush(stdout);
-    log_info("STARTED", "version=%s public=%s operator=%s data=\"%s\" workers=%zu open=%d",
-             TIDINGS_VERSION, public_address, operator_address, process->config->data,
-             process->broker.worker_count, process->config->open);
+    log_event(STARTED, .version = TIDINGS_VERSION, .public_listen = public_address,
+              .operator_listen = operator_address, .data = process->config->data,
+              .workers = process->broker.worker_count, .open = process->config->open);
 }
 
-/* Channel rules are swapped; what is not reloadable waits for the next start. */
+static void refuse_reload(const struct config_faults *faults) {
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct config_fault *fault = &faults->rows[i];
+        log_event(CONFIGURATION_FAULT, .source = fault->source, .line = fault->line,
+                  .column = fault->column, .key = fault->key, .reason = fault->reason);
+    }
+    log_event(RELOAD_REFUSED, .faults = faults->count + faults->count_beyond);
+}
+
+/* Channel rules are swapped, and the log's level; all else waits for the next start. */
 static void reload(struct process *process) {
     struct config *config = NULL;
     static struct config_faults faults; /* 50 KiB: not for the stack */
     faults = (struct config_faults){0};
     if (config_load(&process->sources, &config, &faults) != OK) {
-        config_faults_print(&faults, stderr);
-        log_error("RELOAD_REFUSED", "faults=%zu effect=\"the old configuration stays\"",
-                  faults.count + faults.count_beyond);
+        refuse_reload(&faults);
         return;
     }
     struct rules *rules = process->rules_count <= RELOADS_MAX ? rules_create(config) : NULL;
     if (rules != NULL) {
         process->rules[process->rules_count++] = rules;
         atomic_store(&process->broker.rules, rules);
-        log_info("RELOADED", "rules=%zu note=\"all other keys wait for the next start\"",
-                 config->rule_count);
+        logger_set_level(config->log_level);
+        char waiting[CONFIG_PATHS_BYTES];
+        config_list_waiting(process->config, config, waiting);
+        log_event(RELOADED, .rules = config->rule_count,
+                  .waiting = waiting[0] == '\0' ? NULL : waiting);
     } else {
-        log_error("RELOAD_REFUSED", "reason=\"no room for more rules; restart\"");
+        log_event(RELOAD_REFUSED, .reason = "no room for more rules: restart");
     }
     config_destroy(config);
 }
@@ -311,15 +334,23 @@ static void on_second_signal(int number) {
     _exit(COMMAND_FAILED);
 }
 
-static void wait_for_end(struct process *process, const sigset_t *signals) {
-    int number = 0;
-    while (sigwait(signals, &number) != 0 || number == SIGHUP) {
-        if (number == SIGHUP) {
-            reload(process);
-        }
+/* Meanwhile main says what the log held back. */
+static int wait_for_signal(const sigset_t *signals) {
+    const struct timespec tell_interval = {.tv_sec = LOG_TELL_INTERVAL_MS / 1000};
+    int number;
+    while ((number = sigtimedwait(signals, NULL, &tell_interval)) < 0) {
+        logger_tell_suppressed();
     }
-    log_info("STOPPING", "signal=%d connections=%llu", number,
-             (unsigned long long)atomic_load(&process->broker.connection_count));
+    return number;
+}
+
+static void wait_for_end(struct process *process, const sigset_t *signals) {
+    int number;
+    while ((number = wait_for_signal(signals)) == SIGHUP) {
+        reload(process);
+    }
+    log_event(STOPPING, .signal = (uint64_t)number,
+              .connections = atomic_load(&process->broker.connection_count));
     struct sigaction at_once = {.sa_handler = on_second_signal};
     sigaction(SIGTERM, &at_once, NULL);
     sigaction(SIGINT, &at_once, NULL);
@@ -360,11 +391,14 @@ static int run_serve(int count, char *const *words) {
         wait_for_end(&process, &signals);
         exit_code = COMMAND_OK;
     } else {
-        log_error("START_FAILED", "detail=\"%s\"", why.detail);
+        log_event(START_FAILED, .detail = why.detail);
         exit_code = COMMAND_FAILED;
     }
+    uint64_t begin_ms = clock_monotonic_ms();
     stop_broker(&process);
-    log_info("STOPPED", "code=%d", exit_code);
+    logger_tell_suppressed();
+    log_event(STOPPED, .exit_code = (uint64_t)exit_code,
+              .took_ms = clock_monotonic_ms() - begin_ms);
     return exit_code;
 }
 

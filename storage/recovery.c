@@ -222,9 +222,9 @@ static enum error_code take_record(struct replay *replay, const struct record *r
 /* The log ended inside a publish. */
 static void drop_held(struct replay *replay) {
     if (replay->held_count > 0) {
-        log_warning("JOURNAL_PUBLISH_LOST", "position=%" PRIu64 " messages=%zu missing=%" PRIu32,
-                    replay->held[0].message->place.position, replay->held_count,
-                    replay->held[replay->held_count - 1].message->group_rest);
+        log_event(JOURNAL_PUBLISH_LOST, .position = replay->held[0].message->place.position,
+                  .messages = replay->held_count,
+                  .missing = replay->held[replay->held_count - 1].message->group_rest);
     }
     for (size_t i = 0; i < replay->held_count; i++) {
         message_unref(replay->held[i].message);
@@ -244,8 +244,8 @@ static enum error_code judge_break(struct replay *replay, const char *path, uint
     }
     replay->is_over = true;
     if (at < length) {
-        log_warning("JOURNAL_TAIL_TORN", "file=%s byte=%zu lost_bytes=%zu position=%" PRIu64, path,
-                    at, length - at, replay->position);
+        log_event(JOURNAL_TAIL_TORN, .file = path, .byte = at, .lost_bytes = length - at,
+                  .position = replay->position);
     }
     return OK;
 }
@@ -344,8 +344,8 @@ static enum error_code replay_list(struct replay *replay, const struct file_list
         if (result == OK && !replay->is_over) {
             result = replay_file(replay, position_first, why);
         } else if (result == OK) {
-            log_warning("JOURNAL_FILE_LOST", "position_first=%" PRIu64 " position=%" PRIu64,
-                        position_first, replay->position);
+            log_event(JOURNAL_FILE_LOST, .position_first = position_first,
+                      .position = replay->position);
         }
     }
     return result;

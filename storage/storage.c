@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "broker/limits.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
@@ -58,10 +59,18 @@ struct storage {
 /* After a call that did not succeed. Returns its result. */
 static enum error_code note_failure(struct storage *storage, enum error_code result) {
     if (storage_has_failed(storage) && !atomic_exchange(&storage->has_failed, true)) {
-        log_error("STORAGE_FAILED", "part=%s effect=\"nothing is stored until a new start\"",
-                  atomic_load(&storage->store.has_panicked) ? "store" : "journal");
+        log_event(STORAGE_FAILED,
+                  .part = atomic_load(&storage->store.has_panicked) ? "store" : "journal");
     }
     return result;
+}
+
+static void note_time(atomic_uint_fast64_t *ret_us, uint64_t begin_us, const char *step) {
+    uint64_t took_us = clock_monotonic_us() - begin_us;
+    atomic_store(ret_us, took_us);
+    if (took_us >= DISK_SLOW_US) {
+        log_event(DISK_SLOW, .step = step, .took_ms = took_us / 1000);
+    }
 }
 
 /* --- a full disk --- */
@@ -72,7 +81,7 @@ static bool give_up_reserve(struct storage *storage, struct error *why) {
         return false;
     }
     atomic_store(&storage->is_full, true); /* first, so that no publisher takes the room */
-    log_warning("DISK_FULL", "effect=\"folds use the reserve; nothing is published\"");
+    log_event(DISK_FULL, .reserve_bytes = storage->reserve.bytes);
     if (why != NULL) {
         *why = (struct error){0};
     }
@@ -83,10 +92,9 @@ static void keep_reserve(struct storage *storage) {
     bool is_full = !reserve_make(&storage->reserve);
     bool was_full = atomic_exchange(&storage->is_full, is_full);
     if (is_full && !was_full) {
-        log_warning("DISK_FULL", "reserve_bytes=%" PRIu64 " effect=\"nothing is published\"",
-                    storage->reserve.bytes);
+        log_event(DISK_FULL, .reserve_bytes = storage->reserve.bytes);
     } else if (was_full && !is_full) {
-        log_info("DISK_HAS_ROOM", "effect=\"the reserve is kept again\"");
+        log_event(DISK_HAS_ROOM, .reserve_bytes = storage->reserve.bytes);
     }
 }
 
@@ -282,6 +290,7 @@ static enum error_code open_log(struct storage *storage, struct error *why) {
     if (result == OK) {
         result = mark_open(storage, why);
     }
+    storage->state.replayed_count = storage->state.position_next - 1 - meta.position_folded;
     if (result == OK) {
         result = recovery_clear(journal_path, why);
     }
@@ -395,7 +404,7 @@ void storage_close(struct storage *storage) {
     }
     struct error why = {0};
     if (end_cleanly(storage, &why) != OK) {
-        log_warning("STORAGE_END_UNCLEAN", "detail=\"%s\"", why.detail);
+        log_event(STORAGE_END_UNCLEAN, .detail = why.detail);
     }
     sweep_finish(&storage->sweep);
     journal_destroy(storage->journal);
@@ -438,7 +447,7 @@ enum error_code storage_append(struct storage *storage, struct message *const *m
     uint64_t begin_us = clock_monotonic_us();
     enum error_code result = journal_append(storage->journal, messages, count, why);
     if (result == OK) {
-        atomic_store(&storage->append_us_last, clock_monotonic_us() - begin_us);
+        note_time(&storage->append_us_last, begin_us, "append");
     }
     return result == OK ? OK : note_failure(storage, result);
 }
@@ -464,7 +473,7 @@ enum error_code storage_sync(struct storage *storage, struct error *why) {
     uint64_t begin_us = clock_monotonic_us();
     enum error_code result = journal_sync(storage->journal, why);
     if (result == OK) {
-        atomic_store(&storage->sync_us_last, clock_monotonic_us() - begin_us);
+        note_time(&storage->sync_us_last, begin_us, "sync");
     }
     return result == OK ? OK : note_failure(storage, result);
 }
@@ -486,12 +495,12 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
         journal_remove(storage->journal, atomic_load(&storage->position_folded), false, &detail) !=
             OK) {
         /* The fold itself stands; a file that stays is passed over by the next start. */
-        log_warning("JOURNAL_NOT_REMOVED", "detail=\"%s\"", detail.detail);
+        log_event(JOURNAL_NOT_REMOVED, .detail = detail.detail);
         IGNORE_RESULT(note_failure(storage, OK)); /* a file may stay; a failed sync is told */
     }
     count_tables(storage);
     atomic_fetch_add(&storage->fold_count, 1);
-    atomic_store(&storage->fold_us_last, clock_monotonic_us() - begin_us);
+    note_time(&storage->fold_us_last, begin_us, "fold");
     return OK;
 }
 

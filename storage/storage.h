@@ -56,8 +56,9 @@ struct storage_state {
     uint32_t generation;
     uint64_t position_next;
     uint64_t channel_id_next;
-    uint64_t time_ms; /* of the newest record */
-    bool was_clean;   /* the last process closed it */
+    uint64_t time_ms;        /* of the newest record */
+    bool was_clean;          /* the last process closed it */
+    uint64_t replayed_count; /* records that the journal brought back */
 };
 
 /* Opens or makes the data directory, replays the journal's rest, opens a new generation after an

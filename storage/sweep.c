@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "broker/support/invariant.h"
+#include "broker/support/logger.h"
 #include "storage/bytes.h"
 #include "storage/chunks.h"
 #include "storage/erase.h"
@@ -35,6 +36,7 @@ struct step {
     struct meta_row meta;
     uint64_t time_ms; /* the log's; never written: records that wait in the journal may be older */
     uint64_t units;
+    uint64_t dropped_for_room; /* segments */
     bool is_changed;
 };
 
@@ -127,6 +129,7 @@ static enum error_code drop_for_room(struct step *step, bool *ret_dropped, struc
         step->meta.position_floor = floor;
     }
     *ret_dropped = true;
+    step->dropped_for_room++;
     return drop_segment(step, oldest, why);
 }
 
@@ -529,6 +532,10 @@ enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segm
         sweep->prune.is_running = false;
         sweep->has_walked = false;
         return result;
+    }
+    if (step.dropped_for_room > 0) {
+        log_event(STORAGE_LIMIT_REACHED, .segments = step.dropped_for_room,
+                  .position = step.meta.position_floor, .bytes_max = options->bytes_max);
     }
     *ret_more = is_more;
     return OK;

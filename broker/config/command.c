@@ -52,6 +52,7 @@ bool command_prepare_serve(const struct config_sources *sources, struct config *
         return false;
     }
     logger_set_level(config->log_level);
+    logger_set_format(config->log_format);
     *ret_config = config;
     return true;
 }

@@ -33,7 +33,8 @@
     X(DURABILITY, enum durability, "`async` or `fsync`")                                           \
     X(ON_LAG, enum on_lag, "`auto`, `catch_up`, `conflate`, `drop` or `disconnect`")               \
     X(RETAIN, enum retain, "`flagged` or `latest`")                                                \
-    X(LOG_LEVEL, enum log_level, "`debug`, `info`, `warning` or `error`")
+    X(LOG_LEVEL, enum log_level, "`debug`, `info`, `warning` or `error`")                          \
+    X(LOG_FORMAT, enum log_format, "`logfmt` or `json`")
 
 #define AT_START false
 #define RELOADABLE true
@@ -66,8 +67,10 @@
       AT_START, NULL, "Unsent bytes one reader may have before it falls back to the log")          \
     X(stall_timeout_ms, "limits.stall_timeout", DURATION, "milliseconds", "5m", "1s", "24h",       \
       AT_START, NULL, "A peer that takes nothing of what waits for it for so long is closed")      \
-    X(log_level, "log.level", LOG_LEVEL, "", "info", NULL, NULL, AT_START, NULL,                   \
-      "The least important lines that are written to standard error")
+    X(log_level, "log.level", LOG_LEVEL, "", "info", NULL, NULL, RELOADABLE, NULL,                 \
+      "The least important lines that are written to standard error")                              \
+    X(log_format, "log.format", LOG_FORMAT, "", "logfmt", NULL, NULL, AT_START, NULL,              \
+      "How they are written; docs/reference/logs.md lists the events")
 
 /* The keys of one rule in the list `channels`; same columns. */
 #define CONFIG_RULE_TABLE(X)                                                                       \

@@ -68,6 +68,11 @@ static const struct choice log_level_choices[] = {
     {"error", LOG_LEVEL_ERROR},
     {NULL, 0},
 };
+static const struct choice log_format_choices[] = {
+    {"logfmt", LOG_FORMAT_LOGFMT},
+    {"json", LOG_FORMAT_JSON},
+    {NULL, 0},
+};
 
 /* A whole number with one of the units; `looks` ends the sentence that refuses it. */
 static enum error_code parse_quantity(struct span text, const struct unit *units, size_t unit_count,
@@ -366,10 +371,9 @@ static enum error_code set_switch(bool *field, struct span text, struct error *w
 static enum error_code set_choice(enum config_type type, void *field, struct span text,
                                   struct error *why) {
     static const struct choice *const choices_of[CONFIG_TYPE_COUNT] = {
-        [CONFIG_DURABILITY] = durability_choices,
-        [CONFIG_ON_LAG] = on_lag_choices,
-        [CONFIG_RETAIN] = retain_choices,
-        [CONFIG_LOG_LEVEL] = log_level_choices,
+        [CONFIG_DURABILITY] = durability_choices, [CONFIG_ON_LAG] = on_lag_choices,
+        [CONFIG_RETAIN] = retain_choices,         [CONFIG_LOG_LEVEL] = log_level_choices,
+        [CONFIG_LOG_FORMAT] = log_format_choices,
     };
     INVARIANT(choices_of[type] != NULL);
     int value = 0;
@@ -383,6 +387,7 @@ _Static_assert(sizeof(enum durability) == sizeof(int), "set_choice writes an int
 _Static_assert(sizeof(enum on_lag) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum retain) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum log_level) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum log_format) == sizeof(int), "set_choice writes an int");
 
 enum error_code value_set(const struct config_row *row, void *values, struct span text,
                           struct error *why) {
@@ -408,6 +413,7 @@ enum error_code value_set(const struct config_row *row, void *values, struct spa
     case CONFIG_ON_LAG:
     case CONFIG_RETAIN:
     case CONFIG_LOG_LEVEL:
+    case CONFIG_LOG_FORMAT:
         return set_choice(row->type, field, text, why);
     case CONFIG_ORIGINS:
     case CONFIG_HOSTS:
@@ -448,6 +454,37 @@ enum error_code value_add_item(const struct config_row *row, void *values, struc
         items[list->count++] = copy;
     }
     return code;
+}
+
+static bool is_list_equal(const struct config_list *left, const struct config_list *right) {
+    for (size_t i = 0; i < left->count && i < right->count; i++) {
+        if (strcmp(left->items[i], right->items[i]) != 0) {
+            return false;
+        }
+    }
+    return left->count == right->count;
+}
+
+static bool is_text_equal(const char *left, const char *right) {
+    return left == NULL || right == NULL ? left == right : strcmp(left, right) == 0;
+}
+
+bool value_is_equal(const struct config_row *row, const void *left_values,
+                    const void *right_values) {
+    const void *left = (const char *)left_values + row->offset;
+    const void *right = (const char *)right_values + row->offset;
+    if (config_type_is_list(row->type)) {
+        return is_list_equal(left, right);
+    }
+    if (row->type == CONFIG_TEXT || row->type == CONFIG_PATTERN) {
+        return is_text_equal(*(char *const *)left, *(char *const *)right);
+    }
+    static const size_t size_of[] = {
+#define SIZE(type, c_type, looks) [CONFIG_##type] = sizeof(c_type),
+        CONFIG_TYPE_TABLE(SIZE)
+#undef SIZE
+    };
+    return memcmp(left, right, size_of[row->type]) == 0; /* numbers; addresses were zeroed */
 }
 
 void value_clear(const struct config_row *row, void *values) {

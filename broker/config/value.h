@@ -34,5 +34,9 @@ MUST_USE enum error_code value_set(const struct config_row *row, void *values, s
 MUST_USE enum error_code value_add_item(const struct config_row *row, void *values,
                                         struct span text, struct error *why);
 
+/* Whether the row has the same value in two structs of its scope. */
+bool value_is_equal(const struct config_row *row, const void *left_values,
+                    const void *right_values);
+
 /* Empties the field and frees what it held. */
 void value_clear(const struct config_row *row, void *values);

@@ -36,6 +36,7 @@ static bool accept_one(struct worker *worker) {
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
     if (is_full(worker)) {
+        log_event(CONNECTIONS_FULL, .connections = worker->broker->config->connections_max);
         pause_listening(worker);
         return false;
     }
@@ -43,16 +44,15 @@ static bool accept_one(struct worker *worker) {
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            log_warning("ACCEPT_PAUSED", "errno=%d connections=%zu", errno,
-                        worker->connection_count);
+            log_event(ACCEPT_PAUSED, .error = strerrorname_np(errno),
+                      .connections = worker->connection_count);
             pause_listening(worker);
         }
         return errno == ECONNABORTED || errno == EINTR;
     }
     enum error_code code = connection_create(worker, fd, &address);
     if (code == ERR_MEMORY) {
-        log_warning("CONNECTION_REFUSED", "reason=\"no memory\" connections=%zu",
-                    worker->connection_count);
+        log_event(CONNECTION_REFUSED, .reason = close_row(CLOSE_MEMORY)->name);
     }
     return true;
 }

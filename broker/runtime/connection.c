@@ -25,6 +25,7 @@
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/worker_private.h"
+#include "broker/support/logger.h"
 
 #define PEER_BYTES_MAX (INET6_ADDRSTRLEN + sizeof("[]:65535"))
 
@@ -226,13 +227,23 @@ static void linger(struct connection *connection) {
     connection_resume_reading(connection);
 }
 
+/* It is still open: what the socket has not sent can be told. */
+static void set_reason(struct connection *connection, enum close_reason reason) {
+    connection->close_reason = reason;
+    if (reason == CLOSE_STALLED) {
+        log_event(CONNECTION_STALLED, .peer = connection->peer,
+                  .protocol = connection->protocol->name,
+                  .unsent_bytes = connection_unsent_bytes(connection));
+    }
+}
+
 void connection_close(struct connection *connection, enum close_reason reason) {
     OWNER_CHECK(connection->worker);
     if (connection->phase != CONNECTION_OPEN) {
         return;
     }
+    set_reason(connection, reason);
     connection->phase = CONNECTION_FLUSHING;
-    connection->close_reason = reason;
     wheel_arm(&connection->worker->wheel, &connection->deadline,
               connection->worker->now_ms + CLOSE_TIMEOUT_MS);
     if (connection->kept.length == 0) {
@@ -246,7 +257,7 @@ void connection_abort(struct connection *connection, enum close_reason reason) {
         return;
     }
     if (connection->phase == CONNECTION_OPEN) {
-        connection->close_reason = reason;
+        set_reason(connection, reason);
     }
     connection->phase = CONNECTION_DOOMED;
     list_put_tail(&connection->worker->doomed, &connection->in_doomed);
@@ -307,6 +318,10 @@ static void destroy(struct connection *connection) {
         worker->metrics, METRIC_CONNECTIONS_CLOSED,
         METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as, connection->close_reason),
         1);
+    log_event(CONNECTION_CLOSED, .peer = connection->peer, .protocol = connection->protocol->name,
+              .reason = close_row(connection->close_reason)->name,
+              .sent_bytes = connection->bytes_sent,
+              .open_ms = worker->now_ms - connection->opened_ms);
     connection->protocol->on_closed(connection, connection->state, connection->close_reason);
     INVARIANT(list_is_empty(&connection->streams)); /* their protocol has ended them */
     wheel_disarm(&worker->wheel, &connection->deadline);
@@ -414,6 +429,8 @@ enum error_code connection_create(struct worker *worker, int fd,
         metrics_add_at(
             worker->metrics, METRIC_CONNECTIONS_CLOSED,
             METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER, CLOSE_TOO_MANY), 1);
+        log_event(CONNECTION_REFUSED, .reason = close_row(CLOSE_TOO_MANY)->name,
+                  .peer = connection->peer);
         close(fd);
         free(connection);
         return ERR_RATE;

@@ -320,8 +320,8 @@ static enum error_code write_turn(struct log *log, struct turn *turn, struct rou
     }
     enum error_code code = write_fresh(log, round, turn, why);
     if (code != OK && !log->has_append_failed) { /* said once, until a write succeeds */
-        log_error("APPEND_FAILED", "messages=%zu code=%s detail=\"%s\"", turn->count,
-                  error_row(code)->slug, why->detail);
+        log_event(APPEND_FAILED, .messages = turn->count, .code = error_row(code)->slug,
+                  .detail = why->detail);
     }
     log->has_append_failed = code != OK;
     return code;
@@ -354,7 +354,7 @@ static void write_round(struct log *log) {
 static bool has_room(struct log *log) {
     bool is_room = storage_has_room(log->options.storage);
     if (!is_room && log->was_room) {
-        log_warning("OPEN_BATCH_FULL", "effect=\"publishers wait for the fold\"");
+        log_event(OPEN_BATCH_FULL, .bytes_max = OPEN_BATCH_BYTES_MAX);
     }
     log->was_room = is_room;
     return is_room && log->rounds_bytes < COMMITS_AWAITING_BYTES_MAX;

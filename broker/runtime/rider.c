@@ -44,8 +44,7 @@ static void on_read(struct read *read) {
     list_remove(&page_read->in_feed);
     metrics_add(page_read->worker->metrics, METRIC_PAGES_READ, 1);
     if (read->result != OK) { /* once, however many ride on it */
-        log_warning("READ_FAILED", "code=%s detail=\"%s\"", error_row(read->result)->slug,
-                    read->why.detail);
+        log_event(READ_FAILED, .code = error_row(read->result)->slug, .detail = read->why.detail);
     }
     while ((node = list_take_head(&page_read->riders)) != NULL) {
         struct rider *rider = CONTAINER_OF(node, struct rider, in_riders);

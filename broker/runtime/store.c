@@ -23,8 +23,8 @@ struct store {
     pthread_t thread;
     bool is_started;
     bool is_stopping;
-    bool has_failed; /* said once, until a fold succeeds */
-    bool has_retain_failed;
+    uint64_t fold_failures; /* since one succeeded; the first is said */
+    bool has_retain_failed; /* said once, until it succeeds */
     struct storage *storage;
     struct log *log;
     struct mailbox mailbox;
@@ -40,7 +40,7 @@ static void on_stop(struct letter *letter, void *consumer) {
  * journal, and the next start reads what the disk really holds. */
 static void end_if_failed(const struct store *store) {
     if (storage_has_failed(store->storage)) {
-        log_error("DISK_FAILED", "effect=\"the process ends\"");
+        log_event(DISK_FAILED, .exit_code = EXIT_DISK_FAILED);
         _exit(EXIT_DISK_FAILED);
     }
 }
@@ -51,18 +51,16 @@ static bool fold(struct store *store) {
     enum error_code code = storage_fold(store->storage, &why);
     end_if_failed(store);
     if (code != OK) {
-        if (!store->has_failed) {
-            log_error("FOLD_FAILED", "code=%s detail=\"%s\" effect=\"tried again each second\"",
-                      error_row(code)->slug, why.detail);
+        if (store->fold_failures++ == 0) {
+            log_event(FOLD_FAILED, .code = error_row(code)->slug, .detail = why.detail);
         }
-        store->has_failed = true;
         log_on_fold_failed(store->log, code);
         return false;
     }
-    if (store->has_failed) {
-        log_info("FOLD_RECOVERED", "detail=\"the disk takes data again\"");
+    if (store->fold_failures > 0) {
+        log_event(FOLD_RECOVERED, .failures = store->fold_failures);
     }
-    store->has_failed = false;
+    store->fold_failures = 0;
     log_on_folded(store->log);
     return true;
 }
@@ -79,8 +77,7 @@ static bool retain(struct store *store) {
     bool is_more = false;
     enum error_code code = storage_retain(store->storage, &is_more, &why);
     if (code != OK && !store->has_retain_failed) {
-        log_error("RETAIN_FAILED", "code=%s detail=\"%s\" effect=\"tried again each second\"",
-                  error_row(code)->slug, why.detail);
+        log_event(RETAIN_FAILED, .code = error_row(code)->slug, .detail = why.detail);
     }
     storage_each_forgotten(store->storage, on_forgotten, store);
     store->has_retain_failed = code != OK;

@@ -23,6 +23,7 @@
 #include "broker/runtime/rider.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/clock.h"
+#include "broker/support/logger.h"
 
 #define STREAMS_BETWEEN_CLOCKS 16
 
@@ -102,6 +103,14 @@ static void fail(struct stream *stream, enum error_code code) {
 
 /* --- lagging -------------------------------------------------------------------------------- */
 
+static void note_too_slow(const struct stream *stream) {
+    uint64_t newest = log_position_readable(stream->worker->broker->log);
+    log_event(READER_TOO_SLOW, .peer = connection_peer(stream->connection),
+              .protocol = connection_protocol_name(stream->connection),
+              .channels = stream->reader.link_count,
+              .positions = newest - stream->reader.place.position);
+}
+
 /* The socket takes nothing. If something waits, for certain where a page could not be sent, the
  * policy decides how it goes on. */
 static void mind_lag(struct stream *stream, bool has_page) {
@@ -117,6 +126,7 @@ static void mind_lag(struct stream *stream, bool has_page) {
     } else if (stream->on_lag == ON_LAG_DROP) {
         stream->lag = LAG_DROPS;
     } else {
+        note_too_slow(stream);
         fail(stream, ERR_SLOW);
         return;
     }

@@ -28,7 +28,7 @@ static void on_please(struct letter *letter, void *consumer) {
     struct syncer *syncer = consumer;
     struct error why = {0};
     if (storage_sync(syncer->storage, &why) != OK) {
-        log_error("SYNC_FAILED", "detail=\"%s\" effect=\"the process ends\"", why.detail);
+        log_event(SYNC_FAILED, .detail = why.detail);
         _exit(EXIT_DISK_FAILED);
     }
     mailbox_put_answer(syncer->reply_to, syncer->done);

@@ -127,7 +127,9 @@ static bool is_over(const struct worker *worker) {
 }
 
 static void drain_further(struct worker *worker) {
-    if (worker->is_draining && worker->now_ms >= worker->drain_until_ms) {
+    if (worker->is_draining && worker->connection_count > 0 &&
+        worker->now_ms >= worker->drain_until_ms) {
+        log_event(DRAIN_OVER, .connections = worker->connection_count);
         connections_abort_all(worker, CLOSE_DRAINING);
     }
 }
@@ -190,7 +192,7 @@ static const lws_retry_bo_t no_retry_or_idle = {0};
 
 static void on_lws_log(int level, const char *line) {
     if (level == LLL_ERR) {
-        log_warning("LIBWEBSOCKETS", "line=\"%s\"", line);
+        log_event(LIBWEBSOCKETS, .detail = span_trim(span_of_string(line)));
     }
 }
 

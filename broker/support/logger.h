@@ -1,28 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logger.h — one line an event on standard error: a stable name, then key=value.
+/* logger.h — one line an event on standard error.
  *
  * Place:   called by whoever handles an error for good (a function logs or returns, never both).
  * Thread:  any; a line is one write(2), so lines of several threads do not mix.
- * Bounds:  a line is cut at LOGGER_LINE_BYTES_MAX.
+ * Bounds:  those of log_line.h and log_gate.h. Nothing is allocated, and nothing waits but for
+ *          standard error itself.
  *
- *     log_warning("FOLD_FAILED", "code=%s detail=\"%s\"", row->slug, why.detail);
- *     2026-01-31T08:05:09.123Z level=warning event=FOLD_FAILED code=io detail="…"
+ *     log_event(FOLD_FAILED, .code = row->slug, .detail = why.detail);
+ *     time=2026-01-31T08:05:09.123Z level=error event=FOLD_FAILED message="…" code=io detail="…"
  */
 #pragma once
 
-#include "broker/support/macros.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-#define LOGGER_LINE_BYTES_MAX 2048
-
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
+#include "broker/support/log_event.h"
+#include "broker/support/log_line.h"
 
 /* Lines below this level are left out; until it is called, none is. */
 void logger_set_level(enum log_level least);
 
-/* Control characters and line ends that come in through arguments are written as '?'. */
-void logger_write(enum log_level level, const char *event, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+/* Until it is called: logfmt. */
+void logger_set_format(enum log_format format);
 
-#define log_info(event, ...) logger_write(LOG_LEVEL_INFO, event, __VA_ARGS__)
-#define log_warning(event, ...) logger_write(LOG_LEVEL_WARNING, event, __VA_ARGS__)
-#define log_error(event, ...) logger_write(LOG_LEVEL_ERROR, event, __VA_ARGS__)
+/* Whether a line of that event would be of a level that is written. */
+bool logger_is_on(enum log_event event);
+
+/* log_event()'s: writes the line, or counts it where the event comes too fast. */
+void logger_write(enum log_event event, const void *values);
+
+/* Says what was held back of events that no line has followed. Main's, every LOG_TELL_INTERVAL_MS
+ * and at the end. */
+#define LOG_TELL_INTERVAL_MS 10000
+void logger_tell_suppressed(void);
+
+/* Lines held back since the start, told or not. */
+uint64_t logger_suppressed_total(void);
+
+/* The values are made only where the line may be written. At least one is named. */
+#define log_event(event, ...)                                                                      \
+    do {                                                                                           \
+        if (logger_is_on(LOG_EVENT_##event)) {                                                     \
+            logger_write(LOG_EVENT_##event, &(struct log_values_##event){__VA_ARGS__});            \
+        }                                                                                          \
+    } while (0)

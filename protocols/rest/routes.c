@@ -7,6 +7,7 @@
 #include "broker/config/config.h"
 #include "broker/runtime/broker.h"
 #include "broker/support/invariant.h"
+#include "broker/support/logger.h"
 #include "protocols/rest/channel.h"
 #include "protocols/rest/demo.h"
 #include "protocols/rest/get.h"
@@ -146,6 +147,11 @@ static enum error_code admit_origin(struct request *request, struct error *why) 
     bool is_listed = false;
     question.host = host;
     enum error_code code = origin_check(&policy, &question, &is_listed, why);
+    if (code == ERR_MISDIRECTED || code == ERR_FORBIDDEN_ORIGIN) {
+        log_event(ORIGIN_REFUSED, .peer = request->peer, .code = error_row(code)->slug,
+                  .host = question.host, .origin = question.origin,
+                  .fetch_site = question.fetch_site, .path = request->path);
+    }
     if (code != OK) {
         return code;
     }

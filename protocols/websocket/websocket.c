@@ -13,6 +13,7 @@
 #include "broker/limits.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
+#include "broker/support/logger.h"
 #include "broker/support/utf8.h"
 #include "protocols/rest/reading.h"
 #include "protocols/rest/request.h"
@@ -111,6 +112,15 @@ static void refuse(struct websocket *websocket, struct span ref, enum error_code
 
 /* --- commands --------------------------------------------------------------------------------- */
 
+/* A publish that was refused through no fault of the publisher's. */
+static void note_failure(const struct websocket *websocket, struct span channel,
+                         enum error_code code, const struct error *why) {
+    if (code != OK && error_row(code)->http_status >= 500) {
+        log_event(PUBLISH_FAILED, .peer = connection_peer(websocket->connection),
+                  .channel = channel, .code = error_row(code)->slug, .detail = why->detail);
+    }
+}
+
 static enum error_code publish(struct websocket *websocket, struct command *command,
                                struct error *why) {
     struct span own = span_of(websocket->channel, websocket->channel_length);
@@ -121,8 +131,10 @@ static enum error_code publish(struct websocket *websocket, struct command *comm
         }
         command->publish.channel = own;
     }
-    return publications_submit(&websocket->publications, &command->publish,
-                               command->idempotency_key, command->ref, why);
+    enum error_code code = publications_submit(&websocket->publications, &command->publish,
+                                               command->idempotency_key, command->ref, why);
+    note_failure(websocket, command->publish.channel, code, why);
+    return code;
 }
 
 static enum error_code obey(struct websocket *websocket, struct command *command,
@@ -320,6 +332,7 @@ static void on_answered(void *context, struct span ref, enum error_code code,
     if (websocket->has_ended) {
         return;
     }
+    note_failure(websocket, message->fields.channel, code, why);
     if (code != OK) {
         refuse(websocket, ref, code, why);
     } else if (ref.length > 0 && (text = websocket_begin_text(websocket, &start)) != NULL) {

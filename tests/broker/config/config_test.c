@@ -91,8 +91,42 @@ TEST(faults_print_a_line_each_and_no_control_characters) {
     free(text);
 }
 
+/* What a reload leaves for the next start. */
+static const char *waiting_for(const char *running_text, const char *wanted_text) {
+    static char paths[CONFIG_PATHS_BYTES];
+    const char *file = write_file(running_text);
+    struct config *running = load((struct config_sources){.file = file});
+    unlink(file);
+    file = write_file(wanted_text);
+    struct config *wanted = load((struct config_sources){.file = file});
+    unlink(file);
+    config_list_waiting(running, wanted, paths);
+    config_destroy(running);
+    config_destroy(wanted);
+    return paths;
+}
+
+#define MUCH                                                                                       \
+    "data: d\npublic: {listen: \"127.0.0.1:1\", hosts: [a, b], origins: [\"https://a.b\"]}\n"      \
+    "operator: {listen: \"[::1]:2\"}\nworkers: 255\nopen: true\nlimits: {connections: 9}\n"
+
+TEST(a_reload_tells_the_keys_that_wait_for_a_start) {
+    EXPECT_STRING(waiting_for(MUCH, MUCH), "");
+    EXPECT_STRING(waiting_for(MUCH, ""), "data,public.listen,public.origins,public.hosts,"
+                                         "operator.listen,workers,open,limits.connections");
+    EXPECT_STRING(waiting_for("public: {hosts: [a, b]}\n", "public: {hosts: [a, c]}\n"),
+                  "public.hosts");
+    EXPECT_STRING(waiting_for("", "log: {format: json}\n"), "log.format");
+}
+
+TEST(a_reload_does_not_tell_what_it_changed_itself) {
+    EXPECT_STRING(waiting_for("", "log: {level: debug}\nchannels: [{match: a}]\n"), "");
+}
+
 UNIT_TESTS(UNIT(without_sources_the_defaults_stand),
            UNIT(readers_of_a_channel_without_history_drop_unless_told),
            UNIT(flags_win_over_environment_over_file), UNIT(both_ports_need_their_own_address),
            UNIT(file_above_its_bound_is_refused),
-           UNIT(faults_print_a_line_each_and_no_control_characters))
+           UNIT(faults_print_a_line_each_and_no_control_characters),
+           UNIT(a_reload_tells_the_keys_that_wait_for_a_start),
+           UNIT(a_reload_does_not_tell_what_it_changed_itself))

@@ -67,6 +67,16 @@ struct list *connection_streams(struct connection *connection) {
     return &connection->streams;
 }
 
+const char *connection_peer(const struct connection *connection) {
+    (void)connection;
+    return "peer";
+}
+
+const char *connection_protocol_name(const struct connection *connection) {
+    (void)connection;
+    return "stage";
+}
+
 uint64_t connection_id(const struct connection *connection) {
     (void)connection;
     return 1;

@@ -3,67 +3,101 @@
 
 #include <unistd.h>
 
+#include "broker/support/log_gate.h"
 #include "tests/unit.h"
 
-/* What one call writes to standard error. */
-static size_t logged(const char *text, char *ret_line, size_t size) {
-    int ends[2], kept = dup(STDERR_FILENO);
+static int kept, ends[2];
+static char text[65536];
+
+static void listen_to_stderr(void) {
     EXPECT_EQ(pipe(ends), 0);
+    kept = dup(STDERR_FILENO);
     EXPECT_TRUE(dup2(ends[1], STDERR_FILENO) >= 0);
-    log_warning("FOLD_FAILED", "detail=\"%s\"", text);
+}
+
+/* All that came since; how many lines. */
+static size_t hear(void) {
+    size_t lines = 0, length = 0;
     EXPECT_TRUE(dup2(kept, STDERR_FILENO) >= 0);
-    ssize_t length = read(ends[0], ret_line, size - 1);
-    EXPECT_TRUE(length > 0);
-    ret_line[length] = '\0';
     close(kept);
-    close(ends[0]);
     close(ends[1]);
-    return (size_t)length;
+    for (ssize_t part; (part = read(ends[0], text + length, sizeof(text) - 1 - length)) > 0;) {
+        length += (size_t)part;
+    }
+    close(ends[0]);
+    text[length] = '\0';
+    for (size_t i = 0; i < length; i++) {
+        lines += text[i] == '\n';
+    }
+    return lines;
 }
 
-TEST(a_line_has_time_level_event_and_text) {
-    char line[LOGGER_LINE_BYTES_MAX + 10];
-    size_t length = logged("disk", line, sizeof(line));
-    EXPECT_NOT_NULL(strstr(line, "Z level=warning event=FOLD_FAILED detail=\"disk\"\n"));
-    EXPECT_EQ(line[length - 1], '\n');
+static int start(void **state) {
+    (void)state;
+    logger_set_level(LOG_LEVEL_INFO);
+    logger_set_format(LOG_FORMAT_LOGFMT);
+    return 0;
 }
 
-TEST(an_argument_cannot_begin_a_line_of_its_own) {
-    char line[LOGGER_LINE_BYTES_MAX + 10];
-    size_t length = logged("a\nb\r\x1B", line, sizeof(line));
-    EXPECT_NOT_NULL(strstr(line, "detail=\"a?b??\""));
-    EXPECT_EQ(strcspn(line, "\n"), length - 1);
+static uint64_t count_evaluation(uint64_t *count) {
+    return ++*count;
 }
 
-TEST(a_long_line_is_cut_and_still_ends) {
-    char line[LOGGER_LINE_BYTES_MAX + 10], text[2 * LOGGER_LINE_BYTES_MAX];
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    size_t length = logged(text, line, sizeof(line));
-    EXPECT_TRUE(length <= LOGGER_LINE_BYTES_MAX);
-    EXPECT_EQ(line[length - 1], '\n');
+TEST(an_event_is_a_line_of_the_chosen_format) {
+    listen_to_stderr();
+    log_event(STOPPED, .exit_code = 3);
+    logger_set_format(LOG_FORMAT_JSON);
+    log_event(STOPPED, .exit_code = 4);
+    EXPECT_EQ(hear(), 2);
+    EXPECT_NOT_NULL(strstr(text, " level=info event=STOPPED message=\"the broker has ended\" "
+                                 "exit_code=3 took_ms=0\n{\"time\":"));
+    EXPECT_NOT_NULL(strstr(text, "\"exit_code\":4,\"took_ms\":0}\n"));
 }
 
-TEST(what_is_below_the_level_is_left_out) {
-    int ends[2], kept = dup(STDERR_FILENO);
-    char line[LOGGER_LINE_BYTES_MAX + 10];
-    EXPECT_EQ(pipe(ends), 0);
-    EXPECT_TRUE(dup2(ends[1], STDERR_FILENO) >= 0);
+TEST(what_is_below_the_level_is_left_out_and_not_even_looked_at) {
+    uint64_t evaluations = 0;
+    listen_to_stderr();
     logger_set_level(LOG_LEVEL_ERROR);
-    log_warning("QUIET", "a=%d", 1);
-    log_error("LOUD", "a=%d", 1);
-    logger_set_level(LOG_LEVEL_DEBUG);
-    EXPECT_TRUE(dup2(kept, STDERR_FILENO) >= 0);
-    ssize_t length = read(ends[0], line, sizeof(line) - 1);
-    EXPECT_TRUE(length > 0);
-    line[length] = '\0';
-    EXPECT_NULL(strstr(line, "QUIET"));
-    EXPECT_NOT_NULL(strstr(line, "LOUD"));
-    close(kept);
-    close(ends[0]);
-    close(ends[1]);
+    log_event(FOLD_RECOVERED, .failures = count_evaluation(&evaluations));
+    log_event(OPEN_BATCH_FULL, .bytes_max = count_evaluation(&evaluations));
+    log_event(FOLD_FAILED, .code = "io");
+    EXPECT_EQ(hear(), 1);
+    EXPECT_NOT_NULL(strstr(text, "event=FOLD_FAILED"));
+    EXPECT_EQ(evaluations, 0);
 }
 
-UNIT_TESTS(UNIT(a_line_has_time_level_event_and_text),
-           UNIT(an_argument_cannot_begin_a_line_of_its_own),
-           UNIT(a_long_line_is_cut_and_still_ends), UNIT(what_is_below_the_level_is_left_out))
+TEST(a_flood_is_held_back_and_counted_to_the_line) {
+    uint64_t before = logger_suppressed_total();
+    listen_to_stderr();
+    for (unsigned i = 0; i < LOG_BURST_LINES + 90; i++) {
+        log_event(READ_FAILED, .code = "io");
+    }
+    log_event(RETAIN_FAILED, .code = "io"); /* another event has a bucket of its own */
+    logger_tell_suppressed();
+    logger_tell_suppressed();
+    uint64_t suppressed = logger_suppressed_total() - before;
+    size_t lines = hear();
+    EXPECT_TRUE(suppressed > 0);
+    EXPECT_EQ(lines, LOG_BURST_LINES + 90 - suppressed + 2);
+    EXPECT_NOT_NULL(strstr(text, "event=RETAIN_FAILED"));
+    char *told = strstr(text, "event=LINES_SUPPRESSED");
+    EXPECT_NOT_NULL(told);
+    EXPECT_NOT_NULL(strstr(told, " of=READ_FAILED suppressed="));
+    EXPECT_NULL(strstr(told + 1, "event=LINES_SUPPRESSED"));
+}
+
+TEST(who_asks_for_debug_gets_it_all) {
+    listen_to_stderr();
+    logger_set_level(LOG_LEVEL_DEBUG);
+    for (unsigned i = 0; i < LOG_BURST_LINES * 5; i++) {
+        log_event(REQUEST, .method = SPAN("GET"), .status = 200);
+    }
+    EXPECT_EQ(hear(), LOG_BURST_LINES * 5);
+}
+
+#define LOGGER(test) cmocka_unit_test_setup(test, start)
+
+UNIT_TESTS(LOGGER(an_event_is_a_line_of_the_chosen_format),
+           LOGGER(what_is_below_the_level_is_left_out_and_not_even_looked_at),
+           LOGGER(a_flood_is_held_back_and_counted_to_the_line),
+           LOGGER(who_asks_for_debug_gets_it_all))
