@@ -82,6 +82,7 @@ static void write_reply(struct http *http, enum reply_connection after) {
         connection_abort(http->connection, CLOSE_MEMORY);
         return;
     }
+    request_log(request);
     routes_count(request, worker_metrics(connection_worker(http->connection)));
     connection_write(http->connection, buffer_borrow(out));
     if (!is_gathered) {

@@ -162,6 +162,7 @@ static enum MHD_Result send_reply(struct call *call) {
     enum MHD_Result result =
         is_whole ? MHD_queue_response(call->connection, reply->status, response) : MHD_NO;
     MHD_destroy_response(response); /* the connection has its own reference */
+    request_log(request);
     metrics_add_at(
         call->switchboard->shard, METRIC_HTTP_REQUESTS,
         METRICS_PAIR(METRIC_HTTP_REQUESTS, route_class(request), metrics_status_of(reply->status)),

@@ -9,6 +9,9 @@
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
+#include "broker/support/string_map.h"
+#include "protocols/message_text.h"
+#include "protocols/trace_context.h"
 
 #define CAPACITY_FIRST 16
 
@@ -17,6 +20,7 @@ void batch_finish(struct batch *batch) {
         message_unref(batch->messages[i]);
     }
     free(batch->messages);
+    buffer_finish(&batch->headers);
     *batch = (struct batch){0};
 }
 
@@ -51,6 +55,39 @@ static enum error_code make_room(struct batch *batch, struct error *why) {
     return OK;
 }
 
+/* Names of HTTP headers have no case, and what a message says may come from there. */
+static bool has_trace(struct span headers) {
+    struct span name, value;
+    while (string_map_next(&headers, &name, &value)) {
+        if (span_is_equal_nocase(name, SPAN("traceparent")) ||
+            span_is_equal_nocase(name, SPAN("tracestate"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_trace(struct batch *batch, struct message_fields *fields) {
+    const struct trace_context *trace = batch->trace;
+    struct buffer *headers = &batch->headers;
+    if (trace == NULL || trace->parent.length == 0 || has_trace(fields->headers)) {
+        return;
+    }
+    if (headers->bytes == NULL) {
+        buffer_init(headers, MESSAGE_HEADERS_BYTES_MAX);
+    }
+    buffer_clear(headers);
+    if (buffer_put(headers, fields->headers) != OK ||
+        message_headers_put(headers, SPAN("traceparent"), trace->parent, NULL) != OK) {
+        return;
+    }
+    if (trace->state_length > 0) {
+        struct span state = span_of(trace->state, trace->state_length);
+        IGNORE_RESULT(message_headers_put(headers, SPAN("tracestate"), state, NULL) != OK);
+    }
+    fields->headers = buffer_borrow(headers);
+}
+
 enum error_code batch_add(struct batch *batch, const struct rules *rules,
                           const struct message_fields *fields, struct error *why) {
     const struct channel_rule *rule = rules_find(rules, fields->channel);
@@ -64,6 +101,7 @@ enum error_code batch_add(struct batch *batch, const struct rules *rules,
                                "a message of this channel may have %llu bytes",
                                (unsigned long long)rule->message_bytes_max);
     }
+    add_trace(batch, &own);
     own.idempotency_hash = batch->count == 0 ? batch->idempotency_hash : (struct span){0};
     struct message *message = message_create(&own);
     if (message == NULL) {

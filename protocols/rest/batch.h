@@ -11,22 +11,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/message.h"
 #include "broker/support/span.h"
 
 struct rules;
+struct trace_context;
 
 struct batch {
     struct message **messages; /* each a reference of the batch's */
     size_t count;
-    struct span idempotency_hash; /* for the first message; empty: none. Borrowed. */
+    struct span idempotency_hash;      /* for the first message; empty: none. Borrowed. */
+    const struct trace_context *trace; /* of the request; NULL: none. Borrowed. */
 
     /* batch.c's */
     size_t capacity;
     size_t bytes;
     bool is_fsync;
+    struct buffer headers; /* of one message, with the trace */
 };
 
 /* Lets the messages go; the batch is empty and usable again. A zeroed batch is an empty one. */
@@ -37,8 +41,10 @@ void batch_finish(struct batch *batch);
 MUST_USE enum error_code batch_check_channel(struct span channel, bool may_have_empty_segments,
                                              struct error *why);
 
-/* Copies the fields into one more message, for a channel that was checked. ERR_TOO_LARGE: the
- * payload, the number or the sum is above its bound; ERR_MEMORY. */
+/* Copies the fields into one more message, for a channel that was checked, and adds the trace to
+ * its headers (`traceparent`, `tracestate`) unless it has one of its own or no room: a trace is
+ * worth no publish. ERR_TOO_LARGE: the payload, the number or the sum is above its bound;
+ * ERR_MEMORY. */
 MUST_USE enum error_code batch_add(struct batch *batch, const struct rules *rules,
                                    const struct message_fields *fields, struct error *why);
 

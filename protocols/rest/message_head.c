@@ -247,5 +247,6 @@ enum error_code message_head_read(struct message_head *head, const struct reques
             return error_set_field(why, code, field, "%s", fault.detail);
         }
     }
+    trace_context_read(headers, header_count, &head->trace);
     return head->is_event ? conclude_event(head, why) : OK;
 }

@@ -6,8 +6,9 @@
  * Bounds:  the limits of each field; a request's head.
  *
  * Content-Type, Content-Encoding, Idempotency-Key, Tidings-Event, -Key, -TTL, -Retain, -Header-*,
- * and the `ce-*` of a CloudEvent in binary mode (cloudevents.h). Another header that begins with
- * `Tidings-` is refused: a misspelt one must not pass silently.
+ * the `ce-*` of a CloudEvent in binary mode (cloudevents.h), and the trace that the request belongs
+ * to (trace_context.h). Another header that begins with `Tidings-` is refused: a misspelt one must
+ * not pass silently.
  */
 #pragma once
 
@@ -22,6 +23,7 @@
 #include "broker/support/message.h"
 #include "broker/support/span.h"
 #include "protocols/cloudevents.h"
+#include "protocols/trace_context.h"
 
 struct request_header;
 
@@ -33,6 +35,7 @@ struct message_head {
     struct span describing;       /* name of a header that describes a message, or is of an event;
                                      empty: none came. Where there is no place for one, it is to
                                      blame */
+    struct trace_context trace;   /* of the request, which is not what the messages say */
     bool is_event;                /* a CloudEvent in binary mode; its attributes are complete */
     bool passes_over_events;      /* `ce-*` only repeat what the body says (section 3.2.3) */
     uint8_t idempotency_key[IDEMPOTENCY_KEY_BYTES_MAX];

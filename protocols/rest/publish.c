@@ -12,6 +12,7 @@
 #include "broker/runtime/log.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
+#include "broker/support/logger.h"
 #include "protocols/envelope.h"
 #include "protocols/http/media_type.h"
 #include "protocols/rest/batch.h"
@@ -180,6 +181,17 @@ static enum error_code put_results(struct buffer *buffer, const struct batch *ba
     return code != OK ? code : buffer_put(buffer, SPAN("]}"));
 }
 
+/* Refused through no fault of the publisher's. */
+static void note_failure(const struct request *request, enum error_code code,
+                         const struct error *why) {
+    if (error_row(code)->http_status >= 500) {
+        const struct publishing *publishing = request->state;
+        log_event(PUBLISH_FAILED, .peer = request->peer,
+                  .channel = buffer_borrow(&request->channel), .code = error_row(code)->slug,
+                  .detail = why->detail, .trace_id = publishing->head.trace.id);
+    }
+}
+
 static void on_answered(struct publish *publish) {
     struct publishing *publishing = CONTAINER_OF(publish, struct publishing, publish);
     struct request *request = publishing->request;
@@ -195,6 +207,7 @@ static void on_answered(struct publish *publish) {
         reply_add_header(&request->reply, "Cache-Control", "no-store");
     }
     if (request_is_wanted(request) && code != OK) {
+        note_failure(request, code, &publish->why);
         request_refuse(request, code, code == publish->result ? &publish->why : NULL);
     }
     batch_finish(batch); /* not kept for as long as the client takes to read its answer */
@@ -209,7 +222,8 @@ static struct span identity_of(const struct request *request) {
     return SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS);
 }
 
-/* A repeat is the same if the channel, what the head says of the messages, and the body are. */
+/* A repeat is the same if the channel, what the head says of the messages, and the body are. Its
+ * trace is not asked: a retry is a new span. */
 static enum error_code hash_request(struct publishing *publishing, struct error *why) {
     const struct request *request = publishing->request;
     const struct message_head *head = &publishing->head;
@@ -244,6 +258,7 @@ static enum error_code read_body(struct publishing *publishing, struct error *wh
                               .head = &publishing->head,
                               .rules = request->broker->rules,
                               .batch = &publishing->batch};
+    publishing->batch.trace = &publishing->head.trace;
     enum error_code code =
         publishing->head.idempotency_key_length > 0 ? hash_request(publishing, why) : OK;
     if (code == OK) {
@@ -273,6 +288,7 @@ void publish_handle(struct request *request) {
     enum error_code code = submit(request, &why);
     if (code != OK) {
         batch_finish(&((struct publishing *)request->state)->batch);
+        note_failure(request, code, &why);
         request_refuse(request, code, &why);
         request_answer(request);
     }

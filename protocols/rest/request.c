@@ -7,9 +7,11 @@
 
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
+#include "broker/support/logger.h"
 #include "broker/support/string_map.h"
 #include "protocols/rest/problem.h"
 #include "protocols/rest/reading.h"
+#include "protocols/trace_context.h"
 
 #define HEADER_VALUE_BYTES_MAX 8192
 
@@ -169,6 +171,12 @@ void reply_add_header(struct reply *reply, const char *name, const char *format,
 
 bool reply_next_header(struct span *rest, struct span *ret_name, struct span *ret_value) {
     return string_map_next(rest, ret_name, ret_value);
+}
+
+void request_log(const struct request *request) {
+    log_event(REQUEST, .peer = request->peer, .method = request->method, .path = request->path,
+              .status = request->reply.status, .body_bytes = reply_body(&request->reply).length,
+              .trace_id = trace_context_find_id(request->headers, request->header_count));
 }
 
 struct span reply_body(const struct reply *reply) {

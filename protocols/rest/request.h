@@ -60,7 +60,7 @@ struct reply {
 };
 
 struct request {
-    /* The adapter's; spans are borrowed and must live until routes_handle() has returned. */
+    /* The adapter's; spans are borrowed and must live until request_destroy(). */
     struct broker *broker;
     const struct static_assets *assets; /* NULL: no demo here */
     struct mailbox *reply_to;
@@ -138,6 +138,10 @@ void reply_add_header(struct reply *reply, const char *name, const char *format,
 /* Walks the headers: start with `rest` = buffer_borrow(&reply->headers). False at the end. Values
  * are free of control characters; neither part ends with NUL. */
 bool reply_next_header(struct span *rest, struct span *ret_name, struct span *ret_value);
+
+/* Writes the line of the request to the log, where lines of that level are written. The adapter
+ * calls it when it sends the reply. */
+void request_log(const struct request *request);
 
 /* What is to be sent as the body, valid until request_destroy(). */
 struct span reply_body(const struct reply *reply);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/batch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/channels/rules.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
+#include "broker/support/string_map.h"
+#include "protocols/trace_context.h"
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
 
@@ -96,10 +99,95 @@ TEST(a_publish_is_as_durable_as_its_strictest_channel_asks_for) {
     rules_unref(rules);
 }
 
+/* --- the trace ------------------------------------------------------------------------------- */
+
+#define PARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+static const struct trace_context trace = {
+    .parent = {(const uint8_t *)PARENT, sizeof(PARENT) - 1}, .state = "a=1,b=2", .state_length = 7};
+
+/* The value of that header of the newest message. */
+static struct span header(const char *name) {
+    struct span rest = batch.messages[batch.count - 1]->fields.headers;
+    struct span own, value;
+    while (string_map_next(&rest, &own, &value)) {
+        if (span_is_equal(own, span_of_string(name))) {
+            return value;
+        }
+    }
+    return SPAN("none");
+}
+
+static struct buffer map;
+
+static void put(const char *name, struct span value) {
+    EXPECT_EQ(string_map_put(&map, span_of_string(name), value), OK);
+}
+
+static int begin_map(void **state) {
+    buffer_init(&map, MESSAGE_HEADERS_BYTES_MAX);
+    batch.trace = &trace;
+    return fakes_begin(state);
+}
+
+static int end_map(void **state) {
+    buffer_finish(&map);
+    return end(state);
+}
+
+TEST(the_requests_trace_goes_with_each_message) {
+    put("own", SPAN("1"));
+    EXPECT_EQ(add(SPAN("1"), SPAN("")), OK);
+    EXPECT_SPAN(header("traceparent"), PARENT);
+    EXPECT_SPAN(header("tracestate"), "a=1,b=2");
+    EXPECT_EQ(add(SPAN("2"), buffer_borrow(&map)), OK);
+    EXPECT_SPAN(header("own"), "1");
+    EXPECT_SPAN(header("traceparent"), PARENT);
+    EXPECT_SPAN(header("tracestate"), "a=1,b=2");
+}
+
+TEST(a_message_with_a_trace_of_its_own_keeps_that_alone) {
+    put("TraceParent", SPAN("its own"));
+    EXPECT_EQ(add(SPAN("1"), buffer_borrow(&map)), OK);
+    EXPECT_SPAN(header("TraceParent"), "its own");
+    EXPECT_SPAN(header("traceparent"), "none");
+    EXPECT_SPAN(header("tracestate"), "none");
+    buffer_clear(&map);
+    put("tracestate", SPAN("c=3"));
+    EXPECT_EQ(add(SPAN("1"), buffer_borrow(&map)), OK);
+    EXPECT_SPAN(header("tracestate"), "c=3");
+    EXPECT_SPAN(header("traceparent"), "none");
+}
+
+TEST(a_trace_without_room_is_left_out_and_the_message_taken) {
+    static uint8_t value[MESSAGE_HEADERS_BYTES_MAX];
+    size_t own = sizeof("x") - 1 + 4, parent = sizeof("traceparent" PARENT) - 1 + 4;
+    put("x", span_of(value, MESSAGE_HEADERS_BYTES_MAX - own - parent)); /* room for that alone */
+    EXPECT_EQ(add(SPAN("1"), buffer_borrow(&map)), OK);
+    EXPECT_SPAN(header("traceparent"), PARENT);
+    EXPECT_SPAN(header("tracestate"), "none");
+    buffer_clear(&map);
+    put("x", span_of(value, MESSAGE_HEADERS_BYTES_MAX - own - parent + 1));
+    EXPECT_EQ(add(SPAN("1"), buffer_borrow(&map)), OK);
+    EXPECT_SPAN(header("traceparent"), "none");
+    buffer_clear(&map);
+    for (int i = 0; i < MESSAGE_HEADERS_MAX; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "h%d", i);
+        put(name, SPAN(""));
+    }
+    EXPECT_EQ(add(SPAN("1"), buffer_borrow(&map)), OK);
+    EXPECT_SPAN(header("traceparent"), "none");
+}
+
 #define BATCH(name) cmocka_unit_test_setup_teardown(name, fakes_begin, end)
+#define TRACE(name) cmocka_unit_test_setup_teardown(name, begin_map, end_map)
 
 UNIT_TESTS(BATCH(names_that_nobody_may_publish_to_are_refused),
            BATCH(the_first_message_alone_carries_the_hash), BATCH(a_batch_of_nothing_is_refused),
            BATCH(a_payload_is_held_to_its_channels_rule), BATCH(a_batch_is_bounded_in_number),
            BATCH(a_batch_is_bounded_in_memory),
-           BATCH(a_publish_is_as_durable_as_its_strictest_channel_asks_for))
+           BATCH(a_publish_is_as_durable_as_its_strictest_channel_asks_for),
+           TRACE(the_requests_trace_goes_with_each_message),
+           TRACE(a_message_with_a_trace_of_its_own_keeps_that_alone),
+           TRACE(a_trace_without_room_is_left_out_and_the_message_taken))

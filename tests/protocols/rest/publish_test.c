@@ -235,6 +235,18 @@ TEST(the_same_publish_under_the_same_key_has_the_same_hash) {
     fakes_answer_publish(OK);
 }
 
+#define TRACE_ID "4bf92f3577b34da6a3ce929d0e0e4736"
+#define TRACEPARENT "00-" TRACE_ID "-00f067aa0ba902b7-01"
+
+TEST(a_retry_of_another_trace_is_the_same_publish) {
+    uint8_t one[64], other[64];
+    hash_of("/channels/a", KEY "\ntraceparent: " TRACEPARENT "\ntracestate: a=1", "1", one);
+    hash_of("/channels/a", KEY "\ntraceparent: 00-" TRACE_ID "-00f067aa0ba902b8-01", "1", other);
+    EXPECT_EQ(memcmp(one, other, 64), 0);
+    hash_of("/channels/a", KEY, "1", other);
+    EXPECT_EQ(memcmp(one, other, 64), 0);
+}
+
 TEST(whatever_makes_another_message_makes_another_hash) {
     static const struct {
         const char *path, *headers, *body;
@@ -286,5 +298,6 @@ UNIT_TESTS(PUBLISH(the_answer_tells_channel_offset_and_id),
            PUBLISH(all_messages_are_taken_or_none),
            PUBLISH(many_channels_are_published_to_with_json_and_no_headers_of_one),
            PUBLISH(the_same_publish_under_the_same_key_has_the_same_hash),
+           PUBLISH(a_retry_of_another_trace_is_the_same_publish),
            PUBLISH(whatever_makes_another_message_makes_another_hash),
            PUBLISH(a_key_is_of_a_whole_batch), PUBLISH(a_key_that_came_with_another_body_is_422))
