@@ -9,6 +9,7 @@ import pytest
 from harness.broker import Broker, wait_for
 
 MIB = 1048576
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture(name="small_disk")
@@ -45,7 +46,8 @@ def test_a_full_disk_refuses_publishes_with_507_while_readers_go_on(small_disk):
             ballast = fill_disk(small_disk, 3 * MIB)
             stored = 20
             for _ in range(200):
-                answer = broker.post("a", b'{"n":"' + b"x" * 100000 + b'"}')
+                answer = broker.post("a", b'{"n":"' + b"x" * 100000 + b'"}',
+                                     headers={"traceparent": f"00-{TRACE_ID}-{'1' * 16}-01"})
                 if answer.status != 200:
                     break
                 stored += 1
@@ -59,6 +61,10 @@ def test_a_full_disk_refuses_publishes_with_507_while_readers_go_on(small_disk):
             ballast.unlink()
             wait_for(lambda: broker.post("a", b'"again"').status == 200, 30, "recovery")
             assert reader.recv_json()["offset"] == stored + 1
+        assert broker.wait_logged("APPEND_FAILED")[0]["code"] == "storage-full"
+        refused = broker.wait_logged("PUBLISH_FAILED")[0]
+        assert (refused["channel"], refused["code"], refused["trace_id"]) == \
+            ("a", "storage-full", TRACE_ID)
         messages, gaps = broker.all_messages("a")
         assert gaps == []
         assert [message["offset"] for message in messages] == \
@@ -123,6 +129,8 @@ channels: [ { match: "**", history: { messages: unlimited } } ]
     assert gap["reason"] == "expired" and gap["from"] == 2
     page = broker.page("a", since="earliest", limit=1)
     assert page["messages"][0]["offset"] == gap["to"] + 1
+    dropped = broker.wait_logged("STORAGE_LIMIT_REACHED")
+    assert dropped[-1]["bytes_max"] == 64 * MIB and dropped[-1]["position"] > 1
     print("MiB on the disk:", sizes)
     assert max(sizes[4:]) <= 1.3 * max(sizes[:4]) + 16, sizes
 

@@ -13,7 +13,7 @@ import threading
 import time
 from urllib.parse import quote, urlsplit
 
-from harness import http
+from harness import http, logs
 from harness.sse import EventStream
 from harness.websocket import WebSocket
 
@@ -165,6 +165,7 @@ class Broker:
         tail = "\n".join(self.logged[-60:])
         assert not self.bad_words(), tail
         assert code == 0, f"exit code {code}\n{tail}"
+        self.log_lines()
 
     def bad_words(self):
         return [line for line in self.logged if BAD_WORDS.search(line)]
@@ -177,6 +178,15 @@ class Broker:
     def assert_alive(self):
         assert self.process.poll() is None, "\n".join(self.logged[-60:])
         assert not self.bad_words(), "\n".join(self.logged[-60:])
+
+    def log_lines(self, event=None):
+        """What it logged until now, each line as {key: value}; of one event, or all."""
+        lines = [logs.parse(line) for line in list(self.logged)]
+        return [line for line in lines if event in (None, line["event"])]
+
+    def wait_logged(self, event, timeout_s=15):
+        """The lines of that event, when there is one."""
+        return wait_for(lambda: self.log_lines(event), timeout_s, event)
 
     # --- talking to it ---
 

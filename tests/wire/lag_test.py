@@ -243,6 +243,8 @@ def test_disconnect_closes_and_resuming_loses_nothing(start_broker, kind):
         at = reader.at or start
     assert closed.value.code in (4008, "slow", "too-slow", "too_slow"), closed.value.code
     assert len(seen) < MESSAGES
+    (told,) = broker.wait_logged("READER_TOO_SLOW")
+    assert told["channels"] == 1 and 0 < told["positions"] <= MESSAGES, told
     with STREAMS[kind](broker, ["e/a"], since=at) as again:
         seen += [message["id"] for message in again.messages(MESSAGES - len(seen))]
     assert seen == [one[3] for one in sent]
