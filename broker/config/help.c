@@ -105,6 +105,7 @@ void help_write_reference(FILE *stream) {
         "    retain: latest\n"
         "    message_bytes_max: 64KiB\n"
         "limits: { connections: 100000, send_budget: 256KiB, stall_timeout: 5m }\n"
+        "log: { level: info, format: logfmt }\n"
         "```\n\n"
         "SIGHUP reads everything again: what is marked \"at a reload\" below changes at once, the\n"
         "rest at the next start. A configuration with faults changes nothing.\n\n"
