@@ -5,7 +5,6 @@
  * transaction that opens, so that a killed process leaves none. */
 #include "storage/storage.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

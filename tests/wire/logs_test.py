@@ -192,3 +192,21 @@ def test_a_peer_that_takes_nothing_is_told(start_broker):
                  broker.log_lines("CONNECTION_STALLED"), 30, "the stall")
     (stalled,) = broker.log_lines("CONNECTION_STALLED")
     assert stalled["protocol"] == "websocket" and stalled["unsent_bytes"] > 0
+
+
+def test_the_end_of_a_connection_is_a_line_at_debug(start_broker):
+    broker = start_logging(start_broker, "logfmt")
+    with broker.connect() as connection:
+        connection.request("GET", "/channels/a", {"Connection": "close"})
+    with broker.websocket("/channels/a"):
+        pass
+    broker.stop()
+    ends = {(line["protocol"], line["reason"]) for line in broker.log_lines("CONNECTION_CLOSED")}
+    assert ("http", "replied") in ends and any(kind == "websocket" for kind, _ in ends), ends
+
+
+def test_peers_that_do_not_go_are_cut_off_and_counted(start_broker):
+    broker = start_broker("--workers", "2")
+    with broker.websocket("/channels/a"), broker.websocket("/channels/a"):
+        broker.stop()
+    assert sum(line["connections"] for line in broker.log_lines("DRAIN_OVER")) == 2
