@@ -84,6 +84,11 @@
 #define READ_THREADS 2                      /* a disk read never stops a worker */
 #define BODIES_BYTES_MAX 67108864           /* request bodies in memory, a worker */
 
+/* --- metrics --- */
+#define METRICS_MATCHES_MAX 64  /* patterns of rules that ask for series of their own */
+#define CENSUS_INTERVAL_MS 5000 /* each reader's lag is looked at so often: a usual scrape */
+#define CENSUS_STEPS_MAX 256    /* readers (or 8 selectors of one) looked at in a tick: 25 us */
+
 /* --- disk --- */
 #define EXIT_DISK_FAILED 3   /* status of a process that only a new one can take over from */
 #define DISK_SLOW_US 1000000 /* a step above it is logged: 200 times what a synced commit takes */
@@ -99,6 +104,7 @@ static_assert(MESSAGE_BYTES_DEFAULT <= MESSAGE_BYTES_CEILING, "the default is a 
 static_assert(FRAME_BYTES_MAX > (MESSAGE_BYTES_CEILING + MESSAGE_HEADERS_BYTES_MAX) * 6,
               "each message can be framed");
 static_assert(PUBLISH_MEMORY_BYTES_MAX < PUBLISHES_WAITING_BYTES_MAX, "a publish can be taken");
+static_assert(METRICS_MATCHES_MAX < UINT8_MAX, "a message carries its series in a byte");
 static_assert(FOLD_BYTES < OPEN_BATCH_BYTES_MAX, "a fold is due before publishers wait");
 static_assert(COMMIT_BYTES_MAX + PUBLISH_MEMORY_BYTES_MAX <= OPEN_BATCH_BYTES_MAX,
               "the open batch has room for a commit");

@@ -24,6 +24,7 @@
 #include "broker/config/help.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
+#include "broker/metrics/thread.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
@@ -153,7 +154,7 @@ static enum error_code start_log(struct process *process, struct error *why) {
                                   .listeners = process->listeners,
                                   .listener_count = broker->worker_count,
                                   .store_mailbox = store_mailbox(process->store),
-                                  .metrics = metrics_shard(broker->metrics, METRICS_LOG)};
+                                  .metrics = broker->metrics};
     enum error_code code = log_create(&options, &broker->log, why);
     if (code == OK) {
         code = log_start(broker->log, why);
@@ -184,9 +185,11 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     broker->started_monotonic_ms = clock_monotonic_ms();
     atomic_init(&broker->connection_id_next, 1);
     adapt_assets(process);
-    process->rules[0] = rules_create(process->config);
-    if (process->rules[0] == NULL ||
-        metrics_create((size_t)process->config->workers, &broker->metrics) != OK) {
+    if (metrics_create((size_t)process->config->workers, &broker->metrics) == OK) {
+        thread_begin(metrics_shard(broker->metrics, METRICS_MAIN));
+        process->rules[0] = rules_create(process->config, broker->metrics);
+    }
+    if (process->rules[0] == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the first tables");
     }
     process->rules_count = 1;
@@ -197,7 +200,8 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     atomic_store(&broker->rules, process->rules[0]);
     enum error_code code = open_storage(process, why);
     if (code == OK) {
-        code = store_create(broker->storage, &process->store);
+        code = store_create(broker->storage, metrics_shard(broker->metrics, METRICS_STORE),
+                            &process->store);
     }
     if (code == OK) {
         code = create_workers(process, why);
@@ -206,7 +210,7 @@ static enum error_code start_broker(struct process *process, struct error *why) 
         code = start_log(process, why);
     }
     if (code == OK) {
-        code = reads_create(broker->storage, &broker->reads, why);
+        code = reads_create(broker->storage, broker->metrics, &broker->reads, why);
     }
     return code != OK ? code : start_ports(process, why);
 }
@@ -295,23 +299,28 @@ static void refuse_reload(const struct config_faults *faults) {
 
 /* Channel rules are swapped, and the log's level; all else waits for the next start. */
 static void reload(struct process *process) {
+    struct metrics_shard *metrics = metrics_shard(process->broker.metrics, METRICS_MAIN);
     struct config *config = NULL;
     static struct config_faults faults; /* 50 KiB: not for the stack */
     faults = (struct config_faults){0};
     if (config_load(&process->sources, &config, &faults) != OK) {
         refuse_reload(&faults);
+        metrics_add(metrics, METRIC_RELOADS_REFUSED, 1);
         return;
     }
-    struct rules *rules = process->rules_count <= RELOADS_MAX ? rules_create(config) : NULL;
+    struct rules *rules =
+        process->rules_count <= RELOADS_MAX ? rules_create(config, process->broker.metrics) : NULL;
     if (rules != NULL) {
         process->rules[process->rules_count++] = rules;
         atomic_store(&process->broker.rules, rules);
+        metrics_add(metrics, METRIC_RELOADS, 1);
         logger_set_level(config->log_level);
         char waiting[CONFIG_PATHS_BYTES];
         config_list_waiting(process->config, config, waiting);
         log_event(RELOADED, .rules = config->rule_count,
                   .waiting = waiting[0] == '\0' ? NULL : waiting);
     } else {
+        metrics_add(metrics, METRIC_RELOADS_REFUSED, 1);
         log_event(RELOAD_REFUSED, .reason = "no room for more rules: restart");
     }
     config_destroy(config);
@@ -335,18 +344,23 @@ static void on_second_signal(int number) {
 }
 
 /* Meanwhile main says what the log held back. */
-static int wait_for_signal(const sigset_t *signals) {
+static int wait_for_signal(const sigset_t *signals, struct metrics_shard *metrics) {
     const struct timespec tell_interval = {.tv_sec = LOG_TELL_INTERVAL_MS / 1000};
-    int number;
-    while ((number = sigtimedwait(signals, NULL, &tell_interval)) < 0) {
+    for (;;) {
+        thread_sleep(metrics);
+        int number = sigtimedwait(signals, NULL, &tell_interval);
+        thread_wake(metrics);
+        if (number >= 0) {
+            return number;
+        }
         logger_tell_suppressed();
     }
-    return number;
 }
 
 static void wait_for_end(struct process *process, const sigset_t *signals) {
+    struct metrics_shard *metrics = metrics_shard(process->broker.metrics, METRICS_MAIN);
     int number;
-    while ((number = wait_for_signal(signals)) == SIGHUP) {
+    while ((number = wait_for_signal(signals, metrics)) == SIGHUP) {
         reload(process);
     }
     log_event(STOPPING, .signal = (uint64_t)number,

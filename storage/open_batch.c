@@ -74,15 +74,17 @@ size_t open_batch_begin_fold(struct open_batch *batch, struct message *const **r
     return folding->message_count;
 }
 
-void open_batch_end_fold(struct open_batch *batch) {
+uint64_t open_batch_end_fold(struct open_batch *batch) {
     pthread_mutex_lock(&batch->lock);
     struct piece *folded = batch->folding;
     batch->folding = NULL;
     pthread_mutex_unlock(&batch->lock);
     INVARIANT(folded != NULL);
-    atomic_fetch_sub(&batch->bytes, folded->bytes);
+    uint64_t bytes = folded->bytes;
+    atomic_fetch_sub(&batch->bytes, bytes);
     atomic_fetch_sub(&batch->messages, folded->message_count);
     piece_unref(folded);
+    return bytes;
 }
 
 /* --- one channel --- */

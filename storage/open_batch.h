@@ -53,8 +53,8 @@ uint64_t open_batch_get_time(struct open_batch *batch);
  * failed and left one. They live until open_batch_end_fold(). Zero: nothing to do. */
 size_t open_batch_begin_fold(struct open_batch *batch, struct message *const **ret_messages);
 
-/* After the commit: the folding piece leaves. */
-void open_batch_end_fold(struct open_batch *batch);
+/* After the commit: the folding piece leaves. Returns its bytes. */
+uint64_t open_batch_end_fold(struct open_batch *batch);
 
 /* --- reading --- */
 

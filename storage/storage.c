@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 
-#include "broker/limits.h"
-#include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "storage/apply.h"
@@ -48,9 +47,7 @@ struct storage {
     atomic_uint_fast64_t channel_count;
     atomic_uint_fast64_t bytes_used;
     atomic_uint_fast64_t fold_count;
-    atomic_uint_fast64_t fold_us_last;
-    atomic_uint_fast64_t append_us_last;
-    atomic_uint_fast64_t sync_us_last;
+    struct storage_folded folded; /* by the last fold; the store thread's */
 };
 
 /* --- a failed disk --- */
@@ -62,14 +59,6 @@ static enum error_code note_failure(struct storage *storage, enum error_code res
                   .part = atomic_load(&storage->store.has_panicked) ? "store" : "journal");
     }
     return result;
-}
-
-static void note_time(atomic_uint_fast64_t *ret_us, uint64_t begin_us, const char *step) {
-    uint64_t took_us = clock_monotonic_us() - begin_us;
-    atomic_store(ret_us, took_us);
-    if (took_us >= DISK_SLOW_US) {
-        log_event(DISK_SLOW, .step = step, .took_ms = took_us / 1000);
-    }
 }
 
 /* --- a full disk --- */
@@ -443,11 +432,7 @@ enum error_code storage_append(struct storage *storage, struct message *const *m
     if (is_refused(storage, messages, count)) {
         return error_set(why, ERR_STORAGE_FULL, "the disk is full but for a reserve: make room");
     }
-    uint64_t begin_us = clock_monotonic_us();
     enum error_code result = journal_append(storage->journal, messages, count, why);
-    if (result == OK) {
-        note_time(&storage->append_us_last, begin_us, "append");
-    }
     return result == OK ? OK : note_failure(storage, result);
 }
 
@@ -469,18 +454,14 @@ bool storage_has_failed(const struct storage *storage) {
 }
 
 enum error_code storage_sync(struct storage *storage, struct error *why) {
-    uint64_t begin_us = clock_monotonic_us();
     enum error_code result = journal_sync(storage->journal, why);
-    if (result == OK) {
-        note_time(&storage->sync_us_last, begin_us, "sync");
-    }
     return result == OK ? OK : note_failure(storage, result);
 }
 
 static enum error_code fold_piece(struct storage *storage, struct error *why) {
-    uint64_t begin_us = clock_monotonic_us();
     struct message *const *messages = NULL;
     size_t count = open_batch_begin_fold(&storage->batch, &messages);
+    storage->folded = (struct storage_folded){0};
     if (count == 0) {
         return OK;
     }
@@ -488,7 +469,8 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
     if (result != OK) {
         return result;
     }
-    open_batch_end_fold(&storage->batch);
+    storage->folded.messages = count;
+    storage->folded.bytes = open_batch_end_fold(&storage->batch);
     struct error detail = {0};
     if (storage->journal != NULL &&
         journal_remove(storage->journal, atomic_load(&storage->position_folded), false, &detail) !=
@@ -499,7 +481,6 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
     }
     count_tables(storage);
     atomic_fetch_add(&storage->fold_count, 1);
-    note_time(&storage->fold_us_last, begin_us, "fold");
     return OK;
 }
 
@@ -523,6 +504,10 @@ enum error_code storage_fold(struct storage *storage, struct error *why) {
         IGNORE_RESULT(erase(storage, &is_more, NULL));
     }
     return result;
+}
+
+void storage_get_folded(const struct storage *storage, struct storage_folded *ret_folded) {
+    *ret_folded = storage->folded;
 }
 
 static enum error_code sweep(struct storage *storage, bool *ret_more, struct error *why) {
@@ -571,13 +556,15 @@ struct storage_parts storage_borrow_parts(struct storage *storage) {
     return (struct storage_parts){&storage->store, &storage->batch, &storage->options};
 }
 
-void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures) {
+void storage_get_figures(struct storage *storage, struct storage_figures *ret_figures) {
     struct journal_figures journal;
     MDB_envinfo info = {0};
     MDB_stat stat = {0};
+    struct statvfs disk = {0};
     journal_get_figures(storage->journal, &journal);
     IGNORE_RESULT(mdb_env_info(storage->store.env, &info)); /* fails on a NULL environment alone */
     IGNORE_RESULT(mdb_env_stat(storage->store.env, &stat)); /* likewise */
+    IGNORE_RESULT(statvfs(storage->directory.path, &disk) != 0); /* then it stays at 0 */
     *ret_figures = (struct storage_figures){
         .journal_bytes = journal.bytes,
         .journal_file_count = journal.file_count,
@@ -590,8 +577,11 @@ void storage_get_figures(const struct storage *storage, struct storage_figures *
         .position_folded = atomic_load(&storage->position_folded),
         .position_readable = atomic_load(&storage->batch.position_readable),
         .fold_count = atomic_load(&storage->fold_count),
-        .fold_us_last = atomic_load(&storage->fold_us_last),
-        .append_us_last = atomic_load(&storage->append_us_last),
-        .sync_us_last = atomic_load(&storage->sync_us_last),
+        .bytes_max = storage->options.bytes_max,
+        .open_batch_bytes_max = storage->options.open_batch_bytes_max,
+        .disk_bytes_free = (uint64_t)disk.f_bavail * disk.f_frsize,
+        .disk_bytes = (uint64_t)disk.f_blocks * disk.f_frsize,
     };
+    store_get_snapshots(&storage->store, &ret_figures->snapshot_count,
+                        &ret_figures->snapshot_us_oldest);
 }

@@ -134,6 +134,13 @@ MUST_USE enum error_code storage_sync(struct storage *storage, struct error *why
  * be tried again. */
 MUST_USE enum error_code storage_fold(struct storage *storage, struct error *why);
 
+/* What the last storage_fold() moved into LMDB. */
+struct storage_folded {
+    uint64_t messages;
+    uint64_t bytes; /* of memory */
+};
+void storage_get_folded(const struct storage *storage, struct storage_folded *ret_folded);
+
 /* One bounded step of retention: erases what was deleted, moves survivors of the oldest segments to
  * the cold table, drops segments, forgets channels. `ret_more` says that another step is due. */
 MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why);
@@ -288,9 +295,12 @@ struct storage_figures {
     uint64_t position_folded;
     uint64_t position_readable;
     uint64_t fold_count;
-    uint64_t fold_us_last;
-    uint64_t append_us_last;
-    uint64_t sync_us_last;
+    uint64_t bytes_max;            /* options.bytes_max … */
+    uint64_t open_batch_bytes_max; /* … and the other */
+    uint64_t disk_bytes_free; /* of the file system of the directory; 0 where it is not known */
+    uint64_t disk_bytes;
+    uint64_t snapshot_count;     /* read transactions that are open … */
+    uint64_t snapshot_us_oldest; /* … and the age of the oldest; 0: none */
 };
 
-void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures);
+void storage_get_figures(struct storage *storage, struct storage_figures *ret_figures);

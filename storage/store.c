@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
 
@@ -260,14 +261,31 @@ enum error_code store_take_snapshot(struct store *store, MDB_txn **ret_txn, stru
         mdb_txn_abort(txn);
         return store_error(why, code, "take a snapshot");
     }
+    pthread_mutex_lock(&store->pool_lock);
+    INVARIANT(store->running_count < STORE_READERS_MAX);
+    store->running[store->running_count++] = (struct snapshot){txn, clock_monotonic_us()};
+    pthread_mutex_unlock(&store->pool_lock);
     *ret_txn = txn;
     return OK;
+}
+
+/* Under the lock. */
+static void forget_running(struct store *store, const MDB_txn *txn) {
+    size_t index = 0;
+    while (store->running[index].txn != txn) {
+        index++;
+        INVARIANT(index < store->running_count);
+    }
+    store->running[index] = store->running[--store->running_count];
 }
 
 void store_release(struct store *store, MDB_txn *txn) {
     if (txn == NULL) {
         return;
     }
+    pthread_mutex_lock(&store->pool_lock);
+    forget_running(store, txn);
+    pthread_mutex_unlock(&store->pool_lock);
     mdb_txn_reset(txn);
     pthread_mutex_lock(&store->pool_lock);
     bool is_kept = store->pool_count < STORE_READERS_MAX;
@@ -278,6 +296,19 @@ void store_release(struct store *store, MDB_txn *txn) {
     if (!is_kept) {
         mdb_txn_abort(txn);
     }
+}
+
+void store_get_snapshots(struct store *store, uint64_t *ret_count, uint64_t *ret_us_oldest) {
+    uint64_t now_us = clock_monotonic_us();
+    uint64_t oldest_us = now_us;
+    pthread_mutex_lock(&store->pool_lock);
+    *ret_count = store->running_count;
+    for (size_t i = 0; i < store->running_count; i++) {
+        uint64_t begin_us = store->running[i].begin_us;
+        oldest_us = begin_us < oldest_us ? begin_us : oldest_us;
+    }
+    pthread_mutex_unlock(&store->pool_lock);
+    *ret_us_oldest = now_us - oldest_us;
 }
 
 static enum error_code get(MDB_txn *txn, MDB_dbi dbi, struct span key, struct span *ret_value,

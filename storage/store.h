@@ -27,6 +27,11 @@
 #define STORE_READERS_MAX 126 /* LMDB's default */
 #define STORE_MAP_BYTES_MAX (UINT64_C(4) << 40) /* of address space: the file grows with use */
 
+struct snapshot {
+    MDB_txn *txn;
+    uint64_t begin_us;
+};
+
 struct store {
     MDB_env *env;
     atomic_bool has_panicked; /* LMDB takes nothing more: only a new process can go on */
@@ -47,6 +52,8 @@ struct store {
     pthread_mutex_t pool_lock;
     MDB_txn *pool[STORE_READERS_MAX]; /* reset snapshots */
     size_t pool_count;
+    struct snapshot running[STORE_READERS_MAX]; /* those that are taken */
+    size_t running_count;
 };
 
 /* Turns LMDB's code into ours; `what` names the attempt. */
@@ -73,6 +80,9 @@ MUST_USE enum error_code store_take_snapshot(struct store *store, MDB_txn **ret_
 
 /* Accepts NULL. */
 void store_release(struct store *store, MDB_txn *txn);
+
+/* How many are taken, and the age of the oldest (0: none). Any thread. */
+void store_get_snapshots(struct store *store, uint64_t *ret_count, uint64_t *ret_us_oldest);
 
 /* --- rows --- */
 

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "broker/channels/pattern.h"
+#include "broker/metrics/metrics.h"
 #include "broker/support/invariant.h"
+#include "broker/support/logger.h"
 
 /* One allocation: the struct, its rules, then the texts that their `match` points to. */
 struct rules {
@@ -15,7 +17,21 @@ struct rules {
     struct channel_rule rules[];
 };
 
-struct rules *rules_create(const struct config *config) {
+static_assert(METRICS_MATCHES_MAX == 64, "the configuration's reference says so");
+
+static uint8_t find_series(const struct channel_rule *rule, struct metrics *metrics) {
+    if (!rule->metrics) {
+        return 0;
+    }
+    size_t series = metrics_add_match(metrics, rule->match);
+    if (series == METRICS_MATCHES_MAX) {
+        log_event(METRICS_FULL, .match = rule->match);
+        return 0;
+    }
+    return (uint8_t)(series + 1);
+}
+
+struct rules *rules_create(const struct config *config, struct metrics *metrics) {
     INVARIANT(config->rule_count <= CONFIG_RULES_MAX);
     size_t size = sizeof(struct rules) + config->rule_count * sizeof(struct channel_rule);
     size_t texts_at = size;
@@ -36,6 +52,7 @@ struct rules *rules_create(const struct config *config) {
         size_t length = strlen(config->rules[i].match) + 1;
         memcpy(text, config->rules[i].match, length);
         text += length;
+        rules->rules[i].metrics_match = find_series(&rules->rules[i], metrics);
     }
     INVARIANT(text == (char *)rules + size);
     return rules;

@@ -16,11 +16,12 @@
 #include "broker/support/macros.h"
 #include "broker/support/span.h"
 
+struct metrics;
 struct rules;
 
-/* Copies what the configuration says about channels; the caller holds the only reference. NULL: out
- * of memory. */
-MUST_USE struct rules *rules_create(const struct config *config);
+/* Copies what the configuration says about channels; the caller holds the only reference. Rules
+ * that ask for metrics are given series, of which there may be too few. NULL: out of memory. */
+MUST_USE struct rules *rules_create(const struct config *config, struct metrics *metrics);
 
 /* One more reference; returns `rules`. */
 struct rules *rules_ref(struct rules *rules);

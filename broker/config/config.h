@@ -53,6 +53,7 @@ CONFIG_TYPE_TABLE(CONFIG_VALUE_TYPE)
 /* One rule of `channels`, with all its values; also what unmatched channels get. */
 struct channel_rule {
     CONFIG_RULE_TABLE(CONFIG_FIELD)
+    uint8_t metrics_match; /* its series + 1; 0: none. Given by rules_create() */
 };
 
 /* A field for each row of the table, named as in its first column; then the rules. */

@@ -93,7 +93,10 @@
     X(deflate, "deflate", SWITCH, "", "true", NULL, NULL, RELOADABLE, NULL,                        \
       "Compress WebSocket frames for clients that offer it")                                       \
     X(message_bytes_max, "message_bytes_max", BYTES, "bytes", "1MiB", "1", "16MiB", RELOADABLE,    \
-      NULL, "The largest payload that is taken")
+      NULL, "The largest payload that is taken")                                                   \
+    X(metrics, "metrics", SWITCH, "", "false", NULL, NULL, RELOADABLE, NULL,                       \
+      "Count what is published to these channels under the rule's `match` in `/metrics`; 64 "      \
+      "patterns in the life of a process")
 
 /* Keys that are planned and that this version would not act on. Refused, because a credential rule
  * that is read and ignored is a hole. X(path, what to say) */

@@ -50,8 +50,8 @@ struct sample {
     const struct metrics_row *row;
     const char *suffix;
     size_t series;
-    const char *thread; /* the value of the label THREAD, where the row has it */
-    const char *le;     /* the bound of a bucket, or NULL */
+    const char *text; /* the value of the label THREAD or MATCH, where the row has it */
+    const char *le;   /* the bound of a bucket, or NULL */
     const char *number;
 };
 
@@ -65,8 +65,9 @@ static enum error_code put_sample(struct buffer *buffer, const struct sample *sa
         if (label == METRICS_LABEL_NONE) {
             continue;
         }
-        const char *value =
-            label == METRICS_LABEL_THREAD ? sample->thread : metrics_label_value(label, indexes[i]);
+        const char *value = label == METRICS_LABEL_THREAD || label == METRICS_LABEL_MATCH
+                                ? sample->text
+                                : metrics_label_value(label, indexes[i]);
         code = put_label(buffer, &is_first, metrics_label_name(label), value);
     }
     if (code == OK && sample->le != NULL) {
@@ -89,7 +90,7 @@ static enum error_code put_histogram(struct buffer *buffer, const struct metrics
     for (uint32_t i = 0; i <= METRICS_BUCKETS && code == OK; i++) {
         count += metrics_sum_slot(metrics, slot + i);
         if (i < METRICS_BUCKETS) {
-            format_number(row, UINT64_C(1) << (METRICS_BUCKET_SHIFT + i), le);
+            format_number(row, metrics_bucket_bound(row->unit, i), le);
         }
         snprintf(number, sizeof(number), "%" PRIu64, count);
         code = put_sample(buffer, &(struct sample){.row = row,
@@ -122,7 +123,23 @@ static enum error_code put_threads(struct buffer *buffer, const struct metrics *
         metrics_thread_name(i, thread);
         format_number(row, metrics_read_slot(metrics, i, row->slot_first), number);
         code = put_sample(
-            buffer, &(struct sample){.row = row, .suffix = "", .thread = thread, .number = number});
+            buffer, &(struct sample){.row = row, .suffix = "", .text = thread, .number = number});
+    }
+    return code;
+}
+
+static enum error_code put_matches(struct buffer *buffer, const struct metrics *metrics,
+                                   const struct metrics_row *row) {
+    enum error_code code = OK;
+    size_t count = metrics_match_count(metrics);
+    for (size_t i = 0; i < count && code == OK; i++) {
+        char number[NUMBER_BYTES];
+        format_number(row, metrics_sum_slot(metrics, row->slot_first + (uint32_t)i), number);
+        code = put_sample(buffer, &(struct sample){.row = row,
+                                                   .suffix = "",
+                                                   .series = i,
+                                                   .text = metrics_match(metrics, i),
+                                                   .number = number});
     }
     return code;
 }
@@ -158,11 +175,15 @@ enum error_code exposition_put(struct buffer *buffer, const struct metrics *metr
     }
     for (size_t i = 0; i < METRIC_COUNT && code == OK; i++) {
         const struct metrics_row *row = &metrics_rows[i];
+        bool is_of_matches = row->labels[0] == METRICS_LABEL_MATCH;
+        if (is_of_matches && metrics_match_count(metrics) == 0) {
+            continue; /* a family without a sample is none */
+        }
         code = put_head(buffer, row->name, type_names[row->type], row->help);
-        if (code == OK && row->labels[0] == METRICS_LABEL_THREAD) {
-            code = put_threads(buffer, metrics, row);
-        } else if (code == OK) {
-            code = put_series(buffer, metrics, row);
+        if (code == OK) {
+            code = is_of_matches                            ? put_matches(buffer, metrics, row)
+                   : row->labels[0] == METRICS_LABEL_THREAD ? put_threads(buffer, metrics, row)
+                                                            : put_series(buffer, metrics, row);
         }
     }
     return code;

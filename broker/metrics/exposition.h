@@ -6,14 +6,15 @@
  * Bounds:  EXPOSITION_BYTES_MAX; the series are fixed, so the text is as long as its digits.
  *
  * Text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Every series is written
- * from the first scrape on, at zero too: a rate needs the number before the first event.
+ * from the first scrape on, at zero too: a rate needs the number before the first event. Those of a
+ * pattern come with the configuration that asks for them.
  */
 #pragma once
 
 #include "broker/metrics/metrics.h"
 #include "broker/support/buffer.h"
 
-#define EXPOSITION_BYTES_MAX 1048576 /* 256 workers and all labels make about 100 KiB */
+#define EXPOSITION_BYTES_MAX 1048576 /* 256 workers and all labels make about 250 KiB */
 #define EXPOSITION_MEDIA_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* Appends the text. ERR_TOO_LARGE, ERR_MEMORY: the buffer holds a part of it. */

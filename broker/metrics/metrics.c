@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static_assert(METRICS_SLOTS * sizeof(uint64_t) < 65536, "a shard stays in a core's own cache");
 static_assert(sizeof(struct metrics_shard) % 64 == 0, "shards share no cache line");
@@ -10,6 +11,9 @@ static_assert(sizeof(struct metrics_shard) % 64 == 0, "shards share no cache lin
 struct metrics {
     size_t shard_count;
     struct metrics_shard *shards;
+    atomic_size_t
+        match_count; /* a scrape may run beside a reload: a text is there before it counts */
+    char *matches[METRICS_MATCHES_MAX];
 };
 
 enum error_code metrics_create(size_t worker_count, struct metrics **ret_metrics) {
@@ -24,10 +28,9 @@ enum error_code metrics_create(size_t worker_count, struct metrics **ret_metrics
         free(metrics);
         return ERR_MEMORY;
     }
+    memset(metrics->shards, 0, bytes);
     for (size_t i = 0; i < metrics->shard_count; i++) {
-        for (size_t slot = 0; slot < METRICS_SLOTS; slot++) {
-            atomic_init(&metrics->shards[i].slots[slot], 0);
-        }
+        metrics->shards[i].index = i;
     }
     *ret_metrics = metrics;
     return OK;
@@ -36,6 +39,9 @@ enum error_code metrics_create(size_t worker_count, struct metrics **ret_metrics
 void metrics_destroy(struct metrics *metrics) {
     if (metrics == NULL) {
         return;
+    }
+    for (size_t i = 0; i < METRICS_MATCHES_MAX; i++) {
+        free(metrics->matches[i]);
     }
     free(metrics->shards);
     free(metrics);
@@ -67,6 +73,31 @@ void metrics_thread_name(size_t shard_index, char ret_name[METRICS_THREAD_NAME_B
     }
 }
 
+size_t metrics_add_match(struct metrics *metrics, const char *pattern) {
+    size_t count = metrics_match_count(metrics);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(metrics->matches[i], pattern) == 0) {
+            return i;
+        }
+    }
+    char *copy = count < METRICS_MATCHES_MAX ? strdup(pattern) : NULL;
+    if (copy == NULL) {
+        return METRICS_MATCHES_MAX;
+    }
+    metrics->matches[count] = copy;
+    atomic_store(&metrics->match_count, count + 1);
+    return count;
+}
+
+size_t metrics_match_count(const struct metrics *metrics) {
+    return atomic_load(&metrics->match_count);
+}
+
+const char *metrics_match(const struct metrics *metrics, size_t index) {
+    INVARIANT(index < metrics_match_count(metrics));
+    return metrics->matches[index];
+}
+
 uint64_t metrics_sum_slot(const struct metrics *metrics, uint32_t slot) {
     uint64_t sum = 0; /* wraps on purpose: a shard of a gauge may be below zero */
     for (size_t i = 0; i < metrics->shard_count; i++) {
@@ -88,19 +119,22 @@ uint64_t metrics_sum(const struct metrics *metrics, enum metric metric, size_t s
     return metrics_sum_slot(metrics, row->slot_first + (uint32_t)series);
 }
 
-/* The first bucket whose bound is not below `value`; METRICS_BUCKETS: above all of them. */
-static uint32_t bucket_of(uint64_t value) {
-    if (value <= UINT64_C(1) << METRICS_BUCKET_SHIFT) {
-        return 0;
+uint64_t metrics_count_observed(const struct metrics *metrics, enum metric metric, size_t series) {
+    const struct metrics_row *row = &metrics_rows[metric];
+    INVARIANT(row->type == METRICS_HISTOGRAM);
+    INVARIANT(series < row->series_count);
+    uint64_t count = 0;
+    for (uint32_t i = 0; i <= METRICS_BUCKETS; i++) {
+        count +=
+            metrics_sum_slot(metrics, row->slot_first + (uint32_t)series * row->series_slots + i);
     }
-    uint32_t bits = 64 - (uint32_t)__builtin_clzll(value - 1); /* value <= 1 << bits */
-    uint32_t bucket = bits - METRICS_BUCKET_SHIFT;
-    return bucket < METRICS_BUCKETS ? bucket : METRICS_BUCKETS;
+    return count;
 }
 
-void metrics_observe(struct metrics_shard *shard, enum metric metric, uint64_t value) {
+void metrics_observe_at(struct metrics_shard *shard, enum metric metric, size_t series,
+                        uint64_t value) {
     INVARIANT(metrics_rows[metric].type == METRICS_HISTOGRAM);
-    atomic_uint_fast64_t *slots = metrics_slot_of(shard, metric, 0);
-    metrics_bump(&slots[bucket_of(value)], 1);
+    atomic_uint_fast64_t *slots = metrics_slot_of(shard, metric, series);
+    metrics_bump(&slots[metrics_bucket_of(metrics_rows[metric].unit, value)], 1);
     metrics_bump(&slots[METRICS_BUCKETS + 1], value);
 }

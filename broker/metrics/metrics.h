@@ -5,7 +5,7 @@
  *          operator's port collects what others keep (figures) and writes the sums.
  * Thread:  create and destroy: main, while no thread runs. A slot of a shard has ONE writer: the
  *          shard's thread, or for figures the collector. Reading: any.
- * Bounds:  METRICS_SLOTS of 8 bytes a thread (about 4 KiB).
+ * Bounds:  METRICS_SLOTS of 8 bytes a thread (about 16 KiB); METRICS_MATCHES_MAX patterns.
  *
  * An addition is a relaxed load and store, not a locked instruction: about 1 ns. A scrape may see
  * one counter a moment later than another; it never sees half a number.
@@ -17,10 +17,12 @@
  *     metrics_sub_at(shard, METRIC_CONNECTIONS_OPEN, protocol, 1);            gauges, any shard
  *     metrics_set(shard, METRIC_TAILS_BYTES, feeds_bytes);                    gauges: summed
  *     metrics_observe(shard, METRIC_PUBLISH_TO_WRITE, microseconds);
+ *     metrics_observe_at(shard, METRIC_PUBLISH, protocol, microseconds);
  */
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +67,10 @@ enum metrics_slot {
 /* Whole cache lines, so that no thread's counting slows another's. */
 struct metrics_shard {
     _Alignas(64) atomic_uint_fast64_t slots[METRICS_SLOTS];
+    size_t index;
+    uint64_t woke_us;      /* its thread's: see thread.h */
+    atomic_int cpu_clock;  /* clockid_t of its thread … */
+    atomic_bool has_clock; /* … once it runs */
 };
 
 struct metrics;
@@ -83,12 +89,22 @@ size_t metrics_shard_count(const struct metrics *metrics);
 #define METRICS_THREAD_NAME_BYTES 24
 void metrics_thread_name(size_t shard_index, char ret_name[METRICS_THREAD_NAME_BYTES]);
 
+/* The series of the label MATCH for a pattern that the configuration names: the same one each time.
+ * METRICS_MATCHES_MAX: all are taken, and it is not counted. One thread, main; the text is copied.
+ * A pattern that a reload took away keeps its series, so that counters go on if it comes back. */
+size_t metrics_add_match(struct metrics *metrics, const char *pattern);
+size_t metrics_match_count(const struct metrics *metrics);
+const char *metrics_match(const struct metrics *metrics, size_t index);
+
 /* The slot `index` of all shards together. */
 uint64_t metrics_sum_slot(const struct metrics *metrics, uint32_t slot);
 uint64_t metrics_read_slot(const struct metrics *metrics, size_t shard_index, uint32_t slot);
 
 /* What one series of a counter or gauge holds, all shards together. For tests and the console. */
 uint64_t metrics_sum(const struct metrics *metrics, enum metric metric, size_t series);
+
+/* How many values one series of a histogram was given. For tests. */
+uint64_t metrics_count_observed(const struct metrics *metrics, enum metric metric, size_t series);
 
 /* The series of two label values. */
 #define METRICS_PAIR(metric, first, second) ((first)*metrics_rows[metric].second_count + (second))
@@ -135,4 +151,10 @@ static inline void metrics_set(struct metrics_shard *shard, enum metric metric, 
 }
 
 /* Histograms: one value in the row's unit. */
-void metrics_observe(struct metrics_shard *shard, enum metric metric, uint64_t value);
+void metrics_observe_at(struct metrics_shard *shard, enum metric metric, size_t series,
+                        uint64_t value);
+
+static inline void metrics_observe(struct metrics_shard *shard, enum metric metric,
+                                   uint64_t value) {
+    metrics_observe_at(shard, metric, 0, value);
+}

@@ -11,6 +11,7 @@
 #define STAT_VIRTUAL_BYTES 23
 #define STAT_USER_TICKS 14
 #define STAT_SYSTEM_TICKS 15
+#define STAT_THREADS 20
 #define STAT_START_TICKS 22
 
 /* What fits of a file; empty where it cannot be read. */
@@ -74,6 +75,9 @@ static void collect_stat(struct metrics_shard *shard) {
     if (process_find_stat(stat, STAT_VIRTUAL_BYTES, &value)) {
         metrics_set(shard, METRIC_PROCESS_VIRTUAL, value);
     }
+    if (process_find_stat(stat, STAT_THREADS, &value)) {
+        metrics_set(shard, METRIC_PROCESS_THREADS, value);
+    }
     if (process_find_stat(stat, STAT_START_TICKS, &value)) {
         collect_start(shard, value * 1000 / ticks);
     }
@@ -97,6 +101,9 @@ void process_collect(struct metrics_shard *shard) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         metrics_set(shard, METRIC_PROCESS_MAX_FDS, limit.rlim_cur);
+    }
+    if (getrlimit(RLIMIT_AS, &limit) == 0) {
+        metrics_set(shard, METRIC_PROCESS_VIRTUAL_MAX, limit.rlim_cur); /* RLIM_INFINITY is -1 */
     }
 }
 

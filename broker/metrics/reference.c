@@ -45,6 +45,27 @@ static enum error_code put_values(struct buffer *buffer, enum metrics_label labe
     return code;
 }
 
+/* What cannot be read off a row. */
+static enum error_code put_histograms(struct buffer *buffer) {
+    return buffer_printf(
+        buffer,
+        "\n## Histograms\n\n"
+        "%d buckets and `+Inf`. Of seconds: 64 microseconds to 8.4 seconds, each twice the one\n"
+        "before. Of bytes: 512 to 64 MiB, likewise. Of numbers: 1, 4, 16 … each four times the\n"
+        "one before.\n\n"
+        "`tidings_reader_lag_positions` is a sample: each worker walks its readers in slices,\n"
+        "about every %d seconds, and observes each of them once. So its buckets only grow, and\n"
+        "the usual functions say what the lag of readers was in a span of time:\n"
+        "`histogram_quantile(0.99, sum by (le) (rate(tidings_reader_lag_positions_bucket[1m])))`.\n"
+        "A reader at the head counts as 0. One that is behind counts the records of all channels\n"
+        "that came since, because its own among them are not known without reading them.\n\n"
+        "`tidings_publish_to_write_seconds` begins when a publish is handed to the log, after its\n"
+        "request was parsed, and ends when a worker has written the last reader that could take\n"
+        "it; readers that are blocked or behind are not waited for. It is observed once a fan-out\n"
+        "and worker, for the oldest publish in it, so it never flatters.\n",
+        METRICS_BUCKETS, CENSUS_INTERVAL_MS / 1000);
+}
+
 enum error_code metrics_put_reference(struct buffer *buffer) {
     static const struct {
         enum metrics_label label;
@@ -53,6 +74,7 @@ enum error_code metrics_put_reference(struct buffer *buffer) {
         {METRICS_LABEL_PROTOCOL, ""},     {METRICS_LABEL_REASON, " of a closed connection"},
         {METRICS_LABEL_GAP, " of a gap"}, {METRICS_LABEL_RESULT, ""},
         {METRICS_LABEL_ROUTE, ""},        {METRICS_LABEL_STATUS, ""},
+        {METRICS_LABEL_ON_LAG, ""},       {METRICS_LABEL_COMMAND, ""},
     };
     enum error_code code = buffer_printf(
         buffer,
@@ -60,8 +82,9 @@ enum error_code metrics_put_reference(struct buffer *buffer) {
         "`GET /metrics` on the operator's port, in Prometheus' text format 0.0.4. This page is\n"
         "made from `broker/metrics/table.h`; a test fails when it is not current.\n\n"
         "Each thread counts for itself; a scrape sums. Every series is there from the first\n"
-        "scrape on. No label takes a value from outside, so the number of series does not\n"
-        "grow.\n\n");
+        "scrape on. No label takes a value from a client, so the number of series does not\n"
+        "grow: a channel's name is in none of them. What to alert on:\n"
+        "[howto/alerts.md](../howto/alerts.md).\n\n");
     if (code == OK) {
         code = put_metrics(buffer);
     }
@@ -69,17 +92,14 @@ enum error_code metrics_put_reference(struct buffer *buffer) {
         code = buffer_printf(buffer,
                              "\n## Labels\n\n"
                              "- `thread`: `main`, `log`, `sync`, `store`, `operator`, `read-0` …, "
-                             "`worker-0` …\n");
+                             "`worker-0` …\n"
+                             "- `match`: the patterns of rules with `metrics: true`, %d at most in "
+                             "the life of a process;\n"
+                             "  a channel counts for the first rule that matches it\n",
+                             METRICS_MATCHES_MAX);
     }
     for (size_t i = 0; i < ARRAY_COUNT(labels) && code == OK; i++) {
         code = put_values(buffer, labels[i].label, labels[i].used_by);
     }
-    if (code == OK) {
-        code = buffer_printf(buffer,
-                             "\n## Histograms\n\n"
-                             "%d buckets from 64 microseconds to 8.4 seconds, each twice the one "
-                             "before, and `+Inf`.\n",
-                             METRICS_BUCKETS);
-    }
-    return code;
+    return code != OK ? code : put_histograms(buffer);
 }

@@ -39,6 +39,8 @@ static const char *const protocol_names[] = {METRICS_PROTOCOL_TABLE(VALUE_NAME)}
 static const char *const route_names[] = {METRICS_ROUTE_TABLE(VALUE_NAME)};
 static const char *const status_names[] = {METRICS_STATUS_TABLE(VALUE_NAME)};
 static const char *const gap_names[] = {METRICS_GAP_TABLE(VALUE_NAME)};
+static const char *const lag_names[] = {METRICS_LAG_TABLE(VALUE_NAME)};
+static const char *const command_names[] = {METRICS_COMMAND_TABLE(VALUE_NAME)};
 #undef VALUE_NAME
 
 const char *metrics_label_name(enum metrics_label label) {
@@ -66,6 +68,11 @@ const char *metrics_label_value(enum metrics_label label, size_t index) {
         return status_names[index];
     case METRICS_LABEL_GAP:
         return gap_names[index];
+    case METRICS_LABEL_ON_LAG:
+        return lag_names[index];
+    case METRICS_LABEL_COMMAND:
+        return command_names[index];
+    case METRICS_LABEL_MATCH:
     case METRICS_LABEL_NONE:
     case METRICS_LABEL_THREAD:
     case METRICS_LABEL_COUNT:
@@ -81,6 +88,29 @@ enum metrics_protocol metrics_find_protocol(const char *name) {
         }
     }
     return METRICS_PROTOCOL_OTHER;
+}
+
+/* Bucket i holds values up to 1 << (first + i * step). */
+static const struct {
+    uint32_t first;
+    uint32_t step;
+} buckets[] = {
+    [METRICS_COUNT] = {0, 2},        /* 1 to 17 thousand million: a reader's lag has no bound */
+    [METRICS_BYTES] = {9, 1},        /* 512 bytes to 64 MiB, a full open batch */
+    [METRICS_MICROSECONDS] = {6, 1}, /* 64 us to 8.4 s */
+};
+
+uint64_t metrics_bucket_bound(enum metrics_unit unit, uint32_t bucket) {
+    INVARIANT(bucket < METRICS_BUCKETS);
+    return UINT64_C(1) << (buckets[unit].first + bucket * buckets[unit].step);
+}
+
+uint32_t metrics_bucket_of(enum metrics_unit unit, uint64_t value) {
+    uint32_t first = buckets[unit].first;
+    uint32_t step = buckets[unit].step;
+    uint32_t bits = value <= 1 ? 0 : 64 - (uint32_t)__builtin_clzll(value - 1); /* <= 1 << bits */
+    uint32_t bucket = bits <= first ? 0 : (bits - first + step - 1) / step;
+    return bucket < METRICS_BUCKETS ? bucket : METRICS_BUCKETS;
 }
 
 enum metrics_status metrics_status_of(unsigned status) {

@@ -4,8 +4,9 @@
  * Place:   expanded by metrics.h into the layout of a shard; walked by the exposition, by the
  *          reference page and by the tests. Whoever counts names a row.
  * Thread:  constants.
- * Bounds:  these rows. No label takes a value from outside (a channel, an address, a path): the
- *          number of series is fixed when the broker is built and its threads are counted.
+ * Bounds:  these rows. No label takes a value from a client (a channel, an address, a path): the
+ *          number of series is fixed when the broker is built and its threads are counted, but for
+ *          METRICS_MATCHES_MAX patterns that the configuration names.
  *
  * Names follow Prometheus: a counter ends with _total, a unit is a base unit and stands last
  * (before _total). Integers are stored, also for seconds: the row's unit says how they are written.
@@ -26,10 +27,12 @@
     X(METRICS_PROTOCOL_MQTT, "mqtt")                                                               \
     X(METRICS_PROTOCOL_OTHER, "other")
 
-/* X(class of routes, label value). A path is never a label. */
+/* X(what a request asks for, label value). A path is never a label. */
 #define METRICS_ROUTE_TABLE(X)                                                                     \
-    X(METRICS_ROUTE_CHANNELS, "channels")                                                          \
     X(METRICS_ROUTE_PUBLISH, "publish")                                                            \
+    X(METRICS_ROUTE_DELETE, "delete")                                                              \
+    X(METRICS_ROUTE_PAGE, "page")                                                                  \
+    X(METRICS_ROUTE_POLL, "poll")                                                                  \
     X(METRICS_ROUTE_STREAM, "stream")                                                              \
     X(METRICS_ROUTE_DEMO, "demo")                                                                  \
     X(METRICS_ROUTE_OPERATOR, "operator")                                                          \
@@ -52,14 +55,32 @@
     X(METRICS_GAP_AHEAD, "ahead")                                                                  \
     X(METRICS_GAP_EPOCH, "epoch")
 
+/* X(policy, label value). In the order of enum on_lag (config.h): the figures assert that. */
+#define METRICS_LAG_TABLE(X)                                                                       \
+    X(METRICS_LAG_CATCH_UP, "catch_up")                                                            \
+    X(METRICS_LAG_CONFLATE, "conflate")                                                            \
+    X(METRICS_LAG_DROP, "drop")                                                                    \
+    X(METRICS_LAG_DISCONNECT, "disconnect")
+
+/* X(command of a WebSocket, label value). In the order of enum command_kind (command.h). */
+#define METRICS_COMMAND_TABLE(X)                                                                   \
+    X(METRICS_COMMAND_NONE, "none")                                                                \
+    X(METRICS_COMMAND_PUBLISH, "publish")                                                          \
+    X(METRICS_COMMAND_SUBSCRIBE, "subscribe")                                                      \
+    X(METRICS_COMMAND_UNSUBSCRIBE, "unsubscribe")                                                  \
+    X(METRICS_COMMAND_AUTH, "auth")
+
 #define METRICS_ENUM(value, name) value,
 enum metrics_protocol { METRICS_PROTOCOL_TABLE(METRICS_ENUM) METRICS_PROTOCOL_COUNT };
 enum metrics_route { METRICS_ROUTE_TABLE(METRICS_ENUM) METRICS_ROUTE_COUNT };
 enum metrics_status { METRICS_STATUS_TABLE(METRICS_ENUM) METRICS_STATUS_COUNT };
 enum metrics_gap { METRICS_GAP_TABLE(METRICS_ENUM) METRICS_GAP_COUNT };
+enum metrics_lag { METRICS_LAG_TABLE(METRICS_ENUM) METRICS_LAG_COUNT };
+enum metrics_command { METRICS_COMMAND_TABLE(METRICS_ENUM) METRICS_COMMAND_COUNT };
 #undef METRICS_ENUM
 
-/* X(label, name in the text, how many values). THREAD is told apart by shard, not within one. */
+/* X(label, name in the text, how many values). THREAD is told apart by shard, not within one; the
+ * values of MATCH are patterns that metrics_add_match() was given. */
 #define METRICS_LABEL_TABLE(X)                                                                     \
     X(NONE, "", 1)                                                                                 \
     X(PROTOCOL, "protocol", METRICS_PROTOCOL_COUNT)                                                \
@@ -68,6 +89,9 @@ enum metrics_gap { METRICS_GAP_TABLE(METRICS_ENUM) METRICS_GAP_COUNT };
     X(ROUTE, "route", METRICS_ROUTE_COUNT)                                                         \
     X(STATUS, "status", METRICS_STATUS_COUNT)                                                      \
     X(GAP, "reason", METRICS_GAP_COUNT)                                                            \
+    X(ON_LAG, "on_lag", METRICS_LAG_COUNT)                                                         \
+    X(COMMAND, "command", METRICS_COMMAND_COUNT)                                                   \
+    X(MATCH, "match", METRICS_MATCHES_MAX)                                                         \
     X(THREAD, "thread", 1)
 
 enum metrics_label {
@@ -77,9 +101,8 @@ enum metrics_label {
         METRICS_LABEL_COUNT
 };
 
-/* A histogram's bucket i holds values up to 64 << i microseconds; the last one all that is above.
- * 64 us to 8.4 s by doubling: the bucket is a count of leading zeros, without a search. */
-#define METRICS_BUCKET_SHIFT 6
+/* A histogram has this many buckets, each a power of two, so that the bucket is a count of leading
+ * zeros and no search. The unit says which powers: metrics_bucket_bound(). */
 #define METRICS_BUCKETS 18
 /* Of one series: the buckets, the one above them, the sum. */
 #define METRICS_HISTOGRAM_SLOTS (METRICS_BUCKETS + 2)
@@ -98,6 +121,8 @@ enum metrics_unit {
 #define METRICS_TABLE(X)                                                                           \
     X(CONNECTIONS_OPEN, "tidings_connections_open", GAUGE, COUNT, PROTOCOL, NONE,                  \
       "Connections that are open now, by what they speak now")                                     \
+    X(CONNECTIONS_LIMIT, "tidings_connections_limit", GAUGE, COUNT, NONE, NONE,                    \
+      "Connections that may be open (limits.connections)")                                         \
     X(CONNECTIONS_ACCEPTED, "tidings_connections_accepted_total", COUNTER, COUNT, NONE, NONE,      \
       "Connections accepted on the public port")                                                   \
     X(CONNECTIONS_CLOSED, "tidings_connections_closed_total", COUNTER, COUNT, PROTOCOL, REASON,    \
@@ -111,97 +136,164 @@ enum metrics_unit {
     X(WRITES, "tidings_writes_total", COUNTER, COUNT, PROTOCOL, NONE,                              \
       "System calls that wrote to sockets; far below deliveries where they are coalesced")         \
     X(HTTP_REQUESTS, "tidings_http_requests_total", COUNTER, COUNT, ROUTE, STATUS,                 \
-      "HTTP requests answered on both ports, by class of route and of status")                     \
+      "HTTP requests answered on both ports, by what they asked for and class of status")          \
+    X(HTTP_REQUEST, "tidings_http_request_seconds", HISTOGRAM, MICROSECONDS, ROUTE, NONE,          \
+      "From the end of a request's head to its reply, or of a stream to its first byte; a poll "   \
+      "waits for a message")                                                                       \
+    X(COMMANDS, "tidings_websocket_commands_total", COUNTER, COUNT, COMMAND, RESULT,               \
+      "Commands of WebSockets answered, by command (none: it was none) and result")                \
     X(BODIES, "tidings_bodies_bytes", GAUGE, BYTES, NONE, NONE,                                    \
       "Memory that request bodies take now")                                                       \
-    X(PUBLISHES, "tidings_publishes_total", COUNTER, COUNT, RESULT, NONE,                          \
-      "Publishes answered, by result (the slug of the error, or ok); a batch is one")              \
+    X(PUBLISHES, "tidings_publishes_total", COUNTER, COUNT, PROTOCOL, RESULT,                      \
+      "Publishes that the log answered, by result (the slug of the error, or ok); a batch is "     \
+      "one")                                                                                       \
+    X(PUBLISHES_TURNED_AWAY, "tidings_publishes_turned_away_total", COUNTER, COUNT, NONE, NONE,    \
+      "Publishes that found no room to wait for the log and were answered busy")                   \
+    X(PUBLISHES_REPEATED, "tidings_publishes_repeated_total", COUNTER, COUNT, NONE, NONE,          \
+      "Publishes that repeated an earlier one: answered alike, and nothing was stored")            \
+    X(PUBLISHES_WAITING, "tidings_publishes_waiting", GAUGE, COUNT, NONE, NONE,                    \
+      "Publishes between their submission to the log and its answer now")                          \
+    X(PUBLISHES_WAITING_BYTES, "tidings_publishes_waiting_bytes", GAUGE, BYTES, NONE, NONE,        \
+      "Memory of these")                                                                           \
+    X(PUBLISH, "tidings_publish_seconds", HISTOGRAM, MICROSECONDS, PROTOCOL, NONE,                 \
+      "From the submission of a publish to the log to its answer; with durability fsync the "      \
+      "disk is in it")                                                                             \
     X(PUBLISHED_MESSAGES, "tidings_published_messages_total", COUNTER, COUNT, PROTOCOL, NONE,      \
       "Messages of publishes that succeeded")                                                      \
     X(PUBLISHED_BYTES, "tidings_published_bytes_total", COUNTER, BYTES, PROTOCOL, NONE,            \
       "Payload bytes of publishes that succeeded")                                                 \
-    X(PUBLISH_ANSWER, "tidings_publish_answer_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,       \
-      "From the submission of a publish to its answer")                                            \
+    X(MATCH_MESSAGES, "tidings_match_published_messages_total", COUNTER, COUNT, MATCH, NONE,       \
+      "Messages published to channels of a rule that asks for metrics, by its pattern")            \
+    X(MATCH_BYTES, "tidings_match_published_bytes_total", COUNTER, BYTES, MATCH, NONE,             \
+      "Payload bytes of these")                                                                    \
     X(READERS_OPEN, "tidings_readers_open", GAUGE, COUNT, PROTOCOL, NONE,                          \
       "Readers that stream now")                                                                   \
     X(READERS_OPENED, "tidings_readers_opened_total", COUNTER, COUNT, PROTOCOL, NONE,              \
       "Readers that began to stream")                                                              \
+    X(READERS_BEHIND, "tidings_readers_behind", GAUGE, COUNT, NONE, NONE,                          \
+      "Readers that lacked something when each was last looked at; a census of all takes 5 s "     \
+      "or more")                                                                                   \
+    X(READER_LAG, "tidings_reader_lag_positions", HISTOGRAM, COUNT, NONE, NONE,                    \
+      "How far readers stand behind the head, in records of the whole log; each is observed "      \
+      "once a census")                                                                             \
+    X(READERS_LAGGED, "tidings_readers_lagged_total", COUNTER, COUNT, ON_LAG, NONE,                \
+      "Times a reader fell behind its send budget, by the policy that decided what happened")      \
     X(DELIVERIES, "tidings_deliveries_total", COUNTER, COUNT, PROTOCOL, NONE,                      \
       "Frames with a message handed to sockets of readers")                                        \
     X(DELIVERED_BYTES, "tidings_delivered_bytes_total", COUNTER, BYTES, PROTOCOL, NONE,            \
       "Bytes of frames handed to sockets of readers")                                              \
     X(PUBLISH_TO_WRITE, "tidings_publish_to_write_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,   \
-      "From a commit's arrival at a worker to the write of its frames")                            \
+      "From the submission of a publish to the log until a worker has written it to all its "      \
+      "readers that could take it: once a fan-out and worker, from the oldest publish in it")      \
     X(GAPS, "tidings_gaps_total", COUNTER, COUNT, GAP, NONE,                                       \
-      "Gaps that readers and pages were told, by reason")                                          \
+      "Gaps that streaming readers were told, by reason")                                          \
+    X(GAP_MESSAGES, "tidings_gap_messages_total", COUNTER, COUNT, GAP, NONE,                       \
+      "Messages that these gaps stand for, where the offsets are known (readers of one "           \
+      "channel)")                                                                                  \
     X(SKIPPED, "tidings_skipped_messages_total", COUNTER, COUNT, NONE, NONE,                       \
       "Messages that conflation left out")                                                         \
     X(WATCHES, "tidings_watches_open", GAUGE, COUNT, NONE, NONE,                                   \
       "Requests that wait for a next message now")                                                 \
     X(PAGES_READ, "tidings_pages_read_total", COUNTER, COUNT, NONE, NONE,                          \
-      "Pages read from the log")                                                                   \
+      "Pages read from the log for streaming readers; one may serve many")                         \
     X(CATCH_UP_READS, "tidings_catch_up_reads_total", COUNTER, COUNT, NONE, NONE,                  \
       "Pages asked for by readers that stood behind the tail")                                     \
     X(READS_WAITING, "tidings_reads_waiting", GAUGE, COUNT, NONE, NONE,                            \
       "Reads that wait for a read thread now")                                                     \
+    X(READ_WAIT, "tidings_read_wait_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                 \
+      "How long a read waited for a read thread")                                                  \
+    X(READ, "tidings_read_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                           \
+      "How long a read thread worked on a read")                                                   \
+    X(READ_TRANSACTIONS, "tidings_read_transactions_open", GAUGE, COUNT, NONE, NONE,               \
+      "Read transactions of LMDB that are open now")                                               \
+    X(READ_TRANSACTION_AGE, "tidings_read_transaction_oldest_seconds", GAUGE, MICROSECONDS, NONE,  \
+      NONE,                                                                                        \
+      "Age of the oldest of these; 0 without any. Pages that are freed meanwhile cannot be "       \
+      "used again")                                                                                \
     X(FEEDS_OPEN, "tidings_feeds_open", GAUGE, COUNT, NONE, NONE,                                  \
       "Feeds that somebody reads now, each worker's counted")                                      \
     X(PATTERN_FEEDS_OPEN, "tidings_pattern_feeds_open", GAUGE, COUNT, NONE, NONE,                  \
       "Those of them that are of a pattern: each new message is matched against these")            \
     X(TAILS_BYTES, "tidings_tails_bytes", GAUGE, BYTES, NONE, NONE,                                \
       "Memory of the newest messages that workers keep for their feeds")                           \
+    X(COMMITS_WAITING, "tidings_commits_waiting_bytes", GAUGE, BYTES, THREAD, NONE,                \
+      "Commits on their way to a worker now")                                                      \
     X(COMMITS_MISSED, "tidings_commits_missed_total", COUNTER, COUNT, NONE, NONE,                  \
       "Times a worker fell behind the log and its readers went to the disk")                       \
-    X(TURNS, "tidings_turns_total", COUNTER, COUNT, THREAD, NONE, "Turns of a thread's loop")      \
+    X(THREAD_BUSY, "tidings_thread_busy_seconds_total", COUNTER, MICROSECONDS, THREAD, NONE,       \
+      "Time in which a thread was not asleep, disk and processor alike: its rate is the "          \
+      "utilisation")                                                                               \
+    X(THREAD_CPU, "tidings_thread_cpu_seconds_total", COUNTER, MICROSECONDS, THREAD, NONE,         \
+      "Processor time of a thread")                                                                \
+    X(TURNS, "tidings_thread_turns_total", COUNTER, COUNT, THREAD, NONE,                           \
+      "Turns of a thread's loop: how often it fell asleep or looked")                              \
+    X(LETTERS, "tidings_thread_letters_total", COUNTER, COUNT, THREAD, NONE,                       \
+      "Letters delivered from a thread's mailbox; a turn brings letters / turns")                  \
     X(MAILBOX_LETTERS, "tidings_mailbox_letters", GAUGE, COUNT, THREAD, NONE,                      \
       "Letters that wait in a thread's mailbox now")                                               \
-    X(LOG_COMMITS, "tidings_log_commits_total", COUNTER, COUNT, NONE, NONE,                        \
-      "Commits: journal writes, each of all publishes that waited")                                \
+    X(MAILBOX_LIMIT, "tidings_mailbox_letters_limit", GAUGE, COUNT, THREAD, NONE,                  \
+      "Letters that may wait there; 0 where a thread has no mailbox for many")                     \
     X(LOG_MESSAGES, "tidings_log_messages_total", COUNTER, COUNT, NONE, NONE,                      \
       "Messages that the log ordered since the start")                                             \
-    X(LOG_REFUSED, "tidings_log_refused_total", COUNTER, COUNT, NONE, NONE,                        \
-      "Publishes that the log refused")                                                            \
-    X(LOG_SYNCS, "tidings_log_syncs_total", COUNTER, COUNT, NONE, NONE,                            \
-      "Times the journal was put on the disk, each for all messages that asked")                   \
-    X(LOG_WAITING, "tidings_log_waiting", GAUGE, COUNT, NONE, NONE,                                \
-      "Publishes that wait for the log thread now")                                                \
+    X(COMMIT_RECORDS, "tidings_commit_records", HISTOGRAM, COUNT, NONE, NONE,                      \
+      "Records of a commit: one journal write of all publishes that waited")                       \
+    X(COMMIT_BYTES, "tidings_commit_bytes", HISTOGRAM, BYTES, NONE, NONE,                          \
+      "Memory of the messages of a commit")                                                        \
+    X(JOURNAL_APPEND, "tidings_journal_append_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,       \
+      "How long the write of a commit to the journal took")                                        \
+    X(JOURNAL_APPEND_FAILURES, "tidings_journal_append_failures_total", COUNTER, COUNT, NONE,      \
+      NONE, "Writes to the journal that failed: their publishes were refused")                     \
+    X(JOURNAL_SYNC, "tidings_journal_sync_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,           \
+      "How long a sync of the journal took; one serves all commits that wait")                     \
     X(LOG_CHANNELS, "tidings_log_channels", GAUGE, COUNT, NONE, NONE,                              \
       "Channels that the log knows")                                                               \
     X(LOG_REPEATS, "tidings_log_idempotency_keys", GAUGE, COUNT, NONE, NONE,                       \
       "Idempotency keys that the log keeps to know a repeated publish")                            \
-    X(LOG_REPEATED, "tidings_log_repeated_total", COUNTER, COUNT, NONE, NONE,                      \
-      "Publishes that repeated an earlier one: answered alike, and nothing was stored")            \
     X(JOURNAL_BYTES, "tidings_journal_bytes", GAUGE, BYTES, NONE, NONE,                            \
       "Bytes of the journal's files")                                                              \
     X(JOURNAL_FILES, "tidings_journal_files", GAUGE, COUNT, NONE, NONE, "Files of the journal")    \
-    X(JOURNAL_APPEND, "tidings_journal_last_append_seconds", GAUGE, MICROSECONDS, NONE, NONE,      \
-      "How long the newest write to the journal took")                                             \
-    X(JOURNAL_SYNC, "tidings_journal_last_sync_seconds", GAUGE, MICROSECONDS, NONE, NONE,          \
-      "How long the newest sync of the journal took")                                              \
     X(OPEN_BATCH_BYTES, "tidings_open_batch_bytes", GAUGE, BYTES, NONE, NONE,                      \
       "Messages that are in the journal and not yet in LMDB, in bytes")                            \
+    X(OPEN_BATCH_LIMIT, "tidings_open_batch_limit_bytes", GAUGE, BYTES, NONE, NONE,                \
+      "Above it publishers wait for a fold")                                                       \
     X(OPEN_BATCH_MESSAGES, "tidings_open_batch_messages", GAUGE, COUNT, NONE, NONE,                \
       "Messages that are in the journal and not yet in LMDB")                                      \
+    X(FOLD, "tidings_fold_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                           \
+      "How long a fold of the open batch into LMDB took, with its sync")                           \
+    X(FOLD_RECORDS, "tidings_fold_records", HISTOGRAM, COUNT, NONE, NONE, "Records of a fold")     \
+    X(FOLD_BYTES, "tidings_fold_bytes", HISTOGRAM, BYTES, NONE, NONE,                              \
+      "Memory of the messages of a fold")                                                          \
+    X(FOLD_FAILURES, "tidings_fold_failures_total", COUNTER, COUNT, NONE, NONE,                    \
+      "Folds that failed and are tried again each second")                                         \
+    X(RETENTION, "tidings_retention_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                 \
+      "How long a step of retention took: it erases, moves and drops what is not kept any more")   \
+    X(RETENTION_FAILURES, "tidings_retention_failures_total", COUNTER, COUNT, NONE, NONE,          \
+      "Steps of retention that failed and are tried again")                                        \
     X(STORE_USED, "tidings_store_used_bytes", GAUGE, BYTES, NONE, NONE,                            \
       "Bytes that LMDB uses inside its file")                                                      \
     X(STORE_FILE, "tidings_store_file_bytes", GAUGE, BYTES, NONE, NONE, "Size of LMDB's file")     \
+    X(STORE_LIMIT, "tidings_store_limit_bytes", GAUGE, BYTES, NONE, NONE,                          \
+      "Disk for messages (storage.bytes_max): above it the oldest go")                             \
     X(STORE_SEGMENTS, "tidings_store_segments", GAUGE, COUNT, NONE, NONE,                          \
       "Segments of the log in LMDB")                                                               \
     X(STORE_CHANNELS, "tidings_store_channels", GAUGE, COUNT, NONE, NONE,                          \
       "Channels that have a row in LMDB")                                                          \
-    X(FOLDS, "tidings_folds_total", COUNTER, COUNT, NONE, NONE,                                    \
-      "Times the open batch was put into LMDB")                                                    \
-    X(FOLD_LAST, "tidings_last_fold_seconds", GAUGE, MICROSECONDS, NONE, NONE,                     \
-      "How long the newest fold took")                                                             \
+    X(DISK_FREE, "tidings_disk_free_bytes", GAUGE, BYTES, NONE, NONE,                              \
+      "What the file system of the data directory has left for the broker")                        \
+    X(DISK_SIZE, "tidings_disk_size_bytes", GAUGE, BYTES, NONE, NONE, "Size of that file system")  \
     X(POSITION_READABLE, "tidings_position_readable", GAUGE, COUNT, NONE, NONE,                    \
       "The newest position of the log that may be read")                                           \
     X(POSITION_FOLDED, "tidings_position_folded", GAUGE, COUNT, NONE, NONE,                        \
       "The newest position of the log that is in LMDB")                                            \
-    X(MEMORY_ANONYMOUS, "tidings_memory_anonymous_bytes", GAUGE, BYTES, NONE, NONE,                \
-      "Resident memory without mapped files (RssAnon); LMDB's pages are the kernel's")             \
     X(READY, "tidings_ready", GAUGE, COUNT, NONE, NONE,                                            \
       "1 when the broker takes traffic, as /readyz says")                                          \
     X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE, "1 when the broker goes down")       \
+    X(RELOADS, "tidings_reloads_total", COUNTER, COUNT, NONE, NONE,                                \
+      "Times the configuration was read again (SIGHUP) and taken")                                 \
+    X(RELOADS_REFUSED, "tidings_reloads_refused_total", COUNTER, COUNT, NONE, NONE,                \
+      "Times it had faults, and the old one stayed")                                               \
+    X(MEMORY_ANONYMOUS, "tidings_memory_anonymous_bytes", GAUGE, BYTES, NONE, NONE,                \
+      "Resident memory without mapped files (RssAnon); LMDB's pages are the kernel's")             \
     X(PROCESS_CPU, "process_cpu_seconds_total", COUNTER, MILLISECONDS, NONE, NONE,                 \
       "Processor time of the process, user and system")                                            \
     X(PROCESS_OPEN_FDS, "process_open_fds", GAUGE, COUNT, NONE, NONE, "Open file descriptors")     \
@@ -209,8 +301,11 @@ enum metrics_unit {
       "Most file descriptors that may be open")                                                    \
     X(PROCESS_VIRTUAL, "process_virtual_memory_bytes", GAUGE, BYTES, NONE, NONE,                   \
       "Virtual memory; most of it is LMDB's map")                                                  \
+    X(PROCESS_VIRTUAL_MAX, "process_virtual_memory_max_bytes", GAUGE, BYTES, NONE, NONE,           \
+      "Most virtual memory that may be taken; -1: no limit")                                       \
     X(PROCESS_RESIDENT, "process_resident_memory_bytes", GAUGE, BYTES, NONE, NONE,                 \
       "Resident memory")                                                                           \
+    X(PROCESS_THREADS, "process_threads", GAUGE, COUNT, NONE, NONE, "Threads of the process")      \
     X(PROCESS_START, "process_start_time_seconds", GAUGE, MILLISECONDS, NONE, NONE,                \
       "When the process began, since 1970")
 
@@ -242,14 +337,20 @@ extern const struct metrics_row metrics_rows[METRIC_COUNT];
 /* "protocol"; empty for NONE. */
 const char *metrics_label_name(enum metrics_label label);
 
-/* How many values a label has; 1 for NONE and for THREAD. */
+/* How many values a label has; 1 for NONE and for THREAD, METRICS_MATCHES_MAX for MATCH. */
 size_t metrics_label_count(enum metrics_label label);
 
-/* "websocket". Not for NONE and THREAD, which have no closed list. */
+/* "websocket". Not for NONE, THREAD and MATCH, which have no closed list. */
 const char *metrics_label_value(enum metrics_label label, size_t index);
 
 /* The protocol of that name (struct protocol has it); METRICS_PROTOCOL_OTHER for any other. */
 enum metrics_protocol metrics_find_protocol(const char *name);
+
+/* What bucket `bucket` of METRICS_BUCKETS holds at most, in that unit. */
+uint64_t metrics_bucket_bound(enum metrics_unit unit, uint32_t bucket);
+
+/* The first bucket whose bound is not below `value`; METRICS_BUCKETS: above all of them. */
+uint32_t metrics_bucket_of(enum metrics_unit unit, uint64_t value);
 
 /* The class of an HTTP status; what is none counts as 5xx. */
 enum metrics_status metrics_status_of(unsigned status);

@@ -5,6 +5,11 @@
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 
+static void give_back(struct answers *answers, const struct publish *publish) {
+    atomic_fetch_sub_explicit(&answers->waiting_bytes, publish->bytes, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&answers->waiting_count, 1, memory_order_relaxed);
+}
+
 enum error_code answers_admit(struct answers *answers, struct publish *publish) {
     publish->submitted_us = clock_monotonic_us();
     publish->bytes = 0;
@@ -15,21 +20,32 @@ enum error_code answers_admit(struct answers *answers, struct publish *publish) 
     size_t count = atomic_fetch_add(&answers->waiting_count, 1);
     if (count >= MAILBOX_NODES_MAX ||
         (bytes > 0 && bytes + publish->bytes > PUBLISHES_WAITING_BYTES_MAX)) {
-        answers_give_back(answers, publish);
+        answers_turn_away(answers, publish);
         return ERR_BUSY;
     }
     return OK;
 }
 
-void answers_give_back(struct answers *answers, const struct publish *publish) {
-    atomic_fetch_sub_explicit(&answers->waiting_bytes, publish->bytes, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&answers->waiting_count, 1, memory_order_relaxed);
+void answers_turn_away(struct answers *answers, const struct publish *publish) {
+    give_back(answers, publish);
+    atomic_fetch_add_explicit(&answers->turned_away, 1, memory_order_relaxed);
+}
+
+/* What rules that ask for it are told of their channels. */
+static void count_match(struct answers *answers, const struct message *message) {
+    size_t match = message->fields.match;
+    if (match > 0) {
+        metrics_add_at(answers->metrics, METRIC_MATCH_MESSAGES, match - 1, 1);
+        metrics_add_at(answers->metrics, METRIC_MATCH_BYTES, match - 1,
+                       message->fields.payload.length);
+    }
 }
 
 static void count_stored(struct answers *answers, const struct publish *publish) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < publish->count; i++) {
         bytes += publish->messages[i]->fields.payload.length;
+        count_match(answers, publish->messages[i]);
     }
     metrics_add_at(answers->metrics, METRIC_PUBLISHED_MESSAGES, publish->counted_as,
                    publish->count);
@@ -38,13 +54,12 @@ static void count_stored(struct answers *answers, const struct publish *publish)
 
 static void count(struct answers *answers, const struct publish *publish, enum error_code result) {
     uint64_t took_us = clock_monotonic_us() - publish->submitted_us;
-    metrics_add_at(answers->metrics, METRIC_PUBLISHES, result, 1);
-    metrics_observe(answers->metrics, METRIC_PUBLISH_ANSWER, took_us);
-    if (result != OK) {
-        atomic_fetch_add_explicit(&answers->refused, 1, memory_order_relaxed);
-    } else if (publish->is_repeated) {
-        atomic_fetch_add_explicit(&answers->repeated, 1, memory_order_relaxed);
-    } else {
+    metrics_add_at(answers->metrics, METRIC_PUBLISHES,
+                   METRICS_PAIR(METRIC_PUBLISHES, publish->counted_as, result), 1);
+    metrics_observe_at(answers->metrics, METRIC_PUBLISH, publish->counted_as, took_us);
+    if (publish->is_repeated) {
+        metrics_add(answers->metrics, METRIC_PUBLISHES_REPEATED, 1);
+    } else if (result == OK) {
         count_stored(answers, publish);
     }
 }
@@ -67,7 +82,7 @@ void answers_send(struct answers *answers, struct publish *publish, enum error_c
         return;
     }
     count(answers, publish, result);
-    answers_give_back(answers, publish);
+    give_back(answers, publish);
     publish->letter.on_delivered = on_answer_delivered;
     mailbox_put_answer(publish->reply_to, &publish->letter);
 }

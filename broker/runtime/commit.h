@@ -21,6 +21,7 @@ struct commit {
     uint64_t position_first;
     uint64_t position_last;
     uint64_t time_ms;
+    uint64_t submitted_us; /* of its oldest publish, on the monotonic clock; 0: the log's own */
     size_t bytes;
     size_t count;
     struct message *messages[]; /* references */

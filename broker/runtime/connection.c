@@ -326,6 +326,7 @@ static void destroy(struct connection *connection) {
     INVARIANT(list_is_empty(&connection->streams)); /* their protocol has ended them */
     wheel_disarm(&worker->wheel, &connection->deadline);
     surveys_on_gone(worker, connection);
+    census_on_gone(worker, connection);
     list_remove(&connection->in_worker);
     list_remove(&connection->in_doomed);
     buffer_finish(&connection->kept);

@@ -17,7 +17,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "broker/metrics/thread.h"
 #include "broker/runtime/answers.h"
+#include "broker/runtime/disk.h"
 #include "broker/runtime/order.h"
 #include "broker/runtime/repeats.h"
 #include "broker/runtime/sync.h"
@@ -74,7 +76,6 @@ struct log {
     atomic_bool is_stopping;
     atomic_uint fold_code; /* enum error_code of the newest fold */
     atomic_uint_fast64_t position_readable;
-    atomic_uint_fast64_t commits, messages, syncs;
 };
 
 static struct publish *publish_of(struct list *node) {
@@ -115,7 +116,6 @@ static void show(struct log *log, struct commit *commit) {
     for (size_t i = 0; i < log->options.listener_count; i++) {
         tell_listener(log->options.listeners[i], commit);
     }
-    atomic_fetch_add_explicit(&log->commits, 1, memory_order_relaxed);
 }
 
 static void round_destroy(struct round *round) {
@@ -130,7 +130,7 @@ static void release(struct log *log, struct round *round) {
     if (round->commit->count > 0) {
         show(log, round->commit);
     }
-    atomic_fetch_add_explicit(&log->messages, round->data_count, memory_order_relaxed);
+    metrics_add(log->answers.metrics, METRIC_LOG_MESSAGES, round->data_count);
     answers_send_all(&log->answers, &round->publishes, OK, NULL);
     ask_for_fold(log, round->has_stored);
     log->rounds_bytes -= round->commit->bytes;
@@ -152,7 +152,6 @@ static void release_rounds(struct log *log) {
         return;
     }
     log->sync_last = CONTAINER_OF(log->rounds_last, struct round, next);
-    atomic_fetch_add_explicit(&log->syncs, 1, memory_order_relaxed);
     syncer_ask(log->syncer);
 }
 
@@ -257,17 +256,25 @@ static void order_publish(struct log *log, struct round *round, struct publish *
 /* Orders and writes the fresh ones. After an error nothing of them remains. */
 static enum error_code write_fresh(struct log *log, struct round *round, struct turn *turn,
                                    struct error *why) {
+    struct metrics_shard *metrics = log->answers.metrics;
     struct commit *commit = round->commit;
     commit->time_ms = log->order.state.time_ms;
+    commit->submitted_us = publish_of(turn->fresh.next)->submitted_us; /* they came in this order */
     LIST_EACH(&turn->fresh, node) {
         order_publish(log, round, publish_of(node));
     }
     INVARIANT(commit->count == turn->count);
     INVARIANT(commit->messages[commit->count - 1]->group_rest == 0);
     INVARIANT(commit->position_last == log->order.state.position_next - 1);
+    uint64_t begin_us = clock_monotonic_us();
     enum error_code code =
         storage_append(log->options.storage, commit->messages, commit->count, why);
-    if (code != OK) {
+    disk_note_time(metrics, METRIC_JOURNAL_APPEND, begin_us, "append");
+    if (code == OK) {
+        metrics_observe(metrics, METRIC_COMMIT_RECORDS, commit->count);
+        metrics_observe(metrics, METRIC_COMMIT_BYTES, commit->bytes);
+    } else {
+        metrics_add(metrics, METRIC_JOURNAL_APPEND_FAILURES, 1);
         order_undo(&log->order, commit);
     }
     return code;
@@ -426,15 +433,19 @@ static void write_waiting(struct log *log) {
 static void *log_thread(void *argument) {
     struct log *log = argument;
     owner_claim(&log->owner);
+    thread_begin(log->answers.metrics);
     for (;;) {
         bool is_stopping = atomic_load(&log->is_stopping);
         uint32_t delivered = mailbox_deliver_all(&log->mailbox, log);
+        metrics_add(log->answers.metrics, METRIC_LETTERS, delivered);
         write_waiting(log);
         if (is_stopping && delivered == 0 && is_done(log)) {
             return NULL;
         }
         uint64_t slept_ms = clock_monotonic_ms();
+        thread_sleep(log->answers.metrics);
         mailbox_wait(&log->mailbox, is_stopping && is_done(log) ? 0 : TICK_INTERVAL_MS);
+        thread_wake(log->answers.metrics);
         if (!is_stopping && clock_monotonic_ms() - slept_ms >= TICK_INTERVAL_MS) {
             put_tick(log);
         }
@@ -448,7 +459,7 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
         return error_set(why, ERR_MEMORY, "no memory for the log");
     }
     log->options = *options;
-    log->answers.metrics = options->metrics;
+    log->answers.metrics = metrics_shard(options->metrics, METRICS_LOG);
     list_init(&log->waiting);
     log->rounds_last = &log->rounds_first;
     log->was_room = true;
@@ -477,7 +488,8 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
 
 enum error_code log_start(struct log *log, struct error *why) {
     enum error_code code =
-        syncer_create(log->options.storage, &log->mailbox, &log->synced, &log->syncer);
+        syncer_create(log->options.storage, metrics_shard(log->options.metrics, METRICS_SYNC),
+                      &log->mailbox, &log->synced, &log->syncer);
     if (code != OK) {
         return error_set(why, code, "the sync thread does not start");
     }
@@ -534,7 +546,7 @@ enum error_code log_submit(struct log *log, struct publish *publish) {
     publish->is_repeated = false;
     enum error_code code = answers_admit(&log->answers, publish);
     if (code == OK && mailbox_put(&log->mailbox, &publish->letter) != OK) {
-        answers_give_back(&log->answers, publish);
+        answers_turn_away(&log->answers, publish);
         code = ERR_BUSY;
     }
     return code;
@@ -579,12 +591,10 @@ enum error_code log_health(const struct log *log) {
 
 void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
     *ret_figures = (struct log_figures){
-        .commits = atomic_load_explicit(&log->commits, memory_order_relaxed),
-        .messages = atomic_load_explicit(&log->messages, memory_order_relaxed),
-        .refused = atomic_load_explicit(&log->answers.refused, memory_order_relaxed),
-        .syncs = atomic_load_explicit(&log->syncs, memory_order_relaxed),
+        .turned_away = atomic_load_explicit(&log->answers.turned_away, memory_order_relaxed),
         .waiting = atomic_load_explicit(&log->answers.waiting_count, memory_order_relaxed),
+        .waiting_bytes = atomic_load_explicit(&log->answers.waiting_bytes, memory_order_relaxed),
+        .letters = atomic_load_explicit(&log->mailbox.letter_count, memory_order_relaxed),
         .channels = order_channel_count(&log->order),
-        .repeats = repeats_count(log->repeats),
-        .repeated = atomic_load_explicit(&log->answers.repeated, memory_order_relaxed)};
+        .repeats = repeats_count(log->repeats)};
 }

@@ -63,7 +63,7 @@ struct log_options {
     struct log_listener **listeners;
     size_t listener_count;
     struct mailbox *store_mailbox; /* told when a fold is due; may be NULL */
-    struct metrics_shard *metrics; /* the log thread's */
+    struct metrics *metrics;
 };
 
 MUST_USE enum error_code log_create(const struct log_options *options, struct log **ret_log,
@@ -100,14 +100,12 @@ void log_on_forgotten(struct log *log, struct span name, uint64_t channel_id, ui
 enum error_code log_health(const struct log *log);
 
 struct log_figures {
-    uint64_t commits;
-    uint64_t messages;
-    uint64_t refused;
-    uint64_t syncs;
-    uint64_t waiting; /* publishes in the mailbox */
+    uint64_t turned_away;   /* publishes that found no room */
+    uint64_t waiting;       /* publishes from submission to answer … */
+    uint64_t waiting_bytes; /* … and their memory */
+    uint64_t letters;       /* in the log thread's mailbox */
     uint64_t channels;
-    uint64_t repeats;  /* idempotency keys that are kept */
-    uint64_t repeated; /* publishes that were answered as repeats */
+    uint64_t repeats; /* idempotency keys that are kept */
 };
 
 void log_get_figures(const struct log *log, struct log_figures *ret_figures);

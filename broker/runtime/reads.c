@@ -6,10 +6,18 @@
 #include <stdlib.h>
 
 #include "broker/limits.h"
+#include "broker/metrics/thread.h"
+#include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 
+struct read_thread {
+    pthread_t thread;
+    struct reads *reads;
+    struct metrics_shard *metrics;
+};
+
 struct reads {
-    pthread_t threads[READ_THREADS];
+    struct read_thread threads[READ_THREADS];
     size_t thread_count;
     struct storage *storage;
     pthread_mutex_t mutex; /* guards the queue and is_stopping; held for a few instructions */
@@ -31,7 +39,9 @@ static void answer(struct read *read) {
 }
 
 /* Waits for the oldest question. NULL: the threads end. */
-static struct read *take(struct reads *reads) {
+static struct read *take(const struct read_thread *thread) {
+    struct reads *reads = thread->reads;
+    thread_sleep(thread->metrics);
     pthread_mutex_lock(&reads->mutex);
     while ((list_is_empty(&reads->queue) || reads->held_bytes >= PAGES_BYTES_MAX) &&
            !reads->is_stopping) {
@@ -39,6 +49,7 @@ static struct read *take(struct reads *reads) {
     }
     struct list *node = reads->is_stopping ? NULL : list_take_head(&reads->queue);
     pthread_mutex_unlock(&reads->mutex);
+    thread_wake(thread->metrics);
     return node == NULL ? NULL : CONTAINER_OF(node, struct read, in_queue);
 }
 
@@ -53,20 +64,31 @@ static void hold(struct reads *reads, struct read *read) {
     pthread_mutex_unlock(&reads->mutex);
 }
 
+static void work(const struct read_thread *thread, struct read *read) {
+    struct storage *storage = thread->reads->storage;
+    uint64_t begin_us = clock_monotonic_us();
+    metrics_observe(thread->metrics, METRIC_READ_WAIT, begin_us - read->submitted_us);
+    read->result = read->on_work != NULL
+                       ? read->on_work(read, storage)
+                       : storage_read(storage, &read->query, &read->page, &read->why);
+    metrics_observe(thread->metrics, METRIC_READ, clock_monotonic_us() - begin_us);
+}
+
 static void *read_thread(void *argument) {
-    struct reads *reads = argument;
-    for (struct read *read = take(reads); read != NULL; read = take(reads)) {
+    const struct read_thread *thread = argument;
+    struct reads *reads = thread->reads;
+    thread_begin(thread->metrics);
+    for (struct read *read = take(thread); read != NULL; read = take(thread)) {
         atomic_fetch_sub_explicit(&reads->waiting, 1, memory_order_relaxed);
-        read->result = read->on_work != NULL
-                           ? read->on_work(read, reads->storage)
-                           : storage_read(reads->storage, &read->query, &read->page, &read->why);
+        work(thread, read);
         hold(reads, read);
         answer(read);
     }
     return NULL;
 }
 
-enum error_code reads_create(struct storage *storage, struct reads **ret_reads, struct error *why) {
+enum error_code reads_create(struct storage *storage, struct metrics *metrics,
+                             struct reads **ret_reads, struct error *why) {
     struct reads *reads = calloc(1, sizeof(*reads));
     if (reads == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the read threads");
@@ -76,7 +98,10 @@ enum error_code reads_create(struct storage *storage, struct reads **ret_reads, 
     pthread_mutex_init(&reads->mutex, NULL);
     pthread_cond_init(&reads->has_work, NULL);
     for (size_t i = 0; i < READ_THREADS; i++) {
-        if (pthread_create(&reads->threads[i], NULL, read_thread, reads) != 0) {
+        struct read_thread *thread = &reads->threads[i];
+        thread->reads = reads;
+        thread->metrics = metrics_shard(metrics, METRICS_READS + i);
+        if (pthread_create(&thread->thread, NULL, read_thread, thread) != 0) {
             reads_destroy(reads);
             return error_set(why, ERR_MEMORY, "a read thread does not start");
         }
@@ -95,7 +120,7 @@ void reads_stop(struct reads *reads) {
     pthread_cond_broadcast(&reads->has_work);
     pthread_mutex_unlock(&reads->mutex);
     for (size_t i = 0; i < reads->thread_count; i++) {
-        pthread_join(reads->threads[i], NULL);
+        pthread_join(reads->threads[i].thread, NULL);
     }
     reads->thread_count = 0;
     struct list *node;
@@ -123,6 +148,7 @@ void reads_submit(struct reads *reads, struct read *read) {
     read->page = (struct storage_page){0};
     read->made_bytes = 0;
     read->held_bytes = 0;
+    read->submitted_us = clock_monotonic_us();
     list_init(&read->in_queue);
     atomic_fetch_add_explicit(&reads->waiting, 1, memory_order_relaxed);
     pthread_mutex_lock(&reads->mutex);

@@ -15,6 +15,7 @@
 #include "broker/support/mailbox.h"
 #include "storage/storage.h"
 
+struct metrics;
 struct reads;
 
 /* One page asked for, or another question to the storage. The maker owns it again when on_read
@@ -35,11 +36,12 @@ struct read {
     struct error why;
     struct storage_page page; /* the maker's, until reads_release() */
     size_t made_bytes;        /* what on_work made of the page and keeps beside it */
-    size_t held_bytes;        /* the threads' */
+    size_t held_bytes;        /* the threads' … */
+    uint64_t submitted_us;    /* … likewise */
 };
 
-MUST_USE enum error_code reads_create(struct storage *storage, struct reads **ret_reads,
-                                      struct error *why);
+MUST_USE enum error_code reads_create(struct storage *storage, struct metrics *metrics,
+                                      struct reads **ret_reads, struct error *why);
 
 /* Ends the threads; what waits is answered with ERR_DRAINING. Pages may still be released. Accepts
  * NULL. */

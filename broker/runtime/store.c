@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "broker/limits.h"
+#include "broker/metrics/thread.h"
+#include "broker/runtime/disk.h"
 #include "broker/runtime/log.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -26,6 +28,7 @@ struct store {
     uint64_t fold_failures; /* since one succeeded; the first is said */
     bool has_retain_failed; /* said once, until it succeeds */
     struct storage *storage;
+    struct metrics_shard *metrics; /* of this thread */
     struct log *log;
     struct mailbox mailbox;
     struct letter stop;
@@ -45,18 +48,31 @@ static void end_if_failed(const struct store *store) {
     }
 }
 
+static void count_fold(struct store *store, uint64_t begin_us) {
+    struct storage_folded folded;
+    storage_get_folded(store->storage, &folded);
+    if (folded.messages > 0) {
+        disk_note_time(store->metrics, METRIC_FOLD, begin_us, "fold");
+        metrics_observe(store->metrics, METRIC_FOLD_RECORDS, folded.messages);
+        metrics_observe(store->metrics, METRIC_FOLD_BYTES, folded.bytes);
+    }
+}
+
 /* False: wait before the next try. */
 static bool fold(struct store *store) {
     struct error why = {0};
+    uint64_t begin_us = clock_monotonic_us();
     enum error_code code = storage_fold(store->storage, &why);
     end_if_failed(store);
     if (code != OK) {
+        metrics_add(store->metrics, METRIC_FOLD_FAILURES, 1);
         if (store->fold_failures++ == 0) {
             log_event(FOLD_FAILED, .code = error_row(code)->slug, .detail = why.detail);
         }
         log_on_fold_failed(store->log, code);
         return false;
     }
+    count_fold(store, begin_us);
     if (store->fold_failures > 0) {
         log_event(FOLD_RECOVERED, .failures = store->fold_failures);
     }
@@ -75,7 +91,10 @@ static void on_forgotten(void *context, struct span name, uint64_t channel_id,
 static bool retain(struct store *store) {
     struct error why = {0};
     bool is_more = false;
+    uint64_t begin_us = clock_monotonic_us();
     enum error_code code = storage_retain(store->storage, &is_more, &why);
+    metrics_observe(store->metrics, METRIC_RETENTION, clock_monotonic_us() - begin_us);
+    metrics_add(store->metrics, METRIC_RETENTION_FAILURES, code != OK);
     if (code != OK && !store->has_retain_failed) {
         log_event(RETAIN_FAILED, .code = error_row(code)->slug, .detail = why.detail);
     }
@@ -87,7 +106,9 @@ static bool retain(struct store *store) {
 /* Sleeps `timeout_ms`, or until a full open batch or the end asks for attention. Returns whether
  * anything woke it. */
 static bool pause_for(struct store *store, int timeout_ms) {
+    thread_sleep(store->metrics);
     mailbox_wait(&store->mailbox, timeout_ms);
+    thread_wake(store->metrics);
     return mailbox_deliver_all(&store->mailbox, store) > 0;
 }
 
@@ -104,6 +125,7 @@ static void *store_thread(void *argument) {
     struct store *store = argument;
     bool is_more = false;
     bool has_work = true; /* what recovery left */
+    thread_begin(store->metrics);
     while (!store->is_stopping) {
         bool was_woken = pause_for(store, is_more    ? 0
                                           : has_work ? FOLD_INTERVAL_MS
@@ -123,12 +145,14 @@ static void *store_thread(void *argument) {
     return NULL;
 }
 
-enum error_code store_create(struct storage *storage, struct store **ret_store) {
+enum error_code store_create(struct storage *storage, struct metrics_shard *metrics,
+                             struct store **ret_store) {
     struct store *store = calloc(1, sizeof(*store));
     if (store == NULL) {
         return ERR_MEMORY;
     }
     store->storage = storage;
+    store->metrics = metrics;
     store->stop.on_delivered = on_stop;
     enum error_code code = mailbox_init(&store->mailbox, LETTERS_MAX);
     if (code != OK) {

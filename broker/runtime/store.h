@@ -12,11 +12,13 @@
 #include "broker/support/mailbox.h"
 
 struct log;
+struct metrics_shard;
 struct storage;
 struct store;
 
 /* Makes the mailbox that the log is given (log_options.store_mailbox). */
-MUST_USE enum error_code store_create(struct storage *storage, struct store **ret_store);
+MUST_USE enum error_code store_create(struct storage *storage, struct metrics_shard *metrics,
+                                      struct store **ret_store);
 
 struct mailbox *store_mailbox(struct store *store);
 

@@ -51,6 +51,7 @@ struct stream {
     enum on_lag on_lag;
     enum lag lag;
     bool has_been_live; /* it has read its history, and may lag from then on */
+    bool is_lagging;    /* counted, until the socket takes bytes again */
 };
 
 /* --- due ------------------------------------------------------------------------------------ */
@@ -111,12 +112,23 @@ static void note_too_slow(const struct stream *stream) {
               .positions = newest - stream->reader.place.position);
 }
 
+static void count_lag(struct stream *stream) {
+    if (!stream->is_lagging) {
+        stream->is_lagging = true;
+        metrics_add_at(stream->worker->metrics, METRIC_READERS_LAGGED, stream->on_lag, 1);
+    }
+}
+
 /* The socket takes nothing. If something waits, for certain where a page could not be sent, the
  * policy decides how it goes on. */
 static void mind_lag(struct stream *stream, bool has_page) {
     bool is_live = stream->reader.is_live;
-    if (stream->on_lag == ON_LAG_CATCH_UP || stream->failure != OK || stream->limit_left == 0 ||
+    if (stream->failure != OK || stream->limit_left == 0 ||
         (is_live && !reader_is_due(&stream->reader))) {
+        return;
+    }
+    count_lag(stream);
+    if (stream->on_lag == ON_LAG_CATCH_UP) {
         return;
     }
     if (stream->on_lag == ON_LAG_CONFLATE) {
@@ -202,6 +214,14 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
     return count;
 }
 
+static void count_gap(const struct stream *stream, const struct gap *gap) {
+    struct metrics_shard *metrics = stream->worker->metrics;
+    metrics_add_at(metrics, METRIC_GAPS, gap->reason, 1);
+    if (gap->from > 0 && gap->to >= gap->from) {
+        metrics_add_at(metrics, METRIC_GAP_MESSAGES, gap->reason, gap->to - gap->from + 1);
+    }
+}
+
 static void tell_gaps(struct stream *stream, const struct read *read) {
     struct frame_options options = {.subscription = stream->subscription};
     struct storage_gap gap;
@@ -216,7 +236,7 @@ static void tell_gaps(struct stream *stream, const struct read *read) {
             fail(stream, ERR_MEMORY);
             return;
         }
-        metrics_add_at(stream->worker->metrics, METRIC_GAPS, gap.gap.reason, 1);
+        count_gap(stream, &gap.gap);
         connection_write(stream->connection, buffer_borrow(scratch));
     }
 }
@@ -509,6 +529,7 @@ void stream_destroy(struct stream *stream) {
 }
 
 void stream_on_writable(struct stream *stream) {
+    stream->is_lagging = false;
     become_due(stream);
 }
 
@@ -530,6 +551,12 @@ void stream_get_status(struct stream *stream, struct stream_status *ret_status) 
                                          .skipped = stream->skipped_total};
     stream_get_place(stream, &ret_status->place);
     reader_get_lag(&stream->reader, &ret_status->lag_messages, &ret_status->lag_bytes);
+}
+
+uint64_t stream_positions_behind(const struct stream_status *status, uint64_t head) {
+    bool is_behind = !status->is_live || status->lag_messages > 0;
+    uint64_t position = status->place.position;
+    return is_behind && position > 0 && head > position ? head - position : 0;
 }
 
 void stream_get_selector(const struct stream *stream, size_t index,

@@ -69,6 +69,9 @@ struct stream_status {
 };
 void stream_get_status(struct stream *stream, struct stream_status *ret_status);
 
+/* How many records of the log stand behind its place, of whatever channel; 0 at the head. */
+uint64_t stream_positions_behind(const struct stream_status *status, uint64_t head);
+
 /* One of the `selector_count` channels and patterns that it reads; borrowed from the stream. */
 void stream_get_selector(const struct stream *stream, size_t index,
                          struct storage_selector *ret_selector);

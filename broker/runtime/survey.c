@@ -136,12 +136,6 @@ static size_t lay_selectors(struct layout *layout, const struct stream *stream, 
     return index;
 }
 
-static uint64_t positions_behind(const struct stream_status *status, uint64_t head) {
-    bool is_behind = !status->is_live || status->lag_messages > 0;
-    uint64_t position = status->place.position;
-    return is_behind && position > 0 && head > position ? head - position : 0;
-}
-
 static void lay_reader(struct layout *layout, struct stream *stream, uint64_t head) {
     struct stream_status status;
     stream_get_status(stream, &status);
@@ -157,7 +151,7 @@ static void lay_reader(struct layout *layout, struct stream *stream, uint64_t he
             .on_lag = status.on_lag,
             .place = status.place,
             .is_live = status.is_live,
-            .lag_positions = positions_behind(&status, head),
+            .lag_positions = stream_positions_behind(&status, head),
             .lag_messages = status.lag_messages,
             .lag_bytes = status.lag_bytes,
             .skipped = status.skipped,
@@ -251,7 +245,7 @@ static bool rate(const struct survey_part *part, struct connection *connection, 
             !does_read(stream, status.selector_count, question->channel)) {
             continue;
         }
-        uint64_t behind = positions_behind(&status, head);
+        uint64_t behind = stream_positions_behind(&status, head);
         is_wanted = true;
         lag = behind > lag ? behind : lag;
     }

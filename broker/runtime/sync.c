@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker/limits.h"
+#include "broker/metrics/thread.h"
+#include "broker/runtime/disk.h"
+#include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "storage/storage.h"
@@ -15,6 +17,7 @@
 struct syncer {
     pthread_t thread;
     struct storage *storage;
+    struct metrics_shard *metrics; /* of this thread */
     struct mailbox *reply_to;
     struct letter *done;
     struct mailbox mailbox;
@@ -27,10 +30,12 @@ static void on_please(struct letter *letter, void *consumer) {
     (void)letter;
     struct syncer *syncer = consumer;
     struct error why = {0};
+    uint64_t begin_us = clock_monotonic_us();
     if (storage_sync(syncer->storage, &why) != OK) {
         log_event(SYNC_FAILED, .detail = why.detail);
         _exit(EXIT_DISK_FAILED);
     }
+    disk_note_time(syncer->metrics, METRIC_JOURNAL_SYNC, begin_us, "sync");
     mailbox_put_answer(syncer->reply_to, syncer->done);
 }
 
@@ -41,21 +46,26 @@ static void on_stop(struct letter *letter, void *consumer) {
 
 static void *sync_thread(void *argument) {
     struct syncer *syncer = argument;
+    thread_begin(syncer->metrics);
     while (!syncer->is_stopping) {
+        thread_sleep(syncer->metrics);
         mailbox_wait(&syncer->mailbox, -1);
+        thread_wake(syncer->metrics);
         mailbox_deliver_all(&syncer->mailbox, syncer);
     }
     return NULL;
 }
 
-enum error_code syncer_create(struct storage *storage, struct mailbox *reply_to,
-                              struct letter *done, struct syncer **ret_syncer) {
+enum error_code syncer_create(struct storage *storage, struct metrics_shard *metrics,
+                              struct mailbox *reply_to, struct letter *done,
+                              struct syncer **ret_syncer) {
     INVARIANT(done->on_delivered != NULL);
     struct syncer *syncer = calloc(1, sizeof(*syncer));
     if (syncer == NULL) {
         return ERR_MEMORY;
     }
     syncer->storage = storage;
+    syncer->metrics = metrics;
     syncer->reply_to = reply_to;
     syncer->done = done;
     syncer->please.on_delivered = on_please;

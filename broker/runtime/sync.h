@@ -13,12 +13,14 @@
 #include "broker/support/error.h"
 #include "broker/support/mailbox.h"
 
+struct metrics_shard;
 struct storage;
 struct syncer;
 
 /* Starts the thread. `done` is put into `reply_to` after each sync; both outlive the syncer. */
-MUST_USE enum error_code syncer_create(struct storage *storage, struct mailbox *reply_to,
-                                       struct letter *done, struct syncer **ret_syncer);
+MUST_USE enum error_code syncer_create(struct storage *storage, struct metrics_shard *metrics,
+                                       struct mailbox *reply_to, struct letter *done,
+                                       struct syncer **ret_syncer);
 
 /* All that was appended before this call is on the disk when `done` arrives. */
 void syncer_ask(struct syncer *syncer);

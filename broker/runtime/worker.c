@@ -16,7 +16,7 @@
 
 #include "broker/delivery/reader.h"
 #include "broker/limits.h"
-#include "broker/metrics/metrics.h"
+#include "broker/metrics/thread.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/clock.h"
 #include "broker/support/logger.h"
@@ -45,18 +45,19 @@ static void skip_missed(struct worker *worker) {
     }
 }
 
-static void note_commit(struct worker *worker) {
-    if (worker->commit_came_us == 0) {
-        worker->commit_came_us = clock_monotonic_us();
+/* What nobody reads here is written to nobody. */
+static void note_commit(struct worker *worker, const struct commit *commit) {
+    if (worker->unwritten_us == 0 && !list_is_empty(&worker->feeds.touched)) {
+        worker->unwritten_us = commit->submitted_us;
     }
 }
 
 /* All readers that can take something have it. */
 static void note_written(struct worker *worker) {
-    if (worker->commit_came_us != 0) {
+    if (worker->unwritten_us != 0) {
         metrics_observe(worker->metrics, METRIC_PUBLISH_TO_WRITE,
-                        clock_monotonic_us() - worker->commit_came_us);
-        worker->commit_came_us = 0;
+                        clock_monotonic_us() - worker->unwritten_us);
+        worker->unwritten_us = 0;
     }
 }
 
@@ -71,7 +72,7 @@ static void on_commit_delivered(struct letter *letter, void *consumer) {
         INVARIANT(commit->position_first == worker->feeds.position + 1);
         feeds_put(&worker->feeds, commit->messages, commit->count, commit->position_last,
                   commit->time_ms);
-        note_commit(worker);
+        note_commit(worker, commit);
     }
     atomic_fetch_sub(&worker->listener.bytes_waiting, commit->bytes);
     commit_unref(commit);
@@ -119,7 +120,9 @@ static void turn_clock(struct worker *worker) {
 }
 
 static void on_beat(uv_timer_t *timer) {
-    turn_clock(timer->data);
+    struct worker *worker = timer->data;
+    turn_clock(worker);
+    census_go_on(worker);
 }
 
 static bool is_over(const struct worker *worker) {
@@ -140,8 +143,7 @@ static void on_never_block(uv_idle_t *idle) {
 
 static void before_poll(uv_prepare_t *prepare) {
     struct worker *worker = prepare->data;
-    metrics_add(worker->metrics, METRIC_TURNS, 1);
-    mailbox_deliver_all(&worker->mailbox, worker);
+    metrics_add(worker->metrics, METRIC_LETTERS, mailbox_deliver_all(&worker->mailbox, worker));
     skip_missed(worker);
     readers_touch(&worker->feeds);
     bool is_all_sent = streams_flush_due(worker);
@@ -164,11 +166,17 @@ static void before_poll(uv_prepare_t *prepare) {
     } else {
         uv_idle_start(&worker->never_block, on_never_block);
     }
+    thread_sleep(worker->metrics);
+}
+
+static void after_poll(uv_check_t *check) {
+    thread_wake(((struct worker *)check->data)->metrics);
 }
 
 static void *worker_thread(void *argument) {
     struct worker *worker = argument;
     owner_claim(&worker->owner);
+    thread_begin(worker->metrics);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -219,11 +227,14 @@ static enum error_code open_lws(struct worker *worker) {
 
 static void open_handles(struct worker *worker) {
     uv_prepare_init(&worker->loop, &worker->before_poll);
+    uv_check_init(&worker->loop, &worker->after_poll);
     uv_idle_init(&worker->loop, &worker->never_block);
     uv_timer_init(&worker->loop, &worker->beat);
     uv_poll_init(&worker->loop, &worker->mailbox_poll, worker->mailbox.event_fd);
-    worker->before_poll.data = worker->beat.data = worker->mailbox_poll.data = worker;
+    worker->before_poll.data = worker->after_poll.data = worker;
+    worker->beat.data = worker->mailbox_poll.data = worker;
     uv_prepare_start(&worker->before_poll, before_poll);
+    uv_check_start(&worker->after_poll, after_poll);
     uv_timer_start(&worker->beat, on_beat, WHEEL_TICK_MS, WHEEL_TICK_MS);
     uv_poll_start(&worker->mailbox_poll, UV_READABLE, on_mailbox);
 }
@@ -294,6 +305,7 @@ void worker_drain(struct worker *worker) {
 /* Ours alone: libwebsockets closes its own, and both need turns of the loop to be done with it. */
 static void close_handles(struct worker *worker) {
     uv_close((uv_handle_t *)&worker->before_poll, NULL);
+    uv_close((uv_handle_t *)&worker->after_poll, NULL);
     uv_close((uv_handle_t *)&worker->never_block, NULL);
     uv_close((uv_handle_t *)&worker->beat, NULL);
     uv_close((uv_handle_t *)&worker->mailbox_poll, NULL);

@@ -2,7 +2,8 @@
 /* worker_private.h — the inside of a worker, for the few files that are one worker together.
  *
  * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c and
- *          rider.c (readers), watch.c (long polls), survey.c (what the operator asks).
+ *          rider.c (readers), watch.c (long polls), survey.c (what the operator asks), census.c
+ *          (how far readers lag).
  * Thread:  the worker's, but for what is atomic.
  * Bounds:  see worker.h.
  */
@@ -14,6 +15,7 @@
 #include <uv.h>
 
 #include "broker/delivery/reader.h"
+#include "broker/runtime/census.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/buffer.h"
@@ -37,6 +39,7 @@ struct worker {
 
     uv_loop_t loop;
     uv_prepare_t before_poll;
+    uv_check_t after_poll;
     uv_idle_t never_block; /* active while work is left for the next turn */
     uv_poll_t mailbox_poll;
     uv_timer_t beat;
@@ -46,7 +49,8 @@ struct worker {
     struct log_listener listener;
     struct wheel wheel;
     uint64_t now_ms;
-    uint64_t commit_came_us; /* the oldest commit that not all readers have yet; 0: none */
+    uint64_t unwritten_us; /* submission of the oldest publish that not all readers have; 0: none */
+    struct census census;
 
     struct feeds feeds;
     struct list due;        /* streams to be flushed in this turn */

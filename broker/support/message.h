@@ -51,6 +51,7 @@ struct message_fields {
     enum payload_kind payload_kind;
     uint32_t flags;  /* enum message_flag */
     uint8_t qos;     /* as published over MQTT */
+    uint8_t match;   /* of a rule that asks for metrics: its series + 1; not stored; 0: none */
     uint64_t ttl_ms; /* 0: lives as long as its channel keeps it */
     struct span channel;
     struct span type; /* media type; empty: application/json */

@@ -83,7 +83,7 @@ static void write_reply(struct http *http, enum reply_connection after) {
         return;
     }
     request_log(request);
-    routes_count(request, worker_metrics(connection_worker(http->connection)));
+    request_count(request, worker_metrics(connection_worker(http->connection)));
     connection_write(http->connection, buffer_borrow(out));
     if (!is_gathered) {
         connection_write(http->connection, body);

@@ -135,13 +135,6 @@ static bool is_own(const struct request *request) {
     return pages_has(request->path) || api_has(request->path);
 }
 
-static enum metrics_route route_class(const struct request *request) {
-    if (span_has_prefix(request->path, SPAN("/channels"))) {
-        return METRICS_ROUTE_CHANNELS;
-    }
-    return is_own(request) ? METRICS_ROUTE_OPERATOR : METRICS_ROUTE_OTHER;
-}
-
 /* Hands the reply over. The body is not copied: the request outlives its response. */
 static enum MHD_Result send_reply(struct call *call) {
     struct request *request = call->request;
@@ -163,10 +156,7 @@ static enum MHD_Result send_reply(struct call *call) {
         is_whole ? MHD_queue_response(call->connection, reply->status, response) : MHD_NO;
     MHD_destroy_response(response); /* the connection has its own reference */
     request_log(request);
-    metrics_add_at(
-        call->switchboard->shard, METRIC_HTTP_REQUESTS,
-        METRICS_PAIR(METRIC_HTTP_REQUESTS, route_class(request), metrics_status_of(reply->status)),
-        1);
+    request_count(request, call->switchboard->shard);
     call->phase = CALL_SENT;
     wheel_disarm(&call->switchboard->wheel, &call->peer->deadline);
     return result;
@@ -273,6 +263,7 @@ static struct request *request_of(struct call *call, const char *method) {
     request->headers = call->headers;
     request->peer = call->peer->text;
     request->is_operator = true;
+    request->counted_as = is_own(request) ? METRICS_ROUTE_OPERATOR : METRICS_ROUTE_OTHER;
     request->on_replied = on_replied;
     request->context = call;
     call->request = request;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/operator/figures.h"
 
+#include "broker/config/config.h"
+#include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/metrics/process.h"
+#include "broker/metrics/thread.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
@@ -16,7 +19,14 @@ static_assert((int)GAP_DELETED == METRICS_GAP_DELETED, "same order");
 static_assert((int)GAP_AHEAD == METRICS_GAP_AHEAD, "same order");
 static_assert((int)GAP_EPOCH == METRICS_GAP_EPOCH, "same order");
 
-static void collect_storage(const struct storage *storage, struct metrics_shard *shard) {
+/* A policy likewise: ON_LAG_AUTO is none of a reader's. */
+static_assert((int)ON_LAG_CATCH_UP == METRICS_LAG_CATCH_UP, "same order");
+static_assert((int)ON_LAG_CONFLATE == METRICS_LAG_CONFLATE, "same order");
+static_assert((int)ON_LAG_DROP == METRICS_LAG_DROP, "same order");
+static_assert((int)ON_LAG_DISCONNECT == METRICS_LAG_DISCONNECT, "same order");
+static_assert((int)ON_LAG_AUTO == METRICS_LAG_COUNT, "no other");
+
+static void collect_storage(struct storage *storage, struct metrics_shard *shard) {
     struct storage_figures figures;
     storage_get_figures(storage, &figures);
     const struct {
@@ -25,16 +35,18 @@ static void collect_storage(const struct storage *storage, struct metrics_shard 
     } rows[] = {
         {METRIC_JOURNAL_BYTES, figures.journal_bytes},
         {METRIC_JOURNAL_FILES, figures.journal_file_count},
-        {METRIC_JOURNAL_APPEND, figures.append_us_last},
-        {METRIC_JOURNAL_SYNC, figures.sync_us_last},
         {METRIC_OPEN_BATCH_BYTES, figures.open_batch_bytes},
+        {METRIC_OPEN_BATCH_LIMIT, figures.open_batch_bytes_max},
         {METRIC_OPEN_BATCH_MESSAGES, figures.open_batch_messages},
         {METRIC_STORE_USED, figures.lmdb_bytes_used},
         {METRIC_STORE_FILE, figures.lmdb_bytes_file},
+        {METRIC_STORE_LIMIT, figures.bytes_max},
         {METRIC_STORE_SEGMENTS, figures.segment_count},
         {METRIC_STORE_CHANNELS, figures.channel_count},
-        {METRIC_FOLDS, figures.fold_count},
-        {METRIC_FOLD_LAST, figures.fold_us_last},
+        {METRIC_DISK_FREE, figures.disk_bytes_free},
+        {METRIC_DISK_SIZE, figures.disk_bytes},
+        {METRIC_READ_TRANSACTIONS, figures.snapshot_count},
+        {METRIC_READ_TRANSACTION_AGE, figures.snapshot_us_oldest},
         {METRIC_POSITION_READABLE, figures.position_readable},
         {METRIC_POSITION_FOLDED, figures.position_folded},
     };
@@ -43,34 +55,47 @@ static void collect_storage(const struct storage *storage, struct metrics_shard 
     }
 }
 
+static void collect_mailbox(struct broker *broker, size_t thread, uint64_t letters) {
+    struct metrics_shard *shard = metrics_shard(broker->metrics, thread);
+    metrics_set(shard, METRIC_MAILBOX_LETTERS, letters);
+    metrics_set(shard, METRIC_MAILBOX_LIMIT, MAILBOX_NODES_MAX);
+}
+
 static void collect_log(struct broker *broker, struct metrics_shard *shard) {
     struct log_figures figures;
     log_get_figures(broker->log, &figures);
-    metrics_set(shard, METRIC_LOG_COMMITS, figures.commits);
-    metrics_set(shard, METRIC_LOG_MESSAGES, figures.messages);
-    metrics_set(shard, METRIC_LOG_REFUSED, figures.refused);
-    metrics_set(shard, METRIC_LOG_SYNCS, figures.syncs);
-    metrics_set(shard, METRIC_LOG_WAITING, figures.waiting);
+    metrics_set(shard, METRIC_PUBLISHES_TURNED_AWAY, figures.turned_away);
+    metrics_set(shard, METRIC_PUBLISHES_WAITING, figures.waiting);
+    metrics_set(shard, METRIC_PUBLISHES_WAITING_BYTES, figures.waiting_bytes);
     metrics_set(shard, METRIC_LOG_CHANNELS, figures.channels);
     metrics_set(shard, METRIC_LOG_REPEATS, figures.repeats);
-    metrics_set(shard, METRIC_LOG_REPEATED, figures.repeated);
-    metrics_set(metrics_shard(broker->metrics, METRICS_LOG), METRIC_MAILBOX_LETTERS,
-                figures.waiting);
+    collect_mailbox(broker, METRICS_LOG, figures.letters);
 }
 
 static void collect_workers(struct broker *broker) {
     for (size_t i = 0; i < broker->worker_count; i++) {
-        const struct mailbox *mailbox = worker_mailbox(broker->workers[i]);
-        metrics_set(metrics_shard(broker->metrics, METRICS_WORKERS + i), METRIC_MAILBOX_LETTERS,
-                    atomic_load_explicit(&mailbox->letter_count, memory_order_relaxed));
+        struct worker *worker = broker->workers[i];
+        collect_mailbox(
+            broker, METRICS_WORKERS + i,
+            atomic_load_explicit(&worker_mailbox(worker)->letter_count, memory_order_relaxed));
+        metrics_set(
+            metrics_shard(broker->metrics, METRICS_WORKERS + i), METRIC_COMMITS_WAITING,
+            atomic_load_explicit(&worker_listener(worker)->bytes_waiting, memory_order_relaxed));
     }
+}
+
+/* As /readyz says. */
+static bool is_ready(const struct broker *broker) {
+    return atomic_load(&broker->is_ready) && !atomic_load(&broker->is_draining) &&
+           log_health(broker->log) == OK;
 }
 
 void figures_collect(struct broker *broker, struct metrics_shard *shard) {
     process_collect(shard);
-    metrics_set(shard, METRIC_READY,
-                atomic_load(&broker->is_ready) && !atomic_load(&broker->is_draining));
+    threads_collect(broker->metrics);
+    metrics_set(shard, METRIC_READY, is_ready(broker));
     metrics_set(shard, METRIC_DRAINING, atomic_load(&broker->is_draining));
+    metrics_set(shard, METRIC_CONNECTIONS_LIMIT, broker->config->connections_max);
     if (broker->storage != NULL) {
         collect_storage(broker->storage, shard);
     }

@@ -18,6 +18,7 @@
 
 #include "broker/config/config.h"
 #include "broker/config/exposure.h"
+#include "broker/metrics/thread.h"
 #include "broker/runtime/broker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -154,16 +155,17 @@ static int sleep_ms(struct operator_server *server, int sleep_ms_max) {
 static void turn(struct operator_server *server, int sleep_ms_max) {
     struct mailbox *mailbox = &server->switchboard.mailbox;
     int timeout_ms = sleep_ms(server, sleep_ms_max);
+    thread_sleep(server->switchboard.shard);
     if (timeout_ms > 0 && mailbox_sleep(mailbox)) {
         struct pollfd wanted[] = {{.fd = server->epoll_socket, .events = POLLIN},
                                   {.fd = mailbox->event_fd, .events = POLLIN}};
         IGNORE_RESULT(poll(wanted, ARRAY_COUNT(wanted), timeout_ms) < 0); /* a signal: go on */
         mailbox_wake(mailbox);
     }
-    mailbox_deliver_all(mailbox, server);
+    thread_wake(server->switchboard.shard);
+    metrics_add(server->switchboard.shard, METRIC_LETTERS, mailbox_deliver_all(mailbox, server));
     wheel_turn(&server->switchboard.wheel, clock_monotonic_ms());
     MHD_run(server->daemon);
-    metrics_add(server->switchboard.shard, METRIC_TURNS, 1);
 }
 
 /* Ends the listening at once, and the calls in their own time or when it is over. */
@@ -187,6 +189,7 @@ static void finish_calls(struct operator_server *server) {
 
 static void *operator_thread(void *argument) {
     struct operator_server *server = argument;
+    thread_begin(server->switchboard.shard);
     while (!atomic_load(&server->is_stopping)) {
         turn(server, TURN_MS_MAX);
     }

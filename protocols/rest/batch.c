@@ -102,6 +102,7 @@ enum error_code batch_add(struct batch *batch, const struct rules *rules,
                                (unsigned long long)rule->message_bytes_max);
     }
     add_trace(batch, &own);
+    own.match = rule->metrics_match;
     own.idempotency_hash = batch->count == 0 ? batch->idempotency_hash : (struct span){0};
     struct message *message = message_create(&own);
     if (message == NULL) {

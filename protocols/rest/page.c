@@ -342,6 +342,7 @@ static enum error_code begin(struct request *request) {
     if (request_find_header(request, "Accept-Encoding", &value)) {
         paging->encoding = encoding_choose(value, &paging->must_code);
     }
+    request->counted_as = reading->wait_ms == 0 ? METRICS_ROUTE_PAGE : METRICS_ROUTE_POLL;
     paging->wait_until_ms = reading->wait_ms == 0 ? 0 : clock_monotonic_ms() + reading->wait_ms;
     paging->read.reply_to = request->reply_to;
     paging->read.on_read = on_read;

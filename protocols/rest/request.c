@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
+#include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "broker/support/string_map.h"
@@ -20,6 +22,8 @@ struct request *request_create(void) {
     if (request == NULL) {
         return NULL;
     }
+    request->counted_as = METRICS_ROUTE_OTHER;
+    request->begin_us = clock_monotonic_us();
     buffer_init(&request->channel, HTTP_TARGET_BYTES_MAX);
     buffer_init(&request->reply.headers, REPLY_HEADERS_BYTES_MAX);
     buffer_init(&request->reply.body, REPLY_BODY_BYTES_MAX);
@@ -53,6 +57,16 @@ void request_destroy(struct request *request) {
         return;
     }
     request_free(request);
+}
+
+void request_count(const struct request *request, struct metrics_shard *metrics) {
+    enum metrics_route route =
+        request->reply.kind == REPLY_WHOLE ? request->counted_as : METRICS_ROUTE_STREAM;
+    metrics_add_at(
+        metrics, METRIC_HTTP_REQUESTS,
+        METRICS_PAIR(METRIC_HTTP_REQUESTS, route, metrics_status_of(request->reply.status)), 1);
+    metrics_observe_at(metrics, METRIC_HTTP_REQUEST, route,
+                       clock_monotonic_us() - request->begin_us);
 }
 
 void request_wait(struct request *request) {

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/metrics/table.h"
 #include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
@@ -28,6 +29,7 @@
 #include "broker/support/span.h"
 
 struct broker;
+struct metrics_shard;
 struct static_assets;
 struct reading;
 struct request;
@@ -83,6 +85,7 @@ struct request {
     /* Filled by routes_admit() and routes_handle(). */
     uint64_t body_bytes_max;
     struct reply reply;
+    enum metrics_route counted_as;
 
     /* The routes' own. `channel` and `reading` also serve the adapter that opens a stream. */
     const struct route *route;
@@ -95,6 +98,7 @@ struct request {
     void (*on_abandoned)(struct request *request);
     bool is_pending;   /* a publish or a read is under way */
     bool is_abandoned; /* request_destroy() came meanwhile */
+    uint64_t begin_us; /* on the monotonic clock */
 };
 
 /* NULL: out of memory. All members are zero. */
@@ -102,6 +106,9 @@ struct request *request_create(void);
 
 /* Frees, now or when what is under way has ended; no callback follows. Accepts NULL. */
 void request_destroy(struct request *request);
+
+/* The reply leaves: counts it and the time it took, by what was asked for and class of status. */
+void request_count(const struct request *request, struct metrics_shard *metrics);
 
 /* --- for the resources ----------------------------------------------------------------------- */
 

@@ -20,7 +20,7 @@
 static const struct route routes[] = {
     {.path = "/channels/",
      .is_prefix = true,
-     .counted_as = METRICS_ROUTE_CHANNELS,
+     .counted_as = METRICS_ROUTE_OTHER,
      .methods = READING | METHOD_POST | METHOD_DELETE,
      .on_admit = channel_admit,
      .on_request = channel_handle},
@@ -46,12 +46,12 @@ static const struct route routes[] = {
      .methods = READING,
      .on_request = demo_handle},
     {.path = "/stream",
-     .counted_as = METRICS_ROUTE_STREAM,
+     .counted_as = METRICS_ROUTE_OTHER,
      .methods = READING,
      .on_admit = get_admit_stream,
      .on_request = get_handle},
     {.path = "/publish",
-     .counted_as = METRICS_ROUTE_PUBLISH,
+     .counted_as = METRICS_ROUTE_OTHER,
      .methods = METHOD_POST,
      .on_admit = publish_admit_objects,
      .on_request = publish_handle},
@@ -188,6 +188,22 @@ static void answer_options(struct request *request, const char *allow) {
     }
 }
 
+/* What is done with a channel says more than that it is one. */
+static enum metrics_route class_of(const struct route *route, unsigned method_bit) {
+    static const struct {
+        unsigned method_bits;
+        enum metrics_route class;
+    } classes[] = {{METHOD_POST, METRICS_ROUTE_PUBLISH},
+                   {METHOD_DELETE, METRICS_ROUTE_DELETE},
+                   {READING, METRICS_ROUTE_PAGE}};
+    for (size_t i = 0; route->on_admit != NULL && i < ARRAY_COUNT(classes); i++) {
+        if ((classes[i].method_bits & method_bit) != 0) {
+            return classes[i].class;
+        }
+    }
+    return route->counted_as;
+}
+
 /* Path and method against the table. OK with a status set: the reply is ready. */
 static enum error_code admit_route(struct request *request, struct error *why) {
     if (request->method_bit == METHOD_OPTIONS && span_is_equal(request->path, SPAN("*"))) {
@@ -199,6 +215,7 @@ static enum error_code admit_route(struct request *request, struct error *why) {
         return error_set(why, ERR_NOT_FOUND, "channels are below /channels/");
     }
     request->route = route;
+    request->counted_as = class_of(route, request->method_bit);
     if (route->reserved_for != NULL) {
         return error_set(why, ERR_NOT_IMPLEMENTED, "%s", route->reserved_for);
     }
@@ -257,14 +274,6 @@ bool routes_admit(struct request *request) {
         return false;
     }
     return request->reply.status == 0;
-}
-
-void routes_count(const struct request *request, struct metrics_shard *metrics) {
-    enum metrics_route route =
-        request->route == NULL ? METRICS_ROUTE_OTHER : request->route->counted_as;
-    metrics_add_at(
-        metrics, METRIC_HTTP_REQUESTS,
-        METRICS_PAIR(METRIC_HTTP_REQUESTS, route, metrics_status_of(request->reply.status)), 1);
 }
 
 void routes_handle(struct request *request) {

@@ -34,8 +34,8 @@ struct route {
     const char *path;
     bool is_prefix; /* all that begins with `path` */
     enum route_port port;
-    enum metrics_route counted_as;
-    unsigned methods; /* of enum method_bit; OPTIONS goes without saying */
+    enum metrics_route counted_as; /* where it is no channel */
+    unsigned methods;              /* of enum method_bit; OPTIONS goes without saying */
     /* Judges the head. Not OK: the request was refused. NULL: nothing to judge, no body taken. */
     enum error_code (*on_admit)(struct request *request, struct error *why);
     void (*on_request)(struct request *request);
@@ -53,9 +53,6 @@ void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYT
  * go on; the body may have `request->body_bytes_max` bytes (0: there may be none). False: the reply
  * is ready and the body is not wanted. */
 MUST_USE bool routes_admit(struct request *request);
-
-/* Counts the reply that leaves now, by class of route and of status. */
-void routes_count(const struct request *request, struct metrics_shard *metrics);
 
 /* Answers an admitted request whose body is there; on_replied follows, perhaps before it
  * returns. */

@@ -24,7 +24,14 @@
 #include "broker/support/message.h"
 #include "broker/support/span.h"
 
-enum command_kind { COMMAND_PUBLISH, COMMAND_SUBSCRIBE, COMMAND_UNSUBSCRIBE, COMMAND_AUTH };
+/* COMMAND_NONE: none of them was found. */
+enum command_kind {
+    COMMAND_NONE,
+    COMMAND_PUBLISH,
+    COMMAND_SUBSCRIBE,
+    COMMAND_UNSUBSCRIBE,
+    COMMAND_AUTH,
+};
 
 /* Empty spans were not given. Spans point into the text or into the scratch buffer. */
 struct command {

@@ -61,6 +61,7 @@ static enum error_code check(const struct publications *publications, struct mes
                                (unsigned long long)rule->message_bytes_max);
     }
     fields->kind = MESSAGE_DATA;
+    fields->match = rule->metrics_match;
     fields->flags |= rule->durability == DURABILITY_FSYNC ? MESSAGE_FSYNC : 0;
     return OK;
 }

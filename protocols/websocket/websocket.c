@@ -11,6 +11,7 @@
 #include "broker/channels/pattern.h"
 #include "broker/channels/rules.h"
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
@@ -156,8 +157,22 @@ static enum error_code obey(struct websocket *websocket, struct command *command
     case COMMAND_AUTH:
         return error_set_field(why, ERR_NOT_IMPLEMENTED, "auth",
                                "credentials are not in this version");
+    case COMMAND_NONE:
+        break;
     }
     return ERR_INTERNAL;
+}
+
+/* A command's kind is its label's index. */
+static_assert((int)COMMAND_NONE == METRICS_COMMAND_NONE, "same order");
+static_assert((int)COMMAND_PUBLISH == METRICS_COMMAND_PUBLISH, "same order");
+static_assert((int)COMMAND_SUBSCRIBE == METRICS_COMMAND_SUBSCRIBE, "same order");
+static_assert((int)COMMAND_UNSUBSCRIBE == METRICS_COMMAND_UNSUBSCRIBE, "same order");
+static_assert((int)COMMAND_AUTH == METRICS_COMMAND_AUTH, "same order");
+
+static void count(struct websocket *websocket, enum command_kind kind, enum error_code result) {
+    metrics_add_at(worker_metrics(websocket_worker(websocket)), METRIC_COMMANDS,
+                   METRICS_PAIR(METRIC_COMMANDS, (size_t)kind, result), 1);
 }
 
 static void on_text(struct websocket *websocket, struct span text) {
@@ -168,6 +183,9 @@ static void on_text(struct websocket *websocket, struct span text) {
     enum error_code code = command_parse(text, &texts, &command, &why);
     if (code == OK) {
         code = obey(websocket, &command, &why);
+    }
+    if (code != OK || command.kind != COMMAND_PUBLISH) { /* the log answers that one */
+        count(websocket, command.kind, code);
     }
     if (code != OK) {
         refuse(websocket, command.ref, code, &why);
@@ -329,6 +347,7 @@ static void on_answered(void *context, struct span ref, enum error_code code,
     struct websocket *websocket = context;
     size_t start = 0;
     struct buffer *text = NULL;
+    count(websocket, COMMAND_PUBLISH, code);
     if (websocket->has_ended) {
         return;
     }

@@ -276,7 +276,7 @@ int fakes_begin(void **state) {
     fakes.broker.config = config;
     fakes.broker.workers = workers;
     fakes.broker.worker_count = ARRAY_COUNT(workers);
-    fakes.broker.rules = rules_create(config);
+    fakes.broker.rules = rules_create(config, NULL);
     buffer_init(&fakes.sent, SIZE_MAX / 2);
     buffer_init(&fakes.scratch, SIZE_MAX / 2);
     replied_count = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/channels/rules.h"
 
+#include "broker/metrics/metrics.h"
 #include "tests/unit.h"
 
 static char tennis[] = "tennis/**";
@@ -18,7 +19,7 @@ static struct rules *make_rules(void) {
         .rule_count = ARRAY_COUNT(rows),
         .rule_default = {.history_messages_max = 4},
     };
-    struct rules *rules = rules_create(&config);
+    struct rules *rules = rules_create(&config, NULL);
     EXPECT_NOT_NULL(rules);
     return rules; /* the configuration is gone: the rules are a copy */
 }
@@ -30,6 +31,26 @@ TEST(first_match_decides) {
     EXPECT_EQ(rules_find(rules, SPAN("chat/7"))->history_messages_max, 3);
     EXPECT_EQ(rules_find(rules, SPAN("chat/7"))->durability, DURABILITY_FSYNC);
     rules_unref(rules);
+}
+
+TEST(rules_that_ask_for_metrics_have_series_that_outlive_them) {
+    struct metrics *metrics;
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    struct channel_rule rows[] = {{.match = tennis, .metrics = true}, {.match = chat}};
+    struct config config = {.rules = rows, .rule_count = ARRAY_COUNT(rows)};
+    struct rules *rules = rules_create(&config, metrics);
+    EXPECT_EQ(rules_find(rules, SPAN("tennis/a"))->metrics_match, 1);
+    EXPECT_EQ(rules_find(rules, SPAN("chat/1"))->metrics_match, 0);
+    EXPECT_EQ(rules_find(rules, SPAN("other"))->metrics_match, 0);
+    rules_unref(rules);
+    rows[1].metrics = true;
+    struct channel_rule swapped[] = {rows[1], rows[0]};
+    config.rules = swapped;
+    rules = rules_create(&config, metrics);
+    EXPECT_EQ(rules_find(rules, SPAN("chat/1"))->metrics_match, 2);
+    EXPECT_EQ(rules_find(rules, SPAN("tennis/a"))->metrics_match, 1);
+    rules_unref(rules);
+    metrics_destroy(metrics);
 }
 
 TEST(what_none_matches_gets_the_defaults) {
@@ -50,7 +71,7 @@ TEST(rules_live_until_their_last_reference) {
 
 TEST(no_rules_at_all_give_the_defaults) {
     struct config config = {.rule_default = {.message_bytes_max = 9}};
-    struct rules *rules = rules_create(&config);
+    struct rules *rules = rules_create(&config, NULL);
     EXPECT_EQ(rules_find(rules, SPAN("a"))->message_bytes_max, 9);
     rules_unref(rules);
 }
@@ -60,11 +81,11 @@ TEST(the_most_generous_rule_says_what_may_come_at_all) {
                                     .message_bytes_max = 70};
     struct config config = {
         .rules = &generous, .rule_count = 1, .rule_default = {.message_bytes_max = 9}};
-    struct rules *rules = rules_create(&config);
+    struct rules *rules = rules_create(&config, NULL);
     EXPECT_EQ(rules_message_bytes_max(rules), 70);
     rules_unref(rules);
     generous.message_bytes_max = 1;
-    rules = rules_create(&config);
+    rules = rules_create(&config, NULL);
     EXPECT_EQ(rules_message_bytes_max(rules), 9);
     rules_unref(rules);
 }
@@ -76,7 +97,9 @@ TEST(patterns_of_rules_are_checked_while_loading) {
     EXPECT_TRUE(strlen(why.detail) > 0);
 }
 
-UNIT_TESTS(UNIT(first_match_decides), UNIT(what_none_matches_gets_the_defaults),
-           UNIT(rules_live_until_their_last_reference), UNIT(no_rules_at_all_give_the_defaults),
+UNIT_TESTS(UNIT(first_match_decides),
+           UNIT(rules_that_ask_for_metrics_have_series_that_outlive_them),
+           UNIT(what_none_matches_gets_the_defaults), UNIT(rules_live_until_their_last_reference),
+           UNIT(no_rules_at_all_give_the_defaults),
            UNIT(the_most_generous_rule_says_what_may_come_at_all),
            UNIT(patterns_of_rules_are_checked_while_loading))

@@ -59,27 +59,30 @@ TEST(shards_are_summed_and_labels_told) {
     EXPECT_EQ(metrics_create(2, &metrics), OK);
     struct metrics_shard *first = metrics_shard(metrics, METRICS_WORKERS);
     struct metrics_shard *second = metrics_shard(metrics, METRICS_WORKERS + 1);
-    metrics_add_at(first, METRIC_PUBLISHES, OK, 2);
-    metrics_add_at(second, METRIC_PUBLISHES, OK, 3);
-    metrics_add_at(second, METRIC_PUBLISHES, ERR_TOO_LARGE, 1);
+    metrics_add_at(first, METRIC_PUBLISHES,
+                   METRICS_PAIR(METRIC_PUBLISHES, METRICS_PROTOCOL_HTTP, OK), 2);
+    metrics_add_at(second, METRIC_PUBLISHES,
+                   METRICS_PAIR(METRIC_PUBLISHES, METRICS_PROTOCOL_HTTP, OK), 3);
+    metrics_add_at(second, METRIC_PUBLISHES,
+                   METRICS_PAIR(METRIC_PUBLISHES, METRICS_PROTOCOL_SSE, ERR_TOO_LARGE), 1);
     metrics_add_at(first, METRIC_CONNECTIONS_CLOSED,
                    METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_SSE, CLOSE_DRAINING),
                    7);
-    metrics_add_at(
-        first, METRIC_HTTP_REQUESTS,
-        METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_CHANNELS, metrics_status_of(404)), 4);
+    metrics_add_at(first, METRIC_HTTP_REQUESTS,
+                   METRICS_PAIR(METRIC_HTTP_REQUESTS, METRICS_ROUTE_PAGE, metrics_status_of(404)),
+                   4);
     metrics_add(first, METRIC_TURNS, 11);
     metrics_set(second, METRIC_TURNS, 12);
     expose(metrics, &text);
     expect_clean(&text);
-    expect_sample(&text, "tidings_publishes_total{result=\"ok\"}", 5);
-    expect_sample(&text, "tidings_publishes_total{result=\"too-large\"}", 1);
+    expect_sample(&text, "tidings_publishes_total{protocol=\"http\",result=\"ok\"}", 5);
+    expect_sample(&text, "tidings_publishes_total{protocol=\"sse\",result=\"too-large\"}", 1);
     expect_sample(&text, "tidings_connections_closed_total{protocol=\"sse\",reason=\"draining\"}",
                   7);
-    expect_sample(&text, "tidings_http_requests_total{route=\"channels\",status=\"4xx\"}", 4);
-    expect_sample(&text, "tidings_turns_total{thread=\"worker-0\"}", 11);
-    expect_sample(&text, "tidings_turns_total{thread=\"worker-1\"}", 12);
-    expect_sample(&text, "tidings_turns_total{thread=\"log\"}", 0);
+    expect_sample(&text, "tidings_http_requests_total{route=\"page\",status=\"4xx\"}", 4);
+    expect_sample(&text, "tidings_thread_turns_total{thread=\"worker-0\"}", 11);
+    expect_sample(&text, "tidings_thread_turns_total{thread=\"worker-1\"}", 12);
+    expect_sample(&text, "tidings_thread_turns_total{thread=\"log\"}", 0);
     buffer_finish(&text);
     metrics_destroy(metrics);
 }
@@ -89,16 +92,17 @@ TEST(times_are_told_in_seconds) {
     struct buffer text;
     EXPECT_EQ(metrics_create(1, &metrics), OK);
     struct metrics_shard *shard = metrics_shard(metrics, METRICS_OPERATOR);
-    metrics_set(shard, METRIC_FOLD_LAST, 1500000);
-    metrics_set(shard, METRIC_JOURNAL_SYNC, 42);
+    metrics_set(shard, METRIC_READ_TRANSACTION_AGE, 1500000);
+    metrics_observe(shard, METRIC_JOURNAL_SYNC, 42);
     metrics_set(shard, METRIC_PROCESS_CPU, 20);
     metrics_set(shard, METRIC_PROCESS_START, 1700000000000);
     expose(metrics, &text);
     expect_clean(&text);
     struct span all = buffer_borrow(&text);
-    EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\ntidings_last_fold_seconds 1.5\n", 31));
     EXPECT_NOT_NULL(
-        memmem(all.bytes, all.length, "\ntidings_journal_last_sync_seconds 0.000042\n", 44));
+        memmem(all.bytes, all.length, "\ntidings_read_transaction_oldest_seconds 1.5\n", 45));
+    EXPECT_NOT_NULL(
+        memmem(all.bytes, all.length, "\ntidings_journal_sync_seconds_sum 0.000042\n", 42));
     EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\nprocess_cpu_seconds_total 0.02\n", 32));
     EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\nprocess_start_time_seconds 1700000000\n", 39));
     buffer_finish(&text);
@@ -120,6 +124,46 @@ TEST(buckets_are_cumulative_and_end_with_the_count) {
     expect_sample(&text, "tidings_publish_to_write_seconds_bucket{le=\"+Inf\"}", 3);
     expect_sample(&text, "tidings_publish_to_write_seconds_count", 3);
     expect_sample(&text, "tidings_publish_to_write_seconds_sum", 60.000129);
+    buffer_finish(&text);
+    metrics_destroy(metrics);
+}
+
+TEST(buckets_of_bytes_and_of_numbers_are_their_own) {
+    struct metrics *metrics;
+    struct buffer text;
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    struct metrics_shard *shard = metrics_shard(metrics, METRICS_LOG);
+    metrics_observe(shard, METRIC_COMMIT_BYTES, 1024);
+    metrics_observe(shard, METRIC_COMMIT_RECORDS, 5);
+    metrics_observe_at(shard, METRIC_PUBLISH, METRICS_PROTOCOL_WEBSOCKET, 100);
+    expose(metrics, &text);
+    expect_clean(&text);
+    expect_sample(&text, "tidings_commit_bytes_bucket{le=\"512\"}", 0);
+    expect_sample(&text, "tidings_commit_bytes_bucket{le=\"1024\"}", 1);
+    expect_sample(&text, "tidings_commit_records_bucket{le=\"4\"}", 0);
+    expect_sample(&text, "tidings_commit_records_bucket{le=\"16\"}", 1);
+    expect_sample(&text, "tidings_publish_seconds_count{protocol=\"http\"}", 0);
+    expect_sample(&text, "tidings_publish_seconds_bucket{protocol=\"websocket\",le=\"0.000128\"}",
+                  1);
+    buffer_finish(&text);
+    metrics_destroy(metrics);
+}
+
+TEST(patterns_of_rules_are_the_only_names_from_outside) {
+    struct metrics *metrics;
+    struct buffer text;
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    expose(metrics, &text);
+    struct span all = buffer_borrow(&text);
+    EXPECT_NULL(memmem(all.bytes, all.length, "tidings_match_", 14));
+    buffer_finish(&text);
+    EXPECT_EQ(metrics_add_match(metrics, "tennis/**"), 0);
+    EXPECT_EQ(metrics_add_match(metrics, "a\"b\\"), 1);
+    metrics_add_at(metrics_shard(metrics, METRICS_LOG), METRIC_MATCH_MESSAGES, 1, 3);
+    expose(metrics, &text);
+    expect_clean(&text);
+    expect_sample(&text, "tidings_match_published_messages_total{match=\"tennis/**\"}", 0);
+    expect_sample(&text, "tidings_match_published_messages_total{match=\"a\\\"b\\\\\"}", 3);
     buffer_finish(&text);
     metrics_destroy(metrics);
 }
@@ -195,6 +239,8 @@ TEST(checker_refuses_what_breaks_the_format) {
 
 UNIT_TESTS(UNIT(text_of_a_fresh_broker_is_clean), UNIT(text_stays_clean_when_every_slot_counts),
            UNIT(shards_are_summed_and_labels_told), UNIT(times_are_told_in_seconds),
-           UNIT(buckets_are_cumulative_and_end_with_the_count), UNIT(gauge_may_stand_below_zero),
-           UNIT(label_values_are_escaped), UNIT(buffer_that_is_too_small_is_an_error),
-           UNIT(checker_refuses_what_breaks_the_format))
+           UNIT(buckets_are_cumulative_and_end_with_the_count),
+           UNIT(buckets_of_bytes_and_of_numbers_are_their_own),
+           UNIT(patterns_of_rules_are_the_only_names_from_outside),
+           UNIT(gauge_may_stand_below_zero), UNIT(label_values_are_escaped),
+           UNIT(buffer_that_is_too_small_is_an_error), UNIT(checker_refuses_what_breaks_the_format))

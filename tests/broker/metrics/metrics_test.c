@@ -2,6 +2,7 @@
 #include "broker/metrics/metrics.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "tests/unit.h"
 
@@ -39,11 +40,7 @@ TEST(threads_that_count_at_once_lose_nothing) {
     }
     EXPECT_EQ(metrics_sum(metrics, METRIC_PAGES_READ, 0), 3 * COUNTED);
     EXPECT_EQ(metrics_sum(metrics, METRIC_READERS_OPEN, METRICS_PROTOCOL_SSE), 5);
-    uint64_t observed = 0;
-    for (uint32_t i = 0; i <= METRICS_BUCKETS; i++) {
-        observed += metrics_sum_slot(metrics, METRICS_SLOT_PUBLISH_TO_WRITE + i);
-    }
-    EXPECT_EQ(observed, 3 * COUNTED);
+    EXPECT_EQ(metrics_count_observed(metrics, METRIC_PUBLISH_TO_WRITE, 0), 3 * COUNTED);
     metrics_destroy(metrics);
 }
 
@@ -60,25 +57,52 @@ TEST(series_of_one_metric_do_not_touch) {
 }
 
 TEST(buckets_hold_values_up_to_their_bound) {
-    static const struct {
-        uint64_t value;
-        uint32_t bucket;
-    } cases[] = {{0, 0},
-                 {64, 0},
-                 {65, 1},
-                 {128, 1},
-                 {129, 2},
-                 {UINT64_C(64) << (METRICS_BUCKETS - 1), METRICS_BUCKETS - 1},
-                 {(UINT64_C(64) << (METRICS_BUCKETS - 1)) + 1, METRICS_BUCKETS},
-                 {UINT64_MAX, METRICS_BUCKETS}};
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct metrics *metrics;
-        EXPECT_EQ(metrics_create(1, &metrics), OK);
-        metrics_observe(metrics_shard(metrics, METRICS_MAIN), METRIC_PUBLISH_ANSWER,
-                        cases[i].value);
-        EXPECT_EQ(metrics_sum_slot(metrics, METRICS_SLOT_PUBLISH_ANSWER + cases[i].bucket), 1);
-        metrics_destroy(metrics);
+    static const enum metrics_unit units[] = {METRICS_COUNT, METRICS_BYTES, METRICS_MICROSECONDS};
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+        uint64_t before = 0;
+        EXPECT_EQ(metrics_bucket_of(units[i], 0), 0);
+        for (uint32_t bucket = 0; bucket < METRICS_BUCKETS; bucket++) {
+            uint64_t bound = metrics_bucket_bound(units[i], bucket);
+            EXPECT_TRUE(bound > before);
+            EXPECT_EQ(metrics_bucket_of(units[i], bound), bucket);
+            EXPECT_EQ(metrics_bucket_of(units[i], bound + 1), bucket + 1);
+            before = bound;
+        }
+        EXPECT_EQ(metrics_bucket_of(units[i], UINT64_MAX), METRICS_BUCKETS);
     }
+    EXPECT_EQ(metrics_bucket_bound(METRICS_MICROSECONDS, 0), 64);
+    EXPECT_EQ(metrics_bucket_bound(METRICS_BYTES, METRICS_BUCKETS - 1), 67108864);
+    EXPECT_EQ(metrics_bucket_bound(METRICS_COUNT, 1), 4);
+}
+
+TEST(histogram_counts_each_series_for_itself) {
+    struct metrics *metrics;
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    metrics_observe_at(metrics_shard(metrics, METRICS_LOG), METRIC_PUBLISH,
+                       METRICS_PROTOCOL_WEBSOCKET, 65);
+    const struct metrics_row *row = &metrics_rows[METRIC_PUBLISH];
+    for (uint32_t series = 0; series < row->series_count; series++) {
+        uint32_t slot = row->slot_first + series * METRICS_HISTOGRAM_SLOTS;
+        bool is_own = series == METRICS_PROTOCOL_WEBSOCKET;
+        EXPECT_EQ(metrics_sum_slot(metrics, slot + 1), is_own);
+        EXPECT_EQ(metrics_sum_slot(metrics, slot + METRICS_BUCKETS + 1), is_own ? 65 : 0);
+    }
+    metrics_destroy(metrics);
+}
+
+TEST(pattern_keeps_its_series_and_there_is_an_end_to_them) {
+    struct metrics *metrics;
+    char pattern[16];
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    for (size_t i = 0; i < METRICS_MATCHES_MAX; i++) {
+        snprintf(pattern, sizeof(pattern), "a/%zu/*", i);
+        EXPECT_EQ(metrics_add_match(metrics, pattern), i);
+    }
+    EXPECT_EQ(metrics_add_match(metrics, "a/7/*"), 7);
+    EXPECT_EQ(metrics_add_match(metrics, "b"), METRICS_MATCHES_MAX);
+    EXPECT_EQ(metrics_match_count(metrics), METRICS_MATCHES_MAX);
+    EXPECT_STRING(metrics_match(metrics, 1), "a/1/*");
+    metrics_destroy(metrics);
 }
 
 TEST(threads_have_names_of_their_own) {
@@ -94,4 +118,7 @@ TEST(threads_have_names_of_their_own) {
 }
 
 UNIT_TESTS(UNIT(threads_that_count_at_once_lose_nothing), UNIT(series_of_one_metric_do_not_touch),
-           UNIT(buckets_hold_values_up_to_their_bound), UNIT(threads_have_names_of_their_own))
+           UNIT(buckets_hold_values_up_to_their_bound),
+           UNIT(histogram_counts_each_series_for_itself),
+           UNIT(pattern_keeps_its_series_and_there_is_an_end_to_them),
+           UNIT(threads_have_names_of_their_own))

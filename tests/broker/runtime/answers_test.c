@@ -81,6 +81,7 @@ TEST(without_room_a_publish_is_told_and_leaves_no_trace) {
     atomic_store(&account.answers.waiting_bytes, PUBLISHES_WAITING_BYTES_MAX);
     EXPECT_EQ(answers_admit(&account.answers, &asked.publish), ERR_BUSY);
     EXPECT_EQ(account.answers.waiting_bytes, PUBLISHES_WAITING_BYTES_MAX);
+    EXPECT_EQ(account.answers.turned_away, 2);
     finish(&asked);
     metrics_destroy(account.metrics);
 }
@@ -104,13 +105,33 @@ TEST(what_repeats_or_is_refused_published_nothing) {
     EXPECT_TRUE(list_is_empty(&both));
     EXPECT_EQ(refused.publish.result, ERR_FULL);
     EXPECT_STRING(refused.publish.why.detail, "there is no room");
-    EXPECT_EQ(account.answers.repeated, 1);
-    EXPECT_EQ(account.answers.refused, 1);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_PUBLISHES_REPEATED, 0), 1);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_PUBLISHES,
+                          METRICS_PAIR(METRIC_PUBLISHES, METRICS_PROTOCOL_HTTP, ERR_FULL)),
+              1);
     EXPECT_EQ(published(&account), 0);
     mailbox_deliver_all(&repeated.mailbox, NULL);
     mailbox_deliver_all(&refused.mailbox, NULL);
     finish(&repeated);
     finish(&refused);
+    metrics_destroy(account.metrics);
+}
+
+TEST(message_counts_for_the_pattern_of_its_rule) {
+    struct account account;
+    struct asked asked;
+    init(&account);
+    make(&asked);
+    EXPECT_EQ(metrics_add_match(account.metrics, "a/*"), 0);
+    EXPECT_EQ(metrics_add_match(account.metrics, "b/*"), 1);
+    asked.message->fields.match = 2; /* series 1 */
+    EXPECT_EQ(answers_admit(&account.answers, &asked.publish), OK);
+    answers_send(&account.answers, &asked.publish, OK, NULL);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_MATCH_MESSAGES, 0), 0);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_MATCH_MESSAGES, 1), 1);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_MATCH_BYTES, 1), 5);
+    mailbox_deliver_all(&asked.mailbox, NULL);
+    finish(&asked);
     metrics_destroy(account.metrics);
 }
 
@@ -130,4 +151,5 @@ TEST(the_engines_own_is_answered_at_once_and_counts_nowhere) {
 UNIT_TESTS(UNIT(room_is_kept_from_admission_to_answer),
            UNIT(without_room_a_publish_is_told_and_leaves_no_trace),
            UNIT(what_repeats_or_is_refused_published_nothing),
+           UNIT(message_counts_for_the_pattern_of_its_rule),
            UNIT(the_engines_own_is_answered_at_once_and_counts_nowhere))

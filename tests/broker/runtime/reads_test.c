@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
 #include "tests/unit.h"
 
 static struct mailbox mailbox;
+static struct metrics *metrics;
 static struct reads *reads;
 static enum error_code storage_result;
 static size_t page_bytes;
@@ -33,13 +35,15 @@ static int begin(void **state) {
     page_bytes = 1;
     read_count = 0;
     EXPECT_EQ(mailbox_init(&mailbox, 16), OK);
-    EXPECT_EQ(reads_create(NULL, &reads, &why), OK);
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    EXPECT_EQ(reads_create(NULL, metrics, &reads, &why), OK);
     return 0;
 }
 
 static int end(void **state) {
     (void)state;
     reads_destroy(reads);
+    metrics_destroy(metrics);
     mailbox_finish(&mailbox);
     return 0;
 }
@@ -78,6 +82,8 @@ TEST(a_page_comes_back_to_the_mailbox) {
     EXPECT_EQ(read.result, OK);
     EXPECT_TRUE(read.page.at_head);
     reads_release(reads, &read);
+    EXPECT_EQ(metrics_count_observed(metrics, METRIC_READ, 0), 1);
+    EXPECT_EQ(metrics_count_observed(metrics, METRIC_READ_WAIT, 0), 1);
 }
 
 TEST(a_disk_that_fails_is_told_with_its_reason) {

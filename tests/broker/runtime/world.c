@@ -107,11 +107,13 @@ static void prepare(struct world *world) {
                                       .segment_messages = SEGMENT_MESSAGES,
                                       .segment_bytes = SEGMENT_BYTES,
                                       .on_retention = on_retention};
+    EXPECT_EQ(metrics_create(1, &world->metrics), OK);
     EXPECT_EQ(storage_open(&options, &world->storage, &why), OK);
-    EXPECT_EQ(store_create(world->storage, &world->store), OK);
+    EXPECT_EQ(
+        store_create(world->storage, metrics_shard(world->metrics, METRICS_STORE), &world->store),
+        OK);
     EXPECT_EQ(mailbox_init(&world->mailbox, 16), OK);
     EXPECT_EQ(mailbox_init(&world->answers, 16), OK);
-    EXPECT_EQ(metrics_create(1, &world->metrics), OK);
     world->listener.mailbox = &world->mailbox;
     world->listener.on_commit = on_commit;
     world->listeners[0] = &world->listener;
@@ -119,7 +121,7 @@ static void prepare(struct world *world) {
                                       .listeners = world->listeners,
                                       .listener_count = 1,
                                       .store_mailbox = store_mailbox(world->store),
-                                      .metrics = metrics_shard(world->metrics, METRICS_LOG)};
+                                      .metrics = world->metrics};
     EXPECT_EQ(log_create(&log_options, &world->log, &why), OK);
     world->position = log_position_readable(world->log);
     world->is_ordered = true;

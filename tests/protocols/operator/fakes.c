@@ -31,23 +31,30 @@ struct reads {
 };
 struct worker {
     struct mailbox mailbox;
+    struct log_listener listener;
 };
+
+static atomic_uint health; /* enum error_code */
 
 /* --- figures --------------------------------------------------------------------------------- */
 
-void storage_get_figures(const struct storage *storage, struct storage_figures *ret_figures) {
+void storage_get_figures(struct storage *storage, struct storage_figures *ret_figures) {
     (void)storage;
-    *ret_figures = (struct storage_figures){.journal_bytes = 101, .fold_us_last = 2500000};
+    *ret_figures = (struct storage_figures){.journal_bytes = 101, .snapshot_us_oldest = 2500000};
 }
 
 enum error_code log_health(const struct log *log) {
     (void)log;
-    return OK;
+    return (enum error_code)atomic_load(&health);
+}
+
+void fakes_set_health(enum error_code code) {
+    atomic_store(&health, (unsigned)code);
 }
 
 void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
     (void)log;
-    *ret_figures = (struct log_figures){.commits = 102, .waiting = 103};
+    *ret_figures = (struct log_figures){.channels = 102, .waiting = 103, .letters = 107};
 }
 
 size_t reads_waiting(const struct reads *reads) {
@@ -57,6 +64,10 @@ size_t reads_waiting(const struct reads *reads) {
 
 struct mailbox *worker_mailbox(struct worker *worker) {
     return &worker->mailbox;
+}
+
+struct log_listener *worker_listener(struct worker *worker) {
+    return &worker->listener;
 }
 
 /* --- the disk -------------------------------------------------------------------------------- */
@@ -205,6 +216,7 @@ struct broker *fakes_create(const struct config_address *address) {
     for (size_t i = 0; i < 2; i++) {
         fakes->worker_list[i] = &fakes->workers[i];
         atomic_store(&fakes->workers[i].mailbox.letter_count, (unsigned)(105 + i));
+        atomic_store(&fakes->workers[i].listener.bytes_waiting, 200 + i);
     }
     if (address != NULL) {
         fakes->config.operator_listen = *address;

@@ -23,6 +23,9 @@
 struct broker *fakes_create(const struct config_address *address);
 void fakes_destroy(struct broker *broker);
 
+/* What log_health() says, of every fake log. */
+void fakes_set_health(enum error_code code);
+
 /* Answers all calls of /channels/held, from the calling thread; no answer is on its way then. */
 void fakes_release(void);
 

@@ -85,7 +85,7 @@ TEST(a_publish_is_as_durable_as_its_strictest_channel_asks_for) {
     struct channel_rule rule = {.match = (char[]){"safe/**"}, .durability = DURABILITY_FSYNC};
     struct config config = {.rules = &rule, .rule_count = 1};
     rule.message_bytes_max = config.rule_default.message_bytes_max = 10;
-    struct rules *rules = rules_create(&config);
+    struct rules *rules = rules_create(&config, NULL);
     struct message_fields fields = {.kind = MESSAGE_DATA, .payload = SPAN("1")};
     fields.channel = SPAN("a");
     EXPECT_EQ(batch_add(&batch, rules, &fields, &why), OK);

@@ -188,7 +188,7 @@ TEST(a_policy_is_the_readers_or_that_of_its_only_channel) {
     struct channel_rule rule = {.match = (char *)(uintptr_t) "a", .on_lag = ON_LAG_DROP};
     struct config config = {.rules = &rule, .rule_count = 1, .rule_default = {0}};
     config.rule_default.on_lag = ON_LAG_CONFLATE;
-    struct rules *rules = rules_create(&config);
+    struct rules *rules = rules_create(&config, NULL);
     struct storage_selector catch_all = {.text = SPAN("**"), .is_pattern = true};
     EXPECT_NOT_NULL(rules);
     EXPECT_EQ(reading_choose_on_lag(ON_LAG_DISCONNECT, &channel, 1, rules), ON_LAG_DISCONNECT);

@@ -76,7 +76,7 @@ TEST(a_channel_whose_rule_forbids_it_is_not_compressed) {
     struct config config = *fakes.broker.config;
     const struct rules *rules = fakes.broker.rules;
     config.rule_default.deflate = false;
-    fakes.broker.rules = rules_create(&config);
+    fakes.broker.rules = rules_create(&config, NULL);
     EXPECT_EQ(put(compression_framing(compression, false), 2000, 0), OK);
     EXPECT_EQ(buffer.bytes[0], 0x81);
     rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);

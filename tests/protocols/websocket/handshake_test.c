@@ -67,7 +67,7 @@ TEST(a_rule_may_forbid_permessage_deflate_to_its_channel) {
     struct config config = *fakes.broker.config;
     const struct rules *rules = fakes.broker.rules;
     config.rule_default.deflate = false;
-    fakes.broker.rules = rules_create(&config);
+    fakes.broker.rules = rules_create(&config, NULL);
     EXPECT_EQ(shake(VERSION KEY OFFER), OK);
     EXPECT_TRUE(handshake_deflates(request)); /* no channel: each frame is asked about */
     request_destroy(request);
