@@ -8,7 +8,7 @@ packages_build=(
 )
 packages_test=(
     chromium chromium-driver clang-14 clang-format-14 curl git libclang-rt-14-dev llvm-14 procps
-    python3 python3-aiohttp python3-pytest python3-pytest-xdist python3-selenium
+    prometheus python3 python3-aiohttp python3-pytest python3-pytest-xdist python3-selenium
     python3-websockets python3-yaml
 )
 
