@@ -80,3 +80,30 @@ def test_a_configuration_with_faults_changes_nothing(start_broker):
         broker.fill("a/1", 5)
         assert len(broker.page("a/1", since="earliest")["messages"]) == 5
         assert web.recv_message()["offset"] == 1
+
+
+def test_a_reload_adds_series_and_keeps_those_that_count(start_broker):
+    name = 'tidings_match_published_messages_total{match="%s"}'
+    broker = start_broker(config="channels: [{match: 'a/*', metrics: true}]\n")
+    broker.fill("a/1", 2)
+    reload(broker, "channels: [{match: 'b/*', metrics: true}, {match: 'a/*', metrics: true}]\n")
+    broker.fill("a/1", 1)
+    broker.fill("b/1", 4)
+    assert broker.metric(name % "a/*") == 3 and broker.metric(name % "b/*") == 4
+    reload(broker, "channels: []\n")
+    broker.fill("a/1", 1)
+    assert broker.metric(name % "a/*") == 3
+    reload(broker, "channels: [{match: 'a/*', on_lag: wrong}]\n")
+    assert broker.metric("tidings_reloads_total") == 2
+    assert broker.metric("tidings_reloads_refused_total") == 1
+
+
+def test_rules_without_a_series_left_are_told_and_not_counted(start_broker):
+    rows = ", ".join(f"{{match: 'm/{number}', metrics: true}}" for number in range(65))
+    broker = start_broker(config=f"channels: [{rows}]\n")
+    broker.publish("m/63", 1)
+    broker.publish("m/64", 1)
+    assert broker.metric('tidings_match_published_messages_total{match="m/63"}') == 1
+    text = http.request(broker.operator, "GET", "/metrics").body.decode()
+    assert 'match="m/64"' not in text
+    assert [line for line in broker.logged if "METRICS_FULL" in line and "m/64" in line]
