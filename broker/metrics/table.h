@@ -137,9 +137,9 @@ enum metrics_unit {
       "System calls that wrote to sockets; far below deliveries where they are coalesced")         \
     X(HTTP_REQUESTS, "tidings_http_requests_total", COUNTER, COUNT, ROUTE, STATUS,                 \
       "HTTP requests answered on both ports, by what they asked for and class of status")          \
-    X(HTTP_REQUEST, "tidings_http_request_seconds", HISTOGRAM, MICROSECONDS, ROUTE, NONE,          \
-      "From the end of a request's head to its reply, or of a stream to its first byte; a poll "   \
-      "waits for a message")                                                                       \
+    X(HTTP_REQUEST, "tidings_http_request_duration_seconds", HISTOGRAM, MICROSECONDS, ROUTE, NONE, \
+      "From the end of a request's head to its reply, or of a stream to its first byte; a "        \
+      "poll waits for a message")                                                                  \
     X(COMMANDS, "tidings_websocket_commands_total", COUNTER, COUNT, COMMAND, RESULT,               \
       "Commands of WebSockets answered, by command (none: it was none) and result")                \
     X(BODIES, "tidings_bodies_bytes", GAUGE, BYTES, NONE, NONE,                                    \
@@ -155,7 +155,7 @@ enum metrics_unit {
       "Publishes between their submission to the log and its answer now")                          \
     X(PUBLISHES_WAITING_BYTES, "tidings_publishes_waiting_bytes", GAUGE, BYTES, NONE, NONE,        \
       "Memory of these")                                                                           \
-    X(PUBLISH, "tidings_publish_seconds", HISTOGRAM, MICROSECONDS, PROTOCOL, NONE,                 \
+    X(PUBLISH, "tidings_publish_duration_seconds", HISTOGRAM, MICROSECONDS, PROTOCOL, NONE,        \
       "From the submission of a publish to the log to its answer; with durability fsync the "      \
       "disk is in it")                                                                             \
     X(PUBLISHED_MESSAGES, "tidings_published_messages_total", COUNTER, COUNT, PROTOCOL, NONE,      \
@@ -186,7 +186,8 @@ enum metrics_unit {
       "From the submission of a publish to the log until a worker has written it to all its "      \
       "readers that could take it: once a fan-out and worker, from the oldest publish in it")      \
     X(GAPS, "tidings_gaps_total", COUNTER, COUNT, GAP, NONE,                                       \
-      "Gaps that streaming readers were told, by reason")                                          \
+      "Gaps that streaming readers were told from the log, by reason; a delete that a live "       \
+      "reader is told counts as a delivery")                                                       \
     X(GAP_MESSAGES, "tidings_gap_messages_total", COUNTER, COUNT, GAP, NONE,                       \
       "Messages that these gaps stand for, where the offsets are known (readers of one "           \
       "channel)")                                                                                  \
@@ -202,7 +203,7 @@ enum metrics_unit {
       "Reads that wait for a read thread now")                                                     \
     X(READ_WAIT, "tidings_read_wait_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                 \
       "How long a read waited for a read thread")                                                  \
-    X(READ, "tidings_read_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                           \
+    X(READ, "tidings_read_duration_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                  \
       "How long a read thread worked on a read")                                                   \
     X(READ_TRANSACTIONS, "tidings_read_transactions_open", GAUGE, COUNT, NONE, NONE,               \
       "Read transactions of LMDB that are open now")                                               \
@@ -239,11 +240,11 @@ enum metrics_unit {
       "Records of a commit: one journal write of all publishes that waited")                       \
     X(COMMIT_BYTES, "tidings_commit_bytes", HISTOGRAM, BYTES, NONE, NONE,                          \
       "Memory of the messages of a commit")                                                        \
-    X(JOURNAL_APPEND, "tidings_journal_append_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,       \
-      "How long the write of a commit to the journal took")                                        \
+    X(JOURNAL_APPEND, "tidings_journal_append_duration_seconds", HISTOGRAM, MICROSECONDS, NONE,    \
+      NONE, "How long the write of a commit to the journal took")                                  \
     X(JOURNAL_APPEND_FAILURES, "tidings_journal_append_failures_total", COUNTER, COUNT, NONE,      \
       NONE, "Writes to the journal that failed: their publishes were refused")                     \
-    X(JOURNAL_SYNC, "tidings_journal_sync_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,           \
+    X(JOURNAL_SYNC, "tidings_journal_sync_duration_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,  \
       "How long a sync of the journal took; one serves all commits that wait")                     \
     X(LOG_CHANNELS, "tidings_log_channels", GAUGE, COUNT, NONE, NONE,                              \
       "Channels that the log knows")                                                               \
@@ -258,15 +259,16 @@ enum metrics_unit {
       "Above it publishers wait for a fold")                                                       \
     X(OPEN_BATCH_MESSAGES, "tidings_open_batch_messages", GAUGE, COUNT, NONE, NONE,                \
       "Messages that are in the journal and not yet in LMDB")                                      \
-    X(FOLD, "tidings_fold_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                           \
+    X(FOLD, "tidings_fold_duration_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                  \
       "How long a fold of the open batch into LMDB took, with its sync")                           \
     X(FOLD_RECORDS, "tidings_fold_records", HISTOGRAM, COUNT, NONE, NONE, "Records of a fold")     \
     X(FOLD_BYTES, "tidings_fold_bytes", HISTOGRAM, BYTES, NONE, NONE,                              \
       "Memory of the messages of a fold")                                                          \
     X(FOLD_FAILURES, "tidings_fold_failures_total", COUNTER, COUNT, NONE, NONE,                    \
       "Folds that failed and are tried again each second")                                         \
-    X(RETENTION, "tidings_retention_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,                 \
-      "How long a step of retention took: it erases, moves and drops what is not kept any more")   \
+    X(RETENTION, "tidings_retention_duration_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,        \
+      "How long a step of retention took: it erases, moves and drops what is not kept any "        \
+      "more")                                                                                      \
     X(RETENTION_FAILURES, "tidings_retention_failures_total", COUNTER, COUNT, NONE, NONE,          \
       "Steps of retention that failed and are tried again")                                        \
     X(STORE_USED, "tidings_store_used_bytes", GAUGE, BYTES, NONE, NONE,                            \

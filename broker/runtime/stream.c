@@ -123,12 +123,9 @@ static void count_lag(struct stream *stream) {
  * policy decides how it goes on. */
 static void mind_lag(struct stream *stream, bool has_page) {
     bool is_live = stream->reader.is_live;
-    if (stream->failure != OK || stream->limit_left == 0 ||
+    bool is_known = stream->on_lag == ON_LAG_CATCH_UP && stream->is_lagging;
+    if (is_known || stream->failure != OK || stream->limit_left == 0 ||
         (is_live && !reader_is_due(&stream->reader))) {
-        return;
-    }
-    count_lag(stream);
-    if (stream->on_lag == ON_LAG_CATCH_UP) {
         return;
     }
     if (stream->on_lag == ON_LAG_CONFLATE) {
@@ -137,12 +134,12 @@ static void mind_lag(struct stream *stream, bool has_page) {
         return;
     } else if (stream->on_lag == ON_LAG_DROP) {
         stream->lag = LAG_DROPS;
-    } else {
+    } else if (stream->on_lag == ON_LAG_DISCONNECT) {
         note_too_slow(stream);
         fail(stream, ERR_SLOW);
-        return;
     }
-    if (is_live) {
+    count_lag(stream);
+    if (is_live && stream->lag != LAG_NONE) {
         reader_leave_live(&stream->reader);
     }
 }

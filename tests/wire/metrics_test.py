@@ -37,8 +37,8 @@ def test_requests_are_told_apart_by_what_they_ask_for(start_broker):
     for route, status in (("publish", "2xx"), ("page", "2xx"), ("poll", "2xx"), ("page", "4xx"),
                           ("delete", "2xx"), ("stream", "2xx"), ("other", "2xx")):
         assert after[f'tidings_http_requests_total{{route="{route}",status="{status}"}}'] == 1
-    assert after['tidings_http_request_seconds_count{route="page"}'] == 2
-    assert after['tidings_http_request_seconds_count{route="stream"}'] == 1
+    assert after['tidings_http_request_duration_seconds_count{route="page"}'] == 2
+    assert after['tidings_http_request_duration_seconds_count{route="stream"}'] == 1
 
 
 def test_a_poll_takes_as_long_as_it_waits(start_broker):
@@ -46,7 +46,7 @@ def test_a_poll_takes_as_long_as_it_waits(start_broker):
     before = figures(broker)
     assert broker.page("a", since="now", wait="300ms")["messages"] == []
     after = grown(broker, before)
-    assert after['tidings_http_request_seconds_sum{route="poll"}'] >= 0.3
+    assert after['tidings_http_request_duration_seconds_sum{route="poll"}'] >= 0.3
 
 
 def test_commands_of_a_socket_are_counted_by_verb_and_result(start_broker):
@@ -69,7 +69,7 @@ def test_commands_of_a_socket_are_counted_by_verb_and_result(start_broker):
         name = f'tidings_websocket_commands_total{{command="{command}",result="{result}"}}'
         assert after[name] == 1, name
     assert after['tidings_publishes_total{protocol="websocket",result="ok"}'] == 1
-    assert after['tidings_publish_seconds_count{protocol="websocket"}'] == 1
+    assert after['tidings_publish_duration_seconds_count{protocol="websocket"}'] == 1
 
 
 def test_a_fan_out_is_timed_where_somebody_reads(start_broker):
@@ -92,13 +92,13 @@ def test_what_the_disk_does_is_timed(start_broker):
     broker.page("safe/a")
     wait_for(lambda: figures(broker)["tidings_fold_records_sum"] >= 3)
     after = grown(broker, before)
-    for name in ("tidings_journal_append_seconds_count", "tidings_journal_sync_seconds_count",
-                 "tidings_commit_records_sum"):
+    for name in ("tidings_journal_append_duration_seconds_count",
+                 "tidings_journal_sync_duration_seconds_count", "tidings_commit_records_sum"):
         assert after[name] >= 3, name
-    for name in ("tidings_fold_seconds_count", "tidings_fold_bytes_sum",
-                 "tidings_read_seconds_count", "tidings_read_wait_seconds_count"):
+    for name in ("tidings_fold_duration_seconds_count", "tidings_fold_bytes_sum",
+                 "tidings_read_duration_seconds_count", "tidings_read_wait_seconds_count"):
         assert after[name] > 0, name
-    wait_for(lambda: grown(broker, before).get("tidings_retention_seconds_count"))
+    wait_for(lambda: grown(broker, before).get("tidings_retention_duration_seconds_count"))
     now = figures(broker)
     disk = os.statvfs(broker.data)
     assert now["tidings_disk_size_bytes"] == disk.f_blocks * disk.f_frsize
@@ -119,9 +119,11 @@ def test_each_thread_has_a_name_and_works(start_broker):
     names = {"log", "sync", "store", "operator", "read-0", "read-1", "worker-0", "worker-1"}
     assert names <= thread_names(broker)
     for figure in ("busy_seconds", "cpu_seconds", "turns"):
-        for thread in names - {"sync"} | {"main"}:  # nothing asked for a sync
+        for thread in ("main", "log", "store", "operator", "worker-0", "worker-1"):
             name = f'tidings_thread_{figure}_total{{thread="{thread}"}}'
             wait_for(lambda name=name: figures(broker)[name] > 0, what=name)
+    reads = 'tidings_thread_busy_seconds_total{thread="read-%d"}'
+    wait_for(lambda: figures(broker)[reads % 0] + figures(broker)[reads % 1] > 0)
     now = figures(broker)
     assert now['tidings_thread_letters_total{thread="log"}'] >= 5
     assert now['tidings_mailbox_letters_limit{thread="worker-1"}'] == 65536

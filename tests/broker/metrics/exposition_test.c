@@ -101,8 +101,8 @@ TEST(times_are_told_in_seconds) {
     struct span all = buffer_borrow(&text);
     EXPECT_NOT_NULL(
         memmem(all.bytes, all.length, "\ntidings_read_transaction_oldest_seconds 1.5\n", 45));
-    EXPECT_NOT_NULL(
-        memmem(all.bytes, all.length, "\ntidings_journal_sync_seconds_sum 0.000042\n", 42));
+    EXPECT_NOT_NULL(memmem(all.bytes, all.length,
+                           "\ntidings_journal_sync_duration_seconds_sum 0.000042\n", 51));
     EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\nprocess_cpu_seconds_total 0.02\n", 32));
     EXPECT_NOT_NULL(memmem(all.bytes, all.length, "\nprocess_start_time_seconds 1700000000\n", 39));
     buffer_finish(&text);
@@ -142,8 +142,9 @@ TEST(buckets_of_bytes_and_of_numbers_are_their_own) {
     expect_sample(&text, "tidings_commit_bytes_bucket{le=\"1024\"}", 1);
     expect_sample(&text, "tidings_commit_records_bucket{le=\"4\"}", 0);
     expect_sample(&text, "tidings_commit_records_bucket{le=\"16\"}", 1);
-    expect_sample(&text, "tidings_publish_seconds_count{protocol=\"http\"}", 0);
-    expect_sample(&text, "tidings_publish_seconds_bucket{protocol=\"websocket\",le=\"0.000128\"}",
+    expect_sample(&text, "tidings_publish_duration_seconds_count{protocol=\"http\"}", 0);
+    expect_sample(&text,
+                  "tidings_publish_duration_seconds_bucket{protocol=\"websocket\",le=\"0.000128\"}",
                   1);
     buffer_finish(&text);
     metrics_destroy(metrics);

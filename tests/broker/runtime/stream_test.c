@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
 #include "tests/broker/runtime/stage.h"
 #include "tests/unit.h"
 
@@ -256,6 +257,10 @@ TEST(a_reader_that_was_thrown_out_and_has_all_does_not_lag) {
     stage_finish(&stage);
 }
 
+static uint64_t count_lagged(const struct stage *stage, enum on_lag on_lag) {
+    return metrics_sum(stage->broker.metrics, METRIC_READERS_LAGGED, on_lag);
+}
+
 TEST(a_reader_of_its_history_may_be_slow) {
     struct stage stage;
     struct client client;
@@ -266,6 +271,30 @@ TEST(a_reader_of_its_history_may_be_slow) {
     stage_answer(&stage, stage_find_read(&stage, 10), 11, 20, 20, true);
     stage_turn(&stage);
     EXPECT_EQ(client.failed_count, 0);
+    EXPECT_EQ(count_lagged(&stage, ON_LAG_DISCONNECT), 0);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_lags_once_until_its_socket_takes_bytes_again) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_CATCH_UP, 0);
+    client.connection.room = 0;
+    for (int i = 0; i < 3; i++) {
+        stage_publish(&stage, "a");
+        stage_turn(&stage);
+    }
+    EXPECT_EQ(count_lagged(&stage, ON_LAG_CATCH_UP), 1);
+    connection_make_room(&client.connection, 1000);
+    stream_on_writable(client.stream);
+    stage_turn(&stage);
+    expect_sent(&client, "11,12,13,");
+    client.connection.room = 0;
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    EXPECT_EQ(count_lagged(&stage, ON_LAG_CATCH_UP), 2);
     client_finish(&client);
     stage_finish(&stage);
 }
@@ -280,6 +309,7 @@ TEST(a_reader_that_lags_and_must_not_is_told_once) {
     stage_turn(&stage);
     EXPECT_EQ(client.failure, ERR_SLOW);
     EXPECT_EQ(client.failed_count, 1);
+    EXPECT_EQ(count_lagged(&stage, ON_LAG_DISCONNECT), 1);
     client_finish(&client);
     stage_finish(&stage);
 }
@@ -562,5 +592,6 @@ UNIT_TESTS(UNIT(a_stream_goes_from_its_page_to_the_tail_without_a_seam),
            UNIT(a_reader_that_a_burst_threw_out_of_the_tail_lags_when_its_socket_is_full),
            UNIT(a_reader_that_was_thrown_out_and_has_all_does_not_lag),
            UNIT(a_reader_of_its_history_may_be_slow),
+           UNIT(a_reader_lags_once_until_its_socket_takes_bytes_again),
            UNIT(a_reader_that_lags_and_must_not_is_told_once),
            UNIT(whatever_the_order_of_commits_pages_and_sockets_each_message_comes_once))
