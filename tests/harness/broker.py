@@ -253,12 +253,17 @@ class Broker:
 
     # --- looking at it ---
 
+    def figures(self):
+        """{"name{labels}": number} of one scrape."""
+        answer = http.request(self.operator, "GET", "/metrics")
+        assert answer.status == 200, answer
+        return {name: float(number) for name, number in
+                (line.rsplit(" ", 1) for line in answer.body.decode().splitlines()
+                 if not line.startswith("#"))}
+
     def metric(self, sample):
         """A figure of /metrics by its whole name: `tidings_x_total{protocol="sse"}`."""
-        for line in http.request(self.operator, "GET", "/metrics").body.decode().splitlines():
-            if line.startswith(sample + " "):
-                return float(line.rsplit(" ", 1)[1])
-        raise KeyError(sample)
+        return self.figures()[sample]
 
     def rss_anon_bytes(self):
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")

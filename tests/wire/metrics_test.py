@@ -3,29 +3,21 @@
 import os
 import pathlib
 
-from harness import http
 from harness.broker import wait_for
 from harness.readers import Subscriptions
 
 CENSUS_S = 30  # a census takes 5 s; more on a busy machine
 
 
-def figures(broker):
-    """{"name{labels}": number} of one scrape."""
-    lines = http.request(broker.operator, "GET", "/metrics").body.decode().splitlines()
-    return {name: float(number) for name, number in
-            (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
-
-
 def grown(broker, before):
     """What is larger than before: {name: by how much}."""
-    return {name: number - before[name] for name, number in figures(broker).items()
+    return {name: number - before[name] for name, number in broker.figures().items()
             if number > before[name]}
 
 
 def test_requests_are_told_apart_by_what_they_ask_for(start_broker):
     broker = start_broker()
-    before = figures(broker)
+    before = broker.figures()
     broker.publish("a", 1)
     broker.page("a")
     broker.page("a", since="0", wait="1s")
@@ -43,7 +35,7 @@ def test_requests_are_told_apart_by_what_they_ask_for(start_broker):
 
 def test_a_poll_takes_as_long_as_it_waits(start_broker):
     broker = start_broker()
-    before = figures(broker)
+    before = broker.figures()
     assert broker.page("a", since="now", wait="300ms")["messages"] == []
     after = grown(broker, before)
     assert after['tidings_http_request_duration_seconds_sum{route="poll"}'] >= 0.3
@@ -51,7 +43,7 @@ def test_a_poll_takes_as_long_as_it_waits(start_broker):
 
 def test_commands_of_a_socket_are_counted_by_verb_and_result(start_broker):
     broker = start_broker()
-    before = figures(broker)
+    before = broker.figures()
     with Subscriptions(broker) as socket:
         number = socket.subscribe("a")
         socket.ask({"publish": {"channel": "a", "data": 1}})
@@ -76,21 +68,21 @@ def test_a_fan_out_is_timed_where_somebody_reads(start_broker):
     broker = start_broker("--workers", "1")
     name = "tidings_publish_to_write_seconds_count"
     broker.publish("a", 1)
-    assert figures(broker)[name] == 0
+    assert broker.figures()[name] == 0
     with broker.events("/channels/a") as stream:
         broker.publish("a", 2)
         stream.next()
-        assert wait_for(lambda: figures(broker)[name]) == 1
+        assert wait_for(lambda: broker.figures()[name]) == 1
         broker.publish("b", 2)
-        assert figures(broker)[name] == 1
+        assert broker.figures()[name] == 1
 
 
 def test_what_the_disk_does_is_timed(start_broker):
     broker = start_broker(config="channels: [{match: 'safe/**', durability: fsync}]\n")
-    before = figures(broker)
+    before = broker.figures()
     broker.fill("safe/a", 3)
     broker.page("safe/a")
-    wait_for(lambda: figures(broker)["tidings_fold_records_sum"] >= 3)
+    wait_for(lambda: broker.figures()["tidings_fold_records_sum"] >= 3)
     after = grown(broker, before)
     for name in ("tidings_journal_append_duration_seconds_count",
                  "tidings_journal_sync_duration_seconds_count", "tidings_commit_records_sum"):
@@ -99,12 +91,12 @@ def test_what_the_disk_does_is_timed(start_broker):
                  "tidings_read_duration_seconds_count", "tidings_read_wait_seconds_count"):
         assert after[name] > 0, name
     wait_for(lambda: grown(broker, before).get("tidings_retention_duration_seconds_count"))
-    now = figures(broker)
+    now = broker.figures()
     disk = os.statvfs(broker.data)
     assert now["tidings_disk_size_bytes"] == disk.f_blocks * disk.f_frsize
     assert 0 < now["tidings_disk_free_bytes"] < now["tidings_disk_size_bytes"]
     assert now["tidings_store_limit_bytes"] == 10 * 2**30
-    wait_for(lambda: figures(broker)["tidings_read_transactions_open"] == 0)
+    wait_for(lambda: broker.figures()["tidings_read_transactions_open"] == 0)
 
 
 def thread_names(broker):
@@ -121,10 +113,10 @@ def test_each_thread_has_a_name_and_works(start_broker):
     for figure in ("busy_seconds", "cpu_seconds", "turns"):
         for thread in ("main", "log", "store", "operator", "worker-0", "worker-1"):
             name = f'tidings_thread_{figure}_total{{thread="{thread}"}}'
-            wait_for(lambda name=name: figures(broker)[name] > 0, what=name)
+            wait_for(lambda name=name: broker.figures()[name] > 0, what=name)
     reads = 'tidings_thread_busy_seconds_total{thread="read-%d"}'
-    wait_for(lambda: figures(broker)[reads % 0] + figures(broker)[reads % 1] > 0)
-    now = figures(broker)
+    wait_for(lambda: broker.figures()[reads % 0] + broker.figures()[reads % 1] > 0)
+    now = broker.figures()
     assert now['tidings_thread_letters_total{thread="log"}'] >= 5
     assert now['tidings_mailbox_letters_limit{thread="worker-1"}'] == 65536
     assert now["process_threads"] >= len(names)
@@ -134,27 +126,27 @@ def test_a_reader_that_does_not_keep_up_is_in_the_census(start_broker):
     broker = start_broker("--workers", "1")
     with broker.events("/channels/a?on_lag=catch_up", receive_bytes=4096) as slow, \
             broker.websocket("/channels/b"):
-        wait_for(lambda: figures(broker)['tidings_reader_lag_positions_bucket{le="1"}'] > 0,
+        wait_for(lambda: broker.figures()['tidings_reader_lag_positions_bucket{le="1"}'] > 0,
                  CENSUS_S)
-        assert figures(broker)["tidings_readers_behind"] == 0
-        before = figures(broker)
+        assert broker.figures()["tidings_readers_behind"] == 0
+        before = broker.figures()
         body = b'"' + b"x" * 200000 + b'"'
         for _ in range(60):
             assert broker.post("a", body).status == 200
-        wait_for(lambda: figures(broker)["tidings_readers_behind"] == 1, CENSUS_S)
+        wait_for(lambda: broker.figures()["tidings_readers_behind"] == 1, CENSUS_S)
         after = grown(broker, before)
         assert after["tidings_reader_lag_positions_count"] > \
             after.get('tidings_reader_lag_positions_bucket{le="4"}', 0)
         assert after['tidings_readers_lagged_total{on_lag="catch_up"}'] >= 1
         for _ in range(60):
             slow.next()
-        wait_for(lambda: figures(broker)["tidings_readers_behind"] == 0, CENSUS_S)
+        wait_for(lambda: broker.figures()["tidings_readers_behind"] == 0, CENSUS_S)
 
 
 def test_what_a_reader_lost_is_counted_by_reason(start_broker):
     broker = start_broker(config="channels: [{match: a, history: {messages: 5}}]\n")
     broker.fill("a", 20)
-    before = figures(broker)
+    before = broker.figures()
     with broker.events("/channels/a?since=0") as stream:
         gap = stream.next()
         assert gap.event == "gap" and (gap.json()["from"], gap.json()["to"]) == (1, 15)
@@ -169,10 +161,10 @@ channels:
   - { match: "tennis/*", metrics: true }
   - { match: "tennis/**" }
 """)
-    first = set(figures(broker))
+    first = set(broker.figures())
     for name in [f"tennis/{n}" for n in range(50)] + ["tennis/1/2", "chat/1"]:
         broker.publish(name, "12345")
-    after = figures(broker)
+    after = broker.figures()
     assert set(after) == first
     assert after['tidings_match_published_messages_total{match="tennis/*"}'] == 50
     assert after['tidings_match_published_bytes_total{match="tennis/*"}'] == 50 * 7

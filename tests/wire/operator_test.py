@@ -13,15 +13,6 @@ def ask(broker, method, target, headers=None, body=None):
     return http.request(broker.operator, method, target, headers, body)
 
 
-def figures(broker):
-    """{"name{labels}": number} of one scrape."""
-    answer = ask(broker, "GET", "/metrics")
-    assert answer.status == 200
-    lines = answer.body.decode().splitlines()
-    return {name: float(number) for name, number in
-            (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
-
-
 def test_what_a_back_end_publishes_reaches_every_reader(broker, channel):
     with broker.events(f"/channels/{channel}") as stream, \
             broker.websocket(f"/channels/{channel}") as socket:
@@ -73,15 +64,15 @@ def test_methods_and_paths_are_answered_as_documented(broker, method, path, stat
 
 
 def test_figures_follow_what_happens(broker, channel):
-    before = figures(broker)
+    before = broker.figures()
     with broker.events(f"/channels/{channel}") as stream:
         broker.fill(channel, 10)
         for _ in range(10):
             stream.next()
-        during = figures(broker)
+        during = broker.figures()
     name = 'tidings_readers_open{protocol="sse"}'
     assert during[name] == before[name] + 1
-    wait_for(lambda: figures(broker)[name] == before[name])
+    wait_for(lambda: broker.figures()[name] == before[name])
     for total, least in (("tidings_log_messages_total", 10),
                          ('tidings_deliveries_total{protocol="sse"}', 10),
                          ("tidings_connections_accepted_total", 2)):
@@ -94,11 +85,11 @@ def test_figures_follow_what_happens(broker, channel):
 
 def test_every_series_is_there_from_the_first_scrape_on(start_broker):
     broker = start_broker()
-    first = set(figures(broker))
+    first = set(broker.figures())
     broker.fill("a", 3)
     assert broker.request("GET", "/nothing").status == 404
     ask(broker, "POST", "/channels/a", None, b"x")
-    assert set(figures(broker)) == first
+    assert set(broker.figures()) == first
     assert not [name for name in first if re.search(r'="[^"]*(/|127\.)', name)]
 
 
