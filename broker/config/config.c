@@ -132,9 +132,13 @@ enum error_code config_load(const struct config_sources *sources, struct config 
         config_faults_add(ret_faults, "configuration", 0, 0, "", "out of memory");
         return ERR_MEMORY;
     }
-    const char *file = sources_find_file(sources);
-    if (file != NULL) {
-        read_file(file, sources->check_pattern, config, ret_faults);
+    if (sources->text.length > 0) {
+        yaml_read("text", sources->text, sources->check_pattern, config, ret_faults);
+    } else {
+        config->file = sources_find_file(sources);
+    }
+    if (config->file != NULL) {
+        read_file(config->file, sources->check_pattern, config, ret_faults);
     }
     sources_read_environment(sources->environment, config, ret_faults);
     sources_read_flags(sources->flag_count, sources->flags, config, ret_faults);
@@ -163,6 +167,34 @@ void config_list_waiting(const struct config *running, const struct config *want
                                        length == 0 ? "" : ",", row->path);
         }
     }
+}
+
+void config_set_source(struct config *config, const struct config_row *row,
+                       enum config_source source) {
+    size_t key = (size_t)(row - config_scope_file.rows);
+    INVARIANT(key < CONFIG_KEY_COUNT);
+    config->source_of[key] = source;
+}
+
+static bool are_equal(const struct config_scope *scope, const void *left, const void *right) {
+    for (size_t i = 0; i < scope->row_count; i++) {
+        if (!value_is_equal(&scope->rows[i], left, right)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool config_has_equal_rules(const struct config *left, const struct config *right) {
+    bool is_equal = left->rule_count == right->rule_count;
+    for (size_t i = 0; is_equal && i < left->rule_count; i++) {
+        is_equal = are_equal(&config_scope_rule, &left->rules[i], &right->rules[i]);
+    }
+    return is_equal;
+}
+
+bool config_has_equal_keys(const struct config *left, const struct config *right) {
+    return are_equal(&config_scope_file, left, right);
 }
 
 void config_destroy(struct config *config) {

@@ -50,6 +50,14 @@ CONFIG_TYPE_TABLE(CONFIG_VALUE_TYPE)
 
 #define CONFIG_FIELD(name, path, type, ...) config_value_##type name;
 
+/* The rows of CONFIG_TABLE by number. */
+#define CONFIG_KEY(name, ...) CONFIG_KEY_##name,
+enum config_key { CONFIG_TABLE(CONFIG_KEY) CONFIG_KEY_COUNT };
+#undef CONFIG_KEY
+
+/* Where a value comes from; each wins over those before it. */
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+
 /* One rule of `channels`, with all its values; also what unmatched channels get. */
 struct channel_rule {
     CONFIG_RULE_TABLE(CONFIG_FIELD)
@@ -62,6 +70,8 @@ struct config {
     struct channel_rule *rules; /* in the file's order; the first match decides */
     size_t rule_count;
     struct channel_rule rule_default; /* for channels that no rule matches; its `match` is NULL */
+    enum config_source source_of[CONFIG_KEY_COUNT];
+    const char *file; /* that was read: borrowed from the sources; NULL: none */
 };
 #undef CONFIG_FIELD
 
@@ -72,6 +82,7 @@ typedef enum error_code config_check_pattern(struct span pattern, struct error *
 /* Where values come from. All of it is borrowed and may be read again at a reload. */
 struct config_sources {
     const char *file;         /* NULL: what --config or TIDINGS_CONFIG names, else no file */
+    struct span text;         /* not empty: read instead of a file; faults call it "text" */
     char *const *environment; /* as environ: ends with NULL; NULL: none */
     int flag_count;           /* words behind "serve" */
     char *const *flags;
@@ -110,6 +121,14 @@ MUST_USE enum error_code config_load(const struct config_sources *sources,
 #define CONFIG_PATHS_BYTES 1024 /* of all paths: asserted */
 void config_list_waiting(const struct config *running, const struct config *wanted,
                          char ret_paths[CONFIG_PATHS_BYTES]);
+
+/* Notes where the value of a row of config_scope_file is from. */
+void config_set_source(struct config *config, const struct config_row *row,
+                       enum config_source source);
+
+/* Do both say the same about channels; about everything else? */
+bool config_has_equal_rules(const struct config *left, const struct config *right);
+bool config_has_equal_keys(const struct config *left, const struct config *right);
 
 /* Frees. Accepts NULL. */
 void config_destroy(struct config *config);

@@ -30,8 +30,9 @@ static const char *find_variable(char *const *environment, const char *name) {
     return NULL;
 }
 
-static enum error_code set_row(const struct config_row *row, struct config *config,
-                               struct span text, struct error *why) {
+static enum error_code set_row(const struct config_row *row, enum config_source source,
+                               struct config *config, struct span text, struct error *why) {
+    config_set_source(config, row, source);
     if (!config_type_is_list(row->type)) {
         return value_set(row, config, text, why);
     }
@@ -126,7 +127,8 @@ void sources_read_environment(char *const *environment, struct config *config,
         config_variable_name(row->path, name);
         const char *value = find_variable(environment, name);
         struct error why = {0};
-        if (value != NULL && set_row(row, config, span_of_string(value), &why) != OK) {
+        if (value != NULL &&
+            set_row(row, CONFIG_ENVIRONMENT, config, span_of_string(value), &why) != OK) {
             config_faults_add(faults, SOURCE_ENVIRONMENT, 0, 0, name, "%s", why.detail);
         }
     }
@@ -223,7 +225,8 @@ void sources_read_flags(int count, char *const *flags, struct config *config,
             refuse_flag(flag.name, shown, faults);
         } else if (flag.value == NULL || *flag.value == '\0') {
             config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown, "has no value");
-        } else if (row != NULL && set_row(row, config, span_of_string(flag.value), &why) != OK) {
+        } else if (row != NULL &&
+                   set_row(row, CONFIG_FLAG, config, span_of_string(flag.value), &why) != OK) {
             config_faults_add(faults, SOURCE_FLAGS, 0, 0, shown, "%s", why.detail);
         }
     }

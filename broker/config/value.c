@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/config/exposure.h"
 #include "broker/support/invariant.h"
+#include "broker/support/json.h"
 
 /* A text that is copied out to be ended by NUL for inet_pton(3). */
 #define ADDRESS_BYTES_MAX 63
@@ -368,13 +370,14 @@ static enum error_code set_switch(bool *field, struct span text, struct error *w
     return OK;
 }
 
+static const struct choice *const choices_of[CONFIG_TYPE_COUNT] = {
+    [CONFIG_DURABILITY] = durability_choices, [CONFIG_ON_LAG] = on_lag_choices,
+    [CONFIG_RETAIN] = retain_choices,         [CONFIG_LOG_LEVEL] = log_level_choices,
+    [CONFIG_LOG_FORMAT] = log_format_choices,
+};
+
 static enum error_code set_choice(enum config_type type, void *field, struct span text,
                                   struct error *why) {
-    static const struct choice *const choices_of[CONFIG_TYPE_COUNT] = {
-        [CONFIG_DURABILITY] = durability_choices, [CONFIG_ON_LAG] = on_lag_choices,
-        [CONFIG_RETAIN] = retain_choices,         [CONFIG_LOG_LEVEL] = log_level_choices,
-        [CONFIG_LOG_FORMAT] = log_format_choices,
-    };
     INVARIANT(choices_of[type] != NULL);
     int value = 0;
     enum error_code code = parse_choice(text, choices_of[type], &value, why);
@@ -454,6 +457,89 @@ enum error_code value_add_item(const struct config_row *row, void *values, struc
         items[list->count++] = copy;
     }
     return code;
+}
+
+/* In the largest unit that divides it. */
+static enum error_code put_quantity(uint64_t value, const struct unit *units, size_t unit_count,
+                                    struct buffer *buffer) {
+    const struct unit *best = &units[0];
+    for (size_t i = 1; i < unit_count; i++) {
+        if (value % units[i].factor == 0 && units[i].factor > best->factor) {
+            best = &units[i];
+        }
+    }
+    return buffer_printf(buffer, "\"%llu%.*s\"", (unsigned long long)(value / best->factor),
+                         SPAN_PRINTF(best->name));
+}
+
+static enum error_code put_number(const struct config_row *row, uint64_t value,
+                                  struct buffer *buffer) {
+    if (value == CONFIG_UNLIMITED) {
+        return buffer_put(buffer, SPAN("\"unlimited\""));
+    }
+    if (row->type == CONFIG_BYTES) {
+        return put_quantity(value, byte_units, ARRAY_COUNT(byte_units), buffer);
+    }
+    if (row->type == CONFIG_DURATION) {
+        return put_quantity(value, duration_units, ARRAY_COUNT(duration_units), buffer);
+    }
+    return buffer_printf(buffer, "%llu", (unsigned long long)value);
+}
+
+static enum error_code put_list(const struct config_list *list, struct buffer *buffer) {
+    enum error_code code = buffer_put_byte(buffer, '[');
+    for (size_t i = 0; code == OK && i < list->count; i++) {
+        code = i == 0 ? OK : buffer_put_byte(buffer, ',');
+        code = code != OK ? code : json_escape_put(buffer, span_of_string(list->items[i]));
+    }
+    return code != OK ? code : buffer_put_byte(buffer, ']');
+}
+
+static enum error_code put_choice(enum config_type type, const void *field, struct buffer *buffer) {
+    int value = 0;
+    memcpy(&value, field, sizeof(value));
+    const struct choice *choice = choices_of[type];
+    while (choice->name != NULL && choice->value != value) {
+        choice++;
+    }
+    INVARIANT(choice->name != NULL);
+    return buffer_printf(buffer, "\"%s\"", choice->name);
+}
+
+enum error_code value_put(const struct config_row *row, const void *values, struct buffer *buffer) {
+    const void *field = (const char *)values + row->offset;
+    char address[EXPOSURE_ADDRESS_BYTES];
+    switch (row->type) {
+    case CONFIG_TEXT:
+    case CONFIG_PATTERN: {
+        const char *text = *(char *const *)field;
+        return text == NULL ? buffer_put(buffer, SPAN("null"))
+                            : json_escape_put(buffer, span_of_string(text));
+    }
+    case CONFIG_ADDRESS:
+        exposure_format_address(field, address);
+        return buffer_printf(buffer, "\"%s\"", address);
+    case CONFIG_BYTES:
+    case CONFIG_DURATION:
+    case CONFIG_COUNT:
+    case CONFIG_CORES:
+        return put_number(row, *(const uint64_t *)field, buffer);
+    case CONFIG_SWITCH:
+        return buffer_printf(buffer, "%s", *(const bool *)field ? "true" : "false");
+    case CONFIG_ORIGINS:
+    case CONFIG_HOSTS:
+    case CONFIG_NETWORKS:
+        return put_list(field, buffer);
+    case CONFIG_DURABILITY:
+    case CONFIG_ON_LAG:
+    case CONFIG_RETAIN:
+    case CONFIG_LOG_LEVEL:
+    case CONFIG_LOG_FORMAT:
+        return put_choice(row->type, field, buffer);
+    case CONFIG_TYPE_COUNT:
+        break;
+    }
+    return ERR_INTERNAL;
 }
 
 static bool is_list_equal(const struct config_list *left, const struct config_list *right) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "broker/config/config.h"
+#include "broker/support/buffer.h"
 
 #define VALUE_TEXT_BYTES_MAX 1024
 
@@ -33,6 +34,12 @@ MUST_USE enum error_code value_set(const struct config_row *row, void *values, s
 /* Checks and appends one item to a row that is a list. */
 MUST_USE enum error_code value_add_item(const struct config_row *row, void *values,
                                         struct span text, struct error *why);
+
+/* Appends the field as JSON, as a user writes it: "10GiB", "1d", 100000, true, ["a"], "unlimited";
+ * null where a text is not set. What is appended reads back to the same value. ERR_TOO_LARGE,
+ * ERR_MEMORY. */
+MUST_USE enum error_code value_put(const struct config_row *row, const void *values,
+                                   struct buffer *buffer);
 
 /* Whether the row has the same value in two structs of its scope. */
 bool value_is_equal(const struct config_row *row, const void *left_values,

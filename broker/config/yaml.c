@@ -155,6 +155,9 @@ static void read_list(struct reader *reader, const struct config_row *row, void 
 static void read_value(struct reader *reader, const struct config_row *row, void *values,
                        const char *key) {
     reader->has_match |= row->type == CONFIG_PATTERN;
+    if (values == reader->config) {
+        config_set_source(reader->config, row, CONFIG_FILE);
+    }
     if (config_type_is_list(row->type)) {
         read_list(reader, row, values, key);
         return;

@@ -176,10 +176,64 @@ TEST(list_takes_no_more_than_its_bound) {
     EXPECT_EQ(config.public_hosts.count, 0);
 }
 
+static void expect_written(const char *path, const char *text, const char *written) {
+    const struct config_scope *scope = &config_scope_file;
+    const struct config_row *row = config_scope_find(scope, span_of_string(path));
+    struct config config = {0};
+    struct buffer buffer;
+    buffer_init(&buffer, VALUE_TEXT_BYTES_MAX);
+    EXPECT_EQ(value_set(row, &config, span_of_string(text), NULL), OK);
+    EXPECT_EQ(value_put(row, &config, &buffer), OK);
+    EXPECT_SPAN(buffer_borrow(&buffer), written);
+    value_clear(row, &config);
+    buffer_finish(&buffer);
+}
+
+TEST(values_are_written_as_they_are_typed) {
+    expect_written("storage.bytes_max", "10240MiB", "\"10GiB\"");
+    expect_written("limits.send_budget", "1000000", "\"1MB\"");
+    expect_written("limits.send_budget", "4097", "\"4097\"");
+    expect_written("limits.stall_timeout", "1500ms", "\"1500ms\"");
+    expect_written("limits.stall_timeout", "24h", "\"1d\"");
+    expect_written("limits.connections_per_address", "unlimited", "\"unlimited\"");
+    expect_written("limits.connections", "70", "70");
+    expect_written("public.listen", "[::1]:80", "\"[::1]:80\"");
+    expect_written("open", "true", "true");
+    expect_written("log.level", "warning", "\"warning\"");
+    expect_written("data", "a \"b\"", "\"a \\\"b\\\"\"");
+}
+
+/* What is written for a default is read back as the same value. */
+TEST(every_default_survives_being_written) {
+    struct config config = {0};
+    struct config again = {0};
+    for (size_t i = 0; i < config_scope_file.row_count; i++) {
+        const struct config_row *row = &config_scope_file.rows[i];
+        struct buffer buffer;
+        if (row->default_text == NULL) {
+            continue;
+        }
+        buffer_init(&buffer, VALUE_TEXT_BYTES_MAX);
+        EXPECT_EQ(value_set(row, &config, span_of_string(row->default_text), NULL), OK);
+        EXPECT_FALSE(value_is_equal(row, &config, &again) && row->type != CONFIG_SWITCH);
+        EXPECT_EQ(value_put(row, &config, &buffer), OK);
+        struct span text = buffer_borrow(&buffer);
+        if (text.bytes[0] == '"') {
+            text = span_of(text.bytes + 1, text.length - 2);
+        }
+        EXPECT_EQ(value_set(row, &again, text, NULL), OK);
+        EXPECT_TRUE(value_is_equal(row, &config, &again));
+        value_clear(row, &config);
+        value_clear(row, &again);
+        buffer_finish(&buffer);
+    }
+}
+
 UNIT_TESTS(UNIT(sizes_have_units_of_thousands_and_of_1024s), UNIT(bad_sizes_say_why),
            UNIT(durations_need_a_unit), UNIT(addresses_are_read_and_written),
            UNIT(bad_addresses_are_refused), UNIT(networks_have_a_prefix_and_nothing_behind_it),
            UNIT(origins_have_no_path), UNIT(hosts_are_names_alone),
            UNIT(on_lag_takes_every_policy_and_no_other_word),
            UNIT(zero_means_nothing_but_in_the_row_whose_least_it_is),
-           UNIT(list_takes_no_more_than_its_bound))
+           UNIT(list_takes_no_more_than_its_bound), UNIT(values_are_written_as_they_are_typed),
+           UNIT(every_default_survives_being_written))
