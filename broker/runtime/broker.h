@@ -2,8 +2,8 @@
 /* broker.h — what the threads share, in one place: set up by main before they start.
  *
  * Place:   filled by broker/main.c, handed down to every thread.
- * Thread:  the pointers do not change while threads run, but for `rules`, swapped whole on reload;
- *          what they point to says who may call it.
+ * Thread:  the pointers do not change while threads run, but for `rules` and `configured`, swapped
+ *          whole by reload.c; what they point to says who may call it.
  * Bounds:  none of its own.
  */
 #pragma once
@@ -15,6 +15,7 @@
 
 struct addresses;
 struct config;
+struct mailbox;
 struct log;
 struct metrics;
 struct reads;
@@ -24,21 +25,29 @@ struct storage;
 struct worker;
 
 struct broker {
-    const struct config *config;
+    const struct config *config;               /* what it began with, and runs with */
+    _Atomic(const struct config *) configured; /* what was read last: see reload.h */
     _Atomic(const struct rules *) rules;
     struct storage *storage;
     struct log *log;
     struct reads *reads;
+    struct mailbox *mailbox; /* main's */
     struct metrics *metrics;
     struct addresses *addresses;        /* NULL: no limit per address */
     const struct static_assets *assets; /* of protocols/rest: the demo; NULL: none */
     struct worker **workers;
     size_t worker_count;
-    uint16_t public_port;          /* the real one where port 0 was asked for */
+    uint16_t public_port; /* the real ones where port 0 was asked for */
+    uint16_t operator_port;
     uint64_t started_ms;           /* wall clock … */
     uint64_t started_monotonic_ms; /* … and the other at that moment */
     atomic_bool is_ready;
-    atomic_bool is_draining;
+    atomic_bool is_draining;             /* out of service: see drain.h */
+    atomic_bool is_stopping;             /* the process ends; it drains then too */
+    atomic_uint_fast64_t drain_until_ms; /* monotonic; 0: no drain is under way … */
+    uint64_t drain_begun_ms;             /* … and what else is of it: the operator's thread's */
+    uint64_t drain_over_ms;
+    uint64_t drain_connection_count;
     atomic_uint_fast64_t connection_count; /* of all workers, against limits.connections */
     atomic_uint_fast64_t connection_id_next;
     atomic_uint survey_count; /* under way: see survey.h */

@@ -58,6 +58,7 @@ struct connection {
     struct wheel_timer deadline;
     struct address_key address;
     bool is_counted; /* among the connections of its address */
+    bool is_told;    /* to go: by connections_tell() */
     char peer[PEER_BYTES_MAX];
 };
 
@@ -289,6 +290,22 @@ void connections_drain(struct worker *worker) {
     }
 }
 
+void connections_tell(struct worker *worker, size_t count) {
+    while (count > 0) {
+        struct connection *connection = connections_next(worker, worker->told_last);
+        if (connection == NULL) {
+            return;
+        }
+        connection->is_told = true;
+        worker->told_last = connection;
+        worker->told_count++;
+        if (connection->phase == CONNECTION_OPEN) {
+            connection->protocol->on_drain(connection, connection->state);
+            count--;
+        }
+    }
+}
+
 void connections_abort_all(struct worker *worker, enum close_reason reason) {
     LIST_EACH(&worker->connections, node) {
         connection_abort(CONTAINER_OF(node, struct connection, in_worker), reason);
@@ -298,6 +315,17 @@ void connections_abort_all(struct worker *worker, enum close_reason reason) {
 struct connection *connections_next(struct worker *worker, const struct connection *connection) {
     struct list *node = connection == NULL ? worker->connections.next : connection->in_worker.next;
     return node == &worker->connections ? NULL : CONTAINER_OF(node, struct connection, in_worker);
+}
+
+static void forget_told(struct connection *connection) {
+    struct worker *worker = connection->worker;
+    worker->told_count -= connection->is_told;
+    if (worker->told_last == connection) {
+        struct list *older = connection->in_worker.previous;
+        worker->told_last = older == &worker->connections
+                                ? NULL
+                                : CONTAINER_OF(older, struct connection, in_worker);
+    }
 }
 
 static void uncount_address(struct connection *connection) {
@@ -327,6 +355,7 @@ static void destroy(struct connection *connection) {
     wheel_disarm(&worker->wheel, &connection->deadline);
     surveys_on_gone(worker, connection);
     census_on_gone(worker, connection);
+    forget_told(connection);
     list_remove(&connection->in_worker);
     list_remove(&connection->in_doomed);
     buffer_finish(&connection->kept);

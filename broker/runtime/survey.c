@@ -235,6 +235,9 @@ static bool rate(const struct survey_part *part, struct connection *connection, 
                  struct survey_rank *ret_rank, size_t *steps) {
     const struct survey_question *question = &part->survey->question;
     bool is_wanted = question->channel.length == 0;
+    if (question->id != 0 && connection_id(connection) != question->id) {
+        return false;
+    }
     uint64_t lag = 0;
     for (struct stream *stream = stream_next(connection, NULL); stream != NULL;
          stream = stream_next(connection, stream)) {
@@ -482,7 +485,7 @@ enum error_code survey_ask(struct broker *broker, const struct survey_question *
     INVARIANT(count > 0);
     INVARIANT(question->limit <= SURVEY_ROWS_MAX);
     INVARIANT(question->limit > 0 || question->kind != SURVEY_CONNECTIONS);
-    if (atomic_load(&broker->is_draining)) {
+    if (atomic_load(&broker->is_stopping)) {
         return ERR_DRAINING;
     }
     if (atomic_fetch_add(&broker->survey_count, 1) >= SURVEYS_MAX) {

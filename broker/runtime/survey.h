@@ -63,7 +63,7 @@ struct survey_question {
     struct span channel; /* only its readers, and the connections that have one; empty: all */
     const struct span *channels;
     size_t channel_count;
-    uint64_t id;
+    uint64_t id; /* of SURVEY_CONNECTIONS: only this one; 0: all */
 };
 
 /* One reader of a connection. */

@@ -170,7 +170,7 @@ static void on_asked(struct letter *letter, void *consumer) {
     struct place place = watch->reader.place;
     INVARIANT(worker == watch->worker);
     bool can_watch =
-        !worker->is_draining && reader_init(&watch->reader, &worker->feeds, watch->selectors,
+        !worker->is_stopping && reader_init(&watch->reader, &worker->feeds, watch->selectors,
                                             watch->selector_count, on_touched) == OK;
     if (!can_watch) {
         end(watch);

@@ -98,8 +98,8 @@ static void on_commit(struct log_listener *listener, struct commit *commit) {
 static void on_drain_asked(struct letter *letter, void *consumer) {
     (void)letter;
     struct worker *worker = consumer;
-    worker->is_draining = true;
-    worker->drain_until_ms = worker->now_ms + DRAIN_TIMEOUT_MS;
+    worker->is_stopping = true;
+    worker->stop_until_ms = worker->now_ms + DRAIN_TIMEOUT_MS;
     acceptor_close(worker);
     watches_end_all(worker);
     connections_drain(worker);
@@ -123,18 +123,29 @@ static void on_beat(uv_timer_t *timer) {
     struct worker *worker = timer->data;
     turn_clock(worker);
     census_go_on(worker);
+    drain_count_due(&worker->drain_pace, atomic_load(&worker->broker->drain_until_ms),
+                    worker->now_ms, worker->connection_count - worker->told_count);
 }
 
 static bool is_over(const struct worker *worker) {
-    return worker->is_draining && worker->connection_count == 0;
+    return worker->is_stopping && worker->connection_count == 0;
 }
 
-static void drain_further(struct worker *worker) {
-    if (worker->is_draining && worker->connection_count > 0 &&
-        worker->now_ms >= worker->drain_until_ms) {
+static void end_if_late(struct worker *worker) {
+    if (worker->is_stopping && worker->connection_count > 0 &&
+        worker->now_ms >= worker->stop_until_ms) {
         log_event(DRAIN_OVER, .connections = worker->connection_count);
         connections_abort_all(worker, CLOSE_DRAINING);
     }
+}
+
+/* A slice of the goodbyes that a drain owes. True: none is left over for the next turn. */
+static bool tell_due(struct worker *worker) {
+    uint64_t due = worker->drain_pace.due;
+    uint64_t count = due < DRAIN_SLICE ? due : DRAIN_SLICE;
+    connections_tell(worker, count);
+    worker->drain_pace.due = due - count;
+    return due == count;
 }
 
 static void on_never_block(uv_idle_t *idle) {
@@ -150,7 +161,8 @@ static void before_poll(uv_prepare_t *prepare) {
     if (is_all_sent) {
         note_written(worker);
     }
-    drain_further(worker);
+    bool is_all_told = tell_due(worker);
+    end_if_late(worker);
     connections_bury(worker);
     metrics_set(worker->metrics, METRIC_TAILS_BYTES, worker->feeds.tails.bytes);
     metrics_set(worker->metrics, METRIC_FEEDS_OPEN,
@@ -160,8 +172,8 @@ static void before_poll(uv_prepare_t *prepare) {
     if (is_over(worker)) {
         uv_stop(&worker->loop);
     }
-    if (is_all_sent && list_is_empty(&worker->feeds.touched) && list_is_empty(&worker->doomed) &&
-        mailbox_sleep(&worker->mailbox)) {
+    if (is_all_sent && is_all_told && list_is_empty(&worker->feeds.touched) &&
+        list_is_empty(&worker->doomed) && mailbox_sleep(&worker->mailbox)) {
         uv_idle_stop(&worker->never_block);
     } else {
         uv_idle_start(&worker->never_block, on_never_block);

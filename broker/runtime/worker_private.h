@@ -2,8 +2,8 @@
 /* worker_private.h — the inside of a worker, for the few files that are one worker together.
  *
  * Place:   worker.c (the loop), acceptor.c (listening), connection.c (sockets), stream.c and
- *          rider.c (readers), watch.c (long polls), survey.c (what the operator asks), census.c
- *          (how far readers lag).
+ *          rider.c (readers), watch.c (long polls), survey.c and drain.c (what the operator asks),
+ *          census.c (how far readers lag).
  * Thread:  the worker's, but for what is atomic.
  * Bounds:  see worker.h.
  */
@@ -16,6 +16,7 @@
 
 #include "broker/delivery/reader.h"
 #include "broker/runtime/census.h"
+#include "broker/runtime/drain.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/buffer.h"
@@ -68,8 +69,11 @@ struct worker {
     struct list surveys;             /* struct survey_part: those that walk the connections now */
     struct list doomed;              /* to be closed before the loop blocks */
     size_t connection_count;
-    bool is_draining;
-    uint64_t drain_until_ms;
+    struct connection *told_last; /* the youngest that was told to go; all older ones were too */
+    size_t told_count;
+    struct drain_pace drain_pace;
+    bool is_stopping;
+    uint64_t stop_until_ms;
     struct letter drain;
     atomic_bool is_drain_asked;
 };
@@ -91,6 +95,9 @@ void connections_bury(struct worker *worker);
 
 /* Tells each connection that the broker goes down. */
 void connections_drain(struct worker *worker);
+
+/* Tells the oldest `count` that were not told yet; fewer where there are no more. */
+void connections_tell(struct worker *worker, size_t count);
 
 /* Ends all connections at once. */
 void connections_abort_all(struct worker *worker, enum close_reason reason);

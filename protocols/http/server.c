@@ -51,10 +51,13 @@ static void set_deadline(struct http *http, uint64_t from_now_ms) {
     connection_set_deadline(http->connection, from_now_ms == 0 ? 0 : now_ms(http) + from_now_ms);
 }
 
+static struct broker *broker_of(const struct http *http) {
+    return worker_broker(connection_worker(http->connection));
+}
+
 static void set_stall_deadline(struct http *http) {
     http->bytes_sent = connection_bytes_sent(http->connection);
-    set_deadline(http,
-                 worker_broker(connection_worker(http->connection))->config->stall_timeout_ms);
+    set_deadline(http, broker_of(http)->config->stall_timeout_ms);
 }
 
 /* --- replying -------------------------------------------------------------------------------- */
@@ -62,6 +65,7 @@ static void set_stall_deadline(struct http *http) {
 static enum reply_connection connection_after(const struct http *http) {
     const struct exchange *exchange = http->exchange;
     if (exchange_must_close(exchange) || http->is_draining ||
+        atomic_load(&broker_of(http)->is_draining) ||
         exchange_request(exchange)->reply.must_close) {
         return REPLY_CLOSES;
     }
@@ -123,7 +127,7 @@ static enum error_code switch_protocol(struct http *http) {
 /* Sends the reply that is ready, and decides what becomes of the connection. */
 static void reply(struct http *http) {
     struct request *request = exchange_request(http->exchange);
-    if (request->reply.kind != REPLY_WHOLE && http->is_draining) {
+    if (request->reply.kind != REPLY_WHOLE && atomic_load(&broker_of(http)->is_stopping)) {
         request_refuse(request, ERR_DRAINING, NULL);
     } else if (request->reply.kind != REPLY_WHOLE) {
         enum error_code code = switch_protocol(http);
@@ -269,10 +273,14 @@ static void http_run(struct http *http, struct span fresh) {
     if (http->successor != NULL) {
         const struct protocol *successor = http->successor;
         void *state = http->successor_state;
+        bool has_to_go = http->is_draining;
         free(http);
         connection_resume_reading(connection);
         if (rest.length > 0 && !connection_is_closing(connection)) {
             successor->on_bytes(connection, state, rest); /* sent before it could know */
+        }
+        if (has_to_go && !connection_is_closing(connection)) {
+            successor->on_drain(connection, state); /* it was told while it still asked */
         }
     } else if (!connection_is_closing(connection)) {
         keep_input(http, &held, rest);
@@ -325,9 +333,12 @@ static void on_deadline(struct connection *connection, void *state) {
 
 static void on_drain(struct connection *connection, void *state) {
     struct http *http = state;
+    bool is_idle = http->exchange == NULL && http->has_asked && !http->is_head_begun;
     http->is_draining = true;
-    if (http->exchange == NULL) {
-        connection_close(connection, CLOSE_DRAINING);
+    if (http->exchange != NULL) {
+        request_hurry(exchange_request(http->exchange));
+    } else if (is_idle || atomic_load(&broker_of(http)->is_stopping)) {
+        connection_close(connection, CLOSE_DRAINING); /* else what it asks for is its last */
     }
 }
 

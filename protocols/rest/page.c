@@ -231,8 +231,8 @@ static enum next_step next_step_of(const struct paging *paging) {
     if (!page->at_head) {
         return STEP_READ_ON; /* the walk through the log has a budget, and is not over */
     }
-    bool may_wait = clock_monotonic_ms() < paging->wait_until_ms &&
-                    !atomic_load(&paging->request->broker->is_draining);
+    bool may_wait = clock_monotonic_ms() < paging->wait_until_ms && !paging->request->is_hurried &&
+                    !atomic_load(&paging->request->broker->is_stopping);
     return may_wait ? STEP_WATCH : STEP_ANSWER;
 }
 
@@ -261,7 +261,7 @@ static void on_watched(void *context) {
     }
 }
 
-static void on_abandoned(struct request *request) {
+static void on_hurried(struct request *request) {
     struct paging *paging = request->state;
     if (paging->watch != NULL) {
         watch_cancel(paging->watch);
@@ -331,7 +331,7 @@ static enum error_code begin(struct request *request) {
     }
     request->state = paging;
     request->on_state_finish = on_state_finish;
-    request->on_abandoned = on_abandoned;
+    request->on_hurried = on_hurried;
     paging->request = request;
     buffer_init(&paging->body, REPLY_BODY_BYTES_MAX);
     buffer_init(&paging->if_none_match, HTTP_HEAD_BYTES_MAX);

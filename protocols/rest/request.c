@@ -42,6 +42,13 @@ static void request_free(struct request *request) {
     free(request);
 }
 
+void request_hurry(struct request *request) {
+    request->is_hurried = true;
+    if (request->is_pending && request->on_hurried != NULL) {
+        request->on_hurried(request);
+    }
+}
+
 void request_destroy(struct request *request) {
     if (request == NULL) {
         return;
@@ -51,9 +58,7 @@ void request_destroy(struct request *request) {
         /* The log or a read thread holds a letter inside our state. It comes back to this
          * thread. */
         request->is_abandoned = true;
-        if (request->on_abandoned != NULL) {
-            request->on_abandoned(request);
-        }
+        request_hurry(request);
         return;
     }
     request_free(request);

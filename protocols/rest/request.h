@@ -94,8 +94,10 @@ struct request {
     struct reading *reading; /* where a stream begins, for the kinds that switch */
     void *state;             /* of the resource that answers */
     void (*on_state_finish)(void *state);
-    /* NULL, or told when is_abandoned is set: what waits for something to come can be cancelled. */
-    void (*on_abandoned)(struct request *request);
+    /* NULL, or told when is_hurried or is_abandoned is set: what waits for something to come can be
+     * cancelled. */
+    void (*on_hurried)(struct request *request);
+    bool is_hurried;   /* request_hurry() came */
     bool is_pending;   /* a publish or a read is under way */
     bool is_abandoned; /* request_destroy() came meanwhile */
     uint64_t begin_us; /* on the monotonic clock */
@@ -103,6 +105,9 @@ struct request {
 
 /* NULL: out of memory. All members are zero. */
 struct request *request_create(void);
+
+/* A long poll is to be answered with what there is: its connection has to go. */
+void request_hurry(struct request *request);
 
 /* Frees, now or when what is under way has ended; no callback follows. Accepts NULL. */
 void request_destroy(struct request *request);

@@ -225,6 +225,45 @@ TEST(going_down_an_idle_connection_closes_and_a_busy_one_answers_first) {
     EXPECT_EQ(fakes.reason, CLOSE_DRAINING);
 }
 
+TEST(a_broker_that_drains_ends_what_is_idle_and_answers_what_asks) {
+    fakes.protocol->on_drain(fakes_connection(), fakes.state);
+    EXPECT_FALSE(fakes.is_closing); /* it has not asked yet */
+    fakes_receive("GET /nothing HTTP/1.1\r\n" HOST "\r\n");
+    EXPECT_TRUE(fakes_has_sent("Connection: close\r\n"));
+    EXPECT_EQ(fakes.reason, CLOSE_DRAINING);
+}
+
+TEST(an_idle_connection_ends_when_the_broker_drains) {
+    fakes_receive("GET /nothing HTTP/1.1\r\n" HOST "\r\n");
+    EXPECT_FALSE(fakes.is_closing);
+    fakes.protocol->on_drain(fakes_connection(), fakes.state);
+    EXPECT_TRUE(fakes.is_closing);
+    EXPECT_EQ(fakes.reason, CLOSE_DRAINING);
+}
+
+TEST(answers_of_a_broker_that_drains_end_their_connections) {
+    atomic_store(&fakes.broker.is_draining, true);
+    fakes_receive("GET /nothing HTTP/1.1\r\n" HOST "\r\n");
+    EXPECT_TRUE(fakes_has_sent("Connection: close\r\n"));
+    EXPECT_TRUE(fakes.is_closing);
+}
+
+/* An EventSource would take a 503 for good; `event: close` brings it back. */
+TEST(a_stream_that_was_asked_for_too_late_begins_and_says_goodbye) {
+    fakes.protocol->on_drain(fakes_connection(), fakes.state);
+    fakes_receive("GET /channels/a HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n");
+    EXPECT_TRUE(fakes_has_sent("Content-Type: text/event-stream\r\n"));
+    EXPECT_TRUE(fakes_has_sent("event: close\n"));
+    EXPECT_EQ(fakes.reason, CLOSE_DRAINING);
+}
+
+TEST(a_broker_that_ends_opens_no_stream) {
+    fakes_receive("GET /channels/a HTTP/1.1\r\n" HOST "Accept: text/event-stream");
+    atomic_store(&fakes.broker.is_stopping, true);
+    fakes_receive("\r\n\r\n");
+    EXPECT_TRUE(fakes_has_sent("HTTP/1.1 503 "));
+}
+
 TEST(an_event_stream_takes_the_connection_over) {
     fakes_receive("GET /channels/a HTTP/1.1\r\n" HOST "Accept: text/event-stream\r\n\r\n");
     EXPECT_STRING(fakes.protocol->name, "sse");
@@ -267,5 +306,10 @@ UNIT_TESTS(SERVER(a_publish_is_answered_when_the_log_has_it_and_the_connection_s
            SERVER(head_tells_the_length_and_sends_no_body),
            SERVER(an_absolute_address_counts_for_host),
            SERVER(going_down_an_idle_connection_closes_and_a_busy_one_answers_first),
+           SERVER(a_broker_that_drains_ends_what_is_idle_and_answers_what_asks),
+           SERVER(an_idle_connection_ends_when_the_broker_drains),
+           SERVER(answers_of_a_broker_that_drains_end_their_connections),
+           SERVER(a_stream_that_was_asked_for_too_late_begins_and_says_goodbye),
+           SERVER(a_broker_that_ends_opens_no_stream),
            SERVER(an_event_stream_takes_the_connection_over),
            SERVER(frames_behind_the_handshake_reach_the_websocket))

@@ -235,7 +235,21 @@ TEST(a_broker_that_goes_down_answers_polls_with_what_there_is) {
     ask("wait=30s", "Host: localhost");
     find_nothing(5, true);
     fakes_answer_read(OK);
-    atomic_store(&fakes.broker.is_draining, true);
+    atomic_store(&fakes.broker.is_stopping, true);
+    fakes_end_watch();
+    find_nothing(6, true);
+    fakes_answer_read(OK);
+    EXPECT_EQ(request->reply.status, 200);
+    EXPECT_TRUE(span_has_prefix(reply_body(&request->reply), SPAN("{\"messages\":[]")));
+}
+
+TEST(a_poll_that_is_hurried_is_answered_with_what_there_is) {
+    ask("wait=30s", "Host: localhost");
+    find_nothing(5, true);
+    fakes_answer_read(OK);
+    EXPECT_FALSE(fakes.is_watch_cancelled);
+    request_hurry(request);
+    EXPECT_TRUE(fakes.is_watch_cancelled);
     fakes_end_watch();
     find_nothing(6, true);
     fakes_answer_read(OK);
@@ -324,6 +338,7 @@ UNIT_TESTS(PAGE(a_page_asks_for_a_bounded_read_of_its_channel),
            PAGE(a_poll_that_has_something_to_say_says_it_at_once),
            PAGE(a_walk_that_is_not_over_goes_on_without_waiting),
            PAGE(a_broker_that_goes_down_answers_polls_with_what_there_is),
+           PAGE(a_poll_that_is_hurried_is_answered_with_what_there_is),
            PAGE(a_poll_whose_client_left_is_cancelled), PAGE(too_many_polls_are_told_to_come_again),
            PAGE(a_large_page_is_coded_where_that_is_asked_for),
            PAGE(a_small_page_is_coded_only_for_who_takes_nothing_else),
