@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "broker/admission/addresses.h"
@@ -28,6 +30,7 @@
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
+#include "broker/runtime/reload.h"
 #include "broker/runtime/store.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
@@ -41,8 +44,7 @@
 #include "storage/storage.h"
 
 #define ASSETS_MAX 16
-#define RELOADS_MAX 1000 /* rules that were swapped out stay: a thread may look at them */
-#define SEGMENTS_MIN 16  /* a full disk is at least so many segments */
+#define SEGMENTS_MIN 16 /* a full disk is at least so many segments */
 #define HEAP_TRIM_BYTES 4194304
 #define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
 
@@ -51,8 +53,9 @@ struct process {
     struct broker broker;
     struct config_sources sources;
     struct config *config;
-    struct rules *rules[RELOADS_MAX + 1];
-    size_t rules_count;
+    struct mailbox mailbox;
+    struct reloader *reloader;
+    struct config_faults faults; /* of the last reload: too large for the stack */
     struct store *store;
     struct log_listener **listeners;
     struct operator_server *operator_server;
@@ -180,24 +183,23 @@ static enum error_code start_ports(struct process *process, struct error *why) {
 /* One part after the other; stop_broker() ends as many as there are. */
 static enum error_code start_broker(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
-    broker->config = process->config;
+    broker->mailbox = &process->mailbox;
     broker->started_ms = clock_wall_ms();
     broker->started_monotonic_ms = clock_monotonic_ms();
     atomic_init(&broker->connection_id_next, 1);
     adapt_assets(process);
-    if (metrics_create((size_t)process->config->workers, &broker->metrics) == OK) {
-        thread_begin(metrics_shard(broker->metrics, METRICS_MAIN));
-        process->rules[0] = rules_create(process->config, broker->metrics);
-    }
-    if (process->rules[0] == NULL) {
+    if (mailbox_init(&process->mailbox, MAILBOX_NODES_MAX) != OK ||
+        metrics_create((size_t)process->config->workers, &broker->metrics) != OK) {
         return error_set(why, ERR_MEMORY, "no memory for the first tables");
     }
-    process->rules_count = 1;
+    thread_begin(metrics_shard(broker->metrics, METRICS_MAIN));
+    if (reloader_create(broker, &process->sources, process->config, &process->reloader) != OK) {
+        return error_set(why, ERR_MEMORY, "no memory for the first tables");
+    }
     if (process->config->connections_per_address_max != CONFIG_UNLIMITED &&
         addresses_create(&broker->addresses) != OK) {
         return error_set(why, ERR_MEMORY, "no memory for the table of addresses");
     }
-    atomic_store(&broker->rules, process->rules[0]);
     enum error_code code = open_storage(process, why);
     if (code == OK) {
         code = store_create(broker->storage, metrics_shard(broker->metrics, METRICS_STORE),
@@ -225,6 +227,8 @@ static void stop_broker(struct process *process) {
     struct broker *broker = &process->broker;
     atomic_store(&broker->is_ready, false);
     atomic_store(&broker->is_draining, true);
+    atomic_store(&broker->is_stopping, true);
+    mailbox_deliver_all(&process->mailbox, process->reloader);
     for (size_t i = 0; i < broker->worker_count; i++) {
         worker_drain(broker->workers[i]);
     }
@@ -232,6 +236,7 @@ static void stop_broker(struct process *process) {
         worker_join(broker->workers[i]);
     }
     operator_stop(process->operator_server);
+    mailbox_deliver_all(&process->mailbox, process->reloader); /* asked since: told that it ends */
     settle_workers(broker);
     if (broker->log != NULL) {
         log_stop(broker->log);
@@ -246,14 +251,16 @@ static void stop_broker(struct process *process) {
     store_destroy(process->store);
     log_destroy(broker->log);
     storage_close(broker->storage);
-    for (size_t i = 0; i < process->rules_count; i++) {
-        rules_unref(process->rules[i]);
-    }
     addresses_destroy(broker->addresses);
     metrics_destroy(broker->metrics);
     free(broker->workers);
     free(process->listeners);
-    config_destroy(process->config);
+    if (process->reloader != NULL) {
+        reloader_destroy(process->reloader);
+    } else {
+        config_destroy(process->config);
+    }
+    mailbox_finish(&process->mailbox);
 }
 
 /* --- what the operator sees ----------------------------------------------------------------- */
@@ -288,44 +295,6 @@ static void print_urls(const struct process *process) {
               .workers = process->broker.worker_count, .open = process->config->open);
 }
 
-static void refuse_reload(const struct config_faults *faults) {
-    for (size_t i = 0; i < faults->count; i++) {
-        const struct config_fault *fault = &faults->rows[i];
-        log_event(CONFIGURATION_FAULT, .source = fault->source, .line = fault->line,
-                  .column = fault->column, .key = fault->key, .reason = fault->reason);
-    }
-    log_event(RELOAD_REFUSED, .faults = faults->count + faults->count_beyond);
-}
-
-/* Channel rules are swapped, and the log's level; all else waits for the next start. */
-static void reload(struct process *process) {
-    struct metrics_shard *metrics = metrics_shard(process->broker.metrics, METRICS_MAIN);
-    struct config *config = NULL;
-    static struct config_faults faults; /* 50 KiB: not for the stack */
-    faults = (struct config_faults){0};
-    if (config_load(&process->sources, &config, &faults) != OK) {
-        refuse_reload(&faults);
-        metrics_add(metrics, METRIC_RELOADS_REFUSED, 1);
-        return;
-    }
-    struct rules *rules =
-        process->rules_count <= RELOADS_MAX ? rules_create(config, process->broker.metrics) : NULL;
-    if (rules != NULL) {
-        process->rules[process->rules_count++] = rules;
-        atomic_store(&process->broker.rules, rules);
-        metrics_add(metrics, METRIC_RELOADS, 1);
-        logger_set_level(config->log_level);
-        char waiting[CONFIG_PATHS_BYTES];
-        config_list_waiting(process->config, config, waiting);
-        log_event(RELOADED, .rules = config->rule_count,
-                  .waiting = waiting[0] == '\0' ? NULL : waiting);
-    } else {
-        metrics_add(metrics, METRIC_RELOADS_REFUSED, 1);
-        log_event(RELOAD_REFUSED, .reason = "no room for more rules: restart");
-    }
-    config_destroy(config);
-}
-
 /* --- signals -------------------------------------------------------------------------------- */
 
 static void block_signals(sigset_t *ret_signals) {
@@ -343,26 +312,46 @@ static void on_second_signal(int number) {
     _exit(COMMAND_FAILED);
 }
 
-/* Meanwhile main says what the log held back. */
-static int wait_for_signal(const sigset_t *signals, struct metrics_shard *metrics) {
-    const struct timespec tell_interval = {.tv_sec = LOG_TELL_INTERVAL_MS / 1000};
+static int take_signal(int signals_fd) {
+    struct signalfd_siginfo taken;
+    bool is_there = read(signals_fd, &taken, sizeof(taken)) == (ssize_t)sizeof(taken);
+    return is_there ? (int)taken.ssi_signo : 0;
+}
+
+/* Main sleeps until a signal or a letter comes, and says now and then what the log held back;
+ * returns the signal that ends the process. */
+static int wait_for_signal(struct process *process, int signals_fd) {
+    struct metrics_shard *metrics = metrics_shard(process->broker.metrics, METRICS_MAIN);
+    struct mailbox *mailbox = &process->mailbox;
+    uint64_t told_ms = clock_monotonic_ms();
     for (;;) {
+        struct pollfd wanted[] = {{.fd = signals_fd, .events = POLLIN},
+                                  {.fd = mailbox->event_fd, .events = POLLIN}};
         thread_sleep(metrics);
-        int number = sigtimedwait(signals, NULL, &tell_interval);
+        if (mailbox_sleep(mailbox)) {
+            /* A signal, or nothing for long: look again. */
+            IGNORE_RESULT(poll(wanted, ARRAY_COUNT(wanted), LOG_TELL_INTERVAL_MS) < 0);
+            mailbox_wake(mailbox);
+        }
         thread_wake(metrics);
-        if (number >= 0) {
+        if (clock_monotonic_ms() - told_ms >= LOG_TELL_INTERVAL_MS) {
+            told_ms = clock_monotonic_ms();
+            logger_tell_suppressed();
+        }
+        mailbox_deliver_all(mailbox, process->reloader);
+        int number = take_signal(signals_fd);
+        if (number == SIGHUP) {
+            bool has_new_rules; /* is logged, and so is what fails */
+            IGNORE_RESULT(reloader_run(process->reloader, &has_new_rules, &process->faults) != OK);
+        } else if (number != 0) {
             return number;
         }
-        logger_tell_suppressed();
     }
 }
 
-static void wait_for_end(struct process *process, const sigset_t *signals) {
-    struct metrics_shard *metrics = metrics_shard(process->broker.metrics, METRICS_MAIN);
-    int number;
-    while ((number = wait_for_signal(signals, metrics)) == SIGHUP) {
-        reload(process);
-    }
+static void wait_for_end(struct process *process, const sigset_t *signals, int signals_fd) {
+    int number = wait_for_signal(process, signals_fd);
+    close(signals_fd);
     log_event(STOPPING, .signal = (uint64_t)number,
               .connections = atomic_load(&process->broker.connection_count));
     struct sigaction at_once = {.sa_handler = on_second_signal};
@@ -386,6 +375,7 @@ static void prepare_process(void) {
 
 static int run_serve(int count, char *const *words) {
     static struct process process; /* zeroed, and too large for the stack; main's alone */
+    process.mailbox.event_fd = -1;
     extern char **environ;
     process.sources = (struct config_sources){.environment = environ,
                                               .flag_count = count,
@@ -399,10 +389,14 @@ static int run_serve(int count, char *const *words) {
     block_signals(&signals);
     prepare_process();
     struct error why = {0};
-    if (start_broker(&process, &why) == OK) {
+    int signals_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    enum error_code code = signals_fd < 0
+                               ? error_set(&why, ERR_IO, "no signalfd: %s", strerrordesc_np(errno))
+                               : start_broker(&process, &why);
+    if (code == OK) {
         atomic_store(&process.broker.is_ready, true);
         print_urls(&process);
-        wait_for_end(&process, &signals);
+        wait_for_end(&process, &signals, signals_fd);
         exit_code = COMMAND_OK;
     } else {
         log_event(START_FAILED, .detail = why.detail);
