@@ -52,7 +52,7 @@
     X(ERR_CORRUPT, 500, 1011, 0x80, "corrupt", "Stored bytes are damaged")                         \
     X(ERR_DATA_VERSION, 500, 1011, 0x80, "data-version", "The data is of another version")         \
     X(ERR_LOCKED, 500, 1011, 0x80, "locked", "The data belongs to another process")                \
-    X(ERR_CONFIG, 500, 1011, 0x80, "configuration", "The configuration is wrong")                  \
+    X(ERR_CONFIG, 422, 1011, 0x80, "configuration", "The configuration is wrong")                  \
     X(ERR_SLOW, 503, 4008, 0x97, "too-slow", "The reader is too slow")                             \
     X(ERR_AGAIN, 503, 1013, 0x80, "again", "Nothing yet")
 

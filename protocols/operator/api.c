@@ -1,61 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/operator/api.h"
 
+#include <stdio.h>
+
+#include "broker/config/config.h"
+#include "broker/support/invariant.h"
+#include "protocols/operator/answer.h"
 #include "protocols/operator/channels.h"
+#include "protocols/operator/configuration.h"
 #include "protocols/operator/connections.h"
+#include "protocols/operator/draining.h"
 #include "protocols/operator/guard.h"
+#include "protocols/operator/status.h"
 #include "protocols/rest/request.h"
 
-/* A row's handler makes the reply, or says why not, or waits (request_wait). */
+#define ALLOW_BYTES 64
+
+static enum error_code show_index(struct request *request, struct error *why);
+
+/* A row's handler makes the reply, or says why not, or waits (request_wait). A path that ends with
+ * a name in braces stands for everything that has something there. Rows of one path stand
+ * together. */
 static const struct resource {
     const char *path;
-    bool is_prefix;     /* something follows */
-    const char *method; /* beside HEAD, where it is GET, and OPTIONS */
-    const char *allow;
+    const char *method; /* HEAD comes with GET, and OPTIONS with every path */
     enum error_code (*on_request)(struct request *request, struct error *why);
+    const char *summary;
+    uint64_t body_bytes_max; /* 0: a body that comes is thrown away */
 } resources[] = {
-    {"/api/v1/channels", false, "GET", "GET, HEAD, OPTIONS", channels_list},
-    {"/api/v1/connections", false, "GET", "GET, HEAD, OPTIONS", connections_list},
-    {"/api/v1/connections/", true, "DELETE", "DELETE, OPTIONS", connections_dismiss},
+    {"/api/v1", "GET", show_index, "this list", 0},
+    {"/api/v1/status", "GET", status_show, "version, addresses, whether it is in service", 0},
+    {"/api/v1/channels", "GET", channels_list, "depth, rate and readers of channels", 0},
+    {"/api/v1/channels/{channel}", "GET", channels_show, "one channel", 0},
+    {"/api/v1/connections", "GET", connections_list, "who is connected, and how far behind", 0},
+    {"/api/v1/connections/{id}", "GET", connections_show, "one connection", 0},
+    {"/api/v1/connections/{id}", "DELETE", connections_dismiss, "ends one connection", 0},
+    {"/api/v1/configuration", "GET", configuration_show, "values in force, and where from", 0},
+    {"/api/v1/configuration/check", "POST", configuration_check, "every fault of a file",
+     CONFIG_FILE_BYTES_MAX},
+    {"/api/v1/configuration/reload", "POST", configuration_reload, "reads the configuration again",
+     0},
+    {"/api/v1/drain", "GET", draining_show, "how far a drain is", 0},
+    {"/api/v1/drain", "POST", draining_begin, "out of service, evenly over a time", 0},
+    {"/api/v1/drain", "DELETE", draining_end, "back into service", 0},
 };
 
-static const struct resource *find(struct span path) {
-    for (size_t i = 0; i < ARRAY_COUNT(resources); i++) {
-        struct span own = span_of_string(resources[i].path);
-        bool is_deeper = span_has_prefix(path, own) && path.length > own.length;
-        if (resources[i].is_prefix ? is_deeper : span_is_equal(path, own)) {
-            return &resources[i];
-        }
+static bool fits(const struct resource *resource, struct span path) {
+    const char *brace = strchr(resource->path, '{');
+    struct span own = span_of_string(resource->path);
+    if (brace == NULL) {
+        return span_is_equal(path, own);
     }
-    return NULL;
+    own.length = (size_t)(brace - resource->path);
+    return span_has_prefix(path, own) && path.length > own.length;
+}
+
+static bool does_answer(const struct resource *resource, const struct request *request) {
+    return span_is_equal(request->method, span_of_string(resource->method)) ||
+           (request_is_head(request) && strcmp(resource->method, "GET") == 0);
+}
+
+/* The row for the request; NULL: none, and `ret_allow` is empty where the path is not there. */
+static const struct resource *find(const struct request *request, char ret_allow[ALLOW_BYTES]) {
+    const struct resource *found = NULL;
+    size_t length = 0;
+    ret_allow[0] = '\0';
+    for (size_t i = 0; i < ARRAY_COUNT(resources); i++) {
+        const struct resource *resource = &resources[i];
+        if (!fits(resource, request->path)) {
+            continue;
+        }
+        bool is_reading = strcmp(resource->method, "GET") == 0;
+        length += (size_t)snprintf(ret_allow + length, ALLOW_BYTES - length, "%s%s, ",
+                                   resource->method, is_reading ? ", HEAD" : "");
+        INVARIANT(length + sizeof("OPTIONS") <= ALLOW_BYTES);
+        found = found == NULL && does_answer(resource, request) ? resource : found;
+    }
+    if (length > 0) {
+        snprintf(ret_allow + length, ALLOW_BYTES - length, "OPTIONS");
+    }
+    return found;
+}
+
+static enum error_code put_index(struct buffer *body) {
+    TRY(buffer_put(body, SPAN("{\"version\":\"" TIDINGS_VERSION "\",\"resources\":[")));
+    for (size_t i = 0; i < ARRAY_COUNT(resources); i++) {
+        TRY(buffer_printf(body, "%s{\"method\":\"%s\",\"path\":\"%s\",\"summary\":\"%s\"}",
+                          i == 0 ? "" : ",", resources[i].method, resources[i].path,
+                          resources[i].summary));
+    }
+    return buffer_put(body, SPAN("]}"));
+}
+
+static enum error_code show_index(struct request *request, struct error *why) {
+    return answer_as_json(request, 200, put_index(&request->reply.body), why);
 }
 
 bool api_has(struct span path) {
     return span_has_prefix(path, SPAN("/api/"));
 }
 
+uint64_t api_body_bytes_max(const struct request *request) {
+    char allow[ALLOW_BYTES];
+    const struct resource *resource = find(request, allow);
+    return resource == NULL ? 0 : resource->body_bytes_max;
+}
+
 static enum error_code answer(struct request *request, struct error *why) {
     bool is_read = span_is_equal(request->method, SPAN("GET")) || request_is_head(request);
+    char allow[ALLOW_BYTES];
     enum error_code code = guard_check(request, !is_read, why);
     if (code != OK) {
         return code;
     }
-    const struct resource *resource = find(request->path);
-    if (resource == NULL) {
-        return error_set(why, ERR_NOT_FOUND, "there are /api/v1/channels and /api/v1/connections");
+    const struct resource *resource = find(request, allow);
+    if (resource != NULL) {
+        return resource->on_request(request, why);
     }
-    bool is_reading = span_is_equal(span_of_string(resource->method), SPAN("GET"));
-    if (span_is_equal(request->method, SPAN("OPTIONS"))) {
-        request->reply.status = 204;
-        reply_add_header(&request->reply, "Allow", "%s", resource->allow);
-        return OK;
+    if (allow[0] == '\0') {
+        return error_set(why, ERR_NOT_FOUND, "GET /api/v1 lists what is here");
     }
-    if (!span_is_equal(request->method, span_of_string(resource->method)) &&
-        !(is_reading && is_read)) {
-        reply_add_header(&request->reply, "Allow", "%s", resource->allow);
-        return error_set(why, ERR_METHOD, "allowed here: %s", resource->allow);
+    reply_add_header(&request->reply, "Allow", "%s", allow);
+    if (!span_is_equal(request->method, SPAN("OPTIONS"))) {
+        return error_set(why, ERR_METHOD, "allowed here: %s", allow);
     }
-    return resource->on_request(request, why);
+    request->reply.status = 204;
+    return OK;
 }
 
 void api_handle(struct request *request) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "broker/runtime/broker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "protocols/operator/api.h"
@@ -148,7 +149,10 @@ static enum MHD_Result send_reply(struct call *call) {
     if (response == NULL) {
         return MHD_NO;
     }
-    bool must_close = reply->must_close || call->must_close || call->switchboard->is_stopping;
+    bool is_leaving =
+        !is_own(request) && atomic_load(&request->broker->is_draining); /* of the back ends */
+    bool must_close =
+        reply->must_close || call->must_close || call->switchboard->is_stopping || is_leaving;
     bool is_whole =
         add_headers(response, reply) &&
         (!must_close || MHD_add_response_header(response, "Connection", "close") == MHD_YES);
@@ -294,6 +298,8 @@ static enum MHD_Result take_head(struct call *call, const char *method) {
     check_head(call);
     if (call->phase == CALL_BODY && !is_own(request)) {
         admit(call);
+    } else if (api_has(request->path)) {
+        request->body_bytes_max = api_body_bytes_max(request);
     }
     if (call->phase == CALL_REFUSED && has_body(request) &&
         (call->must_close || !is_worth_discarding(request))) {
@@ -343,7 +349,8 @@ static enum MHD_Result take_body(struct call *call, struct span bytes) {
         call->progress_bytes = 0;
         arm(call, BODY_TIMEOUT_MS);
     }
-    if (call->phase == CALL_BODY && !is_own(call->request)) {
+    bool is_kept = !is_own(call->request) || call->request->body_bytes_max > 0;
+    if (call->phase == CALL_BODY && is_kept) {
         keep(call, bytes);
         return MHD_YES;
     }
@@ -355,15 +362,15 @@ static enum MHD_Result handle(struct call *call) {
     struct request *request = call->request;
     wheel_disarm(&call->switchboard->wheel, &call->peer->deadline);
     call->phase = CALL_WAITING;
+    request->body = buffer_borrow(&call->body);
     if (pages_has(request->path)) {
         pages_handle(request);
     } else if (api_has(request->path)) {
         api_handle(request);
     } else {
-        request->body = buffer_borrow(&call->body);
         routes_handle(request);
-        request->body = (struct span){0};
     }
+    request->body = (struct span){0};
     let_body_go(call);
     if (call->phase == CALL_REPLIED) {
         return send_reply(call);

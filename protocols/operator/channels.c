@@ -3,13 +3,16 @@
 
 #include <stdlib.h>
 
+#include "broker/channels/name.h"
 #include "broker/channels/pattern.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/survey.h"
 #include "broker/support/invariant.h"
+#include "broker/support/percent.h"
 #include "protocols/http/query.h"
+#include "protocols/operator/answer.h"
 #include "protocols/operator/listing.h"
 #include "protocols/rest/request.h"
 
@@ -20,6 +23,7 @@ struct channels {
     struct buffer match; /* from here on the request's spans do not live */
     struct buffer after;
     size_t limit;
+    bool is_one; /* by its name: the row alone is the answer */
     bool has_more;
     struct buffer names; /* of all rows, one after the other */
     size_t row_count;
@@ -41,6 +45,9 @@ static void on_state_finish(void *state) {
 
 static enum error_code put_list(struct buffer *buffer, const struct channels *channels,
                                 const uint64_t *reader_counts) {
+    if (channels->is_one) {
+        return listing_put_channel(buffer, &channels->rows[0], reader_counts[0]);
+    }
     enum error_code code = buffer_put(buffer, SPAN("{\"channels\":["));
     for (size_t i = 0; code == OK && i < channels->row_count; i++) {
         code = i == 0 ? OK : buffer_put_byte(buffer, ',');
@@ -63,12 +70,9 @@ static void on_counted(void *context, struct survey *survey) {
     if (request_is_wanted(request)) {
         if (code == OK) {
             code = put_list(&request->reply.body, channels, answer->counts);
+            code = answer_as_json(request, 200, code, NULL);
         }
-        if (code == OK) {
-            request->reply.status = 200;
-            reply_add_header(&request->reply, "Content-Type", "application/json");
-            reply_add_header(&request->reply, "Cache-Control", "no-store");
-        } else {
+        if (code != OK) {
             request_refuse(request, code, NULL);
         }
     }
@@ -115,6 +119,9 @@ static void on_listed(struct read *read) {
     struct channels *channels = CONTAINER_OF(read, struct channels, read);
     struct request *request = channels->request;
     enum error_code code = read->result;
+    if (code == OK && channels->is_one && channels->row_count == 0) {
+        code = error_set(&read->why, ERR_NOT_FOUND, "nothing was ever published there");
+    }
     if (code == OK && request_is_wanted(request)) {
         find_names(channels);
         struct survey_question question = {.kind = SURVEY_READERS,
@@ -161,33 +168,66 @@ static enum error_code find_limit(struct span query, size_t *ret_limit, struct e
     return code;
 }
 
+/* NULL: out of memory. */
+static struct channels *begin(struct request *request, size_t limit) {
+    struct channels *channels =
+        calloc(1, sizeof(*channels) + limit * sizeof(struct storage_channel));
+    if (channels == NULL) {
+        return NULL;
+    }
+    request->state = channels;
+    request->on_state_finish = on_state_finish;
+    channels->request = request;
+    channels->limit = limit;
+    buffer_init(&channels->match, CHANNEL_NAME_BYTES_MAX);
+    buffer_init(&channels->after, CHANNEL_NAME_BYTES_MAX);
+    buffer_init(&channels->names, limit * CHANNEL_NAME_BYTES_MAX);
+    channels->spans = calloc(limit, sizeof(*channels->spans));
+    return channels->spans == NULL ? NULL : channels; /* the request frees what there is */
+}
+
+static void submit(struct channels *channels) {
+    channels->read.reply_to = channels->request->reply_to;
+    channels->read.on_work = work;
+    channels->read.on_read = on_listed;
+    request_wait(channels->request);
+    reads_submit(channels->request->broker->reads, &channels->read);
+}
+
 enum error_code channels_list(struct request *request, struct error *why) {
     size_t limit = 0;
     enum error_code code = find_limit(request->query, &limit, why);
     if (code != OK) {
         return code;
     }
-    struct channels *channels =
-        calloc(1, sizeof(*channels) + limit * sizeof(struct storage_channel));
-    if (channels == NULL) {
-        return ERR_MEMORY;
+    struct channels *channels = begin(request, limit);
+    code = channels == NULL ? ERR_MEMORY : take_query(channels, request->query, why);
+    if (code == OK) {
+        submit(channels);
     }
-    request->state = channels;
-    request->on_state_finish = on_state_finish;
-    channels->request = request;
-    channels->limit = limit;
-    channels->spans = calloc(limit, sizeof(*channels->spans));
-    buffer_init(&channels->match, CHANNEL_NAME_BYTES_MAX);
-    buffer_init(&channels->after, CHANNEL_NAME_BYTES_MAX);
-    buffer_init(&channels->names, limit * CHANNEL_NAME_BYTES_MAX);
-    code = channels->spans == NULL ? ERR_MEMORY : take_query(channels, request->query, why);
-    if (code != OK) {
+    return code;
+}
+
+static enum error_code take_name(struct channels *channels, struct span path, struct error *why) {
+    struct span prefix = SPAN("/api/v1/channels/");
+    INVARIANT(path.length > prefix.length);
+    enum error_code code = percent_put_decoded(
+        &channels->match, span_of(path.bytes + prefix.length, path.length - prefix.length),
+        PERCENT_PATH);
+    if (code == ERR_MEMORY) {
         return code;
     }
-    channels->read.reply_to = request->reply_to;
-    channels->read.on_work = work;
-    channels->read.on_read = on_listed;
-    request_wait(request);
-    reads_submit(request->broker->reads, &channels->read);
-    return OK;
+    return code == OK ? channel_name_check(buffer_borrow(&channels->match), true, why)
+                      : error_set_field(why, ERR_BAD_CHANNEL, "channel",
+                                        "the path does not end with the name of a channel");
+}
+
+enum error_code channels_show(struct request *request, struct error *why) {
+    struct channels *channels = begin(request, 1);
+    enum error_code code = channels == NULL ? ERR_MEMORY : take_name(channels, request->path, why);
+    if (code == OK) {
+        channels->is_one = true;
+        submit(channels);
+    }
+    return code;
 }

@@ -13,8 +13,11 @@
 #include "broker/runtime/survey.h"
 #include "broker/support/invariant.h"
 #include "protocols/http/query.h"
+#include "protocols/operator/answer.h"
 #include "protocols/operator/listing.h"
 #include "protocols/rest/request.h"
+
+#define NO_SUCH_ID "no connection has this id"
 
 /* A row with the lags of its readers. */
 struct entry {
@@ -85,6 +88,10 @@ static enum error_code put_list(struct connections *connections) {
     const struct survey_answer *answer = survey_answer(connections->survey);
     struct reply *reply = &connections->request->reply;
     uint64_t budget_bytes = connections->request->broker->config->send_budget_bytes;
+    if (connections->question.id != 0) {
+        const struct entry *only = &connections->entries[0];
+        return listing_put_connection(&reply->body, only->row, only->lags, budget_bytes);
+    }
     enum error_code code = buffer_put(&reply->body, SPAN("{\"connections\":["));
     for (size_t i = 0; code == OK && i < answer->row_count; i++) {
         const struct entry *entry = &connections->entries[i];
@@ -108,12 +115,7 @@ static void reply_with_list(struct connections *connections) {
         if (connections->question.order == SURVEY_BY_LAG) {
             sort(connections, survey_answer(connections->survey)->row_count);
         }
-        code = put_list(connections);
-        if (code == OK) {
-            request->reply.status = 200;
-            reply_add_header(&request->reply, "Content-Type", "application/json");
-            reply_add_header(&request->reply, "Cache-Control", "no-store");
-        }
+        code = answer_as_json(request, 200, put_list(connections), NULL);
     }
     end(connections, code, NULL);
 }
@@ -200,11 +202,15 @@ static void on_surveyed(void *context, struct survey *survey) {
     bool is_known = true;
     connections->survey = survey;
     enum error_code code = survey_answer(survey)->result;
+    struct error why = {0};
+    if (code == OK && connections->question.id != 0 && survey_answer(survey)->row_count == 0) {
+        code = error_set(&why, ERR_NOT_FOUND, NO_SUCH_ID);
+    }
     if (code == OK) {
         code = make_entries(connections, &is_known);
     }
     if (code != OK) {
-        end(connections, code, NULL);
+        end(connections, code, &why);
     } else if (is_known || !request_is_wanted(request)) {
         reply_with_list(connections);
     } else {
@@ -273,7 +279,43 @@ enum error_code connections_list(struct request *request, struct error *why) {
     return code;
 }
 
-/* --- the end of one -------------------------------------------------------------------------- */
+/* --- one ------------------------------------------------------------------------------------- */
+
+/* The rest of the path as a number; the first connection has 1. */
+static enum error_code find_id(const struct request *request, uint64_t *ret_id, struct error *why) {
+    struct span prefix = SPAN("/api/v1/connections/");
+    INVARIANT(request->path.length > prefix.length);
+    struct span text =
+        span_of(request->path.bytes + prefix.length, request->path.length - prefix.length);
+    return span_parse_u64(text, ret_id) && *ret_id > 0
+               ? OK
+               : error_set(why, ERR_NOT_FOUND, "the id of a connection is a number");
+}
+
+/* Puts a question about the connection that the path names. */
+static enum error_code ask_about(struct request *request, struct survey_question question,
+                                 survey_on_answered *on_answered, struct error *why) {
+    enum error_code code = find_id(request, &question.id, why);
+    if (code != OK) {
+        return code;
+    }
+    struct connections *connections = begin(request);
+    if (connections == NULL) {
+        return ERR_MEMORY;
+    }
+    connections->question = question;
+    code = survey_ask(request->broker, &question, request->reply_to, on_answered, connections);
+    if (code == OK) {
+        request_wait(request);
+    }
+    return code;
+}
+
+enum error_code connections_show(struct request *request, struct error *why) {
+    struct survey_question question = {
+        .kind = SURVEY_CONNECTIONS, .order = SURVEY_BY_AGE, .limit = 1};
+    return ask_about(request, question, on_surveyed, why);
+}
 
 static void on_dismissed(void *context, struct survey *survey) {
     struct connections *connections = context;
@@ -285,28 +327,11 @@ static void on_dismissed(void *context, struct survey *survey) {
         code = OK;
         request->reply.status = 204;
     } else if (code == OK) {
-        code = error_set(&why, ERR_NOT_FOUND, "no connection has this id");
+        code = error_set(&why, ERR_NOT_FOUND, NO_SUCH_ID);
     }
     end(connections, code, &why);
 }
 
 enum error_code connections_dismiss(struct request *request, struct error *why) {
-    struct span prefix = SPAN("/api/v1/connections/");
-    struct survey_question question = {.kind = SURVEY_DISMISS};
-    INVARIANT(request->path.length > prefix.length);
-    struct span text =
-        span_of(request->path.bytes + prefix.length, request->path.length - prefix.length);
-    if (!span_parse_u64(text, &question.id)) {
-        return error_set(why, ERR_NOT_FOUND, "the id of a connection is a number");
-    }
-    struct connections *connections = begin(request);
-    if (connections == NULL) {
-        return ERR_MEMORY;
-    }
-    enum error_code code =
-        survey_ask(request->broker, &question, request->reply_to, on_dismissed, connections);
-    if (code == OK) {
-        request_wait(request);
-    }
-    return code;
+    return ask_about(request, (struct survey_question){.kind = SURVEY_DISMISS}, on_dismissed, why);
 }

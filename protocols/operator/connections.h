@@ -19,5 +19,8 @@ struct request;
  * waits, or is refused. */
 MUST_USE enum error_code connections_list(struct request *request, struct error *why);
 
+/* GET /api/v1/connections/{id}: its row, or 404 where there is none. */
+MUST_USE enum error_code connections_show(struct request *request, struct error *why);
+
 /* DELETE /api/v1/connections/{id}: 204, or 404 where there is none. */
 MUST_USE enum error_code connections_dismiss(struct request *request, struct error *why);

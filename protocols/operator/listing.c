@@ -5,15 +5,7 @@
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
-
-/* Ends the function with the first failure. */
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        enum error_code try_code = (call);                                                         \
-        if (try_code != OK) {                                                                      \
-            return try_code;                                                                       \
-        }                                                                                          \
-    } while (0)
+#include "protocols/operator/answer.h"
 
 static const char *const on_lag_names[] = {
     [ON_LAG_CATCH_UP] = "catch_up",

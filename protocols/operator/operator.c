@@ -136,6 +136,7 @@ enum error_code operator_create(struct broker *broker, struct operator_server **
         operator_destroy(server);
         return code;
     }
+    broker->operator_port = server->port;
     *ret_operator = server;
     return OK;
 }

@@ -27,8 +27,8 @@ struct operator_server;
 #define OPERATOR_STOP_MS 400            /* for answers under way; the rest is cut off */
 
 /* Listens at config->operator_listen; port 0 takes a free one. `broker` is borrowed: its metrics
- * and config are there already. ERR_IO: the detail names the address that is taken or not ours;
- * ERR_MEMORY. */
+ * and config are there already, and its operator_port is set. ERR_IO: the detail names the address
+ * that is taken or not ours; ERR_MEMORY. */
 MUST_USE enum error_code operator_create(struct broker *broker,
                                          struct operator_server **ret_operator, struct error *why);
 

@@ -43,7 +43,7 @@ static enum error_code put_health(struct request *request, struct error *why) {
 
 static enum error_code put_readiness(struct request *request, struct error *why) {
     if (atomic_load(&request->broker->is_draining)) {
-        return error_set(why, ERR_DRAINING, "the broker goes down");
+        return error_set(why, ERR_DRAINING, "the broker drains");
     }
     if (!atomic_load(&request->broker->is_ready)) {
         return error_set(why, ERR_BUSY, "the broker is not ready yet");

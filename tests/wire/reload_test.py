@@ -107,3 +107,70 @@ def test_rules_without_a_series_left_are_told_and_not_counted(start_broker):
     text = http.request(broker.operator, "GET", "/metrics").body.decode()
     assert 'match="m/64"' not in text
     assert [line for line in broker.logged if "METRICS_FULL" in line and "m/64" in line]
+
+
+# --- asked over HTTP ----------------------------------------------------------------------------
+
+def post_reload(broker):
+    return http.request(broker.operator, "POST", "/api/v1/configuration/reload", body=b"")
+
+
+def write(broker, text):
+    pathlib.Path(broker.scratch, "tidings.yaml").write_text(text, encoding="utf-8")
+
+
+def test_the_operator_reloads_and_is_told_what_changed(start_broker):
+    broker = start_broker(config=BEFORE)
+    assert post_reload(broker).json() == {"changed": [], "waiting": [], "rules": 1}
+    write(broker, "storage: {bytes_max: 20GiB}\n"
+                  "channels: [{match: 'a/**', history: {messages: 2}}]")
+    assert post_reload(broker).json() == {
+        "changed": ["channels"], "rules": 1,
+        "waiting": [{"key": "storage.bytes_max", "value": "10GiB", "configured": "20GiB"}]}
+    broker.fill("a/1", 5)
+    wait_for(lambda: broker.page("a/1", since="earliest")["first"] == 4)
+    shown = http.request(broker.operator, "GET", "/api/v1/configuration").json()
+    row, = [row for row in shown["keys"] if row["key"] == "storage.bytes_max"]
+    assert row == {"key": "storage.bytes_max", "value": "10GiB", "default": "10GiB",
+                   "source": "default", "reloadable": False, "configured": "20GiB"}
+    assert shown["channels"][0]["history.messages"] == 2
+
+
+def test_the_operator_is_told_every_fault_and_nothing_changes(start_broker):
+    broker = start_broker(config=BEFORE)
+    write(broker, "nonsense: 1\nworkers: none\nchannels: [{match: b}]")
+    answer = post_reload(broker)
+    assert answer.status == 422 and answer.type == "application/problem+json"
+    faults = answer.json()["faults"]
+    assert [(fault["line"], fault["field"]) for fault in faults] == [(1, "nonsense"),
+                                                                     (2, "workers")]
+    shown = http.request(broker.operator, "GET", "/api/v1/configuration").json()
+    assert [rule["match"] for rule in shown["channels"]] == ["a/**"]
+
+
+def test_signals_and_questions_come_at_the_same_time(start_broker):
+    broker = start_broker(config=BEFORE)
+    connections = [http.Connection(broker.operator) for _ in range(20)]
+    for number in range(20):
+        write(broker, f"channels: [{{match: 'a/**', history: {{messages: {number + 1}}}}}]")
+        for connection in connections:
+            connection.send(http.request_bytes(connection.host, "POST",
+                                               "/api/v1/configuration/reload", {}, b""))
+        broker.signal(signal.SIGHUP)
+        for connection in connections:
+            assert connection.read_response().json()["rules"] == 1
+    for connection in connections:
+        connection.close()
+    shown = http.request(broker.operator, "GET", "/api/v1/configuration").json()
+    assert shown["channels"][0]["history.messages"] == 20
+
+
+def test_each_key_is_from_where_it_was_set(start_broker):
+    broker = start_broker("--workers", "3", config="limits: {connections: 77}\n",
+                          environment={"TIDINGS_LIMITS_SEND_BUDGET": "8KiB"})
+    shown = http.request(broker.operator, "GET", "/api/v1/configuration").json()
+    rows = {row["key"]: (row["value"], row["source"]) for row in shown["keys"]}
+    assert rows["workers"] == (3, "flag") and rows["limits.connections"] == (77, "file")
+    assert rows["limits.send_budget"] == ("8KiB", "environment")
+    assert rows["open"] == (False, "default")
+    assert shown["file"].endswith("/tidings.yaml")

@@ -12,6 +12,7 @@
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
+#include "broker/runtime/reload.h"
 #include "broker/runtime/survey.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
@@ -19,6 +20,8 @@
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
 #include "storage/storage.h"
+
+enum error_code fakes_reload;
 
 struct storage {
     int unused;
@@ -50,6 +53,11 @@ enum error_code log_health(const struct log *log) {
 
 void fakes_set_health(enum error_code code) {
     atomic_store(&health, (unsigned)code);
+}
+
+uint64_t log_position_readable(const struct log *log) {
+    (void)log;
+    return 105;
 }
 
 void log_get_figures(const struct log *log, struct log_figures *ret_figures) {
@@ -159,7 +167,7 @@ enum error_code survey_ask(struct broker *broker, const struct survey_question *
                            struct mailbox *reply_to, survey_on_answered *on_answered,
                            void *context) {
     static const uint64_t ids[FAKES_CONNECTIONS] = {2, 3, 1};
-    if (atomic_load(&broker->is_draining)) {
+    if (atomic_load(&broker->is_stopping)) {
         return ERR_DRAINING;
     }
     struct survey *survey = calloc(1, sizeof(*survey));
@@ -177,6 +185,9 @@ enum error_code survey_ask(struct broker *broker, const struct survey_question *
         struct survey_row *row = make_row(ids[i]);
         survey->rows[i] = row;
         survey->answer.row_count += i < question->limit;
+    }
+    if (question->id > 1) {
+        survey->answer.row_count = 0;
     }
     survey->answer.has_more = survey->answer.row_count < FAKES_CONNECTIONS;
     mailbox_put_answer(reply_to, &survey->letter);
@@ -196,6 +207,27 @@ void survey_destroy(struct survey *survey) {
 
 bool survey_rank_is_before(const struct survey_rank *left, const struct survey_rank *right) {
     return left->key != right->key ? left->key > right->key : left->id < right->id;
+}
+
+/* --- main ------------------------------------------------------------------------------------ */
+
+static void on_reload_answered(struct letter *letter, void *consumer) {
+    struct reload *reload = CONTAINER_OF(letter, struct reload, letter);
+    (void)consumer;
+    reload->on_reloaded(reload);
+}
+
+/* Comes back with what the test has put into `fakes_reload`. */
+enum error_code reload_ask(struct broker *broker, struct reload *reload) {
+    (void)broker;
+    reload->result = fakes_reload;
+    reload->has_new_rules = fakes_reload == OK;
+    if (fakes_reload == ERR_CONFIG) {
+        config_faults_add(&reload->faults, "tidings.yaml", 3, 7, "channels[0].\xc3", "is \"bad\"");
+    }
+    reload->letter.on_delivered = on_reload_answered;
+    mailbox_put_answer(reload->reply_to, &reload->letter);
+    return OK;
 }
 
 /* --- the broker ------------------------------------------------------------------------------ */
@@ -222,6 +254,7 @@ struct broker *fakes_create(const struct config_address *address) {
         fakes->config.operator_listen = *address;
     }
     fakes->broker.config = &fakes->config;
+    atomic_store(&fakes->broker.configured, &fakes->config);
     fakes->broker.storage = &fakes->storage;
     fakes->broker.log = &fakes->log;
     fakes->broker.reads = &fakes->reads;

@@ -19,6 +19,9 @@
 #define FAKES_CONNECTIONS 3 /* 2 and 3 are behind, 1 is live; 1 can be dismissed */
 #define FAKES_LARGE_BYTES 5000000
 
+/* What the next reloads come to. */
+extern enum error_code fakes_reload;
+
 /* A broker that is ready, with metrics, figures and a config that names the address. */
 struct broker *fakes_create(const struct config_address *address);
 void fakes_destroy(struct broker *broker);
