@@ -433,6 +433,7 @@ static const struct subcommand subcommands[] = {
     {"serve", "run the broker", run_serve},
     {"pub", "publish a message", client_pub},
     {"sub", "follow channels", client_sub},
+    {"drain", "take a broker out of service", client_drain},
     {"check", "check a configuration file", run_check},
     {"version", "print the version", run_version},
     {"help", "print this", run_help},

@@ -14,6 +14,7 @@
 
 #define CLIENT_URL_DEFAULT "http://localhost:8080"
 #define CLIENT_URL_VARIABLE "TIDINGS_URL"
+#define CLIENT_OPERATOR_URL_DEFAULT "http://localhost:8081"
 
 enum client_exit {
     CLIENT_OK = 0,
@@ -26,3 +27,6 @@ int client_pub(int count, char *const *words);
 
 /* `tidings sub CHANNEL…`: writes a line a message until told to stop; reconnects and resumes. */
 int client_sub(int count, char *const *words);
+
+/* `tidings drain`: takes a broker out of service, or back into it. */
+int client_drain(int count, char *const *words);
