@@ -8,8 +8,8 @@ packages_build=(
 )
 packages_test=(
     chromium chromium-driver clang-14 clang-format-14 curl git libclang-rt-14-dev llvm-14 procps
-    prometheus python3 python3-aiohttp python3-pytest python3-pytest-xdist python3-selenium
-    python3-websockets python3-yaml
+    prometheus python3 python3-aiohttp python3-jsonschema python3-pytest python3-pytest-xdist
+    python3-selenium python3-websockets python3-yaml
 )
 
 # Installs those of the given packages that are missing; says which, and what to do where it cannot.

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -73,3 +74,18 @@ def start_private_brokers():
 def name_channel():
     """A channel that no other test knows."""
     return f"test/{os.getpid()}/{next(channel_numbers)}"
+
+
+@pytest.fixture(name="small_disk")
+def mount_small_disk(tmp_path):
+    """A file system of 48 MiB of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a tmpfs")
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)],
+                          capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"mounting is not allowed here: {done.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

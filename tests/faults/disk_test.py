@@ -1,39 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that are full, and disks that must not become it."""
-import os
 import pathlib
-import subprocess
 
 import pytest
 
 from harness.broker import Broker, wait_for
+from harness.disk import fill_disk
 
 MIB = 1048576
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-@pytest.fixture(name="small_disk")
-def mount_small_disk(tmp_path):
-    """A file system of 48 MiB of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a tmpfs")
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)],
-                          capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"mounting is not allowed here: {done.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill_disk(place, leave_bytes):
-    """Leaves that much room beside a file of ballast."""
-    room = os.statvfs(place)
-    count = room.f_bavail * room.f_frsize - leave_bytes
-    with open(place / "ballast", "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, count)
-    return place / "ballast"
 
 
 @pytest.mark.deadline(150)
