@@ -1,88 +1,243 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/asyncapi.yaml against the wire: its references lead somewhere, and it names what is sent."""
-import pathlib
+"""docs/asyncapi.yaml against the running broker: every kind of message, every example, every code.
+
+Messages that come are judged by the schema of their kind, closed: a member that the document does
+not name fails. Messages that the document says can be sent are sent as its examples have them.
+"""
+import base64
+import re
+import signal
 
 import pytest
-import yaml
 
-DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
+from harness import http
+from harness.broker import ROOT
+from harness.contract import Document
+from harness.websocket import TEXT
 
-
-@pytest.fixture(scope="module", name="document")
-def read_document():
-    return yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
-
-
-def follow(document, node):
-    while isinstance(node, dict) and "$ref" in node:
-        reference = node["$ref"]
-        assert reference.startswith("#/"), reference
-        node = document
-        for part in reference[2:].split("/"):
-            node = node[part]
-    return node
+API = Document("asyncapi.yaml", "asyncapi-3.0.json")
+MESSAGES = API.document["components"]["messages"]
+SOCKETS = ("channelSocket", "multiplexedSocket")
+UNPROVOKED = {"1011": "the broker would have to fail", "1013": "memory would have to be short"}
+NEVER_SENT = {1005, 1006}  # RFC 6455, section 7.4.1
 
 
-def properties(document, node):
-    """All members that a schema names, and those that it requires."""
-    node = follow(document, node)
-    names, required = dict(node.get("properties", {})), set(node.get("required", []))
-    for part in node.get("allOf", []):
-        more, more_required = properties(document, part)
-        names.update(more)
-        required |= more_required
-    return names, required
+def judge(kind, entry):
+    API.validate(entry, MESSAGES[kind]["payload"])
+    return entry
 
 
-def check(document, message, entry):
-    """The entry has what the message's payload requires, and nothing that it does not name."""
-    names, required = properties(document, document["components"]["messages"][message]["payload"])
-    assert required <= set(entry) <= set(names), (message, entry)
-    for name, value in entry.items():
-        inner, inner_required = properties(document, names[name])
-        if isinstance(value, dict) and inner:
-            assert inner_required <= set(value) <= set(inner), (message, name, value)
+def kind_of(entry, prefix):
+    """What a socket's message is: `prefix` is "subscribed" on /stream."""
+    for member, kind in (("error", "error"), ("done", "done"), ("gap", "gap"), ("at", "progress"),
+                         ("offset", "envelope")):
+        if member in entry:
+            return kind if kind in ("error", "done") or not prefix else prefix + kind.capitalize()
+    raise KeyError(entry)
 
 
-def test_every_reference_leads_somewhere(document):
-    def walk(node):
-        if isinstance(node, dict):
-            follow(document, node)
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    assert document["asyncapi"] == "3.0.0"
-    walk(document)
+def test_the_document_is_asyncapi():
+    assert API.errors_of_form() == []
+    for reference in API.references():
+        API.at(reference)
 
 
-def test_what_a_socket_says_is_described(document, broker, channel):
+def test_every_message_has_an_example_that_is_valid():
+    for name, message in MESSAGES.items():
+        assert message.get("examples"), name
+        for example in message["examples"]:
+            judge(name, example["payload"])
+
+
+def test_a_wrong_message_is_not_valid():
+    """The schemas can fail."""
+    for kind, entry in (("envelope", {"channel": "a", "offset": 1, "id": "t1A", "data": 1}),
+                        ("subscribedProgress", {"at": "t1A"}),
+                        ("gap", {"gap": {"channel": "a", "reason": "lost", "id": "t1A"}}),
+                        ("published", {"ref": 1, "ok": {"offset": 1, "id": "t1A", "more": 1}})):
+        with pytest.raises(AssertionError):
+            judge(kind, entry)
+
+
+def ask(socket, kind, answer_kind, **changes):
+    """Sends the example of a command, changed; gives its answer and what came before."""
+    command = {**MESSAGES[kind]["examples"][0]["payload"], **changes}
+    socket.send_json(judge(kind, command))
+    before = []
+    while "ref" not in (entry := socket.recv_json()):
+        before.append(judge(kind_of(entry, "subscribed"), entry))
+    assert entry["ref"] == command["ref"]
+    return judge(answer_kind, entry), before
+
+
+def test_commands_are_taken_as_the_examples_have_them(broker):
     with broker.websocket("/stream") as socket:
-        commands = [
-            ("subscribe", {"subscribe": channel, "since": "earliest", "on_lag": "catch_up",
-                           "limit": 1, "ref": 1}, "subscribed"),
-            ("publish", {"publish": {"channel": channel, "data": 1, "event": "e", "key": "k",
-                                     "headers": {"a": "b"}, "ttl": 60,
-                                     "idempotency_key": channel}, "ref": 2}, "published"),
-            ("unsubscribe", {"unsubscribe": 9, "ref": 3}, "error"),
-            ("subscribe", {"subscribe": channel, "since": 99, "ref": 4}, "subscribed"),
-            ("unsubscribe", {"unsubscribe": 2, "ref": 5}, "unsubscribed")]
-        seen = set()
-        for verb, command, expected in commands:
-            check(document, verb, command)
-            socket.send_json(command)
-            while True:
-                entry = socket.recv_json()
-                kind = (expected if "ref" in entry else "done" if "done" in entry else
-                        "subscribedGap" if "gap" in entry else "subscribedEnvelope")
-                check(document, kind, entry)
-                seen.add(kind)
-                if "ref" in entry:
-                    break
-        assert seen >= {"subscribed", "published", "error", "unsubscribed", "subscribedEnvelope"}
-    with broker.websocket(f"/channels/{channel}?since=99") as socket:
-        check(document, "gap", socket.recv_json())
+        opened, _ = ask(socket, "subscribe", "subscribed")
+        ask(socket, "publish", "published")
+        ask(socket, "publish", "published")  # under the same idempotency key
+        ask(socket, "unsubscribe", "unsubscribed", unsubscribe=opened["ok"]["sub"])
+        ask(socket, "unsubscribe", "error", unsubscribe=99)
+        ask(socket, "subscribe", "error", subscribe="a+b")
+
+
+def test_each_kind_comes_on_a_socket_with_subscriptions(start_broker):
+    broker = start_broker()
+    broker.fill("a/1", 3)
+    broker.request("DELETE", "/channels/a/1?offset=2")
+    seen = set()
+    with broker.websocket("/stream") as socket:
+        _, before = ask(socket, "subscribe", "subscribed", subscribe="a/1", since="earliest",
+                        limit=2, ref=7)
+        entries = list(before)
+        while not entries or "done" not in entries[-1]:
+            entry = socket.recv_json()
+            entries.append(judge(kind_of(entry, "subscribed"), entry))
+        seen |= {kind_of(entry, "subscribed") for entry in entries}
+        ask(socket, "subscribe", "subscribed", subscribe="a/1", since=99, ref=8)
+        entry = socket.recv_json()
+        seen.add(kind_of(judge("subscribedGap", entry), "subscribed"))
+    assert seen == {"subscribedEnvelope", "subscribedGap", "done"}
+
+
+def test_each_kind_comes_on_a_socket_of_one_channel(broker, channel):
+    broker.post(channel, b"\x00\x01", "image/png", {"Tidings-Event": "e", "Tidings-Key": "k",
+                                                    "Tidings-Header-A": "b"})
     with broker.websocket(f"/channels/{channel}?since=earliest") as socket:
-        check(document, "envelope", socket.recv_json())
+        entry = judge("envelope", socket.recv_json())
+        assert set(entry) >= {"data_base64", "type", "event", "key", "headers"}
+        socket.send_json(judge("publish", {"publish": {"data": 1}, "ref": "x"}))
+        answers = [socket.recv_json() for _ in range(2)]
+        for answer in answers:
+            judge("published" if "ref" in answer else "envelope", answer)
+    with broker.websocket(f"/channels/{channel}?since=99") as socket:
+        judge("gap", socket.recv_json())
+        socket.send_json({"publish": {"data": 1, "channel": "a+b"}})
+        judge("error", socket.recv_json())
+
+
+def test_progress_is_told_where_nothing_was_for_a_reader(broker, channel):
+    with broker.websocket(f"/channels/{channel}/quiet") as one, \
+            broker.websocket("/stream") as many:
+        ask(many, "subscribe", "subscribed", subscribe=f"{channel}/quiet", ref=1)
+        broker.fill(channel, 1)
+        judge("progress", one.recv_json(60))
+        judge("subscribedProgress", many.recv_json(60))
+
+
+def test_each_kind_of_event_comes(start_broker):
+    broker = start_broker()
+    broker.fill("a", 2)
+    with broker.events("/channels/a?since=earliest") as events:
+        event = events.next()
+        assert event.event is None and event.id == judge("envelopeEvent", event.json())["id"]
+    with broker.events("/channels/a?since=earliest&envelope=none") as events:
+        judge("bareEvent", events.next().json())
+    with broker.events("/stream?channel=a&channel=b&since=earliest") as events:
+        judge("envelopeEvent", events.next().json())
+    with broker.events("/channels/a?since=99") as events:
+        event = events.next()
+        assert event.event == "gap" and event.id == judge("gapEvent", event.json())["id"]
+    with broker.events("/channels/a") as events:
+        connections = http.request(broker.operator, "GET", "/api/v1/connections?channel=a").json()
+        number = connections["connections"][0]["id"]
+        http.request(broker.operator, "DELETE", f"/api/v1/connections/{number}")
+        event = events.next()
+        assert event.event == "close"
+        assert judge("closeEvent", event.json()) == {"code": "operator", "reconnect": True}
+    with broker.events("/channels/a") as events:
+        http.request(broker.operator, "POST", "/api/v1/drain?over=0s", body=b"")
+        assert judge("closeEvent", events.next().json()) == {"code": "draining", "reconnect": True}
+
+
+@pytest.mark.parametrize("since", API.document["components"]["schemas"]["since"]["examples"])
+def test_examples_of_since_are_taken(broker, channel, since):
+    broker.fill(channel, 1)
+    known = broker.page(channel)["next"]
+    since = known if since.startswith("t1") else since
+    with broker.websocket(f"/channels/{channel}?since={since}") as socket:
+        broker.fill(channel, 1)
+        entry = socket.recv_json()
+        judge(kind_of(entry, ""), entry)
+
+
+@pytest.mark.parametrize("name", API.document["components"]["parameters"]["channel"]["examples"])
+def test_examples_of_channels_are_taken(broker, name):
+    with broker.websocket(f"/channels/{name}") as socket:
+        broker.fill("tennis/court-1" if name.startswith("tennis") else "chat/7", 1)
+        judge("envelope", socket.recv_json())
+
+
+# --- how sockets end ----------------------------------------------------------------------------
+
+def end_by_client(broker, socket):
+    return socket.finish(1000)
+
+
+def end_by_operator(broker, socket):
+    port = ":%d" % socket.connection.socket.getsockname()[1]
+    rows = http.request(broker.operator, "GET", "/api/v1/connections?limit=1000").json()
+    number, = [row["id"] for row in rows["connections"] if row["peer"].endswith(port)]
+    assert http.request(broker.operator, "DELETE", f"/api/v1/connections/{number}").status == 204
+    return socket.recv_close()
+
+
+def end_unmasked(broker, socket):
+    socket.send_frame(TEXT, b"{}", is_masked=False)
+    return socket.recv_close()
+
+
+def end_binary(broker, socket):
+    socket.send_frame(2, b"{}")
+    return socket.recv_close()
+
+
+def end_bad_text(broker, socket):
+    socket.send_frame(TEXT, b"\xff\xfe")
+    return socket.recv_close()
+
+
+def end_too_big(broker, socket):
+    socket.send_frame(TEXT, b"", length=1 << 40)
+    return socket.recv_close()
+
+
+ENDS = {"1000": end_by_client, "1001": end_by_operator, "1002": end_unmasked, "1003": end_binary,
+        "1007": end_bad_text, "1009": end_too_big}
+
+
+@pytest.mark.parametrize("code", ENDS)
+@pytest.mark.parametrize("target", ["/channels/asyncapi", "/stream"])
+def test_sockets_end_with_the_codes_that_are_named(broker, target, code):
+    with broker.websocket(target) as socket:
+        assert ENDS[code](broker, socket) == int(code)
+
+
+def test_a_reader_that_lags_may_ask_to_be_closed(start_broker):
+    broker = start_broker(config="limits: {send_budget: 4KiB}\n")
+    with broker.websocket("/channels/a?on_lag=disconnect", receive_bytes=4096) as socket:
+        for _ in range(40):
+            broker.post("a", b'"' + base64.b64encode(b"x" * 60000) + b'"')
+        assert socket.recv_close() == 4008
+
+
+def test_a_broker_that_goes_down_says_so(start_broker):
+    broker = start_broker()
+    with broker.websocket("/channels/a") as one, broker.websocket("/stream") as many:
+        broker.signal(signal.SIGTERM)
+        assert one.recv_close() == many.recv_close() == 1001
+    assert broker.wait() == 0
+
+
+def test_every_code_that_can_be_sent_is_named():
+    """The rows of the code's table, but for reasons that this version does not give."""
+    source = (ROOT / "broker/support/error.h").read_text(encoding="utf-8")
+    table = source[source.index("CLOSE_REASON_TABLE(X)"):source.index("enum close_reason")]
+    rows = re.findall(r'X\(\w+, "(\w+)", (\d+),', table)
+    assert len(rows) == table.count("X(CLOSE_")
+    planned = {"token_expired", "taken_over"}
+    unseen = {"handshake_timeout", "not_allowed"}  # before a socket is one
+    codes = {code for name, code in rows if name not in planned | unseen}
+    named = {code for socket in SOCKETS
+             for code in API.document["channels"][socket]["x-close-codes"]}
+    assert named == codes - {str(code) for code in NEVER_SENT}
+    assert named == set(ENDS) | set(UNPROVOKED) | {"4008"}
