@@ -36,6 +36,12 @@ static enum error_code put_rule(struct buffer *body, const struct channel_rule *
     return buffer_put_byte(body, '}');
 }
 
+/* What was read last is not in force before the next start. */
+static bool does_wait(const struct config_row *row, const struct config *config,
+                      const struct config *configured) {
+    return !row->is_reloadable && !value_is_equal(row, config, configured);
+}
+
 static enum error_code put_key(struct buffer *body, size_t key, const struct config *config,
                                const struct config *configured, const struct config *defaults) {
     static const char *const sources[] = {[CONFIG_DEFAULT] = "default",
@@ -44,12 +50,12 @@ static enum error_code put_key(struct buffer *body, size_t key, const struct con
                                           [CONFIG_FLAG] = "flag"};
     const struct config_row *row = &config_scope_file.rows[key];
     TRY(buffer_printf(body, "%s{\"key\":\"%s\",", key == 0 ? "" : ",", row->path));
-    TRY(put_named(body, "value", row, config));
+    TRY(put_named(body, "value", row, row->is_reloadable ? configured : config));
     TRY(buffer_put_byte(body, ','));
     TRY(put_named(body, "default", row, defaults));
     TRY(buffer_printf(body, ",\"source\":\"%s\",\"reloadable\":%s", sources[config->source_of[key]],
                       row->is_reloadable ? "true" : "false"));
-    if (!value_is_equal(row, config, configured)) {
+    if (does_wait(row, config, configured)) {
         TRY(buffer_put_byte(body, ','));
         TRY(put_named(body, "configured", row, configured));
     }
@@ -164,7 +170,7 @@ static enum error_code put_waiting(struct buffer *body, const struct config *con
     const char *separator = "";
     for (size_t i = 0; i < config_scope_file.row_count; i++) {
         const struct config_row *row = &config_scope_file.rows[i];
-        if (value_is_equal(row, config, configured)) {
+        if (!does_wait(row, config, configured)) {
             continue;
         }
         TRY(buffer_printf(body, "%s{\"key\":\"%s\",", separator, row->path));
