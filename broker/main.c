@@ -341,8 +341,8 @@ static int wait_for_signal(struct process *process, int signals_fd) {
         mailbox_deliver_all(mailbox, process->reloader);
         int number = take_signal(signals_fd);
         if (number == SIGHUP) {
-            bool has_new_rules; /* is logged, and so is what fails */
-            IGNORE_RESULT(reloader_run(process->reloader, &has_new_rules, &process->faults) != OK);
+            struct reload_changes changes; /* are logged, and so is what fails */
+            IGNORE_RESULT(reloader_run(process->reloader, &changes, &process->faults) != OK);
         } else if (number != 0) {
             return number;
         }

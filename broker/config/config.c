@@ -156,13 +156,18 @@ enum error_code config_load(const struct config_sources *sources, struct config 
 _Static_assert(0 CONFIG_TABLE(PATH_BYTES) <= CONFIG_PATHS_BYTES, "each path may differ");
 #undef PATH_BYTES
 
+bool config_does_wait(const struct config_row *row, const struct config *running,
+                      const struct config *wanted) {
+    return !row->is_reloadable && !value_is_equal(row, running, wanted);
+}
+
 void config_list_waiting(const struct config *running, const struct config *wanted,
                          char ret_paths[CONFIG_PATHS_BYTES]) {
     size_t length = 0;
     ret_paths[0] = '\0';
     for (size_t i = 0; i < config_scope_file.row_count; i++) {
         const struct config_row *row = &config_scope_file.rows[i];
-        if (!row->is_reloadable && !value_is_equal(row, running, wanted)) {
+        if (config_does_wait(row, running, wanted)) {
             length += (size_t)snprintf(ret_paths + length, CONFIG_PATHS_BYTES - length, "%s%s",
                                        length == 0 ? "" : ",", row->path);
         }

@@ -116,8 +116,12 @@ void config_faults_print(const struct config_faults *faults, FILE *stream);
 MUST_USE enum error_code config_load(const struct config_sources *sources,
                                      struct config **ret_config, struct config_faults *ret_faults);
 
-/* The paths of the keys that are read at a start alone and whose values differ, parted by commas:
- * what a reload leaves for the next start. Empty: none. */
+/* The row of config_scope_file is read at a start alone, and its values differ. */
+bool config_does_wait(const struct config_row *row, const struct config *running,
+                      const struct config *wanted);
+
+/* The paths of all those rows, parted by commas: what a reload leaves for the next start. Empty:
+ * none. */
 #define CONFIG_PATHS_BYTES 1024 /* of all paths: asserted */
 void config_list_waiting(const struct config *running, const struct config *wanted,
                          char ret_paths[CONFIG_PATHS_BYTES]);

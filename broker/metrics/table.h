@@ -289,13 +289,16 @@ enum metrics_unit {
       "The newest position of the log that is in LMDB")                                            \
     X(READY, "tidings_ready", GAUGE, COUNT, NONE, NONE,                                            \
       "1 when the broker takes traffic, as /readyz says")                                          \
-    X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE, "1 when the broker goes down")       \
+    X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE,                                      \
+      "1 when the broker drains or goes down")                                                     \
     X(RELOADS, "tidings_reloads_total", COUNTER, COUNT, NONE, NONE,                                \
       "Times the configuration was read again (SIGHUP) and taken")                                 \
     X(RELOADS_REFUSED, "tidings_reloads_refused_total", COUNTER, COUNT, NONE, NONE,                \
       "Times it had faults, and the old one stayed")                                               \
     X(MEMORY_ANONYMOUS, "tidings_memory_anonymous_bytes", GAUGE, BYTES, NONE, NONE,                \
       "Resident memory without mapped files (RssAnon); LMDB's pages are the kernel's")             \
+    X(LOG_SUPPRESSED, "tidings_log_lines_suppressed_total", COUNTER, COUNT, NONE, NONE,            \
+      "Lines of the log on standard error held back because their event came too fast")            \
     X(PROCESS_CPU, "process_cpu_seconds_total", COUNTER, MILLISECONDS, NONE, NONE,                 \
       "Processor time of the process, user and system")                                            \
     X(PROCESS_OPEN_FDS, "process_open_fds", GAUGE, COUNT, NONE, NONE, "Open file descriptors")     \

@@ -33,7 +33,7 @@ static void on_asked(struct letter *letter, void *consumer) {
     struct reloader *reloader = consumer;
     reload->result = atomic_load(&reloader->broker->is_stopping)
                          ? ERR_DRAINING
-                         : reloader_run(reloader, &reload->has_new_rules, &reload->faults);
+                         : reloader_run(reloader, &reload->changes, &reload->faults);
     reload->letter.on_delivered = on_answered;
     mailbox_put_answer(reload->reply_to, &reload->letter);
 }
@@ -70,10 +70,13 @@ enum error_code reloader_create(struct broker *broker, const struct config_sourc
 
 /* Takes `config` over. */
 static enum error_code adopt(struct reloader *reloader, struct config *config,
-                             bool *ret_has_new_rules) {
+                             struct reload_changes *ret_changes) {
     const struct config *before = atomic_load(&reloader->broker->configured);
-    *ret_has_new_rules = !config_has_equal_rules(before, config);
-    if (!*ret_has_new_rules && config_has_equal_keys(before, config)) {
+    struct reload_changes changes = {
+        .has_new_rules = !config_has_equal_rules(before, config),
+        .has_new_log_level = before->log_level != config->log_level,
+    };
+    if (!changes.has_new_rules && config_has_equal_keys(before, config)) {
         config_destroy(config);
         return OK;
     }
@@ -88,6 +91,7 @@ static enum error_code adopt(struct reloader *reloader, struct config *config,
     }
     keep(reloader, config, rules);
     logger_set_level(config->log_level);
+    *ret_changes = changes;
     return OK;
 }
 
@@ -112,16 +116,16 @@ static void tell_adopted(const struct reloader *reloader, enum error_code code) 
               .waiting = waiting[0] == '\0' ? NULL : waiting);
 }
 
-enum error_code reloader_run(struct reloader *reloader, bool *ret_has_new_rules,
+enum error_code reloader_run(struct reloader *reloader, struct reload_changes *ret_changes,
                              struct config_faults *faults) {
     struct config *config = NULL;
-    *ret_has_new_rules = false;
+    *ret_changes = (struct reload_changes){0};
     struct metrics_shard *metrics = metrics_shard(reloader->broker->metrics, METRICS_MAIN);
     enum error_code code = config_load(reloader->sources, &config, faults);
     if (code != OK) {
         tell_faults(faults);
     } else {
-        code = adopt(reloader, config, ret_has_new_rules);
+        code = adopt(reloader, config, ret_changes);
         tell_adopted(reloader, code);
     }
     metrics_add(metrics, code == OK ? METRIC_RELOADS : METRIC_RELOADS_REFUSED, 1);

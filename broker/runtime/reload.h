@@ -22,6 +22,12 @@ struct reloader;
 
 #define RELOADS_MAX 1000
 
+/* What is other than before, and in force now. */
+struct reload_changes {
+    bool has_new_rules;
+    bool has_new_log_level;
+};
+
 /* One question and its answer. `reply_to` and on_reloaded are the asker's; on_reloaded comes
  * exactly once, on its thread. */
 struct reload {
@@ -29,7 +35,7 @@ struct reload {
     struct mailbox *reply_to;
     void (*on_reloaded)(struct reload *reload);
     enum error_code result; /* ERR_CONFIG: see `faults`; ERR_FULL, ERR_MEMORY, ERR_DRAINING */
-    bool has_new_rules;
+    struct reload_changes changes;
     struct config_faults faults; /* 50 KiB: on no stack */
 };
 
@@ -44,7 +50,7 @@ MUST_USE enum error_code reloader_create(struct broker *broker,
 
 /* Reads all sources now and logs what came of it. `faults` is filled where the result is
  * ERR_CONFIG. */
-enum error_code reloader_run(struct reloader *reloader, bool *ret_has_new_rules,
+enum error_code reloader_run(struct reloader *reloader, struct reload_changes *ret_changes,
                              struct config_faults *faults);
 
 /* Frees all configurations, when no other thread is left. Accepts NULL. */

@@ -28,127 +28,133 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
  *
  * A key is LOG_COUNT (uint64_t), LOG_SWITCH (bool), LOG_TEXT (const char *) or LOG_SPAN (struct
  * span). Texts that are empty are left out of the line. No payload, and nothing that is secret. */
-#define LOG_EVENT_TABLE(X)                                                                          \
-    X(STARTED, INFO, "the broker takes traffic", "The start is over and both ports are open.",      \
-      LOG_TEXT(version) LOG_TEXT(public_listen) LOG_TEXT(operator_listen) LOG_TEXT(data)            \
-          LOG_COUNT(workers) LOG_SWITCH(open))                                                      \
-    X(START_FAILED, ERROR, "the broker does not start",                                             \
-      "The detail says what stands in the way; the process ends with 1.", LOG_TEXT(detail))         \
-    X(STOPPING, INFO, "a signal asked for the end",                                                 \
-      "Readers are told to come back, publishes under way are answered, what is not folded yet "    \
-      "is folded.",                                                                                 \
-      LOG_COUNT(signal) LOG_COUNT(connections))                                                     \
-    X(DRAIN_OVER, INFO, "connections were cut off that did not end by themselves",                  \
-      "They had not read their goodbye in time; a line a worker.", LOG_COUNT(connections))          \
-    X(STOPPED, INFO, "the broker has ended", "The last line of a process that ended as told.",      \
-      LOG_COUNT(exit_code) LOG_COUNT(took_ms))                                                      \
-    X(RELOADED, INFO, "the configuration was read again",                                           \
-      "The rules of channels and log.level changed at once. `waiting` names what differs from "     \
-      "what the broker runs with and waits for the next start.",                                    \
-      LOG_COUNT(rules) LOG_TEXT(waiting))                                                           \
-    X(RELOAD_REFUSED, ERROR, "the old configuration stays",                                         \
-      "The new one has faults, each of which is a line before this one (`tidings check` tells "     \
-      "them too); or there were so many reloads that a restart is needed.",                         \
-      LOG_COUNT(faults) LOG_TEXT(reason))                                                           \
-    X(CONFIGURATION_FAULT, ERROR, "the configuration has a fault",                                  \
-      "One fault of a configuration that was refused at a reload.",                                 \
-      LOG_TEXT(source) LOG_COUNT(line) LOG_COUNT(column) LOG_TEXT(key) LOG_TEXT(reason))            \
-    X(METRICS_FULL, WARNING, "a channel rule has no series of its own",                             \
-      "More rules with `metrics: true` were loaded since the start than have room: `match` is not " \
-      "counted until a restart.",                                                                   \
-      LOG_TEXT(match))                                                                              \
-    X(LINES_SUPPRESSED, WARNING, "lines were held back",                                            \
-      "So many lines of the event `of` came too fast and none has followed to say so.",             \
-      LOG_TEXT(of) LOG_COUNT(suppressed))                                                           \
-    X(STORAGE_OPENED, INFO, "the data directory is open",                                           \
-      "`clean`: the last end was as it should be; else a generation begins, and `replayed` "        \
-      "records came back from the journal. `position` is the log's newest.",                        \
-      LOG_TEXT(data) LOG_SWITCH(clean) LOG_COUNT(generation) LOG_COUNT(position)                    \
-          LOG_COUNT(replayed) LOG_COUNT(channels) LOG_COUNT(took_ms))                               \
-    X(JOURNAL_TAIL_TORN, WARNING, "the journal breaks off inside a record",                         \
-      "What an unclean end left half written and had not answered (or answered as `async` "         \
-      "before a power cut) is gone. Ids behind `position` are answered with a gap.",                \
-      LOG_TEXT(file) LOG_COUNT(byte) LOG_COUNT(lost_bytes) LOG_COUNT(position))                     \
-    X(JOURNAL_PUBLISH_LOST, WARNING, "the journal ends inside a publish",                           \
-      "A publish of several messages is all or none: its beginning was dropped.",                   \
-      LOG_COUNT(position) LOG_COUNT(messages) LOG_COUNT(missing))                                   \
-    X(JOURNAL_FILE_LOST, WARNING, "a file of the journal is behind the log's end",                  \
-      "It belongs to a tail that a power cut destroyed and is passed over.",                        \
-      LOG_COUNT(position_first) LOG_COUNT(position))                                                \
-    X(JOURNAL_NOT_REMOVED, WARNING, "a folded file of the journal stays",                           \
-      "It takes room on the disk, and the next start passes it over.", LOG_TEXT(detail))            \
-    X(STORAGE_FAILED, ERROR, "nothing is stored until a new start",                                 \
-      "A write or sync failed in a way that a second try cannot mend. Look at the disk.",           \
-      LOG_TEXT(part))                                                                               \
-    X(STORAGE_END_UNCLEAN, WARNING, "the data directory could not be closed as clean",              \
-      "The next start replays the journal and begins a generation.", LOG_TEXT(detail))              \
-    X(STORAGE_LIMIT_REACHED, WARNING, "the oldest messages went to make room",                      \
-      "Channels hold more than storage.bytes_max allows: `segments` were dropped before their "     \
-      "retention asked for it, and readers behind `position` are told a gap. Raise the limit or "   \
-      "lower the history of the rules.",                                                            \
-      LOG_COUNT(segments) LOG_COUNT(position) LOG_COUNT(bytes_max))                                 \
-    X(DISK_FULL, WARNING, "nothing is published until there is room",                               \
-      "Publishes are refused with 507, reading goes on. Retention makes room by itself; else "      \
-      "free some.",                                                                                 \
-      LOG_COUNT(reserve_bytes))                                                                     \
-    X(DISK_HAS_ROOM, INFO, "the disk has room again", "Publishes are taken again.",                 \
-      LOG_COUNT(reserve_bytes))                                                                     \
-    X(DISK_FAILED, ERROR, "the process ends because the disk failed",                               \
-      "All that was answered is in the journal; the next start reads what the disk holds.",         \
-      LOG_COUNT(exit_code))                                                                         \
-    X(DISK_SLOW, WARNING, "the disk took long",                                                     \
-      "`step` is `append` (publishers wait), `sync` (those who asked for fsync wait) or `fold` "    \
-      "(the journal grows). Something else uses the disk, or it is too slow.",                      \
-      LOG_TEXT(step) LOG_COUNT(took_ms))                                                            \
-    X(APPEND_FAILED, ERROR, "publishes could not be written",                                       \
-      "They were refused. Said once until a write succeeds.",                                       \
-      LOG_COUNT(messages) LOG_TEXT(code) LOG_TEXT(detail))                                          \
-    X(SYNC_FAILED, ERROR, "the process ends because a sync failed",                                 \
-      "After a failed fdatasync nobody knows what is on the disk but a new start.",                 \
-      LOG_TEXT(detail))                                                                             \
-    X(FOLD_FAILED, ERROR, "the journal could not be folded",                                        \
-      "Tried again each second. Once the open batch is full publishes are refused.",                \
-      LOG_TEXT(code) LOG_TEXT(detail))                                                              \
-    X(FOLD_RECOVERED, INFO, "the journal is folded again", "After so many failures.",               \
-      LOG_COUNT(failures))                                                                          \
-    X(OPEN_BATCH_FULL, WARNING, "publishers wait for the fold",                                     \
-      "Messages come faster than the disk takes them.", LOG_COUNT(bytes_max))                       \
-    X(RETAIN_FAILED, ERROR, "old messages could not be removed",                                    \
-      "Tried again each second; meanwhile the data grows.", LOG_TEXT(code) LOG_TEXT(detail))        \
-    X(READ_FAILED, WARNING, "a page could not be read from the log",                                \
-      "Its readers were told and may come back.", LOG_TEXT(code) LOG_TEXT(detail))                  \
-    X(ACCEPT_PAUSED, WARNING, "connections wait because the system gives no more",                  \
-      "`error` is the system's: raise the limit of descriptors (ulimit -n) or its memory.",         \
-      LOG_TEXT(error) LOG_COUNT(connections))                                                       \
-    X(CONNECTIONS_FULL, WARNING, "connections wait because limits.connections is reached",          \
-      "They are in the kernel's queue until others end.", LOG_COUNT(connections))                   \
-    X(CONNECTION_REFUSED, WARNING, "a connection was closed at once",                               \
-      "`reason` is `too_many` (limits.connections_per_address) or `memory`.",                       \
-      LOG_TEXT(reason) LOG_TEXT(peer))                                                              \
-    X(CONNECTION_STALLED, WARNING, "a peer took nothing for limits.stall_timeout",                  \
-      "It was closed with so much unsent. It may resume from its last id.",                         \
-      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(unsent_bytes))                                    \
-    X(CONNECTION_CLOSED, DEBUG, "a connection ended", "`reason` as in the metrics.",                \
-      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_TEXT(reason) LOG_COUNT(sent_bytes) LOG_COUNT(open_ms))  \
-    X(READER_TOO_SLOW, WARNING, "a reader was disconnected because it fell behind",                 \
-      "Its policy is on_lag=disconnect. `channels` are its selectors, `positions` how far the "     \
-      "log has gone on without it.",                                                                \
-      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(channels) LOG_COUNT(positions))                   \
-    X(ORIGIN_REFUSED, WARNING, "a page or host was refused",                                        \
-      "`misdirected`: `host` is none of public.hosts (DNS rebinding, or a name that is missing "    \
-      "there). `forbidden-origin`: a page of `origin` may not use the broker; list it in "          \
-      "public.origins if it should.",                                                               \
-      LOG_TEXT(peer) LOG_TEXT(code) LOG_SPAN(host) LOG_SPAN(origin) LOG_SPAN(fetch_site)            \
-          LOG_SPAN(path))                                                                           \
-    X(PUBLISH_FAILED, WARNING, "a publish was refused through no fault of its own",                 \
-      "The status was 5xx: the broker is busy, drains, or its disk is full.",                       \
-      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail) LOG_SPAN(trace_id))          \
-    X(REQUEST, DEBUG, "a request was answered", "One line a request, on both ports.",               \
-      LOG_TEXT(peer) LOG_SPAN(method) LOG_SPAN(path) LOG_COUNT(status) LOG_COUNT(body_bytes)        \
-          LOG_SPAN(trace_id))                                                                       \
-    X(LIBWEBSOCKETS, WARNING, "libwebsockets reports", "Its own words.", LOG_SPAN(detail))          \
-    X(INVARIANT_BROKEN, ERROR, "the broker aborts because it is not what it should be",             \
-      "A defect: report it with this line. A new start recovers what was answered.",                \
+#define LOG_EVENT_TABLE(X)                                                                         \
+    X(STARTED, INFO, "the broker takes traffic", "The start is over and both ports are open.",     \
+      LOG_TEXT(version) LOG_TEXT(public_listen) LOG_TEXT(operator_listen) LOG_TEXT(data)           \
+          LOG_COUNT(workers) LOG_SWITCH(open))                                                     \
+    X(START_FAILED, ERROR, "the broker does not start",                                            \
+      "The detail says what stands in the way; the process ends with 1.", LOG_TEXT(detail))        \
+    X(STOPPING, INFO, "a signal asked for the end",                                                \
+      "Readers are told to come back, publishes under way are answered, what is not folded yet "   \
+      "is folded.",                                                                                \
+      LOG_COUNT(signal) LOG_COUNT(connections))                                                    \
+    X(DRAINING, INFO, "the broker goes out of service",                                            \
+      "The operator asked for it: /readyz is 503, and readers are told to go, evenly over "        \
+      "`over_ms`. The process goes on.",                                                           \
+      LOG_COUNT(over_ms) LOG_COUNT(connections))                                                   \
+    X(DRAIN_ENDED, INFO, "the broker is back in service",                                          \
+      "The operator ended the drain: who was not told to go stays.", LOG_COUNT(connections))       \
+    X(DRAIN_OVER, INFO, "connections were cut off that did not end by themselves",                 \
+      "They had not read their goodbye in time; a line a worker.", LOG_COUNT(connections))         \
+    X(STOPPED, INFO, "the broker has ended", "The last line of a process that ended as told.",     \
+      LOG_COUNT(exit_code) LOG_COUNT(took_ms))                                                     \
+    X(RELOADED, INFO, "the configuration was read again",                                          \
+      "The rules of channels and log.level changed at once. `waiting` names what differs from "    \
+      "what the broker runs with and waits for the next start.",                                   \
+      LOG_COUNT(rules) LOG_TEXT(waiting))                                                          \
+    X(RELOAD_REFUSED, ERROR, "the old configuration stays",                                        \
+      "The new one has faults, each of which is a line before this one (`tidings check` tells "    \
+      "them too); or there were so many reloads that a restart is needed.",                        \
+      LOG_COUNT(faults) LOG_TEXT(reason))                                                          \
+    X(CONFIGURATION_FAULT, ERROR, "the configuration has a fault",                                 \
+      "One fault of a configuration that was refused at a reload.",                                \
+      LOG_TEXT(source) LOG_COUNT(line) LOG_COUNT(column) LOG_TEXT(key) LOG_TEXT(reason))           \
+    X(METRICS_FULL, WARNING, "a channel rule has no series of its own",                            \
+      "More rules with `metrics: true` were loaded since the start than have room: `match` is "    \
+      "not counted until a restart.",                                                              \
+      LOG_TEXT(match))                                                                             \
+    X(LINES_SUPPRESSED, WARNING, "lines were held back",                                           \
+      "So many lines of the event `of` came too fast and none has followed to say so.",            \
+      LOG_TEXT(of) LOG_COUNT(suppressed))                                                          \
+    X(STORAGE_OPENED, INFO, "the data directory is open",                                          \
+      "`clean`: the last end was as it should be; else a generation begins, and `replayed` "       \
+      "records came back from the journal. `position` is the log's newest.",                       \
+      LOG_TEXT(data) LOG_SWITCH(clean) LOG_COUNT(generation) LOG_COUNT(position)                   \
+          LOG_COUNT(replayed) LOG_COUNT(channels) LOG_COUNT(took_ms))                              \
+    X(JOURNAL_TAIL_TORN, WARNING, "the journal breaks off inside a record",                        \
+      "What an unclean end left half written and had not answered (or answered as `async` "        \
+      "before a power cut) is gone. Ids behind `position` are answered with a gap.",               \
+      LOG_TEXT(file) LOG_COUNT(byte) LOG_COUNT(lost_bytes) LOG_COUNT(position))                    \
+    X(JOURNAL_PUBLISH_LOST, WARNING, "the journal ends inside a publish",                          \
+      "A publish of several messages is all or none: its beginning was dropped.",                  \
+      LOG_COUNT(position) LOG_COUNT(messages) LOG_COUNT(missing))                                  \
+    X(JOURNAL_FILE_LOST, WARNING, "a file of the journal is behind the log's end",                 \
+      "It belongs to a tail that a power cut destroyed and is passed over.",                       \
+      LOG_COUNT(position_first) LOG_COUNT(position))                                               \
+    X(JOURNAL_NOT_REMOVED, WARNING, "a folded file of the journal stays",                          \
+      "It takes room on the disk, and the next start passes it over.", LOG_TEXT(detail))           \
+    X(STORAGE_FAILED, ERROR, "nothing is stored until a new start",                                \
+      "A write or sync failed in a way that a second try cannot mend. Look at the disk.",          \
+      LOG_TEXT(part))                                                                              \
+    X(STORAGE_END_UNCLEAN, WARNING, "the data directory could not be closed as clean",             \
+      "The next start replays the journal and begins a generation.", LOG_TEXT(detail))             \
+    X(STORAGE_LIMIT_REACHED, WARNING, "the oldest messages went to make room",                     \
+      "Channels hold more than storage.bytes_max allows: `segments` were dropped before their "    \
+      "retention asked for it, and readers behind `position` are told a gap. Raise the limit or "  \
+      "lower the history of the rules.",                                                           \
+      LOG_COUNT(segments) LOG_COUNT(position) LOG_COUNT(bytes_max))                                \
+    X(DISK_FULL, WARNING, "nothing is published until there is room",                              \
+      "Publishes are refused with 507, reading goes on. Retention makes room by itself; else "     \
+      "free some.",                                                                                \
+      LOG_COUNT(reserve_bytes))                                                                    \
+    X(DISK_HAS_ROOM, INFO, "the disk has room again", "Publishes are taken again.",                \
+      LOG_COUNT(reserve_bytes))                                                                    \
+    X(DISK_FAILED, ERROR, "the process ends because the disk failed",                              \
+      "All that was answered is in the journal; the next start reads what the disk holds.",        \
+      LOG_COUNT(exit_code))                                                                        \
+    X(DISK_SLOW, WARNING, "the disk took long",                                                    \
+      "`step` is `append` (publishers wait), `sync` (those who asked for fsync wait) or `fold` "   \
+      "(the journal grows). Something else uses the disk, or it is too slow.",                     \
+      LOG_TEXT(step) LOG_COUNT(took_ms))                                                           \
+    X(APPEND_FAILED, ERROR, "publishes could not be written",                                      \
+      "They were refused. Said once until a write succeeds.",                                      \
+      LOG_COUNT(messages) LOG_TEXT(code) LOG_TEXT(detail))                                         \
+    X(SYNC_FAILED, ERROR, "the process ends because a sync failed",                                \
+      "After a failed fdatasync nobody knows what is on the disk but a new start.",                \
+      LOG_TEXT(detail))                                                                            \
+    X(FOLD_FAILED, ERROR, "the journal could not be folded",                                       \
+      "Tried again each second. Once the open batch is full publishes are refused.",               \
+      LOG_TEXT(code) LOG_TEXT(detail))                                                             \
+    X(FOLD_RECOVERED, INFO, "the journal is folded again", "After so many failures.",              \
+      LOG_COUNT(failures))                                                                         \
+    X(OPEN_BATCH_FULL, WARNING, "publishers wait for the fold",                                    \
+      "Messages come faster than the disk takes them.", LOG_COUNT(bytes_max))                      \
+    X(RETAIN_FAILED, ERROR, "old messages could not be removed",                                   \
+      "Tried again each second; meanwhile the data grows.", LOG_TEXT(code) LOG_TEXT(detail))       \
+    X(READ_FAILED, WARNING, "a page could not be read from the log",                               \
+      "Its readers were told and may come back.", LOG_TEXT(code) LOG_TEXT(detail))                 \
+    X(ACCEPT_PAUSED, WARNING, "connections wait because the system gives no more",                 \
+      "`error` is the system's: raise the limit of descriptors (ulimit -n) or its memory.",        \
+      LOG_TEXT(error) LOG_COUNT(connections))                                                      \
+    X(CONNECTIONS_FULL, WARNING, "connections wait because limits.connections is reached",         \
+      "They are in the kernel's queue until others end.", LOG_COUNT(connections))                  \
+    X(CONNECTION_REFUSED, WARNING, "a connection was closed at once",                              \
+      "`reason` is `too_many` (limits.connections_per_address) or `memory`.",                      \
+      LOG_TEXT(reason) LOG_TEXT(peer))                                                             \
+    X(CONNECTION_STALLED, WARNING, "a peer took nothing for limits.stall_timeout",                 \
+      "It was closed with so much unsent. It may resume from its last id.",                        \
+      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(unsent_bytes))                                   \
+    X(CONNECTION_CLOSED, DEBUG, "a connection ended", "`reason` as in the metrics.",               \
+      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_TEXT(reason) LOG_COUNT(sent_bytes) LOG_COUNT(open_ms)) \
+    X(READER_TOO_SLOW, WARNING, "a reader was disconnected because it fell behind",                \
+      "Its policy is on_lag=disconnect. `channels` are its selectors, `positions` how far the "    \
+      "log has gone on without it.",                                                               \
+      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(channels) LOG_COUNT(positions))                  \
+    X(ORIGIN_REFUSED, WARNING, "a page or host was refused",                                       \
+      "`misdirected`: `host` is none of public.hosts (DNS rebinding, or a name that is missing "   \
+      "there). `forbidden-origin`: a page of `origin` may not use the broker; list it in "         \
+      "public.origins if it should.",                                                              \
+      LOG_TEXT(peer) LOG_TEXT(code) LOG_SPAN(host) LOG_SPAN(origin) LOG_SPAN(fetch_site)           \
+          LOG_SPAN(path))                                                                          \
+    X(PUBLISH_FAILED, WARNING, "a publish was refused through no fault of its own",                \
+      "The status was 5xx: the broker is busy, drains, or its disk is full.",                      \
+      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail) LOG_SPAN(trace_id))         \
+    X(REQUEST, DEBUG, "a request was answered", "One line a request, on both ports.",              \
+      LOG_TEXT(peer) LOG_SPAN(method) LOG_SPAN(path) LOG_COUNT(status) LOG_COUNT(body_bytes)       \
+          LOG_SPAN(trace_id))                                                                      \
+    X(LIBWEBSOCKETS, WARNING, "libwebsockets reports", "Its own words.", LOG_SPAN(detail))         \
+    X(INVARIANT_BROKEN, ERROR, "the broker aborts because it is not what it should be",            \
+      "A defect: report it with this line. A new start recovers what was answered.",               \
       LOG_TEXT(claim) LOG_TEXT(file) LOG_COUNT(line))
 
 enum log_event {

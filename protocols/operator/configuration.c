@@ -36,12 +36,6 @@ static enum error_code put_rule(struct buffer *body, const struct channel_rule *
     return buffer_put_byte(body, '}');
 }
 
-/* What was read last is not in force before the next start. */
-static bool does_wait(const struct config_row *row, const struct config *config,
-                      const struct config *configured) {
-    return !row->is_reloadable && !value_is_equal(row, config, configured);
-}
-
 static enum error_code put_key(struct buffer *body, size_t key, const struct config *config,
                                const struct config *configured, const struct config *defaults) {
     static const char *const sources[] = {[CONFIG_DEFAULT] = "default",
@@ -55,7 +49,7 @@ static enum error_code put_key(struct buffer *body, size_t key, const struct con
     TRY(put_named(body, "default", row, defaults));
     TRY(buffer_printf(body, ",\"source\":\"%s\",\"reloadable\":%s", sources[config->source_of[key]],
                       row->is_reloadable ? "true" : "false"));
-    if (does_wait(row, config, configured)) {
+    if (config_does_wait(row, config, configured)) {
         TRY(buffer_put_byte(body, ','));
         TRY(put_named(body, "configured", row, configured));
     }
@@ -170,7 +164,7 @@ static enum error_code put_waiting(struct buffer *body, const struct config *con
     const char *separator = "";
     for (size_t i = 0; i < config_scope_file.row_count; i++) {
         const struct config_row *row = &config_scope_file.rows[i];
-        if (!does_wait(row, config, configured)) {
+        if (!config_does_wait(row, config, configured)) {
             continue;
         }
         TRY(buffer_printf(body, "%s{\"key\":\"%s\",", separator, row->path));
@@ -184,10 +178,12 @@ static enum error_code put_waiting(struct buffer *body, const struct config *con
 }
 
 static enum error_code put_reloaded(struct buffer *body, const struct broker *broker,
-                                    bool has_new_rules) {
+                                    const struct reload_changes *changes) {
     const struct config *configured = atomic_load(&broker->configured);
-    TRY(buffer_printf(body, "{\"changed\":[%s],\"waiting\":[",
-                      has_new_rules ? "\"channels\"" : ""));
+    TRY(buffer_printf(body, "{\"changed\":[%s%s%s],\"waiting\":[",
+                      changes->has_new_rules ? "\"channels\"" : "",
+                      changes->has_new_rules && changes->has_new_log_level ? "," : "",
+                      changes->has_new_log_level ? "\"log.level\"" : ""));
     TRY(put_waiting(body, broker->config, configured));
     return buffer_printf(body, "],\"rules\":%zu}", configured->rule_count);
 }
@@ -204,7 +200,7 @@ static void on_reloaded(struct reload *reload) {
         refuse_with_faults(request, &reload->faults);
     } else {
         if (code == OK) {
-            code = put_reloaded(&request->reply.body, request->broker, reload->has_new_rules);
+            code = put_reloaded(&request->reply.body, request->broker, &reload->changes);
             code = answer_as_json(request, 200, code, &why);
         }
         if (code != OK) {

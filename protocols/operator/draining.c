@@ -66,8 +66,8 @@ enum error_code draining_begin(struct request *request, struct error *why) {
         return code;
     }
     drain_begin(request->broker, over_ms);
-    log_info("DRAINING", "over_ms=%llu connections=%llu", (unsigned long long)over_ms,
-             (unsigned long long)atomic_load(&request->broker->connection_count));
+    log_event(DRAINING, .over_ms = over_ms,
+              .connections = atomic_load(&request->broker->connection_count));
     return answer(request, 202, why);
 }
 
@@ -81,7 +81,6 @@ enum error_code draining_end(struct request *request, struct error *why) {
         return code;
     }
     drain_end(request->broker);
-    log_info("DRAIN_ENDED", "connections=%llu",
-             (unsigned long long)atomic_load(&request->broker->connection_count));
+    log_event(DRAIN_ENDED, .connections = atomic_load(&request->broker->connection_count));
     return answer(request, 200, why);
 }

@@ -10,6 +10,7 @@
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/worker.h"
+#include "broker/support/logger.h"
 #include "storage/storage.h"
 
 /* A gap's reason is its label's index. */
@@ -94,6 +95,7 @@ void figures_collect(struct broker *broker, struct metrics_shard *shard) {
     process_collect(shard);
     threads_collect(broker->metrics);
     metrics_set(shard, METRIC_READY, is_ready(broker));
+    metrics_set(shard, METRIC_LOG_SUPPRESSED, logger_suppressed_total());
     metrics_set(shard, METRIC_DRAINING, atomic_load(&broker->is_draining));
     metrics_set(shard, METRIC_CONNECTIONS_LIMIT, broker->config->connections_max);
     if (broker->storage != NULL) {

@@ -28,9 +28,10 @@ static void finish(struct bench *bench) {
     metrics_destroy(bench->broker.metrics);
 }
 
-static enum error_code reload(struct bench *bench, const char *text, bool *ret_has_new_rules) {
+static enum error_code reload(struct bench *bench, const char *text,
+                              struct reload_changes *ret_changes) {
     bench->sources.text = span_of_string(text);
-    return reloader_run(bench->reloader, ret_has_new_rules, &faults);
+    return reloader_run(bench->reloader, ret_changes, &faults);
 }
 
 static uint64_t messages_max(const struct bench *bench) {
@@ -39,30 +40,34 @@ static uint64_t messages_max(const struct bench *bench) {
 
 TEST(rules_change_at_once_and_keys_wait) {
     struct bench bench;
-    bool has_new_rules = false;
+    struct reload_changes changes = {.has_new_rules = false};
     init(&bench, "channels: [{match: a, history: {messages: 5}}]");
     EXPECT_EQ(messages_max(&bench), 5);
-    EXPECT_EQ(reload(&bench, "channels: [{match: a, history: {messages: 6}}]", &has_new_rules), OK);
-    EXPECT_TRUE(has_new_rules);
+    EXPECT_EQ(reload(&bench, "channels: [{match: a, history: {messages: 6}}]", &changes), OK);
+    EXPECT_TRUE(changes.has_new_rules);
     EXPECT_EQ(messages_max(&bench), 6);
-    EXPECT_EQ(reload(&bench, "workers: 3\nchannels: [{match: a, history: {messages: 6}}]",
-                     &has_new_rules),
-              OK);
-    EXPECT_FALSE(has_new_rules);
+    EXPECT_EQ(
+        reload(&bench, "workers: 3\nchannels: [{match: a, history: {messages: 6}}]", &changes), OK);
+    EXPECT_FALSE(changes.has_new_rules);
     EXPECT_EQ(messages_max(&bench), 6);
     EXPECT_EQ(bench.broker.config->source_of[CONFIG_KEY_workers], CONFIG_DEFAULT);
     EXPECT_EQ(atomic_load(&bench.broker.configured)->workers, 3);
+    EXPECT_EQ(reload(&bench, "log: {level: error}\nchannels: [{match: a, history: {messages: 6}}]",
+                     &changes),
+              OK);
+    EXPECT_FALSE(changes.has_new_rules);
+    EXPECT_TRUE(changes.has_new_log_level);
     finish(&bench);
 }
 
 TEST(a_configuration_with_faults_changes_nothing) {
     struct bench bench;
-    bool has_new_rules = true;
+    struct reload_changes changes = {.has_new_rules = true};
     init(&bench, "channels: [{match: a, history: {messages: 5}}]");
     const struct rules *rules = atomic_load(&bench.broker.rules);
-    EXPECT_EQ(reload(&bench, "channels: [{match: a}]\nnonsense: 1\nworkers: none", &has_new_rules),
+    EXPECT_EQ(reload(&bench, "channels: [{match: a}]\nnonsense: 1\nworkers: none", &changes),
               ERR_CONFIG);
-    EXPECT_FALSE(has_new_rules);
+    EXPECT_FALSE(changes.has_new_rules);
     EXPECT_EQ(faults.count, 2);
     EXPECT_TRUE(atomic_load(&bench.broker.rules) == rules);
     EXPECT_TRUE(atomic_load(&bench.broker.configured) == bench.broker.config);
@@ -72,12 +77,12 @@ TEST(a_configuration_with_faults_changes_nothing) {
 TEST(what_brings_nothing_new_takes_no_room) {
     static const char same[] = "channels: [{match: a, history: {messages: 5}}]";
     struct bench bench;
-    bool has_new_rules = true;
+    struct reload_changes changes = {.has_new_rules = true};
     init(&bench, same);
     const struct rules *rules = atomic_load(&bench.broker.rules);
     for (int i = 0; i < RELOADS_MAX + 10; i++) {
-        EXPECT_EQ(reload(&bench, same, &has_new_rules), OK);
-        EXPECT_FALSE(has_new_rules);
+        EXPECT_EQ(reload(&bench, same, &changes), OK);
+        EXPECT_FALSE(changes.has_new_rules);
     }
     EXPECT_TRUE(atomic_load(&bench.broker.rules) == rules);
     finish(&bench);
@@ -85,14 +90,14 @@ TEST(what_brings_nothing_new_takes_no_room) {
 
 TEST(more_than_are_kept_are_refused) {
     struct bench bench;
-    bool has_new_rules = false;
+    struct reload_changes changes = {.has_new_rules = false};
     char text[64];
     init(&bench, "");
     for (int i = 0; i < RELOADS_MAX; i++) {
         snprintf(text, sizeof(text), "channels: [{match: a, history: {messages: %d}}]", i);
-        EXPECT_EQ(reload(&bench, text, &has_new_rules), OK);
+        EXPECT_EQ(reload(&bench, text, &changes), OK);
     }
-    EXPECT_EQ(reload(&bench, "channels: []", &has_new_rules), ERR_FULL);
+    EXPECT_EQ(reload(&bench, "channels: []", &changes), ERR_FULL);
     EXPECT_EQ(messages_max(&bench), RELOADS_MAX - 1);
     finish(&bench);
 }
@@ -127,7 +132,7 @@ TEST(main_answers_who_asks) {
     bench.sources.text = SPAN("channels: [{match: a}]");
     ask(&bench, &reload_letter, &mine, &of_main);
     EXPECT_EQ(reload_letter.result, OK);
-    EXPECT_TRUE(reload_letter.has_new_rules);
+    EXPECT_TRUE(reload_letter.changes.has_new_rules);
     bench.sources.text = SPAN("nonsense: 1");
     ask(&bench, &reload_letter, &mine, &of_main);
     EXPECT_EQ(reload_letter.result, ERR_CONFIG);

@@ -221,7 +221,7 @@ static void on_reload_answered(struct letter *letter, void *consumer) {
 enum error_code reload_ask(struct broker *broker, struct reload *reload) {
     (void)broker;
     reload->result = fakes_reload;
-    reload->has_new_rules = fakes_reload == OK;
+    reload->changes.has_new_rules = fakes_reload == OK;
     if (fakes_reload == ERR_CONFIG) {
         config_faults_add(&reload->faults, "tidings.yaml", 3, 7, "channels[0].\xc3", "is \"bad\"");
     }
