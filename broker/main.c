@@ -37,6 +37,7 @@
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "clients/cli/client.h"
+#include "clients/console/console.h"
 #include "clients/demo/demo.h"
 #include "protocols/http/server.h"
 #include "protocols/operator/operator.h"
@@ -47,6 +48,12 @@
 #define SEGMENTS_MIN 16 /* a full disk is at least so many segments */
 #define HEAP_TRIM_BYTES 4194304
 #define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
+
+/* The files of a page as the routes see them. */
+struct page {
+    struct static_asset rows[ASSETS_MAX];
+    struct static_assets assets;
+};
 
 /* Everything that one running broker is made of, in the order in which it is made. */
 struct process {
@@ -59,8 +66,8 @@ struct process {
     struct store *store;
     struct log_listener **listeners;
     struct operator_server *operator_server;
-    struct static_asset asset_rows[ASSETS_MAX];
-    struct static_assets assets;
+    struct page demo;
+    struct page console;
 };
 
 /* --- parts ---------------------------------------------------------------------------------- */
@@ -112,23 +119,30 @@ static enum error_code open_storage(struct process *process, struct error *why) 
     return OK;
 }
 
-static void adapt_assets(struct process *process) {
-    unsigned long count;
-    const struct demo_asset *demo = demo_assets(&count);
+static const struct static_assets *adapt_page(struct page *page, const struct client_asset *files,
+                                              size_t count, const char *policy) {
     INVARIANT(count <= ASSETS_MAX);
     for (size_t i = 0; i < count; i++) {
-        process->asset_rows[i] =
-            (struct static_asset){.path = demo[i].path,
-                                  .media_type = demo[i].type,
-                                  .etag = demo[i].etag,
-                                  .content = span_of(demo[i].bytes, demo[i].length)};
+        page->rows[i] = (struct static_asset){.path = files[i].path,
+                                              .media_type = files[i].type,
+                                              .etag = files[i].etag,
+                                              .content = span_of(files[i].bytes, files[i].length)};
     }
-    process->assets =
-        (struct static_assets){.rows = process->asset_rows,
-                               .count = count,
-                               .content_security_policy = DEMO_CONTENT_SECURITY_POLICY,
-                               .cache_control = DEMO_CACHE_CONTROL};
-    process->broker.assets = &process->assets;
+    page->assets = (struct static_assets){.rows = page->rows,
+                                          .count = count,
+                                          .content_security_policy = policy,
+                                          .cache_control = CLIENT_ASSETS_CACHE_CONTROL};
+    return &page->assets;
+}
+
+static void adapt_pages(struct process *process) {
+    unsigned long count;
+    const struct client_asset *files = demo_assets(&count);
+    process->broker.public_assets =
+        adapt_page(&process->demo, files, count, DEMO_CONTENT_SECURITY_POLICY);
+    files = console_assets(&count);
+    process->broker.operator_assets =
+        adapt_page(&process->console, files, count, CONSOLE_CONTENT_SECURITY_POLICY);
 }
 
 static enum error_code create_workers(struct process *process, struct error *why) {
@@ -187,7 +201,7 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     broker->started_ms = clock_wall_ms();
     broker->started_monotonic_ms = clock_monotonic_ms();
     atomic_init(&broker->connection_id_next, 1);
-    adapt_assets(process);
+    adapt_pages(process);
     if (mailbox_init(&process->mailbox, MAILBOX_NODES_MAX) != OK ||
         metrics_create((size_t)process->config->workers, &broker->metrics) != OK) {
         return error_set(why, ERR_MEMORY, "no memory for the first tables");

@@ -33,8 +33,9 @@ struct broker {
     struct reads *reads;
     struct mailbox *mailbox; /* main's */
     struct metrics *metrics;
-    struct addresses *addresses;        /* NULL: no limit per address */
-    const struct static_assets *assets; /* of protocols/rest: the demo; NULL: none */
+    struct addresses *addresses;                 /* NULL: no limit per address */
+    const struct static_assets *public_assets;   /* of protocols/rest: the demo; NULL: none */
+    const struct static_assets *operator_assets; /* the console; NULL: none */
     struct worker **workers;
     size_t worker_count;
     uint16_t public_port; /* the real ones where port 0 was asked for */

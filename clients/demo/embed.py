@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the demo page's files into one C file, as the table that clients/demo/demo.h describes.
+"""Writes a page's files into one C file, as the table that clients/assets.h describes.
 
-usage: embed.py OUTPUT.c FILE…
+usage: embed.py NAME PATH OUTPUT.c FILE…
+
+index.html is at PATH, the others are below /NAME/; clients/NAME/NAME.h declares NAME_assets().
 
 An entity tag is the SHA-256 of the bytes, cut to 128 bits: the same bytes have the same tag in
 every build, so a browser's copy stays good across restarts and upgrades that left a file alone.
@@ -20,33 +22,30 @@ TYPES = {
 BYTES_A_LINE = 24
 
 
-def path_of(file: pathlib.Path) -> str:
-    return "/demo" if file.name == "index.html" else f"/demo/{file.name}"
-
-
 def array_of(name: str, data: bytes) -> str:
     lines = (data[at:at + BYTES_A_LINE] for at in range(0, len(data), BYTES_A_LINE))
     body = "\n".join("    " + ",".join(str(byte) for byte in line) + "," for line in lines)
     return f"static const unsigned char {name}[] = {{\n{body}\n}};\n"
 
 
-def main(output: str, *names: str) -> None:
+def main(page: str, path: str, output: str, *names: str) -> None:
     files = [pathlib.Path(name) for name in names]
     parts = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
         "/* Made by clients/demo/embed.py. */",
-        '#include "clients/demo/demo.h"\n',
+        f'#include "clients/{page}/{page}.h"\n',
     ]
     rows = []
     for index, file in enumerate(files):
         data = file.read_bytes()
         tag = hashlib.sha256(data).hexdigest()[:32]
         parts.append(array_of(f"file_{index}", data))
-        rows.append(f'    {{.path = "{path_of(file)}", .type = "{TYPES[file.suffix]}",'
+        own_path = path if file.name == "index.html" else f"/{page}/{file.name}"
+        rows.append(f'    {{.path = "{own_path}", .type = "{TYPES[file.suffix]}",'
                     f' .etag = "\\"{tag}\\"",\n'
                     f"     .bytes = file_{index}, .length = sizeof(file_{index})}},")
-    parts.append("static const struct demo_asset assets[] = {\n" + "\n".join(rows) + "\n};\n")
-    parts.append("const struct demo_asset *demo_assets(unsigned long *ret_count) {\n"
+    parts.append("static const struct client_asset assets[] = {\n" + "\n".join(rows) + "\n};\n")
+    parts.append(f"const struct client_asset *{page}_assets(unsigned long *ret_count) {{\n"
                  "    *ret_count = sizeof(assets) / sizeof(assets[0]);\n"
                  "    return assets;\n}\n")
     pathlib.Path(output).write_text("\n".join(parts), encoding="ascii")

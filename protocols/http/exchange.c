@@ -64,7 +64,7 @@ static enum error_code create(struct connection *connection, size_t extra_bytes,
     }
     struct broker *broker = worker_broker(connection_worker(connection));
     request->broker = broker;
-    request->assets = broker->assets;
+    request->assets = broker->public_assets;
     request->reply_to = worker_mailbox(connection_worker(connection));
     request->peer = connection_peer(connection);
     request->can_switch = true;

@@ -260,6 +260,7 @@ static struct request *request_of(struct call *call, const char *method) {
     struct span rest = span_of(call->target, call->target_length);
     struct span upgrade;
     request->broker = call->switchboard->broker;
+    request->assets = request->broker->operator_assets;
     request->reply_to = &call->switchboard->mailbox;
     request->method = span_of_string(method);
     request->path = span_split(&rest, '?');

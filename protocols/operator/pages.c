@@ -11,29 +11,6 @@
 
 #define PAGES_ALLOW "GET, HEAD, OPTIONS"
 
-static const char first_page[] =
-    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Tidings " TIDINGS_VERSION
-    "</title>\n<style>body{font:1rem/1.5 system-ui,sans-serif;margin:3rem auto;max-width:40rem;"
-    "padding:0 1rem}dt{font-family:ui-monospace,monospace}</style>\n"
-    "<h1>Tidings " TIDINGS_VERSION "</h1>\n<p>This is the operator's port.\n<dl>\n"
-    "<dt><a href=\"/healthz\">/healthz</a><dd>200 while the process lives\n"
-    "<dt><a href=\"/readyz\">/readyz</a><dd>200 while it takes traffic, else 503\n"
-    "<dt><a href=\"/metrics\">/metrics</a><dd>figures for Prometheus\n"
-    "<dt><a href=\"/api/v1/channels\">/api/v1/channels</a><dd>depth, rate and readers of channels\n"
-    "<dt><a href=\"/api/v1/connections\">/api/v1/connections</a><dd>who is connected, and how far "
-    "behind\n"
-    "<dt>/channels/&hellip;<dd>publish and read, as on the public port, for trusted back ends\n"
-    "</dl>\n</html>\n";
-
-static enum error_code put_first_page(struct request *request, struct error *why) {
-    (void)why;
-    reply_add_header(&request->reply, "Content-Type", "text/html; charset=utf-8");
-    reply_add_header(&request->reply, "Content-Security-Policy",
-                     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-    request->reply.body_static = span_of(first_page, sizeof(first_page) - 1);
-    return OK;
-}
-
 static enum error_code put_health(struct request *request, struct error *why) {
     (void)why;
     reply_add_header(&request->reply, "Content-Type", "text/plain; charset=utf-8");
@@ -73,7 +50,6 @@ static const struct page {
     const char *path;
     enum error_code (*on_put)(struct request *request, struct error *why);
 } pages[] = {
-    {"/", put_first_page},
     {"/healthz", put_health},
     {"/readyz", put_readiness},
     {"/metrics", put_metrics},

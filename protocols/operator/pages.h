@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pages.h — what the operator's port answers by itself: health, readiness, metrics, a first page.
+/* pages.h — what the operator's port answers by itself: health, readiness, metrics.
  *
  * Place:   asked by call.c before the routes; a table of rows.
  * Thread:  the operator's.

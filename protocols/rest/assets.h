@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* assets.h — files that are built into the program, as the routes see them.
+/* assets.h — files that are built into the program: the demo, the operator's console.
  *
- * Place:   the table is made by clients/, handed in by main, served by protocols/rest/demo.c.
- * Thread:  constant.
- * Bounds:  what was built in.
+ * Place:   the tables are made by clients/ and handed in by main, one a port; rows of routes.c.
+ * Thread:  the tables are constant; a request is answered on its own.
+ * Bounds:  what was built in; files are sent from where they stand.
  */
 #pragma once
 
 #include <stddef.h>
 
 #include "broker/support/span.h"
+
+struct request;
 
 struct static_asset {
     const char *path;       /* as in the request: "/demo", "/demo/demo.css" */
@@ -24,3 +26,9 @@ struct static_assets {
     const char *content_security_policy; /* of all of them */
     const char *cache_control;
 };
+
+/* The file of request->assets that has the request's path, else 404. */
+void assets_handle(struct request *request);
+
+/* `/` and `/demo/` of the public port lead to /demo; without assets they are 404. */
+void assets_handle_root(struct request *request);

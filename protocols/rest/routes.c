@@ -8,8 +8,8 @@
 #include "broker/runtime/broker.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
+#include "protocols/rest/assets.h"
 #include "protocols/rest/channel.h"
-#include "protocols/rest/demo.h"
 #include "protocols/rest/get.h"
 #include "protocols/rest/publish.h"
 #include "protocols/rest/request.h"
@@ -28,23 +28,34 @@ static const struct route routes[] = {
      .port = ROUTE_PUBLIC,
      .counted_as = METRICS_ROUTE_DEMO,
      .methods = READING,
-     .on_request = demo_handle_root},
+     .on_request = assets_handle_root},
     {.path = "/demo/",
      .port = ROUTE_PUBLIC,
      .counted_as = METRICS_ROUTE_DEMO,
      .methods = READING,
-     .on_request = demo_handle_root},
+     .on_request = assets_handle_root},
     {.path = "/demo",
      .port = ROUTE_PUBLIC,
      .counted_as = METRICS_ROUTE_DEMO,
      .methods = READING,
-     .on_request = demo_handle},
+     .on_request = assets_handle},
     {.path = "/demo/",
      .is_prefix = true,
      .port = ROUTE_PUBLIC,
      .counted_as = METRICS_ROUTE_DEMO,
      .methods = READING,
-     .on_request = demo_handle},
+     .on_request = assets_handle},
+    {.path = "/",
+     .port = ROUTE_OPERATOR,
+     .counted_as = METRICS_ROUTE_OPERATOR,
+     .methods = READING,
+     .on_request = assets_handle},
+    {.path = "/console/",
+     .is_prefix = true,
+     .port = ROUTE_OPERATOR,
+     .counted_as = METRICS_ROUTE_OPERATOR,
+     .methods = READING,
+     .on_request = assets_handle},
     {.path = "/stream",
      .counted_as = METRICS_ROUTE_OTHER,
      .methods = READING,
@@ -95,11 +106,12 @@ static unsigned method_bit_of(struct span method) {
 }
 
 const struct route *route_find(struct span path, bool is_operator) {
+    enum route_port other = is_operator ? ROUTE_PUBLIC : ROUTE_OPERATOR;
     for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
         const struct route *route = &routes[i];
         struct span own = span_of_string(route->path);
         bool fits = route->is_prefix ? span_has_prefix(path, own) : span_is_equal(path, own);
-        if (fits && !(is_operator && route->port == ROUTE_PUBLIC)) {
+        if (fits && route->port != other) {
             return route;
         }
     }

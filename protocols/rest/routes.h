@@ -27,7 +27,7 @@ enum method_bit {
     METHOD_DELETE = 1 << 4,
 };
 
-enum route_port { ROUTE_BOTH, ROUTE_PUBLIC };
+enum route_port { ROUTE_BOTH, ROUTE_PUBLIC, ROUTE_OPERATOR };
 
 /* One resource. */
 struct route {

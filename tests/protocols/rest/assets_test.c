@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "protocols/rest/demo.h"
-
 #include "protocols/rest/assets.h"
+
 #include "protocols/rest/routes.h"
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
@@ -9,9 +8,11 @@
 static const struct static_asset rows[] = {
     {"/demo", "text/html", "\"1\"", {(const uint8_t *)"<p>", 3}},
     {"/demo/a.css", "text/css", NULL, {(const uint8_t *)"p{}", 3}},
+    {"/", "text/html", "\"2\"", {(const uint8_t *)"<b>", 3}},
+    {"/console/a.js", "text/javascript", NULL, {(const uint8_t *)"a()", 3}},
 };
 static const struct static_assets assets = {.rows = rows,
-                                            .count = 2,
+                                            .count = ARRAY_COUNT(rows),
                                             .content_security_policy = "default-src",
                                             .cache_control = "no-cache"};
 
@@ -51,6 +52,22 @@ TEST(the_demo_is_on_the_public_port_and_knows_its_tags) {
     request_destroy(request);
 }
 
+TEST(the_console_is_on_the_operators_port_alone) {
+    struct request *request;
+    EXPECT_EQ(ask("GET", "/", "Host: localhost", true, &request), 200);
+    EXPECT_SPAN(reply_body(&request->reply), "<b>");
+    EXPECT_SPAN(fakes_reply_header(request, "ETag"), "\"2\"");
+    request_destroy(request);
+    EXPECT_EQ(ask("GET", "/console/a.js", "Host: localhost", true, &request), 200);
+    EXPECT_SPAN(fakes_reply_header(request, "Content-Type"), "text/javascript");
+    request_destroy(request);
+    EXPECT_EQ(ask("GET", "/console/none", "Host: localhost", true, &request), 404);
+    request_destroy(request);
+    EXPECT_EQ(ask("GET", "/", "Host: evil.example", true, &request), 421);
+    request_destroy(request);
+    EXPECT_EQ(status_of("GET", "/console/a.js"), 404);
+}
+
 TEST(the_root_leads_to_the_demo) {
     struct request *request;
     EXPECT_EQ(ask("GET", "/", "Host: localhost", false, &request), 302);
@@ -59,7 +76,7 @@ TEST(the_root_leads_to_the_demo) {
     EXPECT_EQ(status_of("GET", "/demo/"), 302);
 }
 
-TEST(without_files_there_is_no_demo) {
+TEST(without_files_there_is_nothing) {
     static const char *const paths[] = {"/", "/demo", "/demo/", "/demo/a.css"};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         struct request *request = fakes_request("GET", paths[i], NULL, "Host: localhost");
@@ -70,7 +87,8 @@ TEST(without_files_there_is_no_demo) {
     }
 }
 
-#define DEMO(name) cmocka_unit_test_setup_teardown(name, fakes_begin, fakes_end)
+#define ASSETS(name) cmocka_unit_test_setup_teardown(name, fakes_begin, fakes_end)
 
-UNIT_TESTS(DEMO(the_demo_is_on_the_public_port_and_knows_its_tags),
-           DEMO(the_root_leads_to_the_demo), DEMO(without_files_there_is_no_demo))
+UNIT_TESTS(ASSETS(the_demo_is_on_the_public_port_and_knows_its_tags),
+           ASSETS(the_console_is_on_the_operators_port_alone), ASSETS(the_root_leads_to_the_demo),
+           ASSETS(without_files_there_is_nothing))

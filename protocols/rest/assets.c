@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "protocols/rest/demo.h"
+#include "protocols/rest/assets.h"
 
 #include "broker/support/error.h"
-#include "protocols/rest/assets.h"
 #include "protocols/rest/request.h"
 
-void demo_handle_root(struct request *request) {
-    if (request->assets == NULL) {
-        request_refuse_because(request, ERR_NOT_FOUND, NULL, "channels are below /channels/");
-    } else {
-        request->reply.status = 302;
-        reply_add_header(&request->reply, "Location", "/demo");
-    }
-    request_answer(request);
-}
-
-static const struct static_asset *find_asset(const struct request *request) {
+static const struct static_asset *find(const struct request *request) {
     for (size_t i = 0; request->assets != NULL && i < request->assets->count; i++) {
         if (span_is_equal(request->path, span_of_string(request->assets->rows[i].path))) {
             return &request->assets->rows[i];
@@ -24,11 +13,11 @@ static const struct static_asset *find_asset(const struct request *request) {
     return NULL;
 }
 
-void demo_handle(struct request *request) {
-    const struct static_asset *asset = find_asset(request);
+void assets_handle(struct request *request) {
+    const struct static_asset *asset = find(request);
     struct reply *reply = &request->reply;
     if (asset == NULL) {
-        request_refuse_because(request, ERR_NOT_FOUND, NULL, "the demo has no such file");
+        request_refuse_because(request, ERR_NOT_FOUND, NULL, "no such file comes with the broker");
         request_answer(request);
         return;
     }
@@ -47,5 +36,15 @@ void demo_handle(struct request *request) {
         reply_add_header(reply, "ETag", "%s", asset->etag);
     }
     reply_add_header(reply, "Cache-Control", "%s", request->assets->cache_control);
+    request_answer(request);
+}
+
+void assets_handle_root(struct request *request) {
+    if (request->assets == NULL) {
+        request_refuse_because(request, ERR_NOT_FOUND, NULL, "channels are below /channels/");
+    } else {
+        request->reply.status = 302;
+        reply_add_header(&request->reply, "Location", "/demo");
+    }
     request_answer(request);
 }

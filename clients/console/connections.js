@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is connected, who is behind and why, and the end of one.
+import { call, pathOf, readJson } from './broker.js';
+import { announce, confirm, field, fillRows, fillTable, make, onTyped, setText } from './dom.js';
+import { ago, bytes, count, plural } from './format.js';
+
+export const title = 'Connections';
+const ROWS = 100;
+const READERS_SHOWN_MAX = 100;
+
+/** The sum over the readers of one figure; undefined where one of them is not known yet. */
+function sumOf(row, name) {
+    const isKnown = row.readers.length > 0 && row.readers.every(reader => reader[name] !== null);
+    return !isKnown ? undefined
+        : row.readers.reduce((sum, reader) => sum + reader[name], 0);
+}
+
+function distinct(row, valuesOf) {
+    return [...new Set(row.readers.flatMap(valuesOf))];
+}
+
+/** Why a connection is where it is: {word, tone}. `before` is the same row a refresh ago, if there
+ *  was one: a socket that is full and took nothing since is stuck, one that took some is slow. */
+export function diagnose(row, before) {
+    if (row.readers.length === 0) {
+        return { word: 'no reader', tone: '' };
+    }
+    if (row.blocked) {
+        return before?.bytes_sent === row.bytes_sent
+            ? { word: 'takes nothing', tone: 'bad' } : { word: 'too slow', tone: 'wait' };
+    }
+    return row.readers.every(reader => reader.live)
+        ? { word: 'keeps up', tone: 'good' } : { word: 'reads history', tone: 'wait' };
+}
+
+/** Rows as they are shown: with what was seen of the same connections a refresh ago. */
+export class Sightings {
+    rows = new Map();
+
+    /** Adds `why` to each row. */
+    judge(rows) {
+        for (const row of rows) {
+            row.why = diagnose(row, this.rows.get(row.id));
+        }
+        this.rows = new Map(rows.map(row => [row.id, row]));
+        return rows;
+    }
+}
+
+export const lagColumns = [
+    { name: 'Peer', isWhole: true, text: row => row.peer },
+    { name: 'State', text: row => row.why.word, tone: row => row.why.tone },
+    { name: 'Behind', isNumber: true, text: row => count(sumOf(row, 'lag_messages')) },
+    { name: 'Bytes behind', isNumber: true, text: row => bytes(sumOf(row, 'lag_bytes')) },
+];
+
+function selectorsOf(row) {
+    const all = distinct(row, reader => reader.channels);
+    return all.length < 3 ? all.join(', ') : `${all[0]} and ${count(all.length - 1)} more`;
+}
+
+function describeReader(reader) {
+    const lag = reader.lag_messages === null ? 'start looked up'
+        : `${plural(reader.lag_messages, 'message')} behind`;
+    return [`${reader.channels.join(', ')}: ${lag}`, reader.on_lag,
+        reader.live ? 'live' : 'reads the log', `stands at ${reader.id ?? '?'}`,
+        `skipped ${count(reader.skipped)}`].join(' · ');
+}
+
+function buildReads(cell) {
+    const details = make('details', {}, make('summary'), make('ul'));
+    details.addEventListener('toggle', () => fillReads(cell, cell.row));
+    cell.append(details);
+}
+
+/** What a connection reads: its selectors, and one line a reader when it is opened. */
+function fillReads(cell, row) {
+    const details = cell.firstElementChild;
+    const [summary, list] = details.children;
+    cell.row = row;
+    details.hidden = row.readers.length === 0;
+    const readers = row.readers.length + (row.readers_left_out ?? 0);
+    setText(summary, readers < 2 ? selectorsOf(row)
+        : `${selectorsOf(row)} (${plural(readers, 'reader')})`);
+    if (details.open) {
+        fillRows(list, row.readers.slice(0, READERS_SHOWN_MAX), reader => reader.sub ?? '',
+            () => make('li'), (item, reader) => setText(item, describeReader(reader)));
+    }
+}
+
+async function end(row, refresh) {
+    const isMeant = await confirm(`End the connection of ${row.peer}?`,
+        'A WebSocket is closed with 1001, an event stream gets a close event. Its program may ' +
+        'come back and resume where it stood: nothing is lost.', 'End it');
+    if (isMeant) {
+        await call('DELETE', `/api/v1/connections/${row.id}`);
+        announce(`The connection of ${row.peer} was ended.`);
+        refresh();
+    }
+}
+
+export const readsColumn = { name: 'Reads', build: buildReads, fill: fillReads };
+
+function columnsOf(attempt, refresh) {
+    return [
+        ...lagColumns,
+        readsColumn,
+        { name: 'Protocol', text: row => row.protocol },
+        { name: 'Unsent', isNumber: true, text: row => bytes(row.bytes_unsent) },
+        { name: 'On lag',
+            text: row => distinct(row, reader => [reader.on_lag]).join(', ') },
+        { name: 'Skipped', isNumber: true, isMinor: true,
+            text: row => count(sumOf(row, 'skipped')) },
+        { name: 'Sent', isNumber: true, isMinor: true, text: row => bytes(row.bytes_sent) },
+        { name: 'Opened', isWhole: true, isMinor: true, text: row => ago(row.opened) },
+        { name: 'End',
+            build(cell) {
+                const button = make('button', { type: 'button' }, 'End…');
+                button.addEventListener('click', () => attempt(() => end(cell.row, refresh)));
+                cell.append(button);
+            },
+            fill(cell, row) {
+                cell.row = row;
+                cell.firstElementChild.setAttribute('aria-label',
+                    `End the connection of ${row.peer}`);
+            } },
+    ];
+}
+
+export function show(view, parameters, { keep, attempt, refresh }) {
+    const filter = view.querySelector('form');
+    const table = view.querySelector('table');
+    const columns = columnsOf(attempt, refresh);
+    const sightings = new Sightings();
+    const state = { sort: 'lag', channel: '', ...parameters };
+    let next = null;
+
+    function change(changes, isPage) {
+        Object.assign(state, { after: '' }, changes);
+        keep(state, isPage);
+        refresh();
+    }
+
+    filter.sort.value = state.sort;
+    filter.channel.value = state.channel;
+    filter.sort.addEventListener('change', () => change({ sort: filter.sort.value }));
+    onTyped(filter.channel, channel => change({ channel }));
+    field(view, 'first').addEventListener('click', () => change({}, true));
+    field(view, 'next').addEventListener('click', () => change({ after: next }, true));
+
+    return async signal => {
+        const page = await readJson(pathOf('/api/v1/connections', { ...state, limit: ROWS }),
+            { signal });
+        next = page.next;
+        field(view, 'none').hidden = page.connections.length > 0;
+        field(view, 'first').disabled = !state.after;
+        field(view, 'next').disabled = next === null;
+        fillTable(table, columns, sightings.judge(page.connections), row => row.id);
+    };
+}
