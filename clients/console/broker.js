@@ -71,7 +71,8 @@ export function pathOf(path, parameters) {
 }
 
 /** Runs an asynchronous task again and again, `pauseMs` after it ended: so never twice at a time.
- *  It rests while the page is hidden or held, and is cut off when it is stopped. */
+ *  It rests while the page is hidden or held, and where the task gave false, until now() is called;
+ *  it is cut off when it is stopped. */
 export class Repeat {
     static all = new Set();
     static isHeld = false;
@@ -103,8 +104,9 @@ export class Repeat {
         this.isWanted = false;
         this.cut = new AbortController();
         const signal = AbortSignal.any([this.abort.signal, this.cut.signal]);
+        let goesOn = true;
         try {
-            await this.task(signal);
+            goesOn = await this.task(signal) !== false;
         } catch (error) {
             if (!signal.aborted) {
                 throw error;
@@ -113,7 +115,7 @@ export class Repeat {
             this.isRunning = false;
             if (this.isWanted) {
                 this.now();
-            } else if (!this.abort.signal.aborted && !document.hidden && !Repeat.isHeld) {
+            } else if (goesOn && !signal.aborted && !document.hidden && !Repeat.isHeld) {
                 this.timer = setTimeout(() => this.now(), this.pauseMs);
             }
         }

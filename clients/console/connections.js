@@ -20,14 +20,15 @@ function distinct(row, valuesOf) {
 }
 
 /** Why a connection is where it is: {word, tone}. `before` is the same row a refresh ago, if there
- *  was one: a socket that is full and took nothing since is stuck, one that took some is slow. */
+ *  was one: of a full socket it tells whether it took nothing since, or only too little. */
 export function diagnose(row, before) {
     if (row.readers.length === 0) {
         return { word: 'no reader', tone: '' };
     }
     if (row.blocked) {
-        return before?.bytes_sent === row.bytes_sent
-            ? { word: 'takes nothing', tone: 'bad' } : { word: 'too slow', tone: 'wait' };
+        return before === undefined ? { word: 'socket full', tone: 'wait' }
+            : before.bytes_sent === row.bytes_sent ? { word: 'takes nothing', tone: 'bad' }
+                : { word: 'too slow', tone: 'wait' };
     }
     return row.readers.every(reader => reader.live)
         ? { word: 'keeps up', tone: 'good' } : { word: 'reads history', tone: 'wait' };

@@ -31,7 +31,8 @@ function tell(source, text) {
         [...new Set(problems.values())].filter(Boolean).join(' '));
 }
 
-/** Does something that the broker may refuse; what it says is shown until it next succeeds. */
+/** Does something that the broker may refuse; what it says is shown until it next succeeds. False:
+ *  the question itself is faulty, and is not worth repeating. */
 async function attempt(source, task) {
     try {
         await task();
@@ -41,9 +42,9 @@ async function attempt(source, task) {
             throw error;
         }
         tell(source, error.message);
-        return error;
+        return error.status !== 400;
     }
-    return undefined;
+    return true;
 }
 
 function repeat(source, task, pauseMs) {

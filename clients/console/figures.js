@@ -102,8 +102,7 @@ export class Figures {
 
     /** How much a counter grew over the scrapes that are kept. */
     growth(name, labels = {}) {
-        return this.scrapes.length < 2 ? undefined
-            : sumOf(this.newest, name, labels) - sumOf(this.scrapes[0].series, name, labels);
+        return sumOf(this.newest, name, labels) - sumOf(this.scrapes[0].series, name, labels);
     }
 
     /** An upper bound for that share of a histogram's observations over the scrapes kept; null

@@ -82,7 +82,7 @@ const trouble = [
 
 const process = [
     { name: 'Processor', text: percent,
-        now: figures => figures.rates('process_cpu_seconds_total').at(-1) },
+        now: figures => figures.rates('process_cpu_seconds_total').at(-1) ?? null },
     ofNow('Memory', 'process_resident_memory_bytes', bytes),
     ofNow('Descriptors', 'process_open_fds', count),
     ofNow('Most descriptors', 'process_max_fds', count),
