@@ -150,7 +150,10 @@ export function show(view, _, { figures, onFigures }) {
 
     onFigures(() => {
         drawTiles(field(view, 'tiles'), figures);
-        fillTable(field(view, 'clients'), clients, clientRows(figures), row => row.protocol);
+        const rows = clientRows(figures);
+        field(view, 'clients-none').hidden = rows.length > 0;
+        field(view, 'clients').hidden = rows.length === 0;
+        fillTable(field(view, 'clients'), clients, rows, row => row.protocol);
         Object.entries({ log, times, trouble, process }).forEach(([name, terms]) =>
             drawTerms(field(view, name), terms, figures));
         fillTable(field(view, 'threads'), threads, threadRows(figures), row => row.thread);

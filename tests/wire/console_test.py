@@ -136,7 +136,7 @@ def test_figures_appear_and_move_under_load(start_broker, open_console):
     broker = start_broker()
     console = open_console(broker)
     console.wait_for_text("#state", "^Ready$")
-    console.wait_for_text(".top", r"Tidings \d+\.\d+\.\d+\s.*\sup \d+")
+    console.wait_for_text(".top", r"(?s)Tidings \d+\.\d+\.\d+.*up \d+")
     tile = ".tiles li:nth-child({}) strong"
     console.wait_for_text(tile.format(1), "^0$")
     with broker.events("/channels/load/a") as reader, Load(broker, "load/a"):
