@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which channels there are: how deep, how busy, who reads them.
-import { pathOf, readJson } from './broker.js';
-import { field, fillTable, onTyped } from './dom.js';
+import { pathOf } from './broker.js';
+import { fillTable, onTyped } from './dom.js';
 import { ago, bytes, count, rate } from './format.js';
+import { Listing } from './listing.js';
 
 export const title = 'Channels';
-const ROWS = 100;
 
 const columns = [
     { name: 'Channel', text: row => row.channel,
@@ -19,30 +19,11 @@ const columns = [
     { name: 'Newest', isWhole: true, isMinor: true, text: row => ago(row.time_last) },
 ];
 
-export function show(view, parameters, { keep, refresh }) {
-    const filter = view.querySelector('form');
-    const table = view.querySelector('table');
-    const state = { match: '', ...parameters };
-    let next = null;
-
-    function change(changes, isPage) {
-        Object.assign(state, { after: '' }, changes);
-        keep(state, isPage);
-        refresh();
-    }
-
-    filter.match.value = state.match;
-    onTyped(filter.match, match => change({ match }));
-    field(view, 'first').addEventListener('click', () => change({}, true));
-    field(view, 'next').addEventListener('click', () => change({ after: next }, true));
-
-    return async signal => {
-        const page = await readJson(pathOf('/api/v1/channels', { ...state, limit: ROWS }),
-            { signal });
-        next = page.next;
-        field(view, 'none').hidden = page.channels.length > 0;
-        field(view, 'first').disabled = !state.after;
-        field(view, 'next').disabled = next === null;
-        fillTable(table, columns, page.channels, row => row.channel);
-    };
+export function show(view, parameters, context) {
+    const { match } = view.querySelector('form');
+    const listing = new Listing(view, 'channels', { match: '', ...parameters }, context);
+    match.value = listing.query.match;
+    onTyped(match, value => listing.ask({ match: value }));
+    return async signal => fillTable(view.querySelector('table'), columns,
+        await listing.read(signal), row => row.channel);
 }

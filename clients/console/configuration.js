@@ -14,25 +14,22 @@ function isObject(value) {
     return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function wordOf(name) {
-    return name.replaceAll('_', ' ');
-}
-
 function draw(value, depth = 0) {
     if (depth < DEPTH_MAX && Array.isArray(value) && value.length > 0 && value.every(isObject)) {
         return drawTable(value, depth);
     }
     if (depth < DEPTH_MAX && isObject(value)) {
         return make('dl', {}, ...Object.entries(value).map(([name, member]) =>
-            make('div', {}, make('dt', {}, wordOf(name)),
+            make('div', {}, make('dt', {}, name),
                 make('dd', {}, draw(member, depth + 1)))));
     }
-    return typeof value === 'string' ? value : JSON.stringify(value);
+    const isNothing = value === null || (Array.isArray(value) && value.length === 0);
+    return isNothing ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function drawTable(rows, depth) {
     const names = [...new Set(rows.flatMap(Object.keys))];
-    const head = make('tr', {}, ...names.map(name => make('th', { scope: 'col' }, wordOf(name))));
+    const head = make('tr', {}, ...names.map(name => make('th', { scope: 'col' }, name)));
     const body = rows.slice(0, ROWS_MAX).map(row => make('tr', {}, ...names.map(name =>
         make('td', {}, row[name] === undefined ? '' : draw(row[name], depth + 1)))));
     return make('div', { className: 'scroll' },

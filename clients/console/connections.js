@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is connected, who is behind and why, and the end of one.
-import { call, pathOf, readJson } from './broker.js';
-import { announce, confirm, field, fillRows, fillTable, make, onTyped, setText } from './dom.js';
+import { call } from './broker.js';
+import { announce, confirm, fillRows, fillTable, make, onTyped, setText } from './dom.js';
 import { ago, bytes, count, plural } from './format.js';
+import { Listing } from './listing.js';
 
 export const title = 'Connections';
-const ROWS = 100;
 const READERS_SHOWN_MAX = 100;
 
 /** The sum over the readers of one figure; undefined where one of them is not known yet. */
@@ -128,34 +128,16 @@ function columnsOf(attempt, refresh) {
     ];
 }
 
-export function show(view, parameters, { keep, attempt, refresh }) {
-    const filter = view.querySelector('form');
-    const table = view.querySelector('table');
-    const columns = columnsOf(attempt, refresh);
+export function show(view, parameters, context) {
+    const { sort, channel } = view.querySelector('form');
+    const listing = new Listing(view, 'connections', { sort: 'lag', channel: '', ...parameters },
+        context);
+    const columns = columnsOf(context.attempt, context.refresh);
     const sightings = new Sightings();
-    const state = { sort: 'lag', channel: '', ...parameters };
-    let next = null;
-
-    function change(changes, isPage) {
-        Object.assign(state, { after: '' }, changes);
-        keep(state, isPage);
-        refresh();
-    }
-
-    filter.sort.value = state.sort;
-    filter.channel.value = state.channel;
-    filter.sort.addEventListener('change', () => change({ sort: filter.sort.value }));
-    onTyped(filter.channel, channel => change({ channel }));
-    field(view, 'first').addEventListener('click', () => change({}, true));
-    field(view, 'next').addEventListener('click', () => change({ after: next }, true));
-
-    return async signal => {
-        const page = await readJson(pathOf('/api/v1/connections', { ...state, limit: ROWS }),
-            { signal });
-        next = page.next;
-        field(view, 'none').hidden = page.connections.length > 0;
-        field(view, 'first').disabled = !state.after;
-        field(view, 'next').disabled = next === null;
-        fillTable(table, columns, sightings.judge(page.connections), row => row.id);
-    };
+    sort.value = listing.query.sort;
+    sort.addEventListener('change', () => listing.ask({ sort: sort.value }));
+    channel.value = listing.query.channel;
+    onTyped(channel, value => listing.ask({ channel: value }));
+    return async signal => fillTable(view.querySelector('table'), columns,
+        sightings.judge(await listing.read(signal)), row => row.id);
 }

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's console in a real browser, on the real broker."""
-import http.server
 import json
 import re
 import socket
-import threading
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -50,83 +48,6 @@ def stall(broker, channel, count=30):
 
 def channel_view(name, **place):
     return "#/channel?" + urlencode({"name": name, **place})
-
-
-# --- serving --------------------------------------------------------------------------------
-
-
-def files_of(broker):
-    """All paths that the page and its modules name."""
-    paths, waiting = {}, ["/"]
-    while waiting:
-        path = waiting.pop()
-        answer = ask(broker, "GET", path)
-        assert answer.status == 200, path
-        paths[path] = answer
-        text = answer.body.decode()
-        named = re.findall(r"/console/[\w.]+", text) if path == "/" else \
-            ["/console/" + name for name in re.findall(r"from '\./([\w.]+)'", text)]
-        waiting += {one for one in named if one not in paths and one not in waiting}
-    return paths
-
-
-def test_its_files_come_from_the_operators_port_alone_and_are_revalidated(broker):
-    files = files_of(broker)
-    assert len(files) > 10 and "/console/channel.js" in files
-    for path, answer in files.items():
-        policy = answer.headers["content-security-policy"]
-        assert "default-src 'self'" in policy and "unsafe" not in policy
-        assert "frame-ancestors 'none'" in policy
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert re.findall(rb"https?://(?!www\.w3\.org/)", answer.body) == []
-        tag = {"If-None-Match": answer.headers["etag"]}
-        assert ask(broker, "GET", path, tag).status == 304
-        if path != "/":
-            assert broker.get(path).status == 404
-    assert ask(broker, "GET", "/console/none.js").status == 404
-
-
-@pytest.mark.parametrize("path", ["/", "/console/console.js"])
-def test_it_is_not_given_to_a_name_that_was_rebound(broker, path):
-    assert ask(broker, "GET", path, {"Host": "evil.example"}).status == 421
-
-
-def test_a_page_of_another_origin_changes_nothing(browser, broker, channel):
-    """A page that an operator visits tries what the console does, in their own browser."""
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<title>elsewhere</title>")
-
-        def log_message(self, *_):
-            pass
-
-    attempt = """
-        const [operator, channel, id, done] = arguments;
-        const tries = [
-            fetch(`${operator}/channels/${channel}`, {method: "POST", mode: "no-cors", body: "1"}),
-            fetch(`${operator}/channels/${channel}`, {method: "POST", body: "1"}),
-            fetch(`${operator}/api/v1/connections/${id}`, {method: "DELETE"}),
-            fetch(`${operator}/api/v1/drain`, {method: "POST", mode: "no-cors"}),
-            fetch(`${operator}/api/v1/connections`),
-        ];
-        Promise.allSettled(tries).then(all => done(all.map(one => one.value?.type ?? null)));
-    """
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server, \
-            broker.websocket(f"/channels/{channel}"):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        row, = ask(broker, "GET", f"/api/v1/connections?channel={channel}").json()["connections"]
-        browser.get(f"http://127.0.0.1:{server.server_port}/")
-        told = browser.execute_async_script(attempt, broker.operator, channel, row["id"])
-        server.shutdown()
-        browser.get_log("browser")
-        assert told == ["opaque", None, None, "opaque", None]  # opaque: sent, and nothing is told
-        assert broker.page(channel)["messages"] == []
-        assert ask(broker, "GET", "/readyz").status == 200
-        rows = ask(broker, "GET", f"/api/v1/connections?channel={channel}").json()["connections"]
-        assert [one["id"] for one in rows] == [row["id"]]
 
 
 # --- is it well, and what goes in and out ---------------------------------------------------
@@ -304,6 +225,28 @@ def test_a_pattern_that_is_none_is_told_in_words_and_asked_once(start_broker, op
     console.type("[name=match]", "")
     console.wait_for_rows(lambda rows: [row[0] for row in rows] == ["a"], "the channel")
     assert not console.text("#problem")
+
+
+def test_a_list_is_turned_page_by_page(start_broker, open_console):
+    broker = start_broker()
+    names = [f"a/{number:03}" for number in range(150)]
+    answer = broker.request("POST", "/publish", {"Content-Type": "application/json"}, json.dumps(
+        [{"channel": name, "data": 1} for name in names]).encode())
+    assert answer.status == 200, answer
+    console = open_console(broker, "#/channels")
+
+    def shows(*wanted):
+        console.wait_for_rows(lambda rows: [row[0] for row in rows] == names[slice(*wanted)],
+                              f"channels {wanted}")
+
+    shows(0, 100)
+    console.press("Next page")
+    shows(100, 150)
+    assert console.find("[data-field=next]").is_enabled() is False
+    console.browser.refresh()
+    shows(100, 150)
+    console.browser.back()
+    shows(0, 100)
 
 
 def offsets(rows):
