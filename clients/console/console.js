@@ -110,7 +110,7 @@ async function lookAtBroker(signal) {
         shown.onFigures();
     } catch (error) {
         if (!signal.aborted) {
-            showState('away', 'No answer');
+            showState('away', error.status === 0 ? 'No answer' : 'Not told');
         }
         throw error;
     }

@@ -2,7 +2,6 @@
 // Making and changing elements. Whatever comes from the network ends in textContent, here.
 
 const TYPING_PAUSE_MS = 300;
-const SVG = 'http://www.w3.org/2000/svg';
 
 /** An element with properties and children; a child that is no node is text. */
 export function make(name, properties = {}, ...children) {
@@ -132,16 +131,11 @@ export function onTyped(input, action) {
 }
 
 /** Draws values from left to right, newest last; the scale begins at nought. */
-export function drawSparkline(svg, values, places) {
+export function drawSparkline(polyline, values, places) {
     const top = Math.max(...values, 0) || 1;
     const points = values.map((value, index) =>
         `${(index + places - values.length) / (places - 1) * 100},${19 - value / top * 18}`);
-    let line = svg.querySelector('polyline');
-    if (line === null) {
-        line = document.createElementNS(SVG, 'polyline');
-        svg.append(line);
-    }
-    line.setAttribute('points', points.length > 1 ? points.join(' ') : '');
+    polyline.setAttribute('points', points.length > 1 ? points.join(' ') : '');
 }
 
 /** Says something that a screen reader should hear too. */

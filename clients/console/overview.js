@@ -2,7 +2,8 @@
 // At a glance: what goes in and out, who is behind, how full and how busy it is.
 import { readJson } from './broker.js';
 import { Sightings, lagColumns, readsColumn } from './connections.js';
-import { drawSparkline, field, fillRows, fillTable, fillTerms, make, setFields } from './dom.js';
+import { copyTemplate, drawSparkline, field, fillRows, fillTable, fillTerms, setFields }
+    from './dom.js';
 import { HISTORY_SAMPLES_MAX } from './figures.js';
 import { NOTHING, bytes, count, latency, percent, rate } from './format.js';
 
@@ -43,7 +44,7 @@ const log = [
     ofNow('Database in use', 'tidings_store_used_bytes', bytes),
     ofNow('Database file', 'tidings_store_file_bytes', bytes),
     ofNow('Most that messages may take', 'tidings_store_limit_bytes', bytes),
-    { name: 'Disk free', text: share => percent(share), isTrouble: share => share < 0.1,
+    { name: 'Disk free', text: percent, isTrouble: share => share < 0.1,
         now: figures => figures.value('tidings_disk_free_bytes') /
             figures.value('tidings_disk_size_bytes') },
     ofNow('Journal', 'tidings_journal_bytes', bytes),
@@ -104,21 +105,12 @@ function drawTerms(list, terms, figures) {
 
 function drawTiles(list, figures) {
     fillRows(list, tiles, tile => tile.series,
-        tile => {
-            const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-            svg.setAttribute('viewBox', '0 0 100 20');
-            svg.setAttribute('preserveAspectRatio', 'none');
-            svg.setAttribute('aria-hidden', 'true');
-            const value = make('strong');
-            value.dataset.field = 'value';
-            return make('li', {}, make('span', { className: 'name' }, tile.name), value,
-                make('span', { className: 'unit' }, tile.unit), svg);
-        },
-        (item, tile) => {
-            const rates = figures.rates(tile.series);
-            item.title = rates.length === 0 ? '' : `most: ${tile.text(Math.max(...rates))}`;
-            setFields(item, { value: tile.text(rates.at(-1)) });
-            drawSparkline(item.querySelector('svg'), rates, HISTORY_SAMPLES_MAX - 1);
+        () => copyTemplate('tile'),
+        (item, { name, unit, text, series }) => {
+            const rates = figures.rates(series);
+            item.title = rates.length === 0 ? '' : `most: ${text(Math.max(...rates))}`;
+            setFields(item, { name, unit, value: text(rates.at(-1)) });
+            drawSparkline(item.querySelector('polyline'), rates, HISTORY_SAMPLES_MAX - 1);
         });
 }
 
