@@ -135,7 +135,7 @@ static const struct static_assets *adapt_page(struct page *page, const struct cl
     return &page->assets;
 }
 
-static void adapt_pages(struct process *process) {
+static void adapt_assets(struct process *process) {
     unsigned long count;
     const struct client_asset *files = demo_assets(&count);
     process->broker.public_assets =
@@ -201,7 +201,7 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     broker->started_ms = clock_wall_ms();
     broker->started_monotonic_ms = clock_monotonic_ms();
     atomic_init(&broker->connection_id_next, 1);
-    adapt_pages(process);
+    adapt_assets(process);
     if (mailbox_init(&process->mailbox, MAILBOX_NODES_MAX) != OK ||
         metrics_create((size_t)process->config->workers, &broker->metrics) != OK) {
         return error_set(why, ERR_MEMORY, "no memory for the first tables");
