@@ -50,10 +50,9 @@ export function latency(seconds) {
     if (!isNumber(seconds)) {
         return NOTHING;
     }
-    if (seconds < 1e-3) {
-        return `${Math.round(seconds * 1e6)} µs`;
-    }
-    return seconds < 1 ? `${(seconds * 1e3).toPrecision(2)} ms` : `${seconds.toPrecision(2)} s`;
+    const [size, unit] = seconds < 1e-3 ? [seconds * 1e6, 'µs']
+        : seconds < 1 ? [seconds * 1e3, 'ms'] : [seconds, 's'];
+    return `${size.toFixed(size < 10 && unit !== 'µs' ? 1 : 0)} ${unit}`;
 }
 
 /** A long one, in its two largest units: 3 d 4 h. */

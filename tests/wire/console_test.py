@@ -470,6 +470,20 @@ def test_a_scrape_is_read_with_its_labels_and_a_restart_forgets(broker, open_con
     """) == ['a"b\\c', 35, 30, [10], 20, None, [], 0]
 
 
+def test_figures_are_written_as_a_person_reads_them(broker, open_console):
+    cases = {"count": {0: "0", 99999: "99,999", 1234567: "1.2M"},
+             "bytes": {0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10737418240: "10.0 GiB"},
+             "rate": {0: "0", 0.02: "0.02", 3.14: "3.1", 1234.5: "1,235"},
+             "percent": {0.004: "0.4 %", 0.5: "50 %", 1: "100 %"},
+             "latency": {0.000064: "64 µs", 0.0041: "4.1 ms", 0.262144: "262 ms", 8.4: "8.4 s"},
+             "duration": {0: "0 s", 61: "1 min 1 s", 3600: "1 h", 90061: "1 d 1 h"}}
+    console = open_console(broker)
+    for name, written in cases.items():
+        assert console.run_module("format.js", f"return {list(written)}.map(it.{name});") == \
+            list(written.values())
+        assert console.run_module("format.js", f"return it.{name}(undefined);") == "–"
+
+
 # --- for everybody --------------------------------------------------------------------------
 
 
