@@ -64,7 +64,7 @@ struct reply {
 struct request {
     /* The adapter's; spans are borrowed and must live until request_destroy(). */
     struct broker *broker;
-    const struct static_assets *assets; /* NULL: no demo here */
+    const struct static_assets *assets; /* of this port; NULL: none */
     struct mailbox *reply_to;
     struct span method; /* "GET", as written */
     struct span path;   /* as on the wire, not decoded: "/channels/a%20b" */
