@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What /metrics says: the series that the console names, and what they did lately.
 
-/** All that is kept of a scrape. One that the broker does not have leaves its place empty. */
-const SERIES = [
+/** All that is kept of a scrape; tests look whether the broker has each of them. */
+export const SERIES = [
     'tidings_build_info', 'tidings_ready', 'tidings_draining', 'process_start_time_seconds',
     'tidings_connections_open', 'tidings_readers_open', 'tidings_readers_behind',
     'tidings_published_messages_total', 'tidings_published_bytes_total', 'tidings_publishes_total',

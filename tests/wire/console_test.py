@@ -470,6 +470,14 @@ def test_a_scrape_is_read_with_its_labels_and_a_restart_forgets(broker, open_con
     """) == ['a"b\\c', 35, 30, [10], 20, None, [], 0]
 
 
+def test_each_series_that_it_names_is_told(broker, open_console):
+    console = open_console(broker)
+    named = console.run_module("figures.js", "return it.SERIES;")
+    told = ask(broker, "GET", "/metrics").body.decode()
+    assert len(named) > 30
+    assert [name for name in named if not re.search(rf"^{name}[{{ ]", told, re.M)] == []
+
+
 def test_figures_are_written_as_a_person_reads_them(broker, open_console):
     cases = {"count": {0: "0", 99999: "99,999", 1234567: "1.2M"},
              "bytes": {0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10737418240: "10.0 GiB"},

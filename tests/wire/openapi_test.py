@@ -38,6 +38,7 @@ PLAIN = {
                     b'[{"channel":"openapi/a","data":1}]'),
     "readMany": ("/stream?channel=openapi/a", {"Accept": "application/json"}, None),
     "demoFile": ("/demo/demo.js", {}, None),
+    "consoleFile": ("/console/console.js", {}, None),
     "showChannel": ("/api/v1/channels/openapi/a", {}, None),
     "showConnection": ("/api/v1/connections/{open}", {}, None),
     "dismissConnection": ("/api/v1/connections/{open}", {}, None),
@@ -231,6 +232,7 @@ SPECIFIC = {
     ("showChannel", 404): lambda world, op: world.ask(op, target="/api/v1/channels/openapi/never"),
     ("showConnection", 404): lambda world, op: world.ask(op, target="/api/v1/connections/99999"),
     ("dismissConnection", 404): lambda world, op: world.ask(op, target="/api/v1/connections/9999"),
+    ("consoleFile", 404): lambda world, op: world.ask(op, target="/console/nothing"),
     ("demoFile", 404): lambda world, op: world.ask(op, target="/demo/nothing"),
     ("publish", 413): lambda world, op: world.ask(op, target="/channels/small", body=b"1" * 21),
     ("publishMany", 413): lambda world, op: world.ask(
@@ -242,7 +244,8 @@ SPECIFIC = {
     ("publishMany", 422): repeat_with_another_body,
     ("publish", 503): crowd_bodies,
     ("publishMany", 503): crowd_bodies,
-    **{(operation, 304): known_tag for operation in ("read", "readMany", "demo", "demoFile")},
+    **{(operation, 304): known_tag for operation in (
+        "read", "readMany", "demo", "demoFile", "consoleFile")},
     **{(operation, 503): crowd_surveys for operation in SURVEYS},
     **{(operation, 503): ask_at_the_end for operation in TOLD_AT_THE_END},
 }
