@@ -447,6 +447,7 @@ static const struct subcommand subcommands[] = {
     {"serve", "run the broker", run_serve},
     {"pub", "publish a message", client_pub},
     {"sub", "follow channels", client_sub},
+    {"health", "ask whether the broker takes traffic", client_health},
     {"drain", "take a broker out of service", client_drain},
     {"check", "check a configuration file", run_check},
     {"version", "print the version", run_version},

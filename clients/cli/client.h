@@ -30,3 +30,6 @@ int client_sub(int count, char *const *words);
 
 /* `tidings drain`: takes a broker out of service, or back into it. */
 int client_drain(int count, char *const *words);
+
+/* `tidings health`: does the broker take traffic? Succeeds if so, else says why not. */
+int client_health(int count, char *const *words);

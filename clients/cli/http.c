@@ -49,11 +49,13 @@ char *http_channel_url(const char *base, const char *channel, const char *query)
     return url;
 }
 
-char *http_stream_url(const char *base, char *const *channels, size_t count, const char *query) {
+char *http_page_url(const char *base, const char *path) {
     char *url = NULL;
-    if (asprintf(&url, "%.*s/stream", (int)base_length_of(base), base) < 0) {
-        return NULL;
-    }
+    return asprintf(&url, "%.*s%s", (int)base_length_of(base), base, path) < 0 ? NULL : url;
+}
+
+char *http_stream_url(const char *base, char *const *channels, size_t count, const char *query) {
+    char *url = http_page_url(base, "/stream");
     for (size_t i = 0; i < count + (query != NULL) && url != NULL; i++) {
         char *longer = NULL;
         char *name = i < count ? http_encode(channels[i], false) : NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http.h — what publishing and reading share about HTTP: addresses, waits, refusals.
+/* http.h — what the subcommands share about HTTP: addresses, waits, refusals.
  *
- * Place:   pub.c and sub.c.
+ * Place:   pub.c, sub.c and health.c.
  * Thread:  main.
  * Bounds:  HTTP_ANSWER_BYTES_MAX of an answer that is no stream.
  */
@@ -29,6 +29,10 @@ const char *http_base_url(const char *flag);
  * behind it where it is not NULL. Proxies merge slashes, so a name with an empty segment goes into
  * the query: "/channels/?channel=a%2F%2Fb". The caller frees. NULL: out of memory. */
 char *http_channel_url(const char *base, const char *channel, const char *query);
+
+/* "http://host:port/readyz": any other page of the broker's. The caller frees. NULL: out of
+ * memory. */
+char *http_page_url(const char *base, const char *path);
 
 /* "http://host:port/stream?channel=a&channel=b", and `query` behind it where it is not NULL. The
  * caller frees. NULL: out of memory. */

@@ -170,7 +170,7 @@ def test_what_serve_does_not_take_is_called_by_its_name():
 def test_help_names_the_subcommands_and_their_flags():
     done = tidings("--help")
     assert done.returncode == 0
-    for word in (b"serve", b"pub", b"sub", b"check"):
+    for word in (b"serve", b"pub", b"sub", b"health", b"check"):
         assert word in done.stdout
     done = tidings("serve", "--help")
     assert done.returncode == 0
@@ -209,6 +209,18 @@ def told(done, code=1):
     lines = done.stderr.decode().splitlines()
     assert done.returncode == code and len(lines) == 1, done
     return lines[0]
+
+
+def test_health_says_by_its_exit_code_whether_the_broker_takes_traffic(start_broker):
+    broker = start_broker()
+    done = tidings("health", "--operator", broker.operator + "/")
+    assert done.returncode == 0 and not done.stdout and not done.stderr
+    assert "/readyz: 404 " in told(tidings("health", "--operator", broker.public))
+    broker.stop()
+    assert "/readyz: Failed to connect" in told(tidings("health", "--operator", broker.operator))
+    done = tidings("health", "--help")
+    assert done.returncode == 0 and b"http://localhost:8081" in done.stdout
+    assert tidings("health", "extra").returncode == 2
 
 
 @pytest.mark.parametrize("shape", ["{}//x", "/{}", "{}/"])

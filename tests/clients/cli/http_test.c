@@ -26,6 +26,9 @@ TEST(names_are_percent_encoded_but_for_their_slashes) {
     url = http_stream_url("http://h", names + 1, 1, NULL);
     EXPECT_STRING(url, "http://h/stream?channel=c%2F%2A%2A");
     free(url);
+    url = http_page_url("http://h//", "/readyz");
+    EXPECT_STRING(url, "http://h/readyz");
+    free(url);
     char *encoded = http_encode("2026-01-31T08:05:09+01:00", false);
     EXPECT_STRING(encoded, "2026-01-31T08%3A05%3A09%2B01%3A00");
     free(encoded);
