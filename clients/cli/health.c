@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asks once and does not wait: who runs it (Docker's HEALTHCHECK, a script) asks again by itself. */
+/* Asks once and does not wait: Docker's HEALTHCHECK, or a script, asks again by itself. */
 #include <stdlib.h>
 
 #include "clients/cli/client.h"

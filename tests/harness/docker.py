@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Docker engine: the one that runs here, else one of ours, gone without a trace at the end.
+
+Where no registry can be reached, Debian's own packages stand in for the images that are not there.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from harness.broker import wait_for
+
+BUILD_TIMEOUT_S = 1200
+BASE = "debian:bookworm-slim"
+# What the official image leaves out too, so that sizes can be compared.
+SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
+PROMETHEUS = f"""
+FROM {BASE}
+RUN apt-get update && apt-get install -y --no-install-recommends prometheus
+RUN install -d -o nobody -g nogroup /prometheus
+USER nobody
+VOLUME /prometheus
+ENTRYPOINT ["/usr/bin/prometheus"]
+CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+"""
+FORWARDING = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
+
+
+class NoEngine(Exception):
+    """Says why there is none."""
+
+
+class Engine:
+    """`environment` makes docker and Compose talk to it."""
+
+    def __init__(self):
+        self.environment = dict(os.environ)
+        self.daemon = self.rules = self.forwarding = None
+        self.made = []
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="tidings-docker-"))
+
+    # --- its life ---
+
+    def start(self):
+        """Raises NoEngine."""
+        if shutil.which("docker") is None:
+            raise NoEngine("docker is not installed")
+        if self.answers():
+            return self
+        if os.geteuid() != 0 or shutil.which("dockerd") is None:
+            raise NoEngine("none runs, and only root can start dockerd")
+        self.rules = subprocess.run(["iptables-save"], capture_output=True, check=True).stdout
+        self.forwarding = FORWARDING.read_text(encoding="ascii")
+        self.environment["DOCKER_HOST"] = f"unix://{self.scratch}/socket"
+        with open(self.scratch / "log", "wb") as log:
+            self.daemon = subprocess.Popen(
+                ["dockerd", "--host", self.environment["DOCKER_HOST"],
+                 "--pidfile", self.scratch / "pid", "--data-root", self.scratch / "data",
+                 "--exec-root", self.scratch / "exec"], stdout=log, stderr=log)
+        wait_for(lambda: self.answers() or self.daemon.poll() is not None, 60, "dockerd")
+        if self.daemon.poll() is not None:
+            words = (self.scratch / "log").read_text(encoding="utf-8").splitlines()
+            raise NoEngine(f"dockerd does not start here: {words[-1]}")
+        return self
+
+    def answers(self):
+        return self.ask("docker", "version", is_claim=False).returncode == 0
+
+    def close(self):
+        if self.made:
+            self.ask("docker", "image", "rm", "--force", *self.made)
+        if self.daemon is not None:
+            self.daemon.terminate()
+            self.daemon.wait(60)
+            subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True, check=False)
+            subprocess.run(["iptables-restore"], input=self.rules, check=True)
+            FORWARDING.write_text(self.forwarding, encoding="ascii")
+        shutil.rmtree(self.scratch)
+
+    # --- what it is asked ---
+
+    def ask(self, *command, is_claim=True, timeout=120, **options):
+        """Runs the command against this engine; what it said on both outputs is in `stdout`."""
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.STDOUT, "env": self.environment} | options
+        if "input" in options:
+            del options["stdin"]
+        done = subprocess.run([str(word) for word in command], timeout=timeout, check=False,
+                              **options)
+        assert not is_claim or done.returncode == 0, \
+            f"{command}:\n{(done.stdout or b'').decode('utf-8', 'replace')[-4000:]}"
+        return done
+
+    # --- images that others publish ---
+
+    def has(self, image):
+        return self.ask("docker", "image", "inspect", image, is_claim=False).returncode == 0 or \
+            self.ask("docker", "pull", "--quiet", image, is_claim=False,
+                     timeout=BUILD_TIMEOUT_S).returncode == 0
+
+    def provide_base(self):
+        """Debian slim, as a registry has it, or made of Debian's packages. Raises NoEngine."""
+        if self.has(BASE):
+            return
+        if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+            raise NoEngine(f"{BASE} cannot be pulled, nor made without root and debootstrap")
+        root = self.scratch / "root"
+        rules = root / "etc/dpkg/dpkg.cfg.d/slim"
+        rules.parent.mkdir(parents=True)
+        rules.write_text("".join(f"path-exclude {path}\n" for path in SLIM), encoding="ascii")
+        with open(self.scratch / "debootstrap.log", "wb") as log:
+            self.ask("debootstrap", "--variant=minbase", "bookworm", root, stdout=log,
+                     timeout=BUILD_TIMEOUT_S)
+        shutil.rmtree(root / "var/cache/apt")
+        shutil.rmtree(root / "var/lib/apt/lists")
+        with subprocess.Popen(["tar", "-C", root, "--numeric-owner", "-c", "."],
+                              stdout=subprocess.PIPE) as tar:
+            self.ask("docker", "import", "-", BASE, stdin=tar.stdout)
+        assert tar.returncode == 0
+        shutil.rmtree(root)
+        self.made.append(BASE)
+
+    def provide_prometheus(self, image):
+        """The image of that name, or Debian's Prometheus under its name."""
+        if not self.has(image):
+            self.ask("docker", "build", "--tag", image, "-", input=PROMETHEUS.encode(),
+                     timeout=BUILD_TIMEOUT_S)
+            self.made.append(image)
