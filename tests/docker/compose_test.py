@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image and the demo by Compose on a real engine, used from outside; skipped where there is none.
+"""The image and the demo by Compose on a real engine, used from outside; else skipped.
 
 Grafana has no counterpart among Debian's packages, so it is left out here.
 """
