@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Docker engine: the one that runs here, else one of ours, gone without a trace at the end.
+"""A real Docker engine: the one that runs here, else one of ours, with its files, until the end.
 
 Where no registry can be reached, Debian's own packages stand in for the images that are not there.
 """
