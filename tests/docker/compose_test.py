@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import threading
 from urllib.parse import quote
 
@@ -17,11 +16,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from harness import http
-from harness.broker import ROOT, Broker, wait_for
-from harness.docker import BUILD_TIMEOUT_S, Engine, NoEngine
+from harness.broker import Broker, wait_for
+from harness.docker import BUILD_TIMEOUT_S, COMPOSE_FILE, free_ports
 from wire.demo_test import fixture_browser  # noqa: F401  one kind of Chromium is enough
 
-COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 SERVICES = ("broker", "publisher", "prometheus")
 COMPOSES = {"1": ["docker-compose"], "2": ["docker", "compose"]}
 PORTS = ("PUBLIC_PORT", "OPERATOR_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
@@ -29,30 +27,6 @@ IMAGE_BYTES_MAX = 90_000_000
 USER = "10001:10001"
 
 pytestmark = pytest.mark.deadline(240)
-
-
-@pytest.fixture(scope="module", name="engine")
-def fixture_engine():
-    engine = Engine()
-    try:
-        try:
-            engine.start()
-            engine.provide_base()
-        except NoEngine as why:
-            pytest.skip(f"no Docker engine: {why}")
-        services = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
-        engine.provide_prometheus(services["prometheus"]["image"])
-        yield engine
-    finally:
-        engine.close()
-
-
-def free_ports(names):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: str(one.getsockname()[1]) for name, one in zip(names, sockets)}
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Demo(Broker):
@@ -106,6 +80,15 @@ def fixture_demo(request, engine):
     finally:
         demo.compose("down", "--volumes", "--rmi", "local")
         assert demo.leftovers() == b""
+
+
+def test_what_the_demo_mounts_is_there():
+    """Docker would make an empty directory of what is not."""
+    services = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"].values()
+    mounts = [volume.split(":")[0] for service in services for volume in service.get("volumes", ())
+              if volume.startswith("./")]
+    assert len(mounts) == 3 and all(any((COMPOSE_FILE.parent / mount).iterdir())
+                                    for mount in mounts)
 
 
 def test_the_image_is_small_belongs_to_nobody_and_tells_its_version(demo):

@@ -6,15 +6,17 @@ Where no registry can be reached, Debian's own packages stand in for the images 
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
 
-from harness.broker import wait_for
+from harness.broker import ROOT, wait_for
 
 BUILD_TIMEOUT_S = 1200
+COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 BASE = "debian:bookworm-slim"
 # What the official image leaves out too, so that sizes can be compared.
-SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
+SLIM = tuple(f"usr/share/{name}" for name in ("doc", "info", "lintian", "locale", "man"))
 PROMETHEUS = f"""
 FROM {BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends prometheus
@@ -25,6 +27,15 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
 """
 FORWARDING = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def free_ports(names):
+    """A port for each name, that nobody has at the moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: str(one.getsockname()[1]) for name, one in zip(names, sockets)}
+    for one in sockets:
+        one.close()
+    return ports
 
 
 class NoEngine(Exception):
@@ -50,7 +61,10 @@ class Engine:
             return self
         if os.geteuid() != 0 or shutil.which("dockerd") is None:
             raise NoEngine("none runs, and only root can start dockerd")
-        self.rules = subprocess.run(["iptables-save"], capture_output=True, check=True).stdout
+        # Each table by its name: else one that has no rule yet is left out, and would keep ours.
+        self.rules = b"".join(
+            subprocess.run(["iptables-save", "--table", table], capture_output=True,
+                           check=True).stdout for table in ("filter", "nat"))
         self.forwarding = FORWARDING.read_text(encoding="ascii")
         self.environment["DOCKER_HOST"] = f"unix://{self.scratch}/socket"
         with open(self.scratch / "log", "wb") as log:
@@ -108,12 +122,12 @@ class Engine:
         root = self.scratch / "root"
         rules = root / "etc/dpkg/dpkg.cfg.d/slim"
         rules.parent.mkdir(parents=True)
-        rules.write_text("".join(f"path-exclude {path}\n" for path in SLIM), encoding="ascii")
+        rules.write_text("".join(f"path-exclude /{path}/*\n" for path in SLIM), encoding="ascii")
         with open(self.scratch / "debootstrap.log", "wb") as log:
             self.ask("debootstrap", "--variant=minbase", "bookworm", root, stdout=log,
                      timeout=BUILD_TIMEOUT_S)
-        shutil.rmtree(root / "var/cache/apt")
-        shutil.rmtree(root / "var/lib/apt/lists")
+        for path in (*SLIM, "var/cache/apt", "var/lib/apt/lists"):  # debootstrap heeds no rule
+            shutil.rmtree(root / path, ignore_errors=True)
         with subprocess.Popen(["tar", "-C", root, "--numeric-owner", "-c", "."],
                               stdout=subprocess.PIPE) as tar:
             self.ask("docker", "import", "-", BASE, stdin=tar.stdout)
