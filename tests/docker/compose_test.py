@@ -16,10 +16,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from harness import http
-from harness.broker import Broker, wait_for
-from harness.docker import BUILD_TIMEOUT_S, COMPOSE_FILE, free_ports
+from harness.broker import ROOT, Broker, wait_for
+from harness.docker import BUILD_TIMEOUT_S, free_ports
 from wire.demo_test import fixture_browser  # noqa: F401  one kind of Chromium is enough
 
+COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 SERVICES = ("broker", "publisher", "prometheus")
 COMPOSES = {"1": ["docker-compose"], "2": ["docker", "compose"]}
 PORTS = ("PUBLIC_PORT", "OPERATOR_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
@@ -27,6 +28,10 @@ IMAGE_BYTES_MAX = 90_000_000
 USER = "10001:10001"
 
 pytestmark = pytest.mark.deadline(240)
+
+
+def read_services():
+    return yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"]
 
 
 class Demo(Broker):
@@ -73,6 +78,7 @@ def fixture_demo(request, engine):
         if shutil.which(command[0]) else ""
     if not re.fullmatch(rf"v?{request.param}\.\S+", version.strip()):
         pytest.skip(f"no Compose {request.param}: {' '.join(command)} is none")
+    engine.provide_prometheus(read_services()["prometheus"]["image"])
     demo = Demo(engine, command)
     try:
         demo.compose("up", "--detach", *SERVICES)
@@ -84,9 +90,8 @@ def fixture_demo(request, engine):
 
 def test_what_the_demo_mounts_is_there():
     """Docker would make an empty directory of what is not."""
-    services = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))["services"].values()
-    mounts = [volume.split(":")[0] for service in services for volume in service.get("volumes", ())
-              if volume.startswith("./")]
+    mounts = [volume.split(":")[0] for service in read_services().values()
+              for volume in service.get("volumes", ()) if volume.startswith("./")]
     assert len(mounts) == 3 and all(any((COMPOSE_FILE.parent / mount).iterdir())
                                     for mount in mounts)
 

@@ -10,10 +10,9 @@ import socket
 import subprocess
 import tempfile
 
-from harness.broker import ROOT, wait_for
+from harness.broker import wait_for
 
 BUILD_TIMEOUT_S = 1200
-COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 BASE = "debian:bookworm-slim"
 # What the official image leaves out too, so that sizes can be compared.
 SLIM = tuple(f"usr/share/{name}" for name in ("doc", "info", "lintian", "locale", "man"))
