@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import { TidingsError } from './error.js';
+import type { Published, PublishOptions } from './types.js';
+
+export interface Outgoing extends Omit<PublishOptions, 'idempotencyKey' | 'signal'> {
+    channel: string;
+    data: unknown;
+}
+
+// Statuses after which the same request may be answered otherwise in a moment.
+const PASSING = new Set([408, 425, 429, 500, 502, 503, 504, 507]);
+const BYTES_A_CALL = 0x8000; // as many arguments as every engine takes
+
+function base64Of(bytes: Uint8Array): string {
+    let text = '';
+    for (let at = 0; at < bytes.length; at += BYTES_A_CALL) {
+        text += String.fromCharCode(...bytes.subarray(at, at + BYTES_A_CALL));
+    }
+    return btoa(text);
+}
+
+function wireOf({ data, ...rest }: Outgoing): object {
+    if (data instanceof ArrayBuffer) {
+        data = new Uint8Array(data);
+    }
+    if (ArrayBuffer.isView(data)) {
+        const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+        return { ...rest, type: rest.type ?? 'application/octet-stream', data_base64: base64Of(bytes) };
+    }
+    if (data === undefined) {
+        throw new TypeError('a message needs data; null is one');
+    }
+    return { ...rest, data };
+}
+
+/** randomUUID() is only there on secure origins. */
+function newKey(): string {
+    return crypto.getRandomValues(new Uint32Array(4)).reduce((text, n) => text + n.toString(36), '');
+}
+
+export interface Courier {
+    json(path: string, init: RequestInit): Promise<any>;
+    /** Waits until the next try; `afterMs` at least. */
+    pause(tries: number, afterMs: number, signal?: AbortSignal): Promise<void>;
+    untilMs: number;
+}
+
+/** All of them are stored, or none, and once however often it had to be tried. */
+export async function publish(
+    courier: Courier,
+    messages: Outgoing[],
+    { idempotencyKey = newKey(), signal }: Pick<PublishOptions, 'idempotencyKey' | 'signal'>,
+): Promise<Published[]> {
+    const init = {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${idempotencyKey}"` },
+        body: JSON.stringify(messages.map(wireOf)),
+        signal,
+    };
+    for (let tries = 0; ; tries++) {
+        try {
+            return (await courier.json('publish', init)).results;
+        } catch (error: any) {
+            signal?.throwIfAborted();
+            const isPassing = !error.status || PASSING.has(error.status);
+            const afterMs = error.retryAfterMs ?? 0;
+            if (!isPassing || Date.now() + afterMs > courier.untilMs) {
+                throw error instanceof TidingsError
+                    ? error
+                    : new TidingsError('unreachable', error.message);
+            }
+            await courier.pause(tries, afterMs, signal);
+        }
+    }
+}

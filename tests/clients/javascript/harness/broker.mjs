@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real broker as a process on free ports. It keeps its port and its data over a restart.
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const ROOT = resolve(import.meta.dirname, '../../../..');
+const BAD_WORDS = /Sanitizer|runtime error:|INVARIANT_BROKEN/;
+
+/** $TIDINGS_BINARY, else the newest build under the root. */
+async function findBinary() {
+    if (process.env.TIDINGS_BINARY) {
+        return resolve(process.env.TIDINGS_BINARY);
+    }
+    const built = [];
+    for (const folder of await readdir(ROOT)) {
+        const path = join(ROOT, folder, 'tidings');
+        const found = folder.startsWith('build') && (await stat(path).catch(() => null));
+        if (found) {
+            built.push({ path, changed: found.mtimeMs });
+        }
+    }
+    built.sort((one, other) => other.changed - one.changed);
+    return built[0].path;
+}
+
+export class Broker {
+    #binary;
+    #folder;
+    #config;
+    #process;
+    #logged = [];
+    port = 0;
+
+    /** Starts one, and ends it with the test `t`. */
+    static async start(t, { config } = {}) {
+        const broker = new Broker();
+        broker.#binary = await findBinary();
+        broker.#folder = await mkdtemp(join(tmpdir(), 'tidings-js-'));
+        broker.#config = config;
+        t.after(async () => {
+            await broker.stop();
+            await rm(broker.#folder, { recursive: true });
+        });
+        await broker.start();
+        return broker;
+    }
+
+    get url() {
+        return `http://127.0.0.1:${this.port}`;
+    }
+
+    async start() {
+        const listen = ['--listen', `127.0.0.1:${this.port}`, '--operator', '127.0.0.1:0'];
+        const words = ['serve', '--data', join(this.#folder, 'data'), ...listen];
+        if (this.#config) {
+            const path = join(this.#folder, 'tidings.yaml');
+            await writeFile(path, this.#config);
+            words.push('--config', path);
+        }
+        const broker = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+        this.#process = broker;
+        createInterface(broker.stderr).on('line', (line) => this.#logged.push(line));
+        await new Promise((done, fail) => {
+            broker.on('exit', () => fail(new Error(this.#logged.join('\n'))));
+            createInterface(broker.stdout).on('line', (line) => {
+                const found = /^\s*public\s+http:\/\/[^:]+:(\d+)/.exec(line);
+                if (found) {
+                    this.port = Number(found[1]);
+                    done();
+                }
+            });
+        });
+        for (;;) {
+            const page = await fetch(`${this.url}/channels/ready`).catch(() => null);
+            if (page?.ok) {
+                return;
+            }
+        }
+    }
+
+    /** The given signal, and its end; a broker that says a word of a sanitizer has failed. */
+    async stop(signal = 'SIGTERM') {
+        const broker = this.#process;
+        if (!broker) {
+            return;
+        }
+        this.#process = undefined;
+        const code = await new Promise((done) => {
+            broker.on('exit', done);
+            broker.kill(signal);
+        });
+        const bad = this.#logged.filter((line) => BAD_WORDS.test(line));
+        if (bad.length > 0 || (signal === 'SIGTERM' && code !== 0)) {
+            throw new Error(`the broker ended with ${code}\n${this.#logged.slice(-40).join('\n')}`);
+        }
+    }
+
+    async restart(signal) {
+        await this.stop(signal);
+        await this.start();
+    }
+
+    /** Publishes the numbers from `first` on, in one batch, by plain HTTP. */
+    async publishNumbers(channel, first, count) {
+        const body = Array.from({ length: count }, (_, index) => first + index).join('\n');
+        const headers = { 'Content-Type': 'application/x-ndjson' };
+        const answer = await fetch(`${this.url}/channels/${channel}`, { method: 'POST', headers, body });
+        if (!answer.ok) {
+            throw new Error(await answer.text());
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// A subscription that keeps what it was told, and ways to wait for it; runs in browsers, too.
+
+const PATIENCE_MS = 30_000;
+
+/** Asks until `claim()` is true, and gives what it gave. */
+export async function until(claim, what, patienceMs = PATIENCE_MS) {
+    const end = Date.now() + patienceMs;
+    for (;;) {
+        const found = await claim();
+        if (found) {
+            return found;
+        }
+        if (Date.now() > end) {
+            throw new Error(`${what?.() ?? claim} did not come within ${patienceMs} ms`);
+        }
+        await new Promise((done) => setTimeout(done, 5));
+    }
+}
+
+export class Reader {
+    messages = [];
+    gaps = [];
+    errors = [];
+    states = [];
+
+    constructor(client, name, options = {}) {
+        this.subscription = client.channel(name).subscribe((message) => this.messages.push(message), {
+            ...options,
+            onGap: (gap) => this.gaps.push(gap),
+            onError: (error) => this.errors.push(error),
+            onState: (state) => this.states.push(state),
+        });
+    }
+
+    get data() {
+        return this.messages.map((message) => message.data);
+    }
+
+    has(count) {
+        return until(() => this.messages.length >= count,
+            () => `${count} messages (${this.messages.length} are here)`);
+    }
+
+    /** The numbers 1 … count are what came: each once and in order, and nothing else. */
+    hasCounted(count) {
+        const wrong = this.data.findIndex((value, index) => value !== index + 1);
+        if (wrong >= 0 || this.messages.length !== count || this.gaps.length > 0) {
+            const near = this.data.slice(Math.max(0, wrong - 2), wrong + 3);
+            throw new Error(`${this.messages.length} of ${count}; near ${wrong}: ${near}; gaps ` +
+                JSON.stringify(this.gaps));
+        }
+    }
+}
+
+/** Numbers in [0, 1) that are the same each time (mulberry32). */
+export function seeded(seed) {
+    return () => {
+        seed = (seed + 0x6d2b79f5) | 0;
+        let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+        mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+        return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    };
+}
