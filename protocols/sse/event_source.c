@@ -43,11 +43,12 @@ static void end(struct event_source *source, const char *code_text, enum close_r
 }
 
 /* Ends the block that `retry:` began, with an id and no data: the client dispatches nothing, but
- * one that loses the stream before its first message resumes from here (WHATWG HTML, 9.2.6). */
+ * one that loses the stream before its first message resumes from here (WHATWG HTML, 9.2.6). The
+ * start of an empty log is a place, too; one that is still looked up has no log. */
 static void tell_start(struct event_source *source, struct buffer *buffer) {
     struct place place = {0};
     stream_get_place(source->stream, &place);
-    if (place.position > 0 && event_put_progress(buffer, &place) == OK) {
+    if (place.log_id != 0 && event_put_progress(buffer, &place) == OK) {
         source->position_told = place.position;
     }
 }

@@ -164,6 +164,16 @@ def test_a_reader_far_from_its_messages_is_told_its_progress(broker, channel):
     assert "gap" not in page
 
 
+def test_a_stream_of_an_empty_log_begins_with_an_id_that_resumes_it(start_broker):
+    broker = start_broker()
+    with broker.events("/channels/a") as stream:
+        begin = stream.block(25).id
+    assert begin is not None
+    broker.fill("a", 2)
+    with broker.events("/channels/a", last_event_id=begin) as stream:
+        assert [stream.next().json()["offset"] for _ in range(2)] == [1, 2]
+
+
 def test_head_of_a_stream_has_no_body(broker, channel):
     answer = broker.request("HEAD", f"/channels/{channel}", {"Accept": "text/event-stream"})
     assert answer.status == 200 and answer.type == "text/event-stream"

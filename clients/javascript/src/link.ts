@@ -23,6 +23,7 @@ export interface Loss {
 export interface Host {
     readonly base: URL;
     readonly settings: Required<Omit<Options, 'token' | 'pauseHiddenMs' | 'WebSocket'>> & Pick<Options, 'WebSocket'>;
+    /** Those that have not ended; where they take turns, in the order of their last one. */
     readonly subscriptions: Set<Subscription>;
     token(): Promise<string | undefined>;
     /** fetch() with the token, below the base. */

@@ -4,8 +4,6 @@ import type { Host, Link, Loss } from './link.js';
 import { sseParser, type SseEvent } from './sse.js';
 import type { Subscription } from './subscription.js';
 
-const TURN_MS = 1000; // where more want to read than may at once
-
 async function within<T>(ms: number, coming: Promise<T>): Promise<T> {
     let late: ReturnType<typeof setTimeout>;
     const end = new Promise<never>((_, reject) => {
@@ -21,26 +19,18 @@ export class SseLink implements Link {
     #host: Host;
     /** In the order in which they began. */
     #streams = new Map<Subscription, AbortController>();
-    /** In the order in which they had their turn; who never had one comes first. */
-    #queue: Subscription[] = [];
     #isOpen = false;
     #isOver = false;
     #turns?: ReturnType<typeof setInterval>;
 
     constructor(host: Host) {
         this.#host = host;
-        this.#queue = [...host.subscriptions];
         this.#fill();
     }
 
     changed(subscription: Subscription): void {
-        if (this.#isWanted(subscription)) {
-            if (!this.#queue.includes(subscription)) {
-                this.#queue.unshift(subscription);
-            }
-        } else {
+        if (!this.#isWanted(subscription)) {
             this.#stop(subscription);
-            this.#queue = this.#queue.filter((other) => other !== subscription);
         }
         this.#fill();
     }
@@ -69,29 +59,28 @@ export class SseLink implements Link {
         this.#streams.delete(subscription);
     }
 
+    /** Who never read comes first, then who last read longest ago. */
     #fill(): void {
-        const { streamsMax } = this.#host.settings;
-        const waiting = this.#queue.filter(
-            (subscription) => this.#isWanted(subscription) && !this.#streams.has(subscription),
-        );
-        while (!this.#isOver && waiting.length && this.#streams.size < streamsMax) {
-            this.#start(waiting.shift()!);
+        const { settings, subscriptions } = this.#host;
+        const waiting = [...subscriptions]
+            .filter((other) => this.#isWanted(other) && !this.#streams.has(other))
+            .sort((one, other) => Number(!!one.id) - Number(!!other.id));
+        while (!this.#isOver && waiting.length && this.#streams.size < settings.streamsMax) {
+            const next = waiting.shift()!;
+            subscriptions.delete(next);
+            subscriptions.add(next);
+            this.#start(next);
         }
         if (!waiting.length) {
             clearInterval(this.#turns);
             this.#turns = undefined;
         } else if (!this.#isOver) {
-            this.#turns ??= setInterval(() => this.#turn(), TURN_MS);
+            this.#turns ??= setInterval(() => {
+                const [oldest] = this.#streams.keys();
+                this.#stop(oldest);
+                this.#fill();
+            }, settings.turnMs);
         }
-    }
-
-    #turn(): void {
-        const [oldest] = this.#streams.keys();
-        if (oldest) {
-            this.#stop(oldest);
-            this.#queue = [...this.#queue.filter((other) => other !== oldest), oldest];
-        }
-        this.#fill();
     }
 
     #start(subscription: Subscription): void {

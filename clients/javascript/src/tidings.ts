@@ -36,6 +36,7 @@ function defaults() {
         answerMs: 10_000,
         publishMs: 60_000,
         streamsMax: browser.document ? 4 : Infinity,
+        turnMs: 1000,
         webSocketAgainMs: 300_000,
     };
 }

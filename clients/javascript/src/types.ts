@@ -169,6 +169,8 @@ export interface Options {
     publishMs?: number;
     /** Event streams open at once: 4 in a browser, which has six connections a host. */
     streamsMax?: number;
+    /** How long a turn is, where more want to read than may at once (1 s). */
+    turnMs?: number;
     /** How long on event streams before a WebSocket is tried again at a reconnect (5 min). */
     webSocketAgainMs?: number;
     /** A page hidden for so long lets its connection go, and resumes when it is looked at. */

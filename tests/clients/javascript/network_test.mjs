@@ -88,8 +88,12 @@ for (const transport of ['websocket', 'sse']) {
                     const before = reader.messages.length;
                     await until(() => reader.messages.length > before ||
                         (reader.messages.length === published && client.state === 'open'));
+                    await isUp(client);
+                    const lost = new Promise((resolve) => {
+                        const stop = client.on('state', () => resolve(stop()));
+                    });
                     proxy.cut();
-                    await until(() => client.state !== 'open');
+                    await lost;
                     done += 1;
                 }
             }
@@ -188,7 +192,7 @@ test('a broker that is down does not make a WebSocket look refused', async (t) =
 
 test('more event streams than may be open take turns, and miss nothing', async (t) => {
     const proxy = await Proxy.start(t, broker);
-    const client = connect(t, proxy.url, { transport: 'sse', streamsMax: 2 });
+    const client = connect(t, proxy.url, { transport: 'sse', streamsMax: 2, turnMs: 100 });
     const base = freshChannel();
     const readers = Array.from({ length: 5 }, (_, index) =>
         new Reader(client, `${base}/${index}`, { since: 'earliest' }));
