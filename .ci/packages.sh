@@ -2,7 +2,7 @@
 # Sourced by ./run and ./check: what Debian 12 calls the things needed, and how to get them.
 
 packages_build=(
-    gcc libc6-dev meson ninja-build pkg-config
+    esbuild gcc libc6-dev meson ninja-build pkg-config
     libcmocka-dev libcurl4-openssl-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libssl-dev
     libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev zlib1g-dev
 )

@@ -3,7 +3,7 @@
  *
  * Place:   main hands the table to the routes that serve /demo; includes nothing of the others.
  * Thread:  constant data; any thread may read it.
- * Bounds:  the files of clients/demo, some 45 KiB, fixed when the binary is built.
+ * Bounds:  the files of clients/demo and the client, some 60 KiB, fixed when the binary is built.
  */
 #pragma once
 

@@ -2,7 +2,8 @@
 // The demo page: two readers of one channel side by side, what they saw, and a box to publish from.
 // Messages only change plain state; the page is drawn at most once a frame, however many come.
 
-import { Reader, channelUrl } from './reader.js';
+import { Reader } from './reader.js';
+import { Tidings } from './tidings.js';
 import { describePoint, drawBoard, drawTimeline, isScore, newestMatch, sayGames } from './board.js';
 
 const RAW_LINES_MOST = 200;
@@ -10,6 +11,7 @@ const HISTORY_MESSAGES_MOST = 500;
 const ASIDE_CHARACTERS_MOST = 300;
 
 const channel = new URLSearchParams(location.search).get('channel') || 'tennis/court-1';
+const client = new Tidings();
 const find = (selector, within = document) => within.querySelector(selector);
 const scores = new Map(); // offset → score, for the timeline: the newest HISTORY_MESSAGES_MOST
 const rawPending = [];
@@ -41,7 +43,8 @@ function onMessage(reader, message) {
         panel.boardIsStale = true;
         keepScore(message.offset, message.data);
     } else {
-        const text = JSON.stringify(message.data ?? message.data_base64 ?? null);
+        const { data } = message;
+        const text = data instanceof Uint8Array ? `${data.length} bytes` : JSON.stringify(data);
         panel.aside = `#${message.offset}  ${text.slice(0, ASIDE_CHARACTERS_MOST)}`;
     }
 }
@@ -86,7 +89,7 @@ function drawPanel(reader, panel) {
     panel.element.dataset.state = reader.state;
     put(panel, 'state', reader.state);
     put(panel, 'detail', reader.detail);
-    put(panel, 'call', reader.url ? `new ${reader.name}("${reader.url}")` : '');
+    put(panel, 'call', reader.call);
     put(panel, 'offset', orDash(reader.offset));
     put(panel, 'received', reader.received);
     put(panel, 'missed', reader.missed, reader.missed === 0 ? 'good' : 'bad');
@@ -159,22 +162,16 @@ function setOnline(now) {
 // The match so far, for the timeline: a page of history. The readers do not wait for it.
 async function loadHistory() {
     try {
-        const url = channelUrl(channel, { limit: HISTORY_MESSAGES_MOST });
-        const answer = await fetch(url, { cache: 'no-store' });
-        const page = await answer.json();
-        if (!answer.ok) {
-            find('#problem').textContent =
-                page.detail ?? page.title ?? `The broker answered ${answer.status}.`;
-            return;
-        }
+        const page = await client.channel(channel).history({ limit: HISTORY_MESSAGES_MOST });
         for (const message of page.messages) {
             if (isScore(message.data)) {
                 keepScore(message.offset, message.data);
             }
         }
         drawSoon();
-    } catch {
-        // The panels tell that nobody answers; the timeline begins with what the readers bring.
+    } catch (error) {
+        // Where nobody answers the panels tell it, and the timeline begins with what they bring.
+        find('#problem').textContent = error.detail ?? '';
     }
 }
 
@@ -182,21 +179,19 @@ async function publish(event) {
     event.preventDefault();
     const body = find('#message').value;
     const told = find('#published');
-    let type = 'application/json';
+    let data = body;
+    let type = 'text/plain';
     try {
-        JSON.parse(body);
+        data = JSON.parse(body);
+        type = undefined;
     } catch {
-        type = 'text/plain; charset=utf-8';
+        // It is text.
     }
     try {
-        const headers = { 'Content-Type': type };
-        const answer = await fetch(channelUrl(channel), { method: 'POST', headers, body });
-        const result = await answer.json();
-        told.textContent = answer.ok
-            ? `Stored at offset ${result.offset}${type === 'application/json' ? '' : ', as text'}.`
-            : `Refused: ${result.detail ?? result.title ?? answer.status}`;
-    } catch (fault) {
-        told.textContent = `Not sent: ${fault.message}`;
+        const { offset } = await client.channel(channel).publish(data, { type });
+        told.textContent = `Stored at offset ${offset}${type ? ', as text' : ''}.`;
+    } catch (error) {
+        told.textContent = `Not stored: ${error.detail ?? error.message}`;
     }
 }
 
@@ -214,6 +209,13 @@ async function copy(button) {
     setTimeout(() => { button.textContent = 'Copy'; }, 1500);
 }
 
+// The channel's one URL, on the page's own origin.
+function channelUrl() {
+    const percentEncode = (text) => encodeURIComponent(text)
+        .replace(/[!'()*]/g, (mark) => '%' + mark.charCodeAt(0).toString(16).toUpperCase());
+    return `${location.origin}/channels/${channel.split('/').map(percentEncode).join('/')}`;
+}
+
 // As a shell takes it; left bare where nothing in it means anything to a shell.
 function quote(text) {
     return /^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
@@ -221,7 +223,7 @@ function quote(text) {
 
 function drawCommands() {
     find('#curl').textContent =
-        `curl -d ${quote(find('#message').value)} ${quote(channelUrl(channel).href)}`;
+        `curl -d ${quote(find('#message').value)} ${quote(channelUrl())}`;
     find('#play').textContent = `clients/demo/play --url ${location.origin}` +
         (channel === 'tennis/court-1' ? '' : ` --channel ${quote(channel)}`);
 }
@@ -255,7 +257,7 @@ function begin() {
     document.title = `${channel} · Tidings`;
     find('#channel').value = channel;
     addPanel('websocket');
-    addPanel('eventsource');
+    addPanel('sse');
     drawCommands();
     find('#online').addEventListener('click', () => setOnline(!online));
     find('#forget').addEventListener('click', forget);

@@ -1,116 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reader of one channel in a browser: a WebSocket or an EventSource that resumes where it stood
-// and proves it. The broker counts a channel's messages 1, 2, 3 … without a hole, so a reader that
-// looks at the offsets knows by itself whether it missed one or was given one twice.
+// A reader of one channel, by the JavaScript client, that proves what the client promises. The
+// broker counts a channel's messages 1, 2, 3 … without a hole, so a reader that looks at the
+// offsets knows by itself whether it missed one or was given one twice.
 
-const RETRY_FIRST_MS = 500;
-const RETRY_MOST_MS = 30_000;
-const STEADY_MS = 5_000; // a connection that held this long starts the retries over
+import { Tidings } from './tidings.js';
 
-// Close codes after which another try would only be refused again.
-const FINAL_CODES = new Set([1002, 1003, 1007, 1008, 4001, 4009]);
-
-function percentEncode(text) {
-    return encodeURIComponent(text)
-        .replace(/[!'()*]/g, (mark) => '%' + mark.charCodeAt(0).toString(16).toUpperCase());
-}
-
-// The channel's one URL, on the page's own origin.
-export function channelUrl(channel, query = {}) {
-    const path = channel.split('/').map(percentEncode).join('/');
-    const url = new URL(`/channels/${path}`, location.origin);
-    for (const [name, value] of Object.entries(query)) {
-        url.searchParams.set(name, value);
-    }
-    return url;
-}
-
-// Each way of reading: `open` starts one and answers with a function that ends it without a word.
-const TRANSPORTS = {
-    websocket: {
-        name: 'WebSocket',
-        url(channel, since) {
-            const url = channelUrl(channel, { since });
-            url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-            return url.href;
-        },
-        open(url, on) {
-            const socket = new WebSocket(url);
-            socket.onopen = () => on.open();
-            socket.onmessage = (event) => on.frame(event.data, event.data);
-            socket.onclose = (event) => {
-                on.end(`closed with ${event.code}${event.reason ? ', ' + event.reason : ''}`,
-                    !FINAL_CODES.has(event.code));
-            };
-            return () => {
-                socket.onopen = socket.onmessage = socket.onclose = null;
-                socket.close(1000);
-            };
-        },
-    },
-    eventsource: {
-        name: 'EventSource',
-        url: (channel, since) => channelUrl(channel, { since }).href,
-        open(url, on) {
-            const source = new EventSource(url);
-            const show = (event) => (event.type === 'message' ? '' : `event: ${event.type}\n`) +
-                (event.lastEventId ? `id: ${event.lastEventId}\n` : '') + `data: ${event.data}`;
-            source.onopen = () => on.open();
-            source.onmessage = (event) => on.frame(show(event), event.data);
-            source.addEventListener('gap', (event) => on.frame(show(event), event.data, 'gap'));
-            source.addEventListener('close', (event) => {
-                source.close();
-                on.frame(show(event), '{}');
-                const told = parse(event.data);
-                on.end(`closed with ${told.code}`, told.reconnect !== false);
-            });
-            // While it is CONNECTING the browser itself tries again, with Last-Event-ID.
-            source.onerror = () => (source.readyState === EventSource.CLOSED
-                ? on.end('refused', true) : on.interrupted());
-            return () => source.close();
-        },
-    },
-};
-
-function parse(text) {
-    try {
-        return JSON.parse(text) ?? {};
-    } catch {
-        return {};
-    }
-}
-
-// What a page asks before it opens a stream: where the channel ends now. Null where nobody answers.
-async function readHead(channel) {
-    try {
-        const answer = await fetch(channelUrl(channel, { limit: 1 }),
-            { cache: 'no-store', signal: AbortSignal.timeout(5_000) });
-        const page = await answer.json();
-        return answer.ok ? page.messages.at(-1)?.offset ?? 0 : null;
-    } catch {
-        return null;
-    }
-}
+const NAMES = { websocket: 'WebSocket', sse: 'Server-Sent Events' };
 
 export class Reader {
     // `on` has change(reader), message(reader, envelope), raw(reader, text), and restart(reader)
     // for a channel whose count began again.
     constructor(transport, channel, on) {
         this.transport = transport;
-        this.name = TRANSPORTS[transport].name;
+        this.name = NAMES[transport];
         this.channel = channel;
         this.on = on;
         this.storageKey = `tidings.demo/${transport}/${channel}`;
         this.state = 'offline';
         this.detail = '';
-        this.url = '';
-        this.attempt = 0;
+        this.call = `new Tidings("${location.origin}", { transport: "${transport}" })`;
         this.reset();
         this.recall();
+        addEventListener('pagehide', () => this.remember());
     }
 
     reset() {
-        this.id = null; // of the newest message seen: what the next connection resumes from
+        this.id = null; // of the newest message seen: what a page opened later resumes from
         this.offset = null;
         this.score = null; // the page's: what to show before the first message comes
         this.head = null; // where the channel ended when this connection was made
@@ -133,6 +48,7 @@ export class Reader {
 
     remember() {
         try {
+            this.id = this.subscription?.id ?? this.id;
             const { id, offset, score } = this;
             localStorage.setItem(this.storageKey, JSON.stringify({ id, offset, score }));
         } catch {
@@ -153,35 +69,30 @@ export class Reader {
 
     async start() {
         this.stop();
-        const turn = this.turn = {};
+        const client = this.client = new Tidings(location.origin, { transport: this.transport });
         this.become('connecting');
-        const head = await readHead(this.channel);
-        if (turn !== this.turn) {
+        this.lose();
+        const head = await this.readHead();
+        if (client !== this.client) {
             return;
         }
-        this.settle(head);
-        this.gap = null;
-        if (this.id !== null) {
-            this.caughtUp = 0;
-        }
+        client.on('state', (state, detail) => this.moved(state, detail));
+        client.on('frame', (text) => this.on.raw(this, text));
         // Offset 0 stands before the first message of a channel that has none yet.
         const since = this.id ?? (head === 0 ? '0' : '-1');
-        this.url = TRANSPORTS[this.transport].url(this.channel, since);
-        this.end = TRANSPORTS[this.transport].open(this.url, {
-            open: () => this.opened(turn),
-            frame: (raw, data, kind) => this.frame(raw, data, kind),
-            interrupted: () => this.interrupted(),
-            end: (why, again) => this.ended(why, again),
-        });
-        this.on.change(this);
+        this.subscription = client.channel(this.channel).subscribe(
+            (message) => this.takeMessage(message), {
+                since,
+                onGap: (gap) => this.takeGap(gap),
+                onError: (error) => this.become('stopped', error.detail),
+            });
     }
 
     stop() {
-        this.turn = null;
-        clearTimeout(this.timer);
-        clearTimeout(this.steadyTimer);
-        this.end?.();
-        this.end = null;
+        const client = this.client;
+        this.remember();
+        this.client = this.subscription = null;
+        client?.close();
         this.become('offline');
     }
 
@@ -191,41 +102,37 @@ export class Reader {
         this.on.change(this);
     }
 
-    async opened(turn) {
-        this.steadyTimer = setTimeout(() => { this.attempt = 0; }, STEADY_MS);
-        this.become(this.isBehind() ? 'catching up' : 'live');
-        if (this.head === undefined) {
-            const head = await readHead(this.channel);
-            if (turn === this.turn) {
-                this.settle(head);
+    // What the client says of its connection.
+    moved(state, { reason, attempt, delayMs }) {
+        if (state === 'open') {
+            this.become(this.isBehind() ? 'catching up' : 'live');
+            this.readHead();
+        } else if (state === 'waiting' || state === 'offline') {
+            const seconds = (delayMs / 1000).toFixed(1);
+            this.become('reconnecting', `${reason}; try ${attempt} in ${seconds} s`);
+            this.lose();
+        }
+    }
+
+    // What is known of a connection goes with it.
+    lose() {
+        this.head = undefined;
+        this.gap = null;
+        this.caughtUp = this.id === null ? null : 0;
+    }
+
+    // Where the channel ends when a connection is made. Null where nobody answers.
+    async readHead() {
+        const client = this.client;
+        const told = client.channel(this.channel).history({ limit: 1 });
+        const head = await told.then((page) => page.messages.at(-1)?.offset ?? 0, () => null);
+        if (client === this.client && this.head === undefined) {
+            this.settle(head);
+            if (this.state === 'catching up' || this.state === 'live') {
                 this.become(this.isBehind() ? 'catching up' : 'live');
             }
         }
-    }
-
-    interrupted() {
-        this.head = undefined; // asked again when the browser has reconnected
-        this.gap = null;
-        this.caughtUp = this.id === null ? null : 0;
-        this.become('reconnecting', 'the browser tries again with Last-Event-ID');
-    }
-
-    // Full jitter: a random part of a bound that doubles, so that a thousand pages which lost the
-    // broker in one moment do not come back in one moment.
-    ended(why, again) {
-        clearTimeout(this.steadyTimer);
-        this.end?.();
-        this.end = null;
-        if (!again) {
-            this.become('stopped', why);
-            return;
-        }
-        const bound = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.attempt);
-        const delay = Math.random() * bound;
-        this.attempt += 1;
-        this.become('reconnecting',
-            `${why}; try ${this.attempt} in ${(delay / 1000).toFixed(1)} s`);
-        this.timer = setTimeout(() => this.start(), delay);
+        return head;
     }
 
     isBehind() {
@@ -240,16 +147,8 @@ export class Reader {
         this.unsettled = [];
     }
 
-    frame(raw, text, kind) {
-        const told = parse(text);
-        this.on.raw(this, raw);
-        if (kind === 'gap' || told.gap) {
-            this.takeGap(told.gap ?? told);
-        } else if (typeof told.at === 'string') {
-            this.id = told.at;
-        } else if (Number.isInteger(told.offset)) {
-            this.takeMessage(told);
-        }
+    // After each message and gap, once what it changed is in place.
+    told() {
         this.remember();
         if (this.state === 'catching up' && !this.isBehind()) {
             this.state = 'live';
@@ -262,6 +161,7 @@ export class Reader {
         this.received += 1;
         if (this.offset !== null && message.offset <= this.offset) {
             this.duplicates += 1;
+            this.told();
             return;
         }
         if (this.offset !== null) {
@@ -277,6 +177,7 @@ export class Reader {
             this.latencyMs = Date.now() - Date.parse(message.time);
         }
         this.on.message(this, message);
+        this.told();
     }
 
     // A gap is the broker saying what it no longer keeps: counted and shown, but not as missed.
@@ -291,5 +192,6 @@ export class Reader {
         if (restarted) {
             this.on.restart(this);
         }
+        this.told();
     }
 }

@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 pytestmark = pytest.mark.xdist_group("browser")  # one Chromium is enough
 
 PLAY = pathlib.Path(__file__).parents[2] / "clients" / "demo" / "play"
-READERS = ("websocket", "eventsource")
+READERS = ("websocket", "sse")
 PATIENCE_S = 20
 CHROMIUM_FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -177,7 +177,7 @@ def test_the_page_may_load_nothing_from_elsewhere_and_is_revalidated(broker):
     assert "default-src 'none'" in policy and "unsafe" not in policy
     assert b"//" not in page.body  # no address but the page's own
     for path in ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/reader.js",
-                 "/demo/board.js", "/demo/icon.svg"):
+                 "/demo/tidings.js", "/demo/board.js", "/demo/icon.svg"):
         tag = broker.get(path).headers["etag"]
         assert broker.get(path, {"If-None-Match": tag}).status == 304
 

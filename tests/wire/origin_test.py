@@ -105,6 +105,19 @@ def test_a_configured_origin_may_publish_and_read_the_answer(friendly):
         pass
 
 
+def test_a_configured_origin_may_send_what_the_client_sends_and_read_what_it_needs(friendly):
+    asked = "authorization, content-type, idempotency-key"
+    answer = friendly.request("OPTIONS", "/publish", {
+        "Origin": "https://example.org", "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked})
+    assert answer.headers["access-control-allow-headers"] == asked
+    answer = friendly.request("POST", "/publish", {
+        "Origin": "https://example.org", "Content-Type": "application/json",
+        "Idempotency-Key": '"a page\'s"'}, b'[{"channel":"a","data":1}]')
+    assert answer.status == 200
+    assert "Retry-After" in answer.headers["access-control-expose-headers"]
+
+
 def test_a_preflight_of_another_origin_allows_nothing(friendly):
     for origin in ("https://evil.example", "https://example.org.evil.example",
                    "http://example.org", "https://sub.example.org"):

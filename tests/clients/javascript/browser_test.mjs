@@ -199,7 +199,7 @@ test('a page publishes once over a connection that loses answers', async (t) => 
     assert.ok(proxy.counts.posts >= 4, `${proxy.counts.posts} posts`);
 });
 
-test('a page reads Retry-After of another origin', async () => {
+test('a page of another origin may send a token, and read the headers that it is meant to', async () => {
     const answer = await browser.run(async (url) => {
         const { Tidings } = globalThis.test;
         const seen = [];
@@ -212,7 +212,6 @@ test('a page reads Retry-After of another origin', async () => {
         await client.channel('etag').history();
         return seen;
     }, broker.url);
-    // ETag and Retry-After are exposed by one header; a page has the former on each answer.
     assert.deepEqual(answer, [[200, false], [200, true]]);
 });
 

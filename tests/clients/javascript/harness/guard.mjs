@@ -25,11 +25,18 @@ function expiryOf(token) {
     return isOurs ? 1000 * JSON.parse(Buffer.from(claims, 'base64url')).exp : 0;
 }
 
-/** Calls `onBoundary` when the frames of a server that came so far are whole. */
+/** What the guard answers for is no business of the broker's: the token, and whose page it is. */
+function withoutPage(headers) {
+    const hidden = new Set(['authorization', 'origin', 'sec-fetch-site']);
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => !hidden.has(name)));
+}
+
+/** Knows where the frames of a server end, so that one of ours does not go between. */
 class FrameCounter {
     #left = 0;
     #head = Buffer.alloc(0);
 
+    /** Takes what comes; true where it ends with a whole frame. */
     take(bytes) {
         while (bytes.length > 0) {
             if (this.#left > 0) {
@@ -125,7 +132,7 @@ export class Guard {
     }
 
     #pass(message, answer, cors) {
-        const { origin, authorization, ...headers } = message.headers;
+        const headers = withoutPage(message.headers);
         const { port } = this.#broker;
         const { method, url: path } = message;
         const onward = request({ host: '127.0.0.1', port, path, method, headers }, (reply) => {
@@ -146,9 +153,8 @@ export class Guard {
             return;
         }
         const broker = connect(this.#broker.port, '127.0.0.1');
-        const head = Object.entries(message.headers)
-            .filter(([name]) => name !== 'origin' && name !== 'authorization')
-            .map(([name, value]) => `${name}: ${value}\r\n`);
+        const head = Object.entries(withoutPage(message.headers)).map(
+            ([name, value]) => `${name}: ${value}\r\n`);
         broker.write(`GET /stream HTTP/1.1\r\n${head.join('')}\r\n`);
         this.#join(client, broker, leftMs);
     }
