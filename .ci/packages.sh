@@ -16,6 +16,9 @@ if ! command -v dockerd >/dev/null && ! docker version >/dev/null 2>&1; then
     packages_test+=(docker.io)
 fi
 
+# Where Node is not Debian's own, npm came with it.
+command -v npm >/dev/null || packages_test+=(nodejs npm)
+
 # Installs those of the given packages that are missing; says which, and what to do where it cannot.
 packages_install() {
     local package missing=() as_root=()

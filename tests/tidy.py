@@ -20,7 +20,7 @@ FUNCTION_LINES_MAX = 60
 COLUMNS_MAX = 100
 
 CODE = {".c", ".h"}
-SCRIPTS = {".py", ".js", ".mjs", ".sh", ".build"}
+SCRIPTS = {".py", ".js", ".mjs", ".ts", ".tsx", ".sh", ".build"}
 SCRIPT_NAMES = {"run", "check", ".ci/run", "tests/fuzz/run"}
 PAGES = {".html", ".css", ".md", ".yaml", ".yml", ".txt"}
 

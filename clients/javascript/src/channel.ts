@@ -12,7 +12,7 @@ import type {
     SubscribeOptions,
 } from './types.js';
 
-/** A channel, or a pattern to read many (`tennis/*`, `tennis/**`). Costs nothing until it is used. */
+/** A channel, or a pattern to read many (`tennis/*`, `tennis/**`). Costs nothing until used. */
 export class Channel<T = any> {
     /** @internal */
     constructor(
@@ -21,12 +21,15 @@ export class Channel<T = any> {
     ) {}
 
     /** Calls back for each message, once and in order, until unsubscribe(). */
-    subscribe(onMessage: (message: Message<T>) => void, options?: SubscribeOptions): Subscription<T> {
+    subscribe(
+        onMessage: (message: Message<T>) => void,
+        options?: SubscribeOptions,
+    ): Subscription<T> {
         return this.client.add(new Subscription<T>(this.client, this.name, onMessage, options));
     }
 
-    /** `for await (const message of channel.messages({ since: 'earliest' }))`: each message, and
-     * for ever, unless there is a limit. A loop that is slow leaves the rest in the broker's log. */
+    /** `for await (const message of channel.messages({ since: 'earliest' }))`: each message, for
+     * ever unless there is a limit. A loop that is slow leaves the rest in the broker's log. */
     messages(options: MessagesOptions = {}): AsyncIterableIterator<Message<T>> {
         return iterate((onMessage, own) => this.subscribe(onMessage, own), options);
     }

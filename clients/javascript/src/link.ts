@@ -19,10 +19,14 @@ export interface Loss {
     afterMs?: number;
 }
 
+/** The options with what holds unless told; what stays undefined has none. */
+export type Settings = Required<Omit<Options, 'token' | 'pauseHiddenMs' | 'WebSocket'>> &
+    Pick<Options, 'WebSocket'>;
+
 /** What a link needs of the client. */
 export interface Host {
     readonly base: URL;
-    readonly settings: Required<Omit<Options, 'token' | 'pauseHiddenMs' | 'WebSocket'>> & Pick<Options, 'WebSocket'>;
+    readonly settings: Settings;
     /** Those that have not ended; where they take turns, in the order of their last one. */
     readonly subscriptions: Set<Subscription>;
     token(): Promise<string | undefined>;

@@ -90,7 +90,8 @@ export class NodeWebSocket implements WebSocketLike {
             this.#upgraded(key, answer, socket, head));
         this.#request.on('response', (answer) => {
             answer.destroy();
-            this.#end(1006, `the upgrade was answered with ${answer.statusCode}`, answer.statusCode);
+            const { statusCode: status } = answer;
+            this.#end(1006, `the upgrade was answered with ${status}`, status);
         });
         this.#request.on('error', (error) => this.#end(1006, error.message));
         this.#request.end();

@@ -25,7 +25,8 @@ function wireOf({ data, ...rest }: Outgoing): object {
     }
     if (ArrayBuffer.isView(data)) {
         const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-        return { ...rest, type: rest.type ?? 'application/octet-stream', data_base64: base64Of(bytes) };
+        const type = rest.type ?? 'application/octet-stream';
+        return { ...rest, type, data_base64: base64Of(bytes) };
     }
     if (data === undefined) {
         throw new TypeError('a message needs data; null is one');
@@ -35,7 +36,8 @@ function wireOf({ data, ...rest }: Outgoing): object {
 
 /** randomUUID() is only there on secure origins. */
 function newKey(): string {
-    return crypto.getRandomValues(new Uint32Array(4)).reduce((text, n) => text + n.toString(36), '');
+    const numbers = crypto.getRandomValues(new Uint32Array(4));
+    return [...numbers].map((number) => number.toString(36)).join('-');
 }
 
 export interface Courier {

@@ -38,7 +38,7 @@ export class Subscription<T = any> {
     /** Resumes behind the last message (or gap, or progress) that was told. */
     id?: string;
     state: SubscriptionState = 'waiting';
-    /** Settled when the broker first said where this reader stands; rejected where it never will. */
+    /** Settled once the broker said where this reader stands; rejected where it never will. */
     readonly ready: Promise<void>;
     /** @internal Kept, but not read: its consumer is slow. */
     isPaused = false;
@@ -47,7 +47,7 @@ export class Subscription<T = any> {
 
     /** @internal */
     constructor(
-        readonly keeper: Keeper,
+        /** @internal */ readonly keeper: Keeper,
         readonly name: string,
         readonly onMessage: (message: Message<T>) => void,
         readonly options: SubscribeOptions = {},
@@ -101,7 +101,8 @@ export class Subscription<T = any> {
     /** @internal */
     gap(gap: Gap): void {
         this.id = gap.id ?? this.id;
-        guarded(this.options.onGap ?? ((told) => this.keeper.report('gap', told, this)), gap);
+        const report = (told: Gap) => this.keeper.report('gap', told, this);
+        guarded(this.options.onGap ?? report, gap);
     }
 
     /** @internal */
@@ -113,7 +114,8 @@ export class Subscription<T = any> {
         this.keeper.changed(this);
         this.#settle(error ?? new TidingsError('closed', 'the subscription ended'));
         if (error) {
-            guarded(this.options.onError ?? ((told) => this.keeper.report('error', told, this)), error);
+            const report = (told: TidingsError) => this.keeper.report('error', told, this);
+            guarded(this.options.onError ?? report, error);
         }
     }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Channel } from './channel.js';
 import { TidingsError, errorOf } from './error.js';
-import type { Host, Link, Loss } from './link.js';
+import type { Link, Loss, Settings } from './link.js';
 import { publish, type Outgoing } from './publish.js';
 import { SocketLink } from './socket_link.js';
 import { SseLink } from './sse_link.js';
-import type { Keeper, Subscription } from './subscription.js';
+import type { Subscription } from './subscription.js';
 import { Tokens } from './token.js';
 import type {
     Events,
@@ -42,11 +42,11 @@ function defaults() {
 }
 
 /** A client of one broker. It connects when there is something to read, and stays connected. */
-export class Tidings implements Host, Keeper {
+export class Tidings {
     /** @internal */
     readonly base: URL;
     /** @internal */
-    readonly settings: Host['settings'];
+    readonly settings: Settings;
     /** @internal */
     readonly subscriptions = new Set<Subscription>();
     #state: State = 'idle';
@@ -135,7 +135,7 @@ export class Tidings implements Host, Keeper {
         this.#become('closed');
     }
 
-    // --- what the client's own parts call ------------------------------------------------------
+    // --- what the client's own parts call: Host of the links, Keeper of the subscriptions -------
 
     /** @internal */
     add<T>(subscription: Subscription<T>): Subscription<T> {

@@ -144,7 +144,11 @@ export interface WebSocketLike {
 }
 
 export interface WebSocketClass {
-    new (url: string, protocols: string[], options?: { headers: Record<string, string> }): WebSocketLike;
+    new (
+        url: string,
+        protocols: string[],
+        options?: { headers: Record<string, string> },
+    ): WebSocketLike;
     /** Browsers cannot set headers on a WebSocket; those that can say so. */
     sendsHeaders?: boolean;
 }

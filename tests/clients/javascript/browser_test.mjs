@@ -15,7 +15,7 @@ before(async (t) => {
     browser = await Browser.start(t);
     broker = await Broker.start(t, configuration());
 });
-beforeEach(() => browser.open());
+beforeEach(() => browser.openClient());
 
 function configuration() {
     return { config: `public: { origins: ["${browser.origin}"] }\n` };
@@ -194,12 +194,13 @@ test('a page publishes once over a connection that loses answers', async (t) => 
     }, proxy.url, name, HASTY);
     assert.equal(told.messages.length, 1);
     const [message] = told.messages;
-    assert.deepEqual([message.data, message.key, message.headers], [[0, 255, 128], 'ö', { a: 'b' }]);
+    const { data, key, headers } = message;
+    assert.deepEqual([data, key, headers], [[0, 255, 128], 'ö', { a: 'b' }]);
     assert.deepEqual(told.published, { channel: name, offset: 1, id: message.id });
     assert.ok(proxy.counts.posts >= 4, `${proxy.counts.posts} posts`);
 });
 
-test('a page of another origin may send a token, and read the headers that it is meant to', async () => {
+test('a page of another origin may send a token, and read what it is meant to', async () => {
     const answer = await browser.run(async (url) => {
         const { Tidings } = globalThis.test;
         const seen = [];
@@ -241,4 +242,3 @@ for (const givesTickets of [true, false]) {
             assert.equal(await transport(), 'websocket');
         });
 }
-

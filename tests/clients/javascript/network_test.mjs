@@ -152,7 +152,9 @@ test('the same key with the same message is one publish, with another is refused
     const options = { idempotencyKey: `order-${process.pid}` };
     const first = await channel.publish({ n: 1 }, options);
     assert.deepEqual(await channel.publish({ n: 1 }, options), first);
-    await assert.rejects(channel.publish({ n: 2 }, options), { code: 'unprocessable', status: 422 });
+    await assert.rejects(channel.publish({ n: 2 }, options), {
+        code: 'unprocessable', status: 422,
+    });
 });
 
 test('where WebSockets are refused it reads event streams, and later tries again', async (t) => {
@@ -211,7 +213,7 @@ test('more event streams than may be open take turns, and miss nothing', async (
 });
 
 for (const transport of ['websocket', 'sse']) {
-    test(`a token that expires is replaced, and nothing is missed, over ${transport}`, async (t) => {
+    test(`a token that expires is replaced and nothing missed, over ${transport}`, async (t) => {
         const guard = await Guard.start(t, broker);
         let asked = 0;
         const token = () => {

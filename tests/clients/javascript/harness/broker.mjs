@@ -103,13 +103,20 @@ export class Broker {
         await this.start();
     }
 
-    /** Publishes the numbers from `first` on, in one batch, by plain HTTP. */
-    async publishNumbers(channel, first, count) {
-        const body = Array.from({ length: count }, (_, index) => first + index).join('\n');
-        const headers = { 'Content-Type': 'application/x-ndjson' };
-        const answer = await fetch(`${this.url}/channels/${channel}`, { method: 'POST', headers, body });
+    /** Publishes by plain HTTP, all in one batch. */
+    async publish(channel, ...values) {
+        const answer = await fetch(`${this.url}/channels/${channel}`, {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/x-ndjson' },
+            body: values.map((value) => JSON.stringify(value)).join('\n'),
+        });
         if (!answer.ok) {
             throw new Error(await answer.text());
         }
+    }
+
+    /** The numbers from `first` on. */
+    publishNumbers(channel, first, count) {
+        return this.publish(channel, ...Array.from({ length: count }, (_, index) => first + index));
     }
 }

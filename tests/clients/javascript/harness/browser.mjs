@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import { until } from './reader.mjs';
 
 const FLAGS = [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -102,9 +103,14 @@ export class Browser {
         return value;
     }
 
-    async open(path = '/') {
+    async open(path) {
         await this.#ask('/url', { url: this.origin + path });
-        await this.run(() => globalThis.test.until(() => globalThis.test));
+    }
+
+    /** The page that has the client and its readers in `test`. */
+    async openClient() {
+        await this.open('/');
+        await until(() => this.run(() => globalThis.test !== undefined));
     }
 
     /** Runs a function in the page, which knows nothing of what is around it here. */

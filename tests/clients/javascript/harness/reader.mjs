@@ -25,7 +25,8 @@ export class Reader {
     states = [];
 
     constructor(client, name, options = {}) {
-        this.subscription = client.channel(name).subscribe((message) => this.messages.push(message), {
+        const keep = (message) => this.messages.push(message);
+        this.subscription = client.channel(name).subscribe(keep, {
             ...options,
             onGap: (gap) => this.gaps.push(gap),
             onError: (error) => this.errors.push(error),
