@@ -67,5 +67,13 @@ export function iterate<T>(
             signal?.removeEventListener('abort', stop);
         }
     }
-    return loop();
+    const messages = loop();
+    return {
+        next: () => messages.next(),
+        // A generator that was never asked would not come to its `finally`.
+        return: () => (stop(), messages.return()),
+        [Symbol.asyncIterator]() {
+            return this;
+        },
+    };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { TidingsError } from './error.js';
+import type { TidingsError } from './error.js';
 import type { Published, PublishOptions } from './types.js';
 
 export interface Outgoing extends Omit<PublishOptions, 'idempotencyKey' | 'signal'> {
@@ -40,11 +40,11 @@ function newKey(): string {
     return [...numbers].map((number) => number.toString(36)).join('-');
 }
 
-export interface Courier {
+/** What publishing needs of the client. */
+interface Courier {
+    settings: { publishMs: number };
     json(path: string, init: RequestInit): Promise<any>;
-    /** Waits until the next try; `afterMs` at least. */
-    pause(tries: number, afterMs: number, signal?: AbortSignal): Promise<void>;
-    untilMs: number;
+    jitter(tries: number): number;
 }
 
 /** All of them are stored, or none, and once however often it had to be tried. */
@@ -53,6 +53,7 @@ export async function publish(
     messages: Outgoing[],
     { idempotencyKey = newKey(), signal }: Pick<PublishOptions, 'idempotencyKey' | 'signal'>,
 ): Promise<Published[]> {
+    const untilMs = Date.now() + courier.settings.publishMs;
     const init = {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${idempotencyKey}"` },
@@ -63,15 +64,15 @@ export async function publish(
         try {
             return (await courier.json('publish', init)).results;
         } catch (error: any) {
-            signal?.throwIfAborted();
-            const isPassing = !error.status || PASSING.has(error.status);
-            const afterMs = error.retryAfterMs ?? 0;
-            if (!isPassing || Date.now() + afterMs > courier.untilMs) {
-                throw error instanceof TidingsError
-                    ? error
-                    : new TidingsError('unreachable', error.message);
+            const { status, retryAfterMs } = error as TidingsError;
+            const isPassing = !status || PASSING.has(status);
+            if (signal?.aborted || !isPassing || Date.now() + retryAfterMs > untilMs) {
+                throw error;
             }
-            await courier.pause(tries, afterMs, signal);
+            await new Promise<void>((resolve) => {
+                setTimeout(resolve, retryAfterMs + courier.jitter(tries));
+                signal?.addEventListener('abort', () => resolve(), { once: true });
+            });
         }
     }
 }

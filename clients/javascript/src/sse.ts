@@ -29,9 +29,10 @@ export function sseParser(onEvent: (event: SseEvent) => void): (text: string) =>
         }
     };
     return (text) => {
+        // A CR at the very end may be the first half of a line's end.
+        const mayEnd = /[\r\n]/.test(rest.slice(-1) + text);
         rest += text;
-        if (/[\r\n]/.test(text)) {
-            // A CR at the very end may be the first half of a line's end.
+        if (mayEnd) {
             const lines = rest.split(/\r\n|\n|\r(?!$)/);
             rest = lines.pop()!;
             lines.forEach(takeLine);

@@ -112,7 +112,7 @@ export class Subscription<T = any> {
         }
         this.become('ended');
         this.keeper.changed(this);
-        this.#settle(error ?? new TidingsError('closed', 'the subscription ended'));
+        this.#settle(error ?? new TidingsError('closed', 'unsubscribed'));
         if (error) {
             const report = (told: TidingsError) => this.keeper.report('error', told, this);
             guarded(this.options.onError ?? report, error);

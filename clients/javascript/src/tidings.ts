@@ -27,7 +27,7 @@ const browser = globalThis as any;
 function defaults() {
     return {
         transport: 'auto' as const,
-        fetch: (input: any, init?: any) => fetch(input, init),
+        fetch: browser.fetch as typeof fetch,
         WebSocket: browser.WebSocket as Options['WebSocket'],
         retryBaseMs: 500,
         retryCapMs: 30_000,
@@ -35,7 +35,7 @@ function defaults() {
         silenceMs: 30_000,
         answerMs: 10_000,
         publishMs: 60_000,
-        streamsMax: browser.document ? 4 : Infinity,
+        streamsMax: browser.addEventListener ? 4 : Infinity,
         turnMs: 1000,
         webSocketAgainMs: 300_000,
     };
@@ -72,8 +72,8 @@ export class Tidings {
         this.base.pathname = this.base.pathname.replace(/\/*$/, '/');
         this.settings = { ...defaults(), ...options };
         this.#tokens = new Tokens(options.token);
-        this.#listen(browser.window, 'online', () => this.#wake());
-        this.#listen(browser.window, 'offline', () => this.#link?.check());
+        this.#listen(browser, 'online', () => this.#wake());
+        this.#listen(browser, 'offline', () => this.#link?.check());
         this.#listen(browser.document, 'visibilitychange', () => {
             clearTimeout(this.#hiding);
             if (!browser.document.hidden) {
@@ -113,16 +113,7 @@ export class Tidings {
         messages: Outgoing[],
         options: Pick<PublishOptions, 'idempotencyKey' | 'signal'> = {},
     ): Promise<Published[]> {
-        const courier = {
-            untilMs: Date.now() + this.settings.publishMs,
-            json: (path: string, init: RequestInit) => this.json(path, init),
-            pause: (tries: number, afterMs: number, signal?: AbortSignal) =>
-                new Promise<void>((resolve) => {
-                    setTimeout(resolve, afterMs + this.#jitter(tries));
-                    signal?.addEventListener('abort', () => resolve(), { once: true });
-                }),
-        };
-        return publish(courier, messages, options);
+        return publish(this, messages, options);
     }
 
     /** Ends all subscriptions and lets the connection go, for good. */
@@ -173,6 +164,13 @@ export class Tidings {
         return this.#tokens.get();
     }
 
+    /** @internal Full jitter: a random part of a bound that doubles, so that a thousand clients
+     * which lost the broker in one moment do not come back in one moment. */
+    jitter(tries: number): number {
+        const { retryBaseMs, retryCapMs } = this.settings;
+        return Math.random() * Math.min(retryCapMs, retryBaseMs * 2 ** tries);
+    }
+
     /** @internal */
     async call(path: string, init: RequestInit = {}): Promise<Response> {
         const headers = new Headers(init.headers);
@@ -181,7 +179,8 @@ export class Tidings {
             headers.set('Authorization', `Bearer ${token}`);
         }
         const url = new URL(path, this.base);
-        return this.settings.fetch(url, { ...init, headers, cache: 'no-store' });
+        const { fetch } = this.settings; // a browser's is no method
+        return fetch(url, { ...init, headers, cache: 'no-store' });
     }
 
     /** @internal Within answerMs, and with another token where this one is refused. */
@@ -202,6 +201,11 @@ export class Tidings {
                 throw await errorOf(answer);
             }
             return await answer.json();
+        } catch (error: any) {
+            if (error instanceof TidingsError || caller?.aborted) {
+                throw error;
+            }
+            throw new TidingsError('unreachable', error.message);
         } finally {
             clearTimeout(late);
             caller?.removeEventListener('abort', stop);
@@ -238,7 +242,7 @@ export class Tidings {
         }
         this.#chooseTransport(link, loss, hadOpened);
         const isFast = (loss.isFast || loss.isBlocked) && this.#tries === 0;
-        const jitterMs = isFast ? Math.random() * FAST_MS : this.#jitter(this.#tries);
+        const jitterMs = isFast ? Math.random() * FAST_MS : this.jitter(this.#tries);
         const delayMs = jitterMs + (loss.afterMs ?? 0);
         this.#tries += 1;
         this.#retry = setTimeout(() => this.#connect(), delayMs);
@@ -316,13 +320,6 @@ export class Tidings {
         }
     }
 
-    /** Full jitter: a random part of a bound that doubles, so that a thousand clients which lost
-     * the broker in one moment do not come back in one moment. */
-    #jitter(tries: number): number {
-        const { retryBaseMs, retryCapMs } = this.settings;
-        return Math.random() * Math.min(retryCapMs, retryBaseMs * 2 ** tries);
-    }
-
     /** Sends what is open a fresh token before the old one ends. */
     #scheduleRefresh(): void {
         const { dueMs } = this.#tokens;
@@ -358,8 +355,9 @@ export class Tidings {
         return !!listeners?.size;
     }
 
+    /** Where there is such a thing: Node has no document, and no events of its own. */
     #listen(target: EventTarget | undefined, name: string, listener: () => void): void {
-        target?.addEventListener(name, listener);
-        this.#unlisten.push(() => target?.removeEventListener(name, listener));
+        target?.addEventListener?.(name, listener);
+        this.#unlisten.push(() => target?.removeEventListener?.(name, listener));
     }
 }

@@ -134,6 +134,17 @@ test('a publish waits as long as the broker asks, and outlives its restart', asy
     assert.equal((await publishing).offset, 2);
 });
 
+test('a question that nobody answers is an error, or the end that it was given', async (t) => {
+    const proxy = await Proxy.start(t, broker);
+    proxy.setBlackHole(true);
+    const client = connect(t, proxy.url, { answerMs: 50 });
+    await assert.rejects(client.channel('a').history(), {
+        name: 'TidingsError', code: 'unreachable', detail: 'no answer',
+    });
+    const signal = AbortSignal.timeout(10);
+    await assert.rejects(client.channel('a').history({ signal }), { name: 'TimeoutError' });
+});
+
 test('a publish that nobody takes is given up in the end, or when told to', async (t) => {
     const proxy = await Proxy.start(t, broker);
     await proxy.down();
@@ -273,6 +284,26 @@ test('a token goes in a ticket, or in the URL, where headers cannot be sent', as
         assert.deepEqual([...guard.seen],
             ['authorization', givesTickets ? 'ticket' : 'access_token']);
     }
+});
+
+test('an open WebSocket is sent the fresh token before the old one expires', async (t) => {
+    const { NodeWebSocket } = await import('../../../clients/javascript/dist/node_websocket.js');
+    const auths = [];
+    class Observed extends NodeWebSocket {
+        send(text) {
+            auths.push(...[JSON.parse(text).auth].filter(Boolean));
+            super.send(text);
+        }
+    }
+    const tokens = [tokenFor(2000), tokenFor(60_000)];
+    const given = [...tokens];
+    const client = connect(t, broker.url, { WebSocket: Observed, token: () => given.shift() });
+    const reader = new Reader(client, freshChannel());
+    await until(() => auths.length > 0);
+    await client.channel(reader.subscription.name).publish(1);
+    await reader.has(1);
+    assert.deepEqual(auths, [tokens[1]]);
+    assert.deepEqual(reader.states, ['live']); // a broker that knows no `auth` harms nothing
 });
 
 test('tries are spread over a bound that doubles, and start over when it held', async (t) => {

@@ -204,6 +204,14 @@ test('a loop ends when it is told to, and throws what ended it', async (t) => {
     await assert.rejects(client.channel('a/+').messages().next(), { code: 'bad-channel' });
 });
 
+test('a loop that was never begun can be ended', async (t) => {
+    const client = connect(t, broker.url);
+    const messages = client.channel(freshChannel()).messages();
+    await messages.return();
+    await until(() => client.state === 'idle');
+    assert.deepEqual([...client.subscriptions], []);
+});
+
 test('a loop is told of a gap where it stands', async (t) => {
     const small = await Broker.start(t, {
         config: 'channels: [ { match: "**", history: { messages: 3 } } ]\n',
