@@ -9,8 +9,8 @@ export interface Keeper {
     report(event: 'gap' | 'error', told: Gap | TidingsError, subscription: Subscription): void;
 }
 
-/** An uncaught error of the caller's own code belongs to the caller, not into our connection. */
-function guarded<A>(call: ((told: A) => void) | undefined, told: A): void {
+/** An error of the caller's own code is uncaught as the caller's, and stops nothing of ours. */
+export function guarded<A>(call: ((told: A) => void) | undefined, told: A): void {
     try {
         call?.(told);
     } catch (error) {

@@ -5,7 +5,7 @@ import type { Link, Loss, Settings } from './link.js';
 import { publish, type Outgoing } from './publish.js';
 import { SocketLink } from './socket_link.js';
 import { SseLink } from './sse_link.js';
-import type { Subscription } from './subscription.js';
+import { guarded, type Subscription } from './subscription.js';
 import { Tokens } from './token.js';
 import type {
     Events,
@@ -64,7 +64,7 @@ export class Tidings {
     #retry?: ReturnType<typeof setTimeout>;
     #refresh?: ReturnType<typeof setTimeout>;
     #hiding?: ReturnType<typeof setTimeout>;
-    #unlisten: (() => void)[] = [];
+    #closing = new AbortController();
 
     /** @param url the broker; in a browser, where the page came from unless told */
     constructor(url: string | URL = browser.location?.origin, options: Options = {}) {
@@ -120,7 +120,7 @@ export class Tidings {
     close(): void {
         this.#isClosed = true;
         this.subscriptions.forEach((subscription) => subscription.end());
-        this.#unlisten.forEach((stop) => stop());
+        this.#closing.abort();
         clearTimeout(this.#hiding);
         this.#drop();
         this.#become('closed');
@@ -351,13 +351,12 @@ export class Tidings {
 
     #emit(name: keyof Events, ...told: any[]): boolean {
         const listeners = this.#listeners[name];
-        listeners?.forEach((listener) => listener(...told));
+        listeners?.forEach((listener) => guarded(() => listener(...told), undefined));
         return !!listeners?.size;
     }
 
     /** Where there is such a thing: Node has no document, and no events of its own. */
     #listen(target: EventTarget | undefined, name: string, listener: () => void): void {
-        target?.addEventListener?.(name, listener);
-        this.#unlisten.push(() => target?.removeEventListener?.(name, listener));
+        target?.addEventListener?.(name, listener, { signal: this.#closing.signal });
     }
 }

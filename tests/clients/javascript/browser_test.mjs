@@ -5,9 +5,10 @@ import { before, beforeEach, test } from 'node:test';
 import { Broker } from './harness/broker.mjs';
 import { Browser } from './harness/browser.mjs';
 import { HASTY, freshChannel } from './harness/client.mjs';
+import { publishAmidCuts } from './harness/cuts.mjs';
 import { Guard, tokenFor } from './harness/guard.mjs';
 import { Proxy } from './harness/proxy.mjs';
-import { seeded, until } from './harness/reader.mjs';
+import { until } from './harness/reader.mjs';
 
 let browser;
 let broker;
@@ -71,27 +72,21 @@ for (const transport of ['websocket', 'sse']) {
 
     test(`messages come once and in order over a network cut at random, over ${transport}`,
         async (t) => {
-            const [count, cuts] = transport === 'websocket' ? [10_000, 100] : [1000, 10];
-            const random = seeded(2012);
+            const plan = transport === 'websocket' ? { count: 10_000, cuts: 100, seed: 2014 }
+                : { count: 1000, cuts: 10, seed: 2015 };
             const proxy = await Proxy.start(t, broker);
             const name = freshChannel();
             await read(proxy.url, name, { transport });
-            let done = 0;
-            for (let published = 0; published < count;) {
-                const batch = Math.min(count - published, 1 + Math.floor(random() * 200));
-                await broker.publishNumbers(name, published + 1, batch);
-                published += batch;
-                while (done < cuts * (published / count)) {
-                    const lost = await browser.run(async () => {
-                        await globalThis.test.until(() => globalThis.client.state === 'open');
-                        return globalThis.lost;
-                    });
-                    proxy.cut();
-                    await browser.run((lost) => globalThis.test.until(
-                        () => globalThis.lost > lost), lost);
-                    done += 1;
-                }
-            }
+            await publishAmidCuts(broker, name, plan, async () => {
+                const lost = await browser.run(async () => {
+                    await globalThis.test.until(() => globalThis.client.state === 'open');
+                    return globalThis.lost;
+                });
+                proxy.cut();
+                await browser.run((lost) => globalThis.test.until(
+                    () => globalThis.lost > lost), lost);
+            });
+            const { count, cuts } = plan;
             await has(count);
             await hasCounted(count);
             assert.ok(await browser.run(() => globalThis.lost) >= cuts);

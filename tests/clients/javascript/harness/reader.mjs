@@ -53,13 +53,3 @@ export class Reader {
         }
     }
 }
-
-/** Numbers in [0, 1) that are the same each time (mulberry32). */
-export function seeded(seed) {
-    return () => {
-        seed = (seed + 0x6d2b79f5) | 0;
-        let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-        mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-        return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-    };
-}
