@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { iterate } from './iterate.js';
-import { Subscription, messageOf } from './subscription.js';
+import { Subscription, messageOf, textOf } from './subscription.js';
 import type { Tidings } from './tidings.js';
 import type {
     HistoryOptions,
@@ -37,21 +37,20 @@ export class Channel<T = any> {
     /** Stores one message. A try that was not answered is made again with the same idempotency
      * key, so that the message is stored once. */
     async publish(data: unknown, options: PublishOptions = {}): Promise<Published> {
-        const { event, key, headers, ttl, type, ...rest } = options;
-        const fields = { channel: this.name, data, event, key, headers, ttl, type };
-        return (await this.client.publish([fields], rest))[0];
+        const { idempotencyKey, signal, ...fields } = options;
+        const messages = [{ channel: this.name, data, ...fields }];
+        return (await this.client.publish(messages, { idempotencyKey, signal }))[0];
     }
 
     /** One page; the newest messages unless `since` or `before` is given. */
-    async history(options: HistoryOptions = {}): Promise<Page<T>> {
+    async history({ signal, ...options }: HistoryOptions = {}): Promise<Page<T>> {
         const query = new URLSearchParams({ channel: this.name });
-        for (const name of ['since', 'before', 'limit'] as const) {
-            const value = options[name];
+        for (const [name, value] of Object.entries(options)) {
             if (value !== undefined) {
-                query.set(name, value instanceof Date ? value.toISOString() : String(value));
+                query.set(name, textOf(value));
             }
         }
-        const page = await this.client.json(`channels/?${query}`, { signal: options.signal });
+        const page = await this.client.json(`channels/?${query}`, { signal });
         return { ...page, messages: page.messages.map(messageOf) };
     }
 

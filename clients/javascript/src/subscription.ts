@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TidingsError } from './error.js';
-import type { Gap, Message, SubscribeOptions, SubscriptionState } from './types.js';
+import type { Gap, Message, Since, SubscribeOptions, SubscriptionState } from './types.js';
 
 /** What a subscription needs of the client that holds it. */
 export interface Keeper {
@@ -20,8 +20,13 @@ export function guarded<A>(call: ((told: A) => void) | undefined, told: A): void
     }
 }
 
-export function bytesOf(base64: string): Uint8Array {
+function bytesOf(base64: string): Uint8Array {
     return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+/** As the broker is told where to begin. */
+export function textOf(since: Since): string {
+    return since instanceof Date ? since.toISOString() : String(since);
 }
 
 /** The envelope as it came, with the bytes of a binary payload as `data`. */
@@ -65,9 +70,8 @@ export class Subscription<T = any> {
 
     /** @internal What to ask the broker for. */
     request(): { since: string; on_lag?: string; limit?: number } {
-        const since = this.id ?? this.options.since ?? 'now';
         return {
-            since: since instanceof Date ? since.toISOString() : String(since),
+            since: textOf(this.id ?? this.options.since ?? 'now'),
             on_lag: this.options.onLag,
             limit: this.#left < Infinity ? this.#left : undefined,
         };

@@ -150,7 +150,7 @@ export class Tidings {
     /** @internal Never swallowed: where nobody listens it goes to the console. */
     report(name: 'gap' | 'error', told: Gap | TidingsError, subscription?: Subscription): void {
         if (!this.#emit(name, told, subscription)) {
-            console.warn(`tidings: ${name}`, subscription?.name ?? '', told);
+            console.warn('tidings', name, subscription?.name, told);
         }
     }
 
@@ -330,6 +330,7 @@ export class Tidings {
         const waitMs = Math.min(TIMER_MS_MAX, Math.max(REFRESH_MS_MIN, dueMs - Date.now()));
         const link = this.#link;
         this.#refresh = setTimeout(async () => {
+            this.#tokens.drop(); // it is due, also where the timer was a moment early
             try {
                 const token = await this.#tokens.get();
                 if (token && link === this.#link) {
