@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real broker as a process on free ports. It keeps its port and its data over a restart.
-import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { spawnChild } from './child.mjs';
 
 const ROOT = resolve(import.meta.dirname, '../../../..');
 const BAD_WORDS = /Sanitizer|runtime error:|INVARIANT_BROKEN/;
@@ -60,7 +60,7 @@ export class Broker {
             await writeFile(path, this.#config);
             words.push('--config', path);
         }
-        const broker = spawn(this.#binary, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+        const broker = spawnChild(this.#binary, words, ['ignore', 'pipe', 'pipe']);
         this.#process = broker;
         createInterface(broker.stderr).on('line', (line) => this.#logged.push(line));
         await new Promise((done, fail) => {

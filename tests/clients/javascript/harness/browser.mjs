@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Debian's Chromium, driven through chromedriver's own HTTP (W3C WebDriver), and a page of another
 // origin than the broker's that has the client.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -9,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import { spawnChild } from './child.mjs';
 import { until } from './reader.mjs';
 
 const FLAGS = [
@@ -42,9 +42,8 @@ export class Browser {
         const browser = new Browser();
         browser.#folder = await mkdtemp(join(tmpdir(), 'tidings-chromium-'));
         await browser.#serve();
-        browser.#driver = spawn('/usr/bin/chromedriver', ['--port=0'], {
-            stdio: ['ignore', 'pipe', 'ignore'],
-        });
+        const stdio = ['ignore', 'pipe', 'ignore'];
+        browser.#driver = spawnChild('/usr/bin/chromedriver', ['--port=0'], stdio);
         t.after(() => browser.#end());
         const lines = createInterface(browser.#driver.stdout);
         for await (const line of lines) {
