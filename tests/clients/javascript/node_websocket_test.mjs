@@ -120,6 +120,13 @@ test('a close is answered, and its code and reason are told', async (t) => {
     assert.deepEqual(sent, [[0x88, payload.subarray(0, 2)]]);
 });
 
+test('after close() nothing is told, whatever still comes', async (t) => {
+    const late = ['one', 'two', 'three'].map((text) => frame(0x81, text));
+    const { told, sent } = await talk(t, [Buffer.concat(late)], { until: 1 });
+    assert.deepEqual(told, ['one']);
+    assert.deepEqual(sent, [[0x88, Buffer.from([3, 232])]]);
+});
+
 for (const [name, bytes, code] of [
     ['a reserved bit', frame(0xc1, 'x'), 1002],
     ['a masked frame', Buffer.from([0x81, 0x81, 0, 0, 0, 0, 65]), 1002],
