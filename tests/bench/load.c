@@ -25,7 +25,7 @@
 #define DRAIN_US 5000000 /* how long what is still under way may take */
 
 noreturn void load_fail(const char *what) {
-    fprintf(stderr, "load: %s: %m\n", what);
+    fprintf(stderr, "load: %s: %s\n", what, strerrordesc_np(errno));
     exit(1);
 }
 
