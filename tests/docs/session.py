@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does what a page says, step by step, as its reader would; each claim of the page is checked.
+
+What may be claimed of a command (sh, one a command; python and js, one a block). TEXT is what the
+output has to hold; `A … B` wants A, and B behind it.
+
+    prints TEXT     it ends well and has written TEXT
+    fails TEXT      it ends with an error and has written TEXT
+    shows TEXT      it writes TEXT and would go on; it is interrupted then
+    serves A … B    it writes A, the page goes on, and by the page's end it has written B too
+    elsewhere FILE  FILE is the test that runs it
+
+js runs in a browser, on a page that the broker served; console.log is its output. Of other blocks:
+`file NAME` writes it for later steps, `config` hands it to `tidings check`, `part of FILE` means
+that FILE holds these lines, `parses` that the language's own parser takes it, and `websocket TARGET`
+plays a conversation of lines that begin with → and ←, where "…" stands for anything.
+"""
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+
+import yaml
+from harness.broker import BAD_WORDS, find_binary, wait_for
+from harness.websocket import WebSocket
+
+from pages import ROOT, commands
+
+PATIENCE_S = 30
+BUILD_S = 600  # ./run compiles, where nothing has been compiled yet
+# The ports that the pages speak of: the broker's two, and the reader's own server.
+PORTS = (8080, 8081, 8000)
+
+
+def free_port():
+    """One below those that the kernel gives to clients, so that none of them takes it meanwhile."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def holds(text, wanted):
+    """Does the text hold the parts of `A … B`, in this order?"""
+    place = 0
+    for part in (part.strip() for part in wanted.split(" … ")):
+        place = text.find(part, place)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
+
+
+class Running:
+    """A command of the page, in a process group of its own; its output is a file."""
+
+    def __init__(self, command, folder, environment):
+        self.command, self.folder, self.environment = command, folder, environment
+        self.start()
+
+    def start(self):
+        self.file = tempfile.NamedTemporaryFile(dir=self.folder, prefix=".output-")
+        self.process = subprocess.Popen(
+            self.command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=self.file, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def output(self):
+        return pathlib.Path(self.file.name).read_text(encoding="utf-8", errors="replace")
+
+    def wait_to_write(self, wanted, timeout_s):
+        def has_written():
+            return holds(self.output(), wanted) or self.process.poll() is not None
+        try:
+            wait_for(has_written, timeout_s, repr(wanted))
+        except TimeoutError as error:
+            raise AssertionError(f"{error}: {self.output()}") from error
+        assert holds(self.output(), wanted), self.output()
+
+    def end(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+                raise
+        said = self.output()
+        self.file.close()
+        assert not BAD_WORDS.search(said), said
+
+
+class Script:
+    """A js block under way in a tab of the browser."""
+
+    COLLECT = """
+    const [code] = arguments;
+    window.said = [];
+    console.log = (...words) => window.said.push(words.map(
+        (word) => typeof word === 'string' ? word : JSON.stringify(word)).join(' '));
+    const AsyncFunction = (async () => {}).constructor;
+    new AsyncFunction(code)().catch((error) => console.log('uncaught', String(error)));
+    """
+
+    def __init__(self, browser, url, code):
+        self.browser = browser
+        browser.switch_to.new_window("tab")
+        self.tab = browser.current_window_handle
+        browser.get(url)
+        # A function has no `import … from`; what it would bring is asked for as it runs.
+        code = re.sub(r"^import (\{.*?\}) from '@tidings/client';$",
+                      r"const \1 = await import('/demo/tidings.js');", code, flags=re.MULTILINE)
+        browser.execute_script(self.COLLECT, code)
+
+    def output(self):
+        self.browser.switch_to.window(self.tab)
+        return "\n".join(self.browser.execute_script("return window.said"))
+
+    def wait_to_write(self, wanted, timeout_s):
+        wait_for(lambda: holds(self.output(), wanted), timeout_s, f"{wanted} in {self.output()}")
+
+    def end(self):
+        self.browser.switch_to.window(self.tab)
+        self.browser.close()
+        self.browser.switch_to.window(self.browser.window_handles[0])
+
+
+class Tab(Script):
+    """A page that the reader opens: what it writes is its text."""
+
+    def __init__(self, browser, url):
+        self.browser = browser
+        browser.switch_to.new_window("tab")
+        self.tab = browser.current_window_handle
+        browser.get(url)
+
+    def output(self):
+        self.browser.switch_to.window(self.tab)
+        return self.browser.execute_script("return document.body.innerText")
+
+
+class Session:
+    """One page, from its first step to its last, in a folder that looks like the clone's root."""
+
+    def __init__(self, folder, borrow_browser):
+        self.folder, self.borrow_browser = folder, borrow_browser
+        self.ports = {number: free_port() for number in PORTS}
+        self.under_way = []  # (running, what it has to have written by the end)
+        for entry in ROOT.iterdir():
+            (folder / entry.name).symlink_to(entry)
+        binary = find_binary()
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith("TIDINGS_")}
+        self.environment.update(
+            PATH=f"{binary.parent}:{os.environ['PATH']}", TIDINGS_DATA=str(folder / "data"),
+            TIDINGS_PUBLIC_LISTEN=f"127.0.0.1:{self.ports[8080]}",
+            TIDINGS_OPERATOR_LISTEN=f"127.0.0.1:{self.ports[8081]}",
+            TIDINGS_URL=f"http://127.0.0.1:{self.ports[8080]}", PYTHONUNBUFFERED="1")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        problems = []
+        for running, _ in reversed(self.under_way):
+            try:
+                running.end()
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                problems.append(str(error))
+        assert kind or not problems, problems
+
+    def here(self, text):
+        """The text with the ports that this session has instead of those of the page; what takes
+        8080 for granted is told."""
+        text = text.replace("clients/demo/play", "clients/demo/play --url http://localhost:8080")
+        for number, port in self.ports.items():
+            text = re.sub(rf"\b{number}\b", str(port), text)
+        return text
+
+    def url(self, path):
+        return self.here("http://localhost:8080") + path
+
+    # --- steps ---
+
+    def take(self, step):
+        do = getattr(self, "take_" + step.language, self.take_other)
+        do(step)
+
+    def finish(self):
+        """What was to come by the end of the page has come."""
+        for running, wanted in self.under_way:
+            running.wait_to_write(wanted, PATIENCE_S)
+
+    def take_sh(self, step):
+        """Variables live on from one command to the next, as in the reader's shell."""
+        kept = self.folder / ".variables"
+        for command, claim in zip(commands(step.text), step.claims, strict=True):
+            code = (f"[ ! -f {kept} ] || . {kept}; set -a\n{self.here(command)}\n"
+                    f"code=$?; export -p >{kept}; exit $code")
+            if command.startswith("./") or "$" not in command and "=" not in command:
+                code = self.here(command)  # so that a signal reaches the command itself
+            self.run(["bash", "-c", code], claim)
+
+    def take_python(self, step):
+        self.run(["/usr/bin/python3", "-c", self.here(step.text)], *step.claims)
+
+    def take_js(self, step):
+        if step.claims == ["parses"]:
+            return self.take_other(step)
+        script = Script(self.borrow_browser(), self.url("/channels/none"), self.here(step.text))
+        self.judge(script, *step.claims)
+
+    def take_browse(self, step):
+        url, _, wanted = step.text.partition(": ")
+        self.judge(Tab(self.borrow_browser(), self.here(url)), "serves " + wanted)
+
+    def take_run(self, step):
+        if step.text == "broker":
+            self.run([str(find_binary()), "serve"], "serves public")
+        elif step.text == "restart":
+            broker = next(one for one, _ in self.under_way if isinstance(one, Running))
+            broker.end()
+            broker.start()
+            broker.wait_to_write("public", PATIENCE_S)
+        else:
+            self.finish()
+            while self.under_way:
+                self.under_way.pop()[0].end()
+
+    def take_other(self, step):
+        for claim in step.claims:
+            word, _, rest = claim.partition(" ")
+            if word == "file":
+                (self.folder / rest).write_text(self.here(step.text), encoding="utf-8")
+            elif word == "config":
+                subprocess.run([find_binary(), "check", "/dev/stdin"], input=step.text, text=True,
+                               check=True, env=self.environment)
+            elif claim.startswith("part of "):
+                whole = " ".join((ROOT / claim[8:]).read_text(encoding="utf-8").split())
+                assert " ".join(step.text.split()) in whole, step
+            elif word == "websocket":
+                self.converse(rest, step.text)
+            elif word == "parses":
+                subprocess.run(["esbuild", f"--loader={step.language}"], input=step.text,
+                               text=True, check=True, capture_output=True)
+            elif word == "elsewhere":
+                assert (ROOT / rest).exists(), rest
+            else:
+                raise AssertionError(f"{claim}? {step}")
+        if step.language == "json":
+            json.loads(step.text)
+        elif step.language == "yaml":
+            yaml.safe_load(step.text)
+
+    # --- running and judging ---
+
+    def run(self, command, claim):
+        if claim.startswith("elsewhere "):
+            assert (ROOT / claim.split(" ", 1)[1]).exists(), claim
+            return
+        patience_s = BUILD_S if "./run" in command[-1] else PATIENCE_S
+        self.judge(Running(command, self.folder, self.environment), claim, patience_s)
+
+    def judge(self, running, claim, patience_s=PATIENCE_S):
+        word, _, wanted = claim.partition(" ")
+        wanted = self.here(wanted)
+        self.under_way.append((running, wanted))
+        if word == "serves":
+            running.wait_to_write(wanted.split(" … ")[0], patience_s)
+            return
+        running.wait_to_write(wanted, PATIENCE_S)
+        self.under_way.pop()
+        if word in ("prints", "fails"):
+            code = running.process.wait(PATIENCE_S)
+            assert (code == 0) == (word == "prints"), f"exit {code}: {running.output()}"
+            assert holds(running.output(), wanted), running.output()
+        else:
+            assert word == "shows", claim
+        running.end()
+
+    def converse(self, target, text):
+        with WebSocket(self.here("http://127.0.0.1:8080"), target) as one:
+            for line in text.strip().split("\n"):
+                arrow, _, rest = line.strip().partition(" ")
+                said = json.loads(rest)
+                if arrow == "→":
+                    one.send_json(said)
+                else:
+                    assert arrow == "←", line
+                    came = one.recv_json()
+                    assert is_like(said, came), f"{line}\n{came}"
+
+
+def is_like(said, came):
+    """The same but for "…", which is anything."""
+    if isinstance(said, dict) and isinstance(came, dict):
+        return said.keys() == came.keys() and all(is_like(said[key], came[key]) for key in said)
+    return said in ("…", came)
