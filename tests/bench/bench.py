@@ -10,6 +10,9 @@
     tests/bench/bench.py patterns [CHANNELS] what it costs a worker to find the readers of a message
                                              (patterns.c), and a broker where 100,000 channels have
                                              one reader each and 10,000 patterns another
+    tests/bench/bench.py publish             messages a second: one at a time, and as batches; async
+                                             and fsync
+    tests/bench/bench.py disk                bytes of the data directory a message, by its size
     tests/bench/bench.py all
 
 It needs a release build in build-release (or $TIDINGS_BINARY) and `ninja -C build-release
@@ -250,8 +253,56 @@ def patterns(channels=100000):
     with_broker(work, "--workers", "1")
 
 
+def lines_of(count, size):
+    """NDJSON that no file system makes smaller: so many values, each of so many bytes."""
+    return b"".join(b'"%s"\n' % os.urandom(size // 2).hex().encode()[:size - 2]
+                    for _ in range(count))
+
+
+def post(connection, channel, media_type, body):
+    answer = connection.request("POST", "/channels/" + channel, {"Content-Type": media_type}, body)
+    if answer.status != 200:
+        raise RuntimeError(answer)
+
+
+def publish(*_):
+    rules = "channels: [ { match: fsync, durability: fsync } ]\n"
+
+    def work(broker):
+        for channel in ("async", "fsync"):
+            for batch, count in ((1, 3000), (1000, 50)):
+                body = lines_of(batch, 100)
+                with broker.connect() as connection:
+                    begun = time.monotonic()
+                    for _ in range(count):
+                        post(connection, channel, "application/x-ndjson", body)
+                    seconds = time.monotonic() - begun
+                tell("publish", durability=channel, batch=batch, message_bytes=100,
+                     ms_per_publish=round(seconds * 1000 / count, 3),
+                     per_second=round(batch * count / seconds))
+    with_broker(work, config=rules)
+
+
+def disk(*_):
+    rules = "channels: [ { match: '**', history: { messages: unlimited } } ]\n"
+    for size in (100, 1000, 10000):
+        count = 300_000_000 // (size + 400)
+
+        def work(broker, size=size, count=count):
+            before = broker.data_bytes()
+            with broker.connect() as connection:
+                for _ in range(0, count, 1000):
+                    post(connection, "disk", "application/x-ndjson", lines_of(1000, size))
+            wait_for(lambda: broker.metric("tidings_open_batch_messages") == 0, 60, "the fold")
+            wait_for(lambda: broker.metric("tidings_journal_files") <= 2, 60, "the journal's end")
+            stored = broker.data_bytes() - before - broker.metric("tidings_journal_bytes")
+            tell("disk", message_bytes=size, messages=count,
+                 bytes_per_message=round(stored / count))
+        with_broker(work, config=rules)
+
+
 BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats,
-           "patterns": patterns}
+           "patterns": patterns, "publish": publish, "disk": disk}
 
 
 def main():

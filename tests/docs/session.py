@@ -2,7 +2,7 @@
 """Does what a page says, step by step, as its reader would; each claim of the page is checked.
 
 What may be claimed of a command (sh, one a command; python and js, one a block). TEXT is what the
-output has to hold; `A … B` wants A, and B behind it.
+output has to hold; `A … B` wants A, and B behind it; `A & B` wants both.
 
     prints TEXT     it ends well and has written TEXT
     fails TEXT      it ends with an error and has written TEXT
@@ -12,9 +12,11 @@ output has to hold; `A … B` wants A, and B behind it.
 
 js runs in a browser, on a page that the broker served; console.log is its output. Of other blocks:
 `file NAME` writes it for later steps, `config` hands it to `tidings check`, `part of FILE` means
-that FILE holds these lines, `parses` that the language's own parser takes it, and `websocket TARGET`
-plays a conversation of lines that begin with → and ←, where "…" stands for anything.
+that FILE holds these lines, `parses` that the language's own parser takes it, and `websocket
+TARGET` plays a conversation of lines that begin with → and ←, where "…" stands for anything.
 """
+import configparser
+import itertools
 import json
 import os
 import pathlib
@@ -31,6 +33,13 @@ from harness.websocket import WebSocket
 
 from pages import ROOT, commands
 
+def parse_jsx(text):
+    subprocess.run(["esbuild", "--loader=jsx"], input=text, text=True, check=True,
+                   capture_output=True)
+
+
+PARSERS = {"json": json.loads, "yaml": yaml.safe_load, "jsx": parse_jsx,
+           "ini": lambda text: configparser.ConfigParser().read_string(text)}
 PATIENCE_S = 30
 BUILD_S = 600  # ./run compiles, where nothing has been compiled yet
 # The ports that the pages speak of: the broker's two, and the reader's own server.
@@ -50,14 +59,11 @@ def free_port():
 
 
 def holds(text, wanted):
-    """Does the text hold the parts of `A … B`, in this order?"""
-    place = 0
-    for part in (part.strip() for part in wanted.split(" … ")):
-        place = text.find(part, place)
-        if place < 0:
-            return False
-        place += len(part)
-    return True
+    """Does the text hold the parts of `A … B`, in this order? And of each `A … B & C … D`?"""
+    def is_in_order(parts):
+        pattern = ".*".join(re.escape(part.strip()) for part in parts.split(" … "))
+        return re.search(pattern, text, re.DOTALL)
+    return all(map(is_in_order, wanted.split(" & ")))
 
 
 class Running:
@@ -250,16 +256,13 @@ class Session:
             elif word == "websocket":
                 self.converse(rest, step.text)
             elif word == "parses":
-                subprocess.run(["esbuild", f"--loader={step.language}"], input=step.text,
-                               text=True, check=True, capture_output=True)
+                PARSERS[step.language](step.text)
             elif word == "elsewhere":
                 assert (ROOT / rest).exists(), rest
             else:
                 raise AssertionError(f"{claim}? {step}")
-        if step.language == "json":
-            json.loads(step.text)
-        elif step.language == "yaml":
-            yaml.safe_load(step.text)
+        if step.language in ("json", "yaml"):
+            PARSERS[step.language](step.text)
 
     # --- running and judging ---
 
@@ -288,16 +291,19 @@ class Session:
         running.end()
 
     def converse(self, target, text):
+        """What comes between two → may come in any order: an answer and a message do."""
+        lines = [line.strip().partition(" ") for line in text.strip().split("\n")]
         with WebSocket(self.here("http://127.0.0.1:8080"), target) as one:
-            for line in text.strip().split("\n"):
-                arrow, _, rest = line.strip().partition(" ")
-                said = json.loads(rest)
-                if arrow == "→":
-                    one.send_json(said)
-                else:
-                    assert arrow == "←", line
-                    came = one.recv_json()
-                    assert is_like(said, came), f"{line}\n{came}"
+            for is_sent, said in itertools.groupby(lines, lambda parts: parts[0] == "→"):
+                said = [json.loads(rest) for _, _, rest in said]
+                if is_sent:
+                    for command in said:
+                        one.send_json(command)
+                    continue
+                for came in [one.recv_json() for _ in said]:
+                    fitting = [frame for frame in said if is_like(frame, came)]
+                    assert fitting, f"{came} is none of {said}"
+                    said.remove(fitting[0])
 
 
 def is_like(said, came):
