@@ -46,6 +46,11 @@ BUILD_S = 600  # ./run compiles, where nothing has been compiled yet
 # The ports that the pages speak of: the broker's two, and the reader's own server.
 PORTS = (8080, 8081, 8000)
 
+# Commands that go to those ports unless told.
+ASSUMED = {"clients/demo/play": "--url http://localhost:8080",
+           "tidings health": "--operator http://localhost:8081",
+           "tidings drain": "--operator http://localhost:8081"}
+
 
 def free_port():
     """One below those that the kernel gives to clients, so that none of them takes it meanwhile."""
@@ -188,7 +193,8 @@ class Session:
     def here(self, text):
         """The text with the ports that this session has instead of those of the page; what takes
         8080 for granted is told."""
-        text = text.replace("clients/demo/play", "clients/demo/play --url http://localhost:8080")
+        for command, port in ASSUMED.items():
+            text = text.replace(command, f"{command} {port}")
         for number, port in self.ports.items():
             text = re.sub(rf"\b{number}\b", str(port), text)
         return text
