@@ -328,7 +328,6 @@ def test_no_proxy_is_told_to_give_up_on_a_stream_that_is_idle():
     assert min(map(int, timeouts.values())) > max(POLL_S, 2 * SILENCE_S) and len(timeouts) == 2
     # Caddy has no such timeouts unless they are told.
     assert "timeout" not in (FILES / "Caddyfile").read_text(encoding="utf-8")
-    # What Traefik calls readTimeout ends event streams of HTTP/1.1, however busy.
+    # Nor has Traefik; a writeTimeout would end streams that are busy, too.
     static = yaml.safe_load((FILES / "traefik.yaml").read_text(encoding="utf-8"))
-    transport = static["entryPoints"]["websecure"]["transport"]
-    assert transport["respondingTimeouts"] == {"readTimeout": "0s"}
+    assert "respondingTimeouts" not in static["entryPoints"]["websecure"]["transport"]
