@@ -34,6 +34,7 @@ from harness.websocket import WebSocket
 
 from pages import ROOT, commands
 
+
 def parse_jsx(text):
     subprocess.run(["esbuild", "--loader=jsx"], input=text, text=True, check=True,
                    capture_output=True)
@@ -111,8 +112,33 @@ class Running:
         assert not BAD_WORDS.search(said), said
 
 
-class Script:
-    """A js block under way in a tab of the browser."""
+class Tab:
+    """A page that the reader opens in a browser; what it writes is its text."""
+
+    def __init__(self, browser, url):
+        self.browser = browser
+        browser.switch_to.new_window("tab")
+        self.tab = browser.current_window_handle
+        browser.get(url)
+
+    def ask(self, script):
+        self.browser.switch_to.window(self.tab)
+        return self.browser.execute_script(script)
+
+    def output(self):
+        return self.ask("return document.body.innerText")
+
+    def wait_to_write(self, wanted, timeout_s):
+        wait_for(lambda: holds(self.output(), wanted), timeout_s, f"{wanted} in {self.output()}")
+
+    def end(self):
+        self.browser.switch_to.window(self.tab)
+        self.browser.close()
+        self.browser.switch_to.window(self.browser.window_handles[0])
+
+
+class Script(Tab):
+    """A js block under way in such a page; what it writes is what it logs."""
 
     COLLECT = """
     const [code] = arguments;
@@ -124,40 +150,14 @@ class Script:
     """
 
     def __init__(self, browser, url, code):
-        self.browser = browser
-        browser.switch_to.new_window("tab")
-        self.tab = browser.current_window_handle
-        browser.get(url)
+        super().__init__(browser, url)
         # A function has no `import … from`; what it would bring is asked for as it runs.
         code = re.sub(r"^import (\{.*?\}) from '@tidings/client';$",
                       r"const \1 = await import('/demo/tidings.js');", code, flags=re.MULTILINE)
         browser.execute_script(self.COLLECT, code)
 
     def output(self):
-        self.browser.switch_to.window(self.tab)
-        return "\n".join(self.browser.execute_script("return window.said"))
-
-    def wait_to_write(self, wanted, timeout_s):
-        wait_for(lambda: holds(self.output(), wanted), timeout_s, f"{wanted} in {self.output()}")
-
-    def end(self):
-        self.browser.switch_to.window(self.tab)
-        self.browser.close()
-        self.browser.switch_to.window(self.browser.window_handles[0])
-
-
-class Tab(Script):
-    """A page that the reader opens: what it writes is its text."""
-
-    def __init__(self, browser, url):
-        self.browser = browser
-        browser.switch_to.new_window("tab")
-        self.tab = browser.current_window_handle
-        browser.get(url)
-
-    def output(self):
-        self.browser.switch_to.window(self.tab)
-        return self.browser.execute_script("return document.body.innerText")
+        return "\n".join(self.ask("return window.said"))
 
 
 class Session:
@@ -165,7 +165,9 @@ class Session:
 
     def __init__(self, folder, borrow_browser):
         self.folder, self.borrow_browser = folder, borrow_browser
-        self.ports = {number: free_port() for number in PORTS}
+        self.ports = {}
+        while len(set(self.ports.values())) < len(PORTS):
+            self.ports = {number: free_port() for number in PORTS}
         self.under_way = []  # (running, what it has to have written by the end)
         for entry in ROOT.iterdir():
             (folder / entry.name).symlink_to(entry)
@@ -199,9 +201,6 @@ class Session:
             text = re.sub(rf"\b{number}\b", str(port), text)
         return text
 
-    def url(self, path):
-        return self.here("http://localhost:8080") + path
-
     # --- steps ---
 
     def take(self, step):
@@ -227,10 +226,8 @@ class Session:
         self.run(["/usr/bin/python3", "-c", self.here(step.text)], *step.claims)
 
     def take_js(self, step):
-        if step.claims == ["parses"]:
-            return self.take_other(step)
-        script = Script(self.borrow_browser(), self.url("/channels/none"), self.here(step.text))
-        self.judge(script, *step.claims)
+        url = self.here("http://localhost:8080/channels/none")
+        self.judge(Script(self.borrow_browser(), url, self.here(step.text)), *step.claims)
 
     def take_browse(self, step):
         url, _, wanted = step.text.partition(": ")
@@ -264,8 +261,6 @@ class Session:
                 self.converse(rest, step.text)
             elif word == "parses":
                 PARSERS[step.language](step.text)
-            elif word == "elsewhere":
-                assert (ROOT / rest).exists(), rest
             else:
                 raise AssertionError(f"{claim}? {step}")
         if step.language in ("json", "yaml"):
