@@ -15,7 +15,7 @@ from harness.broker import ROOT
 from harness.contract import Document
 from harness.websocket import TEXT
 
-API = Document("asyncapi.yaml", "asyncapi-3.0.json")
+API = Document("asyncapi.yaml", "@asyncapi/specs/schemas/3.0.0-without-$id.json")
 MESSAGES = API.document["components"]["messages"]
 SOCKETS = ("channelSocket", "multiplexedSocket")
 UNPROVOKED = {"1011": "the broker would have to fail", "1013": "memory would have to be short"}
