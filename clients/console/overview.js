@@ -55,11 +55,11 @@ const log = [
 ];
 
 const times = [
-    ofMost('Publish to answer', 'tidings_publish'),
+    ofMost('Publish to answer', 'tidings_publish_duration'),
     ofMost('Publish to socket', 'tidings_publish_to_write'),
-    ofMost('Write of the journal', 'tidings_journal_append'),
-    ofMost('Sync of the journal', 'tidings_journal_sync'),
-    ofMost('Fold', 'tidings_fold'),
+    ofMost('Write of the journal', 'tidings_journal_append_duration'),
+    ofMost('Sync of the journal', 'tidings_journal_sync_duration'),
+    ofMost('Fold', 'tidings_fold_duration'),
 ];
 
 /* Closed by the broker, and not because a client or an operator wished it. */
