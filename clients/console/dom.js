@@ -143,14 +143,16 @@ export function announce(text) {
     setText(document.getElementById('announcement'), text);
 }
 
+let answer = () => {}; // the question that was asked last
+
 /** Asks before something is done that cannot be taken back. Resolves with what was chosen. */
 export function confirm(title, text, verb) {
     const dialog = document.getElementById('confirm');
+    answer(false);
     setFields(dialog, { title, text, verb });
     dialog.returnValue = '';
+    // The event comes late: the next question may be open by then, and is not closed by it.
+    dialog.onclose = () => dialog.open || answer(dialog.returnValue === 'yes');
     dialog.showModal();
-    return new Promise(resolve => {
-        dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'),
-            { once: true });
-    });
+    return new Promise(resolve => { answer = resolve; });
 }
