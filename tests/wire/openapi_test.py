@@ -225,6 +225,7 @@ def known_tag(world, operation):
 
 
 SPECIFIC = {
+    ("consoleFile", 406): lambda world, op: world.ask(op, handshake_headers()),
     ("front", 200): lambda world, op: http.request(world.broker.operator, "GET", "/"),
     ("read", 101): switch,
     ("readMany", 101): switch,
