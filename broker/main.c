@@ -279,14 +279,6 @@ static void stop_broker(struct process *process) {
 
 /* --- what the operator sees ----------------------------------------------------------------- */
 
-/* What a person on this machine types for it: a wildcard is no address to connect to. */
-static void format_reachable(const struct config_address *address,
-                             char ret_text[EXPOSURE_ADDRESS_BYTES]) {
-    struct config_address reachable = *address;
-    exposure_replace_wildcard(&reachable);
-    exposure_format_address(&reachable, ret_text);
-}
-
 static void print_urls(const struct process *process) {
     char reachable[EXPOSURE_ADDRESS_BYTES];
     char public_address[EXPOSURE_ADDRESS_BYTES];
@@ -294,7 +286,7 @@ static void print_urls(const struct process *process) {
     struct config_address address = process->config->public_listen;
     exposure_set_port(&address, process->broker.public_port);
     exposure_format_address(&address, public_address);
-    format_reachable(&address, reachable);
+    exposure_format_reachable(&address, reachable);
     address = process->config->operator_listen;
     exposure_set_port(&address, operator_port(process->operator_server));
     exposure_format_address(&address, operator_address);

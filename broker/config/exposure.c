@@ -51,18 +51,23 @@ void exposure_set_port(struct config_address *address, uint16_t port) {
     }
 }
 
-void exposure_replace_wildcard(struct config_address *address) {
+void exposure_format_reachable(const struct config_address *address,
+                               char ret_text[EXPOSURE_ADDRESS_BYTES]) {
     if (address->socket.ss_family == AF_INET6) {
-        struct sockaddr_in6 *ipv6 = (void *)&address->socket;
-        if (IN6_IS_ADDR_UNSPECIFIED(&ipv6->sin6_addr)) {
-            ipv6->sin6_addr = in6addr_loopback;
+        const struct sockaddr_in6 *ipv6 = (const void *)&address->socket;
+        if (IN6_IS_ADDR_UNSPECIFIED(&ipv6->sin6_addr) || IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr)) {
+            snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, "localhost:%u", ntohs(ipv6->sin6_port));
+            return;
         }
     } else {
-        struct sockaddr_in *ipv4 = (void *)&address->socket;
-        if (ipv4->sin_addr.s_addr == htonl(INADDR_ANY)) {
-            ipv4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        const struct sockaddr_in *ipv4 = (const void *)&address->socket;
+        uint32_t host = ntohl(ipv4->sin_addr.s_addr);
+        if (host == INADDR_ANY || host == INADDR_LOOPBACK) {
+            snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, "localhost:%u", ntohs(ipv4->sin_port));
+            return;
         }
     }
+    exposure_format_address(address, ret_text);
 }
 
 enum error_code exposure_check(const struct config *config, struct error *why) {

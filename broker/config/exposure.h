@@ -19,8 +19,10 @@ void exposure_format_address(const struct config_address *address,
 /* The port that was really taken, where 0 was asked for. */
 void exposure_set_port(struct config_address *address, uint16_t port);
 
-/* 0.0.0.0 and [::] become the loopback address of their family. */
-void exposure_replace_wildcard(struct config_address *address);
+/* What a person on this machine types: "localhost:8080" where that leads there, for a page of
+ * localhost and one of 127.0.0.1 are two origins, and all that is written down says localhost. */
+void exposure_format_reachable(const struct config_address *address,
+                               char ret_text[EXPOSURE_ADDRESS_BYTES]);
 
 /* The refusal rule: without credentials (and this version has none) neither port may listen beyond
  * loopback, unless `open` says so. ERR_CONFIG: the detail says what to do. */

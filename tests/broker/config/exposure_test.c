@@ -36,4 +36,21 @@ TEST(without_credentials_nothing_beyond_loopback_is_listened_on) {
     }
 }
 
-UNIT_TESTS(UNIT(without_credentials_nothing_beyond_loopback_is_listened_on))
+TEST(people_on_the_machine_are_told_localhost_where_it_leads_there) {
+    static const char *const cases[][2] = {
+        {"127.0.0.1:8080", "localhost:8080"},     {"0.0.0.0:80", "localhost:80"},
+        {"[::1]:8080", "localhost:8080"},         {"[::]:8080", "localhost:8080"},
+        {"127.0.0.2:8080", "127.0.0.2:8080"},     {"192.0.2.1:8080", "192.0.2.1:8080"},
+        {"[2001:db8::1]:80", "[2001:db8::1]:80"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct config *config = load((struct config_sources){FLAGS("--listen", cases[i][0])});
+        char text[EXPOSURE_ADDRESS_BYTES];
+        exposure_format_reachable(&config->public_listen, text);
+        EXPECT_STRING(text, cases[i][1]);
+        config_destroy(config);
+    }
+}
+
+UNIT_TESTS(UNIT(people_on_the_machine_are_told_localhost_where_it_leads_there),
+           UNIT(without_credentials_nothing_beyond_loopback_is_listened_on))
