@@ -344,7 +344,7 @@ static int wait_for_signal(struct process *process, int signals_fd) {
             told_ms = clock_monotonic_ms();
             logger_tell_suppressed();
         }
-        mailbox_deliver_all(mailbox, process->reloader);
+        metrics_add(metrics, METRIC_LETTERS, mailbox_deliver_all(mailbox, process->reloader));
         int number = take_signal(signals_fd);
         if (number == SIGHUP) {
             struct reload_changes changes; /* are logged, and so is what fails */

@@ -564,6 +564,8 @@ void storage_get_figures(struct storage *storage, struct storage_figures *ret_fi
     journal_get_figures(storage->journal, &journal);
     IGNORE_RESULT(mdb_env_info(storage->store.env, &info)); /* fails on a NULL environment alone */
     IGNORE_RESULT(mdb_env_stat(storage->store.env, &stat)); /* likewise */
+    /* WEAKNESS: a network file system that hangs holds up whoever asks; cure: let the store thread
+     * ask, now and then. */
     IGNORE_RESULT(statvfs(storage->directory.path, &disk) != 0); /* then it stays at 0 */
     *ret_figures = (struct storage_figures){
         .journal_bytes = journal.bytes,

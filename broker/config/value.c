@@ -10,6 +10,7 @@
 #include "broker/config/exposure.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
+#include "broker/support/utf8.h"
 
 /* A text that is copied out to be ended by NUL for inet_pton(3). */
 #define ADDRESS_BYTES_MAX 63
@@ -350,6 +351,9 @@ static enum error_code set_text(char **field, struct span text, struct error *wh
     }
     if (memchr(text.bytes, '\0', text.length) != NULL) {
         return error_set(why, ERR_CONFIG, "holds a NUL");
+    }
+    if (!utf8_is_valid(text)) {
+        return error_set(why, ERR_CONFIG, "is no UTF-8");
     }
     char *copy = strndup((const char *)text.bytes, text.length);
     if (copy == NULL) {

@@ -5,7 +5,7 @@
  *          operator's port collects what others keep (figures) and writes the sums.
  * Thread:  create and destroy: main, while no thread runs. A slot of a shard has ONE writer: the
  *          shard's thread, or for figures the collector. Reading: any.
- * Bounds:  METRICS_SLOTS of 8 bytes a thread (about 16 KiB); METRICS_MATCHES_MAX patterns.
+ * Bounds:  METRICS_SLOTS of 8 bytes a thread (about 10 KiB); METRICS_MATCHES_MAX patterns.
  *
  * An addition is a relaxed load and store, not a locked instruction: about 1 ns. A scrape may see
  * one counter a moment later than another; it never sees half a number.
@@ -68,7 +68,8 @@ enum metrics_slot {
 struct metrics_shard {
     _Alignas(64) atomic_uint_fast64_t slots[METRICS_SLOTS];
     size_t index;
-    uint64_t woke_us;      /* its thread's: see thread.h */
+    uint64_t woke_us; /* its thread's, as is_asleep is: see thread.h */
+    bool is_asleep;
     atomic_int cpu_clock;  /* clockid_t of its thread … */
     atomic_bool has_clock; /* … once it runs */
 };

@@ -233,7 +233,7 @@ enum metrics_unit {
     X(MAILBOX_LETTERS, "tidings_mailbox_letters", GAUGE, COUNT, THREAD, NONE,                      \
       "Letters that wait in a thread's mailbox now")                                               \
     X(MAILBOX_LIMIT, "tidings_mailbox_letters_limit", GAUGE, COUNT, THREAD, NONE,                  \
-      "Letters that may wait there; 0 where a thread has no mailbox for many")                     \
+      "Letters that may wait there; told for the log and the workers")                             \
     X(LOG_MESSAGES, "tidings_log_messages_total", COUNTER, COUNT, NONE, NONE,                      \
       "Messages that the log ordered since the start")                                             \
     X(COMMIT_RECORDS, "tidings_commit_records", HISTOGRAM, COUNT, NONE, NONE,                      \
@@ -292,7 +292,7 @@ enum metrics_unit {
     X(DRAINING, "tidings_draining", GAUGE, COUNT, NONE, NONE,                                      \
       "1 when the broker drains or goes down")                                                     \
     X(RELOADS, "tidings_reloads_total", COUNTER, COUNT, NONE, NONE,                                \
-      "Times the configuration was read again (SIGHUP) and taken")                                 \
+      "Times the configuration was read again and taken")                                          \
     X(RELOADS_REFUSED, "tidings_reloads_refused_total", COUNTER, COUNT, NONE, NONE,                \
       "Times it had faults, and the old one stayed")                                               \
     X(MEMORY_ANONYMOUS, "tidings_memory_anonymous_bytes", GAUGE, BYTES, NONE, NONE,                \

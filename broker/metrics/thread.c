@@ -23,10 +23,14 @@ void thread_begin(struct metrics_shard *shard) {
 void thread_sleep(struct metrics_shard *shard) {
     metrics_add(shard, METRIC_THREAD_BUSY, clock_monotonic_us() - shard->woke_us);
     metrics_add(shard, METRIC_TURNS, 1);
+    shard->is_asleep = true;
 }
 
 void thread_wake(struct metrics_shard *shard) {
-    shard->woke_us = clock_monotonic_us();
+    if (shard->is_asleep) {
+        shard->is_asleep = false;
+        shard->woke_us = clock_monotonic_us();
+    }
 }
 
 void threads_collect(struct metrics *metrics) {

@@ -13,6 +13,7 @@
 #include "broker/config/exposure.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
+#include "broker/metrics/thread.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/logger.h"
 
@@ -61,6 +62,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     struct worker *worker = poll->data;
+    thread_wake(worker->metrics);
     for (int i = 0; i < ACCEPTS_A_TURN && accept_one(worker); i++) {
     }
 }

@@ -8,9 +8,9 @@
 
 #define STEPS_SELECTORS 8 /* selectors looked at for a step */
 
-/* Returns how many steps it was. */
+/* Returns how many steps it was: one at least. */
 static size_t look_at(struct worker *worker, struct connection *connection, uint64_t head) {
-    size_t steps = 1;
+    size_t steps = 0;
     for (struct stream *stream = stream_next(connection, NULL); stream != NULL;
          stream = stream_next(connection, stream)) {
         struct stream_status status;
@@ -20,7 +20,7 @@ static size_t look_at(struct worker *worker, struct connection *connection, uint
         metrics_observe(worker->metrics, METRIC_READER_LAG, lag);
         steps += 1 + status.selector_count / STEPS_SELECTORS;
     }
-    return steps;
+    return steps > 0 ? steps : 1;
 }
 
 static bool begin(struct worker *worker) {

@@ -24,6 +24,7 @@
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
+#include "broker/metrics/thread.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/logger.h"
 
@@ -510,6 +511,7 @@ int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t 
     if (connection == NULL || connection->wsi == NULL) {
         return 0; /* while it is being adopted, and for the vhost's own callbacks */
     }
+    thread_wake(connection->worker->metrics); /* inside the poll that the loop sleeps in */
     if (reason == LWS_CALLBACK_RAW_RX) {
         on_readable(connection, span_of(in, length));
     } else if (reason == LWS_CALLBACK_RAW_WRITEABLE) {

@@ -29,6 +29,9 @@ void drain_begin(struct broker *broker, uint64_t over_ms) {
 void drain_end(struct broker *broker) {
     atomic_store(&broker->drain_until_ms, 0);
     atomic_store(&broker->is_draining, false);
+    if (atomic_load(&broker->is_stopping)) { /* the end came meanwhile, and drains for good */
+        atomic_store(&broker->is_draining, true);
+    }
 }
 
 void drain_get_status(const struct broker *broker, struct drain_status *ret_status) {

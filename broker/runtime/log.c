@@ -259,8 +259,10 @@ static enum error_code write_fresh(struct log *log, struct round *round, struct 
     struct metrics_shard *metrics = log->answers.metrics;
     struct commit *commit = round->commit;
     commit->time_ms = log->order.state.time_ms;
-    commit->submitted_us = publish_of(turn->fresh.next)->submitted_us; /* they came in this order */
     LIST_EACH(&turn->fresh, node) {
+        if (commit->submitted_us == 0) { /* they came in this order; nobody submitted a tick */
+            commit->submitted_us = publish_of(node)->submitted_us;
+        }
         order_publish(log, round, publish_of(node));
     }
     INVARIANT(commit->count == turn->count);
@@ -269,8 +271,8 @@ static enum error_code write_fresh(struct log *log, struct round *round, struct 
     uint64_t begin_us = clock_monotonic_us();
     enum error_code code =
         storage_append(log->options.storage, commit->messages, commit->count, why);
-    disk_note_time(metrics, METRIC_JOURNAL_APPEND, begin_us, "append");
     if (code == OK) {
+        disk_note_time(metrics, METRIC_JOURNAL_APPEND, begin_us, "append");
         metrics_observe(metrics, METRIC_COMMIT_RECORDS, commit->count);
         metrics_observe(metrics, METRIC_COMMIT_BYTES, commit->bytes);
     } else {

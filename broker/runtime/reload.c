@@ -106,7 +106,8 @@ static void tell_faults(const struct config_faults *faults) {
 
 static void tell_adopted(const struct reloader *reloader, enum error_code code) {
     if (code != OK) {
-        log_event(RELOAD_REFUSED, .reason = "no room for more rules: restart");
+        log_event(RELOAD_REFUSED,
+                  .reason = code == ERR_FULL ? "no room for more rules: restart" : "out of memory");
         return;
     }
     const struct config *configured = atomic_load(&reloader->broker->configured);

@@ -109,7 +109,9 @@ static bool pause_for(struct store *store, int timeout_ms) {
     thread_sleep(store->metrics);
     mailbox_wait(&store->mailbox, timeout_ms);
     thread_wake(store->metrics);
-    return mailbox_deliver_all(&store->mailbox, store) > 0;
+    size_t delivered = mailbox_deliver_all(&store->mailbox, store);
+    metrics_add(store->metrics, METRIC_LETTERS, delivered);
+    return delivered > 0;
 }
 
 static void gather_company(struct store *store) {

@@ -51,7 +51,7 @@ struct stream {
     enum on_lag on_lag;
     enum lag lag;
     bool has_been_live; /* it has read its history, and may lag from then on */
-    bool is_lagging;    /* counted, until the socket takes bytes again */
+    bool is_lagging;    /* counted, until it has caught up */
 };
 
 /* --- due ------------------------------------------------------------------------------------ */
@@ -106,10 +106,11 @@ static void fail(struct stream *stream, enum error_code code) {
 
 static void note_too_slow(const struct stream *stream) {
     uint64_t newest = log_position_readable(stream->worker->broker->log);
+    uint64_t position = stream->reader.place.position;
     log_event(READER_TOO_SLOW, .peer = connection_peer(stream->connection),
               .protocol = connection_protocol_name(stream->connection),
               .channels = stream->reader.link_count,
-              .positions = newest - stream->reader.place.position);
+              .positions = newest > position ? newest - position : 0);
 }
 
 static void count_lag(struct stream *stream) {
@@ -390,6 +391,8 @@ static void go_on(struct stream *stream) {
         fail(stream, code);
     } else if (connection_is_blocked(stream->connection)) {
         mind_lag(stream, false);
+    } else if (!reader_is_due(&stream->reader)) {
+        stream->is_lagging = false;
     }
 }
 
@@ -526,7 +529,6 @@ void stream_destroy(struct stream *stream) {
 }
 
 void stream_on_writable(struct stream *stream) {
-    stream->is_lagging = false;
     become_due(stream);
 }
 

@@ -51,7 +51,7 @@ static void *sync_thread(void *argument) {
         thread_sleep(syncer->metrics);
         mailbox_wait(&syncer->mailbox, -1);
         thread_wake(syncer->metrics);
-        mailbox_deliver_all(&syncer->mailbox, syncer);
+        metrics_add(syncer->metrics, METRIC_LETTERS, mailbox_deliver_all(&syncer->mailbox, syncer));
     }
     return NULL;
 }

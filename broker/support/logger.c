@@ -41,11 +41,16 @@ static void write_line(enum log_event event, uint64_t suppressed, const void *va
     IGNORE_RESULT(write(STDERR_FILENO, line, length) < 0); /* nowhere left to say it */
 }
 
+/* Lines of level debug are asked for one by one, and faults are at most CONFIG_FAULTS_MAX and the
+ * operator's own doing. */
+static bool is_free(enum log_event event) {
+    return log_event_rows[event].level == LOG_LEVEL_DEBUG || event == LOG_EVENT_CONFIGURATION_FAULT;
+}
+
 void logger_write(enum log_event event, const void *values) {
     struct logger *logger = logger_of_process();
     uint64_t suppressed = 0;
-    if (log_event_rows[event].level == LOG_LEVEL_DEBUG ||
-        log_gate_pass(&logger->gates[event], clock_monotonic_ms(), &suppressed)) {
+    if (is_free(event) || log_gate_pass(&logger->gates[event], clock_monotonic_ms(), &suppressed)) {
         write_line(event, suppressed, values);
     } else {
         atomic_fetch_add(&logger->suppressed_total, 1);

@@ -101,12 +101,15 @@ static bool wait_until_drained(struct drainer *drainer) {
 static char *make_url(const struct options *options) {
     const char *base = options->values[OPERATOR];
     char *over = http_encode(options->values[OVER] == NULL ? "30s" : options->values[OVER], false);
-    char *url = NULL;
-    base = base == NULL ? CLIENT_OPERATOR_URL_DEFAULT : base;
-    if (over != NULL && asprintf(&url, "%s/api/v1/drain?over=%s", base, over) < 0) {
-        url = NULL;
+    char *path = NULL;
+    if (over == NULL || asprintf(&path, "/api/v1/drain?over=%s", over) < 0) {
+        path = NULL;
     }
+    char *url = path == NULL
+                    ? NULL
+                    : http_page_url(base == NULL ? CLIENT_OPERATOR_URL_DEFAULT : base, path);
     free(over);
+    free(path);
     return url;
 }
 

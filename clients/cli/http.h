@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http.h — what the subcommands share about HTTP: addresses, waits, refusals.
  *
- * Place:   pub.c, sub.c and health.c.
+ * Place:   pub.c, sub.c, health.c and drain.c.
  * Thread:  main.
  * Bounds:  HTTP_ANSWER_BYTES_MAX of an answer that is no stream.
  */

@@ -33,6 +33,7 @@ struct http {
     bool is_replied;           /* the exchange's reply is ready */
     bool is_draining;
     bool is_blocked;     /* a reply is still on its way out */
+    bool is_last;        /* and the connection ends behind it */
     uint64_t bytes_sent; /* when its deadline was set */
     bool has_asked;      /* at least one request was answered */
     bool is_head_begun;  /* bytes of a head are there, and its deadline runs */
@@ -124,6 +125,10 @@ static enum error_code switch_protocol(struct http *http) {
     return OK;
 }
 
+static void end_connection(struct http *http) {
+    connection_close(http->connection, http->is_draining ? CLOSE_DRAINING : CLOSE_REPLIED);
+}
+
 /* Sends the reply that is ready, and decides what becomes of the connection. */
 static void reply(struct http *http) {
     struct request *request = exchange_request(http->exchange);
@@ -141,11 +146,12 @@ static void reply(struct http *http) {
     write_reply(http, after);
     end_exchange(http);
     http->has_asked = true;
-    if (after == REPLY_CLOSES) {
-        connection_close(http->connection, http->is_draining ? CLOSE_DRAINING : CLOSE_REPLIED);
+    http->is_blocked = connection_is_blocked(http->connection);
+    http->is_last = after == REPLY_CLOSES;
+    if (http->is_last && !http->is_blocked) {
+        end_connection(http);
         return;
     }
-    http->is_blocked = connection_is_blocked(http->connection);
     if (http->is_blocked) {
         connection_want_writable(http->connection);
     }
@@ -307,6 +313,10 @@ static void on_writable(struct connection *connection, void *state) {
     struct http *http = state;
     if (http->is_blocked && !connection_is_blocked(connection)) {
         http->is_blocked = false;
+        if (http->is_last || http->is_draining) {
+            end_connection(http);
+            return;
+        }
         http_run(http, (struct span){0});
     }
 }
@@ -333,7 +343,8 @@ static void on_deadline(struct connection *connection, void *state) {
 
 static void on_drain(struct connection *connection, void *state) {
     struct http *http = state;
-    bool is_idle = http->exchange == NULL && http->has_asked && !http->is_head_begun;
+    bool is_idle =
+        http->exchange == NULL && http->has_asked && !http->is_head_begun && !http->is_blocked;
     http->is_draining = true;
     if (http->exchange != NULL) {
         request_hurry(exchange_request(http->exchange));

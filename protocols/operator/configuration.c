@@ -43,11 +43,12 @@ static enum error_code put_key(struct buffer *body, size_t key, const struct con
                                           [CONFIG_ENVIRONMENT] = "environment",
                                           [CONFIG_FLAG] = "flag"};
     const struct config_row *row = &config_scope_file.rows[key];
+    const struct config *shown = row->is_reloadable ? configured : config;
     TRY(buffer_printf(body, "%s{\"key\":\"%s\",", key == 0 ? "" : ",", row->path));
-    TRY(put_named(body, "value", row, row->is_reloadable ? configured : config));
+    TRY(put_named(body, "value", row, shown));
     TRY(buffer_put_byte(body, ','));
     TRY(put_named(body, "default", row, defaults));
-    TRY(buffer_printf(body, ",\"source\":\"%s\",\"reloadable\":%s", sources[config->source_of[key]],
+    TRY(buffer_printf(body, ",\"source\":\"%s\",\"reloadable\":%s", sources[shown->source_of[key]],
                       row->is_reloadable ? "true" : "false"));
     if (config_does_wait(row, config, configured)) {
         TRY(buffer_put_byte(body, ','));
@@ -222,7 +223,9 @@ enum error_code configuration_reload(struct request *request, struct error *why)
     request->on_state_finish = free;
     enum error_code code = reload_ask(request->broker, &reloading->reload);
     if (code != OK) {
-        return error_set(why, code, "too much waits for the main thread");
+        return error_set(why, code,
+                         code == ERR_BUSY ? "too much waits for the main thread"
+                                          : "the broker goes down");
     }
     request_wait(request);
     return OK;

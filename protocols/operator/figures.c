@@ -11,6 +11,7 @@
 #include "broker/runtime/reads.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/logger.h"
+#include "protocols/operator/pages.h"
 #include "storage/storage.h"
 
 /* A gap's reason is its label's index. */
@@ -85,16 +86,10 @@ static void collect_workers(struct broker *broker) {
     }
 }
 
-/* As /readyz says. */
-static bool is_ready(const struct broker *broker) {
-    return atomic_load(&broker->is_ready) && !atomic_load(&broker->is_draining) &&
-           log_health(broker->log) == OK;
-}
-
 void figures_collect(struct broker *broker, struct metrics_shard *shard) {
     process_collect(shard);
     threads_collect(broker->metrics);
-    metrics_set(shard, METRIC_READY, is_ready(broker));
+    metrics_set(shard, METRIC_READY, pages_check_ready(broker, NULL) == OK);
     metrics_set(shard, METRIC_LOG_SUPPRESSED, logger_suppressed_total());
     metrics_set(shard, METRIC_DRAINING, atomic_load(&broker->is_draining));
     metrics_set(shard, METRIC_CONNECTIONS_LIMIT, broker->config->connections_max);

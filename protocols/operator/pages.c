@@ -18,16 +18,21 @@ static enum error_code put_health(struct request *request, struct error *why) {
     return OK;
 }
 
-static enum error_code put_readiness(struct request *request, struct error *why) {
-    if (atomic_load(&request->broker->is_draining)) {
+enum error_code pages_check_ready(const struct broker *broker, struct error *why) {
+    if (atomic_load(&broker->is_draining)) {
         return error_set(why, ERR_DRAINING, "the broker drains");
     }
-    if (!atomic_load(&request->broker->is_ready)) {
+    if (!atomic_load(&broker->is_ready)) {
         return error_set(why, ERR_BUSY, "the broker is not ready yet");
     }
-    enum error_code health = log_health(request->broker->log);
-    if (health != OK) {
-        return error_set(why, health, "the store takes nothing at the moment");
+    enum error_code health = log_health(broker->log);
+    return health == OK ? OK : error_set(why, health, "the store takes nothing at the moment");
+}
+
+static enum error_code put_readiness(struct request *request, struct error *why) {
+    enum error_code code = pages_check_ready(request->broker, why);
+    if (code != OK) {
+        return code;
     }
     reply_add_header(&request->reply, "Content-Type", "text/plain; charset=utf-8");
     request->reply.body_static = SPAN("ready\n");

@@ -12,9 +12,15 @@
 
 #include <stdbool.h>
 
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
 #include "broker/support/span.h"
 
+struct broker;
 struct request;
+
+/* OK: the broker takes traffic, as /readyz says. ERR_DRAINING, ERR_BUSY, or what ails the log. */
+MUST_USE enum error_code pages_check_ready(const struct broker *broker, struct error *why);
 
 /* The path is one of the operator's own. */
 bool pages_has(struct span path);

@@ -9,6 +9,7 @@
 #include "broker/runtime/log.h"
 #include "broker/support/clock.h"
 #include "protocols/operator/answer.h"
+#include "protocols/operator/pages.h"
 #include "protocols/rest/request.h"
 
 static enum error_code put_address(struct buffer *body, const char *name,
@@ -23,7 +24,7 @@ static enum error_code put_address(struct buffer *body, const char *name,
 static enum error_code put_service(struct buffer *body, const struct broker *broker) {
     char started[CLOCK_RFC3339_BYTES];
     bool is_draining = atomic_load(&broker->is_draining);
-    bool is_ready = atomic_load(&broker->is_ready) && !is_draining && log_health(broker->log) == OK;
+    bool is_ready = pages_check_ready(broker, NULL) == OK;
     clock_format_rfc3339(broker->started_ms, started);
     return buffer_printf(
         body,

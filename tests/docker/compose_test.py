@@ -148,7 +148,7 @@ def test_what_curl_publishes_is_seen_by_a_browser_outside(demo, browser):
              "server": 1, "winner": 1, "point": 61, "elapsed": "1:02:03"}
     demo.engine.ask("curl", "--fail", "--silent", "--data", json.dumps(score),
                     f"{demo.public}/channels/outside")
-    for reader in ("websocket", "eventsource"):
+    for reader in ("websocket", "sse"):
         board = f'[data-reader="{reader}"] .board table'
         WebDriverWait(browser, 20).until(
             lambda _, board=board: [cell.text for cell in browser.find_elements(
