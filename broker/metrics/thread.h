@@ -16,8 +16,8 @@
 /* At the thread's start: it is awake, and has its shard's name from now on (as `top -H` shows). */
 void thread_begin(struct metrics_shard *shard);
 
-/* About to block; and back again. Whoever is called back first where a loop blocks may say that it is
- * awake: a thread that is awake stays so. */
+/* About to block; and back again. Where a loop calls back before it says so, whoever is called back
+ * first may say that the thread is awake: it then stays so. */
 void thread_sleep(struct metrics_shard *shard);
 void thread_wake(struct metrics_shard *shard);
 

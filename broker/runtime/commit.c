@@ -14,6 +14,12 @@ struct commit *commit_create(size_t capacity) {
     return commit;
 }
 
+void commit_note_submitted(struct commit *commit, uint64_t submitted_us) {
+    if (commit->submitted_us == 0) {
+        commit->submitted_us = submitted_us;
+    }
+}
+
 void commit_put(struct commit *commit, struct message *message) {
     INVARIANT(commit->count == 0 || message->place.position == commit->position_last + 1);
     commit->messages[commit->count++] = message_ref(message);

@@ -30,6 +30,9 @@ struct commit {
 /* Empty, with room for `capacity` messages and one reference, the caller's. NULL: out of memory. */
 MUST_USE struct commit *commit_create(size_t capacity);
 
+/* When a publish of it was submitted, the oldest first; 0 for what the log does by itself. */
+void commit_note_submitted(struct commit *commit, uint64_t submitted_us);
+
 /* Adds the next message, taking a reference. Before the commit is shared. */
 void commit_put(struct commit *commit, struct message *message);
 

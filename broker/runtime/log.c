@@ -260,9 +260,7 @@ static enum error_code write_fresh(struct log *log, struct round *round, struct 
     struct commit *commit = round->commit;
     commit->time_ms = log->order.state.time_ms;
     LIST_EACH(&turn->fresh, node) {
-        if (commit->submitted_us == 0) { /* they came in this order; nobody submitted a tick */
-            commit->submitted_us = publish_of(node)->submitted_us;
-        }
+        commit_note_submitted(commit, publish_of(node)->submitted_us);
         order_publish(log, round, publish_of(node));
     }
     INVARIANT(commit->count == turn->count);
