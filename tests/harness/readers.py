@@ -7,6 +7,7 @@ last leaves `at`, the id to go on from.
 import time
 from urllib.parse import quote
 
+from harness import http
 from harness.websocket import PeerClosed
 
 
@@ -99,7 +100,10 @@ class EventReader(Reader):
     def entry(self, timeout_s=30):
         end = time.monotonic() + timeout_s
         while True:
-            event = self.stream.block(max(0.01, end - time.monotonic()))
+            try:
+                event = self.stream.block(max(0.01, end - time.monotonic()))
+            except http.Closed as error:
+                raise PeerClosed(None, str(error)) from error
             if event.event == "close":
                 raise PeerClosed(event.json()["code"], "by an event")
             if event.event == "gap":
