@@ -7,6 +7,7 @@ import { Listing } from './listing.js';
 
 export const title = 'Connections';
 const READERS_SHOWN_MAX = 100;
+const STILL_MS = 30000; // a slow peer makes room in lumps: less says nothing
 
 /** The sum over the readers of one figure; undefined where one of them is not known yet. */
 function sumOf(row, name) {
@@ -19,31 +20,43 @@ function distinct(row, valuesOf) {
     return [...new Set(row.readers.flatMap(valuesOf))];
 }
 
-/** Why a connection is where it is: {word, tone}. `before` is the same row a refresh ago, if there
- *  was one: of a full socket it tells whether it took nothing since, or only too little. */
-export function diagnose(row, before) {
+/** What the peer took: what was sent, less what still waits in the socket. */
+const takenOf = row => row.bytes_sent - row.bytes_unsent;
+
+/** Why a connection is where it is: {word, tone}. Of a full socket the sight of it tells whether
+ *  the peer takes nothing, or only too little. */
+function diagnose(row, sight, nowMs) {
     if (row.readers.length === 0) {
         return { word: 'no reader', tone: '' };
     }
     if (row.blocked) {
-        return before === undefined ? { word: 'socket full', tone: 'wait' }
-            : before.bytes_sent === row.bytes_sent ? { word: 'takes nothing', tone: 'bad' }
-                : { word: 'too slow', tone: 'wait' };
+        return sight.hasMoved ? { word: 'too slow', tone: 'wait' }
+            : nowMs - sight.movedMs >= STILL_MS ? { word: 'takes nothing', tone: 'bad' }
+                : { word: 'socket full', tone: 'wait' };
     }
     return row.readers.every(reader => reader.live)
         ? { word: 'keeps up', tone: 'good' } : { word: 'reads history', tone: 'wait' };
 }
 
-/** Rows as they are shown: with what was seen of the same connections a refresh ago. */
+/** What was seen of connections at the refreshes before: what each took, when that last moved, and
+ *  whether it did within STILL_MS. */
 export class Sightings {
-    rows = new Map();
+    sights = new Map();
 
     /** Adds `why` to each row. */
-    judge(rows) {
+    judge(rows, nowMs = performance.now()) {
+        const sights = new Map();
         for (const row of rows) {
-            row.why = diagnose(row, this.rows.get(row.id));
+            const before = this.sights.get(row.id);
+            const taken = takenOf(row);
+            const isMoving = before !== undefined && taken > before.taken;
+            const movedMs = before === undefined || isMoving ? nowMs : before.movedMs;
+            const hasMoved = isMoving ||
+                (before?.hasMoved === true && nowMs - movedMs < STILL_MS);
+            sights.set(row.id, { taken, movedMs, hasMoved });
+            row.why = diagnose(row, sights.get(row.id), nowMs);
         }
-        this.rows = new Map(rows.map(row => [row.id, row]));
+        this.sights = sights;
         return rows;
     }
 }
@@ -92,7 +105,8 @@ function fillReads(cell, row) {
 async function end(row, refresh) {
     const isMeant = await confirm(`End the connection of ${row.peer}?`,
         'A WebSocket is closed with 1001, an event stream gets a close event. Its program may ' +
-        'come back and resume where it stood: nothing is lost.', 'End it');
+        'come back and resume where it stood; what is no longer kept by then is told as a gap.',
+        'End it');
     if (isMeant) {
         await call('DELETE', `/api/v1/connections/${row.id}`);
         announce(`The connection of ${row.peer} was ended.`);

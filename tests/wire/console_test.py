@@ -115,6 +115,9 @@ def test_a_broker_that_is_away_is_told_in_words_and_found_again(start_broker, op
 
 # --- which connection is slow, and why ------------------------------------------------------
 
+# What would be seen half a minute later.
+LATER = "const now = performance.now.bind(performance); performance.now = () => now() + 30000;"
+
 
 def test_a_stalled_reader_stands_first_with_its_reason_and_can_be_ended(start_broker,
                                                                         open_console):
@@ -124,6 +127,8 @@ def test_a_stalled_reader_stands_first_with_its_reason_and_can_be_ended(start_br
         for _ in range(30):
             quick.recv_message()
         console = open_console(broker, "#/connections")
+        console.wait_for_rows(lambda rows: rows and rows[0][1] == "socket full", "it")
+        console.run(LATER)
         first, *others = console.wait_for_rows(
             lambda rows: rows and rows[0][1] == "takes nothing", "the stalled reader")
         told = ask(broker, "GET", "/api/v1/connections").json()["connections"][0]["readers"][0]
@@ -152,6 +157,9 @@ def test_the_overview_names_who_is_furthest_behind(start_broker, open_console):
     broker = start_broker()
     stalled, peer = stall(broker, "a")
     console = open_console(broker)
+    console.wait_for_rows(lambda rows: rows and rows[0][1] == "socket full", "it",
+                          "[data-field=behind]")
+    console.run(LATER)
     row, = console.wait_for_rows(lambda rows: rows and rows[0][1] == "takes nothing",
                                  "the stalled reader", "[data-field=behind]")
     assert row[0] == peer and row[4] == "a"
@@ -175,18 +183,30 @@ def test_the_filter_and_the_order_of_connections_are_a_link(start_broker, open_c
 
 
 def test_the_reason_follows_from_the_row(broker, open_console):
-    def row(blocked, *live, sent=100):
-        return {"id": 1, "blocked": blocked, "bytes_sent": sent,
+    def row(blocked, *live, sent=100, unsent=0):
+        return {"id": 1, "blocked": blocked, "bytes_sent": sent, "bytes_unsent": unsent,
                 "readers": [{"live": one} for one in live]}
 
-    cases = [([row(True, False), row(True, False)], "takes nothing"),
-             ([row(True, False), row(False, True, sent=50)], "too slow"),
-             ([row(True, True)], "socket full"), ([row(False, True, False)], "reads history"),
-             ([row(False, True, True)], "keeps up"), ([row(False)], "no reader")]
+    full = row(True, False, unsent=50)
+    cases = [([(0, full)], "socket full"), ([(0, full), (29, full)], "socket full"),
+             ([(0, full), (30, full)], "takes nothing"),
+             # What the kernel took is no news of the peer.
+             ([(0, full), (31, row(True, False, sent=150, unsent=100))], "takes nothing"),
+             ([(0, full), (2, row(True, False, unsent=40))], "too slow"),
+             ([(0, full), (2, row(True, False, unsent=40)), (4, row(True, False, unsent=40))],
+              "too slow"),
+             ([(0, full), (2, row(True, False, unsent=40)), (32, row(True, False, unsent=40))],
+              "takes nothing"),
+             ([(0, row(False, True, False))], "reads history"),
+             ([(0, row(False, True, True))], "keeps up"), ([(0, row(False))], "no reader")]
     console = open_console(broker)
-    assert console.run_module(
-        "connections.js", "return arguments_.map(rows => it.diagnose(...rows).word);".replace(
-            "arguments_", json.dumps([rows for rows, _ in cases]))) == [word for _, word in cases]
+    said = console.run_module(
+        "connections.js",
+        f"return {json.dumps([looks for looks, _ in cases])}.map(looks => {{"
+        "    const sightings = new it.Sightings();"
+        "    return looks.map(([s, row]) => sightings.judge([row], s * 1000)[0].why.word).at(-1);"
+        "});")
+    assert said == [word for _, word in cases]
 
 
 # --- what is in a channel -------------------------------------------------------------------
