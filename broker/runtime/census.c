@@ -23,6 +23,12 @@ static size_t look_at(struct worker *worker, struct connection *connection, uint
     return steps > 0 ? steps : 1;
 }
 
+static void tell_if_over(struct worker *worker) {
+    if (worker->census.next == NULL) {
+        metrics_set(worker->metrics, METRIC_READERS_BEHIND, worker->census.behind_count);
+    }
+}
+
 static bool begin(struct worker *worker) {
     struct census *census = &worker->census;
     if (worker->now_ms - census->begin_ms < CENSUS_INTERVAL_MS) {
@@ -47,13 +53,12 @@ void census_go_on(struct worker *worker) {
         census->next = is_younger ? NULL : connections_next(worker, connection);
         steps += is_younger ? 0 : look_at(worker, connection, head);
     }
-    if (census->next == NULL) {
-        metrics_set(worker->metrics, METRIC_READERS_BEHIND, census->behind_count);
-    }
+    tell_if_over(worker);
 }
 
 void census_on_gone(struct worker *worker, const struct connection *connection) {
     if (worker->census.next == connection) {
         worker->census.next = connections_next(worker, connection);
+        tell_if_over(worker);
     }
 }

@@ -49,13 +49,16 @@ void reads_release(struct reads *reads, struct read *read) {
 /* --- the socket ------------------------------------------------------------------------------ */
 
 void connection_init(struct connection *connection, struct stage *stage, size_t room) {
-    *connection = (struct connection){.worker = &stage->worker, .room = room};
+    uint64_t id = atomic_fetch_add(&stage->broker.connection_id_next, 1);
+    *connection = (struct connection){.worker = &stage->worker, .id = id, .room = room};
+    list_put_tail(&stage->worker.connections, &connection->in_worker);
     list_init(&connection->streams);
     buffer_init(&connection->sent, FRAME_BYTES_MAX);
 }
 
 void connection_finish(struct connection *connection) {
     EXPECT_TRUE(list_is_empty(&connection->streams));
+    list_remove(&connection->in_worker);
     buffer_finish(&connection->sent);
 }
 
@@ -78,8 +81,12 @@ const char *connection_protocol_name(const struct connection *connection) {
 }
 
 uint64_t connection_id(const struct connection *connection) {
-    (void)connection;
-    return 1;
+    return connection->id;
+}
+
+struct connection *connections_next(struct worker *worker, const struct connection *connection) {
+    struct list *node = connection == NULL ? worker->connections.next : connection->in_worker.next;
+    return node == &worker->connections ? NULL : CONTAINER_OF(node, struct connection, in_worker);
 }
 
 bool connection_is_blocked(const struct connection *connection) {
@@ -149,6 +156,7 @@ void stage_init(struct stage *stage, uint64_t position) {
     EXPECT_EQ(feeds_init(&worker->feeds, position), OK);
     wheel_init(&worker->wheel, 0);
     list_init(&worker->due);
+    list_init(&worker->connections);
     list_init(&worker->watches);
     gather_init(&worker->gather, 4096);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stage.h — a worker without a loop, sockets, log or read threads: the test plays all of them.
  *
- * Place:   tests of what a worker does between two letters: streams, riders, watches. The source is
- *          linked before the runtime, whose own connection.c, worker.c and reads.c stay out.
+ * Place:   tests of what a worker does between two letters: streams, riders, watches, the census.
+ *          The source is linked before the runtime, whose own connection.c, worker.c and reads.c
+ *          stay out.
  * Thread:  the test's.
  * Bounds:  the test's.
  */
@@ -13,7 +14,9 @@
 #include "broker/runtime/worker_private.h"
 
 struct connection {
+    struct list in_worker;
     struct worker *worker;
+    uint64_t id; /* the stage's next */
     struct list streams;
     struct buffer sent;
     size_t room; /* bytes that the socket still takes */
