@@ -83,6 +83,15 @@ def test_a_configuration_with_faults_changes_nothing(start_broker):
         assert web.recv_message()["offset"] == 1
 
 
+def test_each_fault_of_a_reload_is_a_line(start_broker):
+    broker = start_broker(config=BEFORE)
+    reload(broker, "".join(f"nonsense-{number}: 1\n" for number in range(15)))
+    refused, = broker.log_lines("RELOAD_REFUSED")
+    assert refused["faults"] == 15
+    assert [(line["line"], line["key"]) for line in broker.log_lines("CONFIGURATION_FAULT")] == \
+        [(number + 1, f"nonsense-{number}") for number in range(15)]
+
+
 def test_a_reload_adds_series_and_keeps_those_that_count(start_broker):
     name = 'tidings_match_published_messages_total{match="%s"}'
     broker = start_broker(config="channels: [{match: 'a/*', metrics: true}]\n")
@@ -164,6 +173,20 @@ def test_signals_and_questions_come_at_the_same_time(start_broker):
         connection.close()
     shown = http.request(broker.operator, "GET", "/api/v1/configuration").json()
     assert shown["channels"][0]["history.messages"] == 20
+
+
+def test_a_reloadable_key_is_from_where_it_was_read_last(start_broker):
+    broker = start_broker(config="log: {level: warning}\n")
+
+    def shown():
+        keys = http.request(broker.operator, "GET", "/api/v1/configuration").json()["keys"]
+        return next((row["value"], row["source"]) for row in keys if row["key"] == "log.level")
+    assert shown() == ("warning", "file")
+    for text, expected in ((BEFORE, ("info", "default")),
+                           ("log: {level: error}", ("error", "file"))):
+        write(broker, text)
+        assert post_reload(broker).status == 200
+        assert shown() == expected
 
 
 def test_each_key_is_from_where_it_was_set(start_broker):

@@ -21,6 +21,8 @@ TEST(bad_flags_are_named) {
     expect_fault((struct config_sources){FLAGS("--workers")}, "command line", "--workers",
                  "no value");
     expect_fault((struct config_sources){FLAGS("--data=")}, "command line", "--data", "no value");
+    expect_fault((struct config_sources){FLAGS("--data", "caf\xe9")}, "command line", "--data",
+                 "is no UTF-8");
     expect_fault((struct config_sources){FLAGS("--workers", "0")}, "command line", "--workers",
                  "below the least");
     expect_fault((struct config_sources){FLAGS("--config")}, "command line", "--config",

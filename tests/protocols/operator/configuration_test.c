@@ -31,6 +31,18 @@ TEST(every_key_says_where_it_is_from) {
     fakes_destroy(broker);
 }
 
+TEST(a_reloadable_key_is_shown_as_it_was_read_last) {
+    struct broker *broker = fakes_create(NULL);
+    struct config read_last = *broker->config;
+    read_last.log_level = LOG_LEVEL_ERROR;
+    read_last.source_of[CONFIG_KEY_log_level] = CONFIG_FILE;
+    atomic_store(&broker->configured, &read_last);
+    expect_body(broker, "/api/v1/configuration",
+                "{\"key\":\"log.level\",\"value\":\"error\",\"default\":\"info\","
+                "\"source\":\"file\",\"reloadable\":true}");
+    fakes_destroy(broker);
+}
+
 TEST(a_reload_tells_what_changed_and_what_waits) {
     struct broker *broker = fakes_create(NULL);
     struct config other = *broker->config;
@@ -58,5 +70,7 @@ TEST(a_reload_with_faults_tells_them_all) {
     fakes_destroy(broker);
 }
 
-UNIT_TESTS(UNIT(every_key_says_where_it_is_from), UNIT(a_reload_tells_what_changed_and_what_waits),
+UNIT_TESTS(UNIT(every_key_says_where_it_is_from),
+           UNIT(a_reloadable_key_is_shown_as_it_was_read_last),
+           UNIT(a_reload_tells_what_changed_and_what_waits),
            UNIT(a_reload_with_faults_tells_them_all))
