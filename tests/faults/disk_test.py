@@ -11,6 +11,14 @@ MIB = 1048576
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
+def judge_appends(broker):
+    """What a full disk refuses is no write of the journal's."""
+    name = "tidings_journal_append_duration_seconds_count"
+    before = broker.metric(name)
+    statuses = [broker.post("a", b'{"n":"' + b"x" * 100000 + b'"}').status for _ in range(5)]
+    assert 507 in statuses and broker.metric(name) - before <= statuses.count(200)
+
+
 @pytest.mark.deadline(150)
 def test_a_full_disk_refuses_publishes_with_507_while_readers_go_on(small_disk):
     broker = Broker(data=small_disk / "data")
@@ -28,6 +36,7 @@ def test_a_full_disk_refuses_publishes_with_507_while_readers_go_on(small_disk):
                 stored += 1
                 assert reader.recv_json()["offset"] == stored == answer.json()["offset"]
             assert answer.status == 507 and answer.type == "application/problem+json", answer
+            judge_appends(broker)
             broker.assert_alive()
             page = broker.page("a", since=0, limit=20)
             assert [message["offset"] for message in page["messages"]] == list(range(1, 21))

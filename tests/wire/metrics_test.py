@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+from harness import http
 from harness.broker import wait_for
 from harness.readers import Subscriptions
 
@@ -120,6 +121,22 @@ def test_each_thread_has_a_name_and_works(start_broker):
     assert now['tidings_thread_letters_total{thread="log"}'] >= 5
     assert now['tidings_mailbox_letters_limit{thread="worker-1"}'] == 65536
     assert now["process_threads"] >= len(names)
+
+
+def test_what_a_worker_does_for_its_sockets_is_busy_time(start_broker):
+    """Requests that nobody else has a part in: their processor time is spent while awake."""
+    broker = start_broker("--workers", "1")
+    before = broker.figures()
+    with broker.connect() as connection:
+        burst = http.request_bytes(connection.host, "GET", "/channels/a/%zz") * 200
+        for _ in range(20):
+            connection.send(burst)
+            for _ in range(200):
+                assert connection.read_response().status == 400
+    after = grown(broker, before)
+    busy, used = (after[f'tidings_thread_{figure}_seconds_total{{thread="worker-0"}}']
+                  for figure in ("busy", "cpu"))
+    assert busy >= used / 2, (busy, used)
 
 
 def test_a_reader_that_does_not_keep_up_is_in_the_census(start_broker):

@@ -57,6 +57,21 @@ TEST(busy_is_what_is_not_asleep) {
     metrics_destroy(metrics);
 }
 
+TEST(a_thread_that_is_awake_stays_so) {
+    struct metrics *metrics;
+    EXPECT_EQ(metrics_create(1, &metrics), OK);
+    struct metrics_shard *shard = metrics_shard(metrics, METRICS_MAIN);
+    thread_begin(shard);
+    thread_sleep(shard);
+    thread_wake(shard);
+    uint64_t worked_us = work();
+    thread_wake(shard);
+    worked_us += work();
+    thread_sleep(shard);
+    EXPECT_TRUE(metrics_sum(metrics, METRIC_THREAD_BUSY, 0) >= worked_us);
+    metrics_destroy(metrics);
+}
+
 TEST(processor_time_is_the_kernels) {
     struct metrics *metrics;
     EXPECT_EQ(metrics_create(1, &metrics), OK);
@@ -86,5 +101,5 @@ TEST(main_keeps_the_name_of_the_process) {
     metrics_destroy(metrics);
 }
 
-UNIT_TESTS(UNIT(busy_is_what_is_not_asleep), UNIT(processor_time_is_the_kernels),
-           UNIT(main_keeps_the_name_of_the_process))
+UNIT_TESTS(UNIT(busy_is_what_is_not_asleep), UNIT(a_thread_that_is_awake_stays_so),
+           UNIT(processor_time_is_the_kernels), UNIT(main_keeps_the_name_of_the_process))
