@@ -265,6 +265,21 @@ class Broker:
         """A figure of /metrics by its whole name: `tidings_x_total{protocol="sse"}`."""
         return self.figures()[sample]
 
+    def is_blocked(self, connection):
+        """Does a reply wait for the client of that connection to take more?"""
+        address, port = connection.socket.getsockname()[:2]
+        answer = http.request(self.operator, "GET", "/api/v1/connections?limit=1000")
+        return any(row["blocked"] for row in answer.json()["connections"]
+                   if row["peer"] == f"{address}:{port}")
+
+    def uptime_s(self):
+        return http.request(self.operator, "GET", "/api/v1/status").json()["uptime_s"]
+
+    def let_pass(self, seconds):
+        """Waits until that much of the broker's own time is over."""
+        until_s = self.uptime_s() + seconds + 1  # it tells whole seconds
+        wait_for(lambda: self.uptime_s() >= until_s, 60, f"{seconds} s of the broker's time")
+
     def rss_anon_bytes(self):
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(re.search(r"RssAnon:\s+(\d+) kB", text).group(1)) * 1024

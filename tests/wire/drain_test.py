@@ -10,6 +10,8 @@ from harness import http
 from harness.broker import find_binary, wait_for
 from harness.websocket import PeerClosed
 
+CLOSE_TIMEOUT_S = 2  # CLOSE_TIMEOUT_MS of broker/limits.h
+
 
 def drain(broker, over):
     answer = http.request(broker.operator, "POST", f"/api/v1/drain?over={over}", body=b"")
@@ -122,6 +124,26 @@ def test_a_long_poll_is_answered_and_an_idle_connection_ends(start_broker):
         assert idle.is_closed_within(15)
 
 
+def test_a_page_on_its_way_arrives_whole(start_broker):
+    """Its client pauses for longer than a connection that is told to go may take."""
+    broker = start_broker()
+    body = b'"' + b"x" * 100000 + b'"'
+    for _ in range(40):
+        assert broker.post("a", body).status == 200
+    with broker.connect(receive_bytes=4096) as slow:
+        slow.send(http.request_bytes(slow.host, "GET", "/channels/a?since=earliest&limit=1000"))
+        wait_for(lambda: broker.is_blocked(slow))
+        with broker.websocket("/channels/a") as younger:
+            drain(broker, "0s")
+            assert younger.recv_close() == 1001  # and so the older was told too
+        broker.let_pass(CLOSE_TIMEOUT_S)
+        page = slow.read_response()
+        assert [message["offset"] for message in page.json()["messages"]] == list(range(1, 41))
+        assert slow.is_closed_within(15)
+    closed = 'tidings_connections_closed_total{protocol="http",reason="draining"}'
+    wait_for(lambda: broker.metric(closed) == 1)
+
+
 def test_a_connection_that_has_not_asked_yet_is_answered(start_broker):
     broker = start_broker()
     with broker.connect() as fresh:
@@ -179,6 +201,14 @@ def test_the_command_drains_waits_and_undoes(start_broker):
     assert not broker.is_ready()
     assert command(broker, "--undo").stdout == "in service connections=0\n"
     assert broker.is_ready()
+
+
+def test_the_url_of_the_command_may_end_with_a_slash(start_broker):
+    broker = start_broker()
+    done = subprocess.run([find_binary(), "drain", "--operator", broker.operator + "/"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout == "draining connections=0\n", done
+    assert status(broker)["draining"] is True
 
 
 def test_the_command_fails_where_it_could_not(start_broker):
