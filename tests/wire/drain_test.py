@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker is taken out of service while it serves, and back into it."""
 import contextlib
+import random
 import subprocess
 import threading
 
@@ -8,7 +9,8 @@ import pytest
 
 from harness import http
 from harness.broker import find_binary, wait_for
-from harness.websocket import PeerClosed
+from harness.sse import EventStream
+from harness.websocket import PeerClosed, WebSocket
 
 CLOSE_TIMEOUT_S = 2  # CLOSE_TIMEOUT_MS of broker/limits.h
 
@@ -175,6 +177,52 @@ def test_a_second_drain_tells_those_that_came_after_the_first(start_broker):
             assert web.recv_close() == 1001 and events.next().json()["code"] == "draining"
             undo(broker)
     wait_for(lambda: is_gone(broker))
+
+
+def judge_farewell(client):
+    """Of one that was told to go; who had not asked for anything yet may still do so."""
+    if isinstance(client, EventStream):
+        assert client.next().json()["code"] == "draining"
+    elif isinstance(client, WebSocket):
+        assert client.recv_close() == 1001
+    else:
+        answer = client.request("GET", "/channels/a?since=now")
+        assert answer.status == 200 and answer.headers["connection"] == "close"
+    client.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_is_owed_a_goodbye_stays_right_whoever_goes_and_when(start_broker, workers):
+    """Clients of all kinds go by themselves, told or not, and drains are undone; so the next drain
+    tells all, and one that has time hurries nobody."""
+    broker = start_broker("--workers", workers)
+    dice = random.Random(workers)
+    ways = [broker.connect, lambda: broker.websocket("/channels/a"),
+            lambda: broker.events("/channels/a")]
+    for _ in range(12):
+        clients = [dice.choice(ways)() for _ in range(dice.randrange(4, 24))]
+        wait_for(lambda count=len(clients): status(broker)["connections"] == count)
+        drain(broker, dice.choice(["0s", "100ms", "1h"]))
+        dice.shuffle(clients)
+        for _ in range(dice.randrange(len(clients))):
+            clients.pop().close()
+        if dice.random() < 0.5:
+            undo(broker)
+        drain(broker, "0s")
+        silent = [client for client in clients if isinstance(client, http.Connection)]
+        for client in clients:
+            if client not in silent:
+                judge_farewell(client)
+        judge_farewell(broker.events("/channels/a"))  # came after the silent ones were told
+        for client in silent:
+            judge_farewell(client)
+        wait_for(lambda: is_gone(broker))
+        undo(broker)
+    with broker.websocket("/channels/a") as web, broker.events("/channels/a") as events:
+        drain(broker, "1h")
+        broker.let_pass(1)  # many beats
+        broker.publish("a", "stay")
+        assert web.recv_message()["data"] == events.next().json()["data"] == "stay"
 
 
 def test_the_process_ends_as_ever_while_it_drains(start_broker):
