@@ -143,6 +143,8 @@ TEST(a_full_disk_refuses_the_new_and_answers_the_known) {
     EXPECT_EQ(asked_await(&again), OK);
     expect_repeated(&first, &again);
     expect_figures(&world, 1, 1, 1);
+    EXPECT_EQ(metrics_count_observed(world.metrics, METRIC_JOURNAL_APPEND, 0), 1);
+    EXPECT_EQ(metrics_sum(world.metrics, METRIC_JOURNAL_APPEND_FAILURES, 0), 1);
     atomic_store(&faults.appends_to_fail, 0);
     asked_finish(&first);
     asked_finish(&fresh);
