@@ -272,6 +272,16 @@ class Broker:
         return any(row["blocked"] for row in answer.json()["connections"]
                    if row["peer"] == f"{address}:{port}")
 
+    def ask_and_pause(self, channel, headers=None):
+        """A connection whose client asked for 40 messages, 4 MB in all, and reads nothing yet."""
+        for _ in range(40):
+            assert self.post(channel, b'"' + b"x" * 100000 + b'"').status == 200
+        slow = self.connect(receive_bytes=4096)
+        slow.send(http.request_bytes(
+            slow.host, "GET", f"/channels/{channel}?since=earliest&limit=1000", headers))
+        wait_for(lambda: self.is_blocked(slow), what="a page that waits for its client")
+        return slow
+
     def uptime_s(self):
         return http.request(self.operator, "GET", "/api/v1/status").json()["uptime_s"]
 

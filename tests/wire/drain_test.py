@@ -129,12 +129,7 @@ def test_a_long_poll_is_answered_and_an_idle_connection_ends(start_broker):
 def test_a_page_on_its_way_arrives_whole(start_broker):
     """Its client pauses for longer than a connection that is told to go may take."""
     broker = start_broker()
-    body = b'"' + b"x" * 100000 + b'"'
-    for _ in range(40):
-        assert broker.post("a", body).status == 200
-    with broker.connect(receive_bytes=4096) as slow:
-        slow.send(http.request_bytes(slow.host, "GET", "/channels/a?since=earliest&limit=1000"))
-        wait_for(lambda: broker.is_blocked(slow))
+    with broker.ask_and_pause("a") as slow:
         with broker.websocket("/channels/a") as younger:
             drain(broker, "0s")
             assert younger.recv_close() == 1001  # and so the older was told too
