@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { iterate } from './iterate.js';
-import { Subscription, messageOf, textOf } from './subscription.js';
+import { Subscription, messageOf, pathOf } from './subscription.js';
 import type { Tidings } from './tidings.js';
 import type {
     HistoryOptions,
@@ -44,13 +44,8 @@ export class Channel<T = any> {
 
     /** One page; the newest messages unless `since` or `before` is given. */
     async history({ signal, ...options }: HistoryOptions = {}): Promise<Page<T>> {
-        const query = new URLSearchParams({ channel: this.name });
-        for (const [name, value] of Object.entries(options)) {
-            if (value !== undefined) {
-                query.set(name, textOf(value));
-            }
-        }
-        const page = await this.client.json(`channels/?${query}`, { signal });
+        const path = pathOf({ channel: this.name, ...options });
+        const page = await this.client.json(path, { signal });
         return { ...page, messages: page.messages.map(messageOf) };
     }
 

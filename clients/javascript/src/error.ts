@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+const RETRY_MS_MAX = 2 ** 30; // a timer's longest, with room for what is added
+
 /** Whatever the broker, or the way to it, refuses. */
 export class TidingsError extends Error {
     override name = 'TidingsError';
@@ -23,6 +25,11 @@ export class TidingsError extends Error {
     }
 }
 
+/** Whether the same request may be answered otherwise in a moment. */
+export function isPassing(status?: number): boolean {
+    return !status || (status >= 500 && status !== 501) || [408, 425, 429].includes(status);
+}
+
 /** What an answer that is no success says: `application/problem+json`, or anything of a proxy's. */
 export async function errorOf(response: Response): Promise<TidingsError> {
     let problem: Record<string, string> = {};
@@ -34,9 +41,9 @@ export async function errorOf(response: Response): Promise<TidingsError> {
     const status = response.status;
     return new TidingsError(
         problem.type?.split('/').pop() ?? `http-${status}`,
-        problem.detail ?? problem.title ?? `the broker answered ${status}`,
+        problem.detail ?? problem.title ?? `HTTP ${status}`,
         status,
         problem.field,
-        1000 * (Number(response.headers.get('Retry-After')) || 0),
+        Math.min(RETRY_MS_MAX, 1000 * Number(response.headers.get('Retry-After')) || 0),
     );
 }

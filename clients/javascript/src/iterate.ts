@@ -31,13 +31,17 @@ export function iterate<T>(
         // Told where it stands between the messages, not when it came.
         onGap: options.onGap && ((gap) => put({ gap })),
         onError: (error) => (failure = error),
-        onState: (state) => state === 'ended' && queueMicrotask(wakeUp),
+        onState: wakeUp,
     });
-    const stop = (): void => subscription.unsubscribe();
+    const stop = (): void => {
+        waiting.length = 0;
+        signal?.removeEventListener('abort', stop);
+        subscription.unsubscribe();
+    };
+    signal?.addEventListener('abort', stop);
     if (signal?.aborted) {
         stop();
     }
-    signal?.addEventListener('abort', stop);
 
     async function* loop(): AsyncGenerator<Message<T>, void> {
         try {
@@ -64,16 +68,11 @@ export function iterate<T>(
             }
         } finally {
             stop();
-            signal?.removeEventListener('abort', stop);
         }
     }
     const messages = loop();
-    return {
-        next: () => messages.next(),
-        // A generator that was never asked would not come to its `finally`.
-        return: () => (stop(), messages.return()),
-        [Symbol.asyncIterator]() {
-            return this;
-        },
-    };
+    const finish = messages.return.bind(messages);
+    // A generator that was never asked would not come to its `finally`.
+    messages.return = () => (stop(), finish());
+    return messages;
 }

@@ -33,7 +33,7 @@ export interface Host {
     /** fetch() with the token, below the base. */
     call(path: string, init?: RequestInit): Promise<Response>;
     opened(link: Link): void;
-    lost(link: Link, loss: Loss): void;
+    lost(loss: Loss): void;
     frame(text: string): void;
 }
 

@@ -8,6 +8,6 @@ export * from './index.js';
 
 export class Tidings extends AnyTidings {
     constructor(url: string | URL, options: Options = {}) {
-        super(url, { WebSocket: NodeWebSocket, ...options });
+        super(url, { ...options, WebSocket: options.WebSocket ?? NodeWebSocket });
     }
 }

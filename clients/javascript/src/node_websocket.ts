@@ -147,6 +147,9 @@ export class NodeWebSocket implements WebSocketLike {
     }
 
     #take(chunk: Buffer): void {
+        if (this.#isOver) {
+            return;
+        }
         this.#chunks.push(chunk);
         this.#bytes += chunk.length;
         try {

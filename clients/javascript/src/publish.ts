@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { TidingsError } from './error.js';
+import { isPassing, type TidingsError } from './error.js';
 import type { Published, PublishOptions } from './types.js';
+import { within } from './within.js';
 
 export interface Outgoing extends Omit<PublishOptions, 'idempotencyKey' | 'signal'> {
     channel: string;
     data: unknown;
 }
 
-// Statuses after which the same request may be answered otherwise in a moment.
-const PASSING = new Set([408, 425, 429, 500, 502, 503, 504, 507]);
-const BYTES_A_CALL = 0x8000; // as many arguments as every engine takes
-
 function base64Of(bytes: Uint8Array): string {
     let text = '';
-    for (let at = 0; at < bytes.length; at += BYTES_A_CALL) {
-        text += String.fromCharCode(...bytes.subarray(at, at + BYTES_A_CALL));
-    }
+    bytes.forEach((byte) => (text += String.fromCharCode(byte)));
     return btoa(text);
 }
 
@@ -28,22 +23,26 @@ function wireOf({ data, ...rest }: Outgoing): object {
         const type = rest.type ?? 'application/octet-stream';
         return { ...rest, type, data_base64: base64Of(bytes) };
     }
-    if (data === undefined) {
-        throw new TypeError('a message needs data; null is one');
+    if (data === undefined || data instanceof Blob) {
+        throw new TypeError('data must be JSON or bytes');
     }
     return { ...rest, data };
 }
 
 /** randomUUID() is only there on secure origins. */
 function newKey(): string {
-    const numbers = crypto.getRandomValues(new Uint32Array(4));
-    return [...numbers].map((number) => number.toString(36)).join('-');
+    return crypto.getRandomValues(new Uint32Array(4)).join('-');
+}
+
+/** A request whose body can be measured. */
+export interface Question extends RequestInit {
+    body?: string;
 }
 
 /** What publishing needs of the client. */
 interface Courier {
     settings: { publishMs: number };
-    json(path: string, init: RequestInit): Promise<any>;
+    json(path: string, init: Question): Promise<any>;
     jitter(tries: number): number;
 }
 
@@ -56,7 +55,11 @@ export async function publish(
     const untilMs = Date.now() + courier.settings.publishMs;
     const init = {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${idempotencyKey}"` },
+        // Here, so that a key which no header can hold is the caller's error.
+        headers: new Headers({
+            'Content-Type': 'application/json',
+            'Idempotency-Key': `"${idempotencyKey}"`,
+        }),
         body: JSON.stringify(messages.map(wireOf)),
         signal,
     };
@@ -65,14 +68,11 @@ export async function publish(
             return (await courier.json('publish', init)).results;
         } catch (error: any) {
             const { status, retryAfterMs } = error as TidingsError;
-            const isPassing = !status || PASSING.has(status);
-            if (signal?.aborted || !isPassing || Date.now() + retryAfterMs > untilMs) {
+            if (signal?.aborted || !isPassing(status) || Date.now() + retryAfterMs > untilMs) {
                 throw error;
             }
-            await new Promise<void>((resolve) => {
-                setTimeout(resolve, retryAfterMs + courier.jitter(tries));
-                signal?.addEventListener('abort', () => resolve(), { once: true });
-            });
+            const never = new Promise(() => {});
+            await within(retryAfterMs + courier.jitter(tries), never, signal).catch(() => {});
         }
     }
 }

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createContext, createElement, useContext, useEffect, useRef, useState } from 'react';
+import {
+    createContext,
+    createElement,
+    useContext,
+    useEffect,
+    useMemo,
+    useRef,
+    useState,
+} from 'react';
 import type { ReactElement, ReactNode } from 'react';
 import type {
     Gap,
@@ -48,23 +56,27 @@ const empty = { messages: [], state: 'waiting' as const };
 /** Reads a channel or pattern while the component is mounted. */
 export function useChannel<T = any>(name: string, options: ChannelOptions<T> = {}): ChannelView<T> {
     const client = useTidings();
-    const [view, setView] = useState<ChannelView<T>>(empty);
     const newest = useRef(options);
     newest.current = options;
     const since = options.since instanceof Date ? options.since.toISOString() : options.since;
+    // What is shown belongs to one source; until the next has its own, nothing is.
+    const source = useMemo(() => ({}), [client, name, since, options.onLag]);
+    const [shown, setShown] = useState<{ source: object; view: ChannelView<T> }>();
     useEffect(() => {
+        const setView = (next: (before: ChannelView<T>) => ChannelView<T>): void =>
+            setShown((last) => ({ ...last!, view: next(last!.view) }));
+        setShown({ source, view: empty });
         const change = (part: Partial<ChannelView<T>>): void =>
             setView((before) => ({ ...before, ...part }));
-        setView(empty);
         const subscription = client.channel<T>(name).subscribe(
             (message) => {
                 const { keep = KEEP, onMessage } = newest.current;
-                onMessage?.(message);
                 setView((before) => ({
                     ...before,
-                    messages: [...before.messages, message].slice(-keep),
+                    messages: keep > 0 ? [...before.messages, message].slice(-keep) : [],
                     last: message,
                 }));
+                onMessage?.(message); // last: what it throws is its own affair
             },
             {
                 since,
@@ -75,6 +87,6 @@ export function useChannel<T = any>(name: string, options: ChannelOptions<T> = {
             },
         );
         return () => subscription.unsubscribe();
-    }, [client, name, since, options.onLag]);
-    return view;
+    }, [source]);
+    return shown?.source === source ? shown.view : empty;
 }

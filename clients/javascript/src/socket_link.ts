@@ -5,14 +5,14 @@ import type { Subscription } from './subscription.js';
 import type { WebSocketLike } from './types.js';
 
 // Close codes (docs/api.md) after which the same again would only be refused again.
-const FINAL = new Set([1003, 1007, 1008, 1009, 4009]);
-const FAST = new Set([1001, 4001, 4008]);
+const FINAL = [1003, 1007, 1008, 1009, 4009];
+const FAST = [1001, 4001, 4008];
 const TOKEN_EXPIRED = 4001;
 // A broker that is short of something for a moment refuses a subscription with these.
-const PASSING = new Set(['busy', 'full', 'again', 'out-of-memory', 'draining']);
+const PASSING = /^(busy|full|again|out-of-memory|draining|storage-full|internal|io)$/;
 const ASK_AGAIN_MS = 1000;
 // Statuses of a broker that gives no tickets.
-const NO_TICKETS = new Set([404, 405, 501]);
+const NO_TICKETS = [404, 405, 501];
 
 /** Where one subscription stands on this socket; `number` is the broker's, once it is known. */
 interface Seat {
@@ -53,8 +53,8 @@ export class SocketLink implements Link {
         const Socket = host.settings.WebSocket!;
         const url = new URL('stream', host.base);
         url.protocol = url.protocol.replace('http', 'ws');
+        this.#expect(false);
         const token = await host.token();
-        this.#expect(() => this.#lose({ reason: 'no answer' }));
         if (isDoubted) {
             const answer = await this.#call('stream', 'OPTIONS');
             if (answer.status >= 500) {
@@ -70,7 +70,8 @@ export class SocketLink implements Link {
         const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
         const socket = new Socket(url.href, ['tidings.v1'], { headers });
         this.#socket = socket;
-        this.#expect(() => this.#lose({ reason: 'no answer', isBlocked: isDoubted }));
+        this.#expect(isDoubted);
+        socket.onerror = () => {}; // `close` follows; that of `ws` is thrown where nobody listens
         socket.onopen = () => this.#opened();
         socket.onmessage = (event) => this.#received(event.data);
         socket.onclose = (event) => this.#ended(event, isDoubted);
@@ -86,7 +87,7 @@ export class SocketLink implements Link {
         if (answer.ok) {
             return ['ticket', (await answer.json()).ticket];
         }
-        if (NO_TICKETS.has(answer.status)) {
+        if (NO_TICKETS.includes(answer.status)) {
             return ['access_token', token];
         }
         throw await errorOf(answer);
@@ -107,13 +108,13 @@ export class SocketLink implements Link {
     }
 
     #ended(event: { code: number; reason?: string; status?: number }, isDoubted: boolean): void {
-        const { code, reason } = event;
-        const text = reason || (this.#isOpen ? `closed with ${code}` : 'no WebSocket opened');
+        const { code } = event;
+        const reason = event.reason || `closed with ${code}`;
         this.#lose({
-            reason: text,
-            error: FINAL.has(code) ? new TidingsError('closed', text, code) : undefined,
+            reason,
+            error: FINAL.includes(code) ? new TidingsError('closed', reason, code) : undefined,
             isUnauthorized: code === TOKEN_EXPIRED || event.status === 401,
-            isFast: FAST.has(code),
+            isFast: FAST.includes(code),
             isBlocked: isDoubted && !this.#isOpen,
         });
     }
@@ -121,7 +122,7 @@ export class SocketLink implements Link {
     #lose(loss: Loss): void {
         if (!this.#isOver) {
             this.close();
-            this.#host.lost(this, loss);
+            this.#host.lost(loss);
         }
     }
 
@@ -137,9 +138,13 @@ export class SocketLink implements Link {
         }
     }
 
-    #expect(otherwise: () => void): void {
+    /** An answer, in time; `isBlocked` says what it means where there is none. */
+    #expect(isBlocked: boolean): void {
         clearTimeout(this.#deadline);
-        this.#deadline = setTimeout(otherwise, this.#host.settings.answerMs);
+        this.#deadline = setTimeout(
+            () => this.#lose({ reason: 'no answer', isBlocked }),
+            this.#host.settings.answerMs,
+        );
     }
 
     /** Asks for something that is answered whatever it is; anything that comes shows life. */
@@ -147,9 +152,7 @@ export class SocketLink implements Link {
         if (this.#isOpen && this.#askedMs <= this.#heardMs) {
             this.#askedMs = performance.now();
             this.#command({ unsubscribe: 0 });
-            this.#expect(
-                () => this.#heardMs >= this.#askedMs || this.#lose({ reason: 'no answer' }),
-            );
+            this.#expect(false);
         }
     }
 
@@ -170,7 +173,7 @@ export class SocketLink implements Link {
     }
 
     changed(subscription: Subscription): void {
-        const isWanted = this.#host.subscriptions.has(subscription) && !subscription.isPaused;
+        const { isWanted } = subscription;
         const seat = this.#seats.get(subscription);
         if (!this.#isOpen || isWanted === !!seat) {
             return;
@@ -203,7 +206,7 @@ export class SocketLink implements Link {
                 seat.number = ok.sub;
                 this.#readers.set(ok.sub, subscription);
                 subscription.live(ok.at);
-            } else if (PASSING.has(error.code)) {
+            } else if (PASSING.test(error.code)) {
                 this.#seats.delete(subscription);
                 setTimeout(() => this.#isOver || this.changed(subscription), ASK_AGAIN_MS);
             } else {
@@ -216,15 +219,16 @@ export class SocketLink implements Link {
 
     #received(text: string): void {
         this.#heardMs = performance.now();
+        clearTimeout(this.#deadline);
         this.#host.frame(text);
-        let message;
         try {
-            message = JSON.parse(text);
-        } catch {
-            this.#lose({ reason: 'a frame is no JSON' });
-            return;
+            this.#take(JSON.parse(text));
+        } catch (error: any) {
+            this.#lose({ reason: error.message });
         }
-        const { sub, ...frame } = message;
+    }
+
+    #take({ sub, ...frame }: any): void {
         if (frame.ref) {
             this.#answers.get(frame.ref)?.(frame);
             this.#answers.delete(frame.ref);

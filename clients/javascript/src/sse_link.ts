@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { TidingsError, errorOf } from './error.js';
+import { TidingsError, errorOf, isPassing } from './error.js';
 import type { Host, Link, Loss } from './link.js';
 import { sseParser, type SseEvent } from './sse.js';
-import type { Subscription } from './subscription.js';
+import { pathOf, type Subscription } from './subscription.js';
+import { partsOf, within } from './within.js';
 
-async function within<T>(ms: number, coming: Promise<T>): Promise<T> {
-    let late: ReturnType<typeof setTimeout>;
-    const end = new Promise<never>((_, reject) => {
-        late = setTimeout(() => reject(new Error('no answer')), ms);
-    });
-    return Promise.race([coming, end]).finally(() => clearTimeout(late));
+interface Stream extends AbortController {
+    /** Where its subscription stood when it began. */
+    from?: string;
+    /** Something of it is on the way: the answer, or the rest of a line. */
+    isMidway: boolean;
 }
 
 /** An event stream a subscription, a few at once: the others take turns, and each resumes by its
@@ -18,7 +18,7 @@ export class SseLink implements Link {
     readonly transport = 'sse';
     #host: Host;
     /** In the order in which they began. */
-    #streams = new Map<Subscription, AbortController>();
+    #streams = new Map<Subscription, Stream>();
     #isOpen = false;
     #isOver = false;
     #turns?: ReturnType<typeof setInterval>;
@@ -29,7 +29,7 @@ export class SseLink implements Link {
     }
 
     changed(subscription: Subscription): void {
-        if (!this.#isWanted(subscription)) {
+        if (!subscription.isWanted) {
             this.#stop(subscription);
         }
         this.#fill();
@@ -50,10 +50,6 @@ export class SseLink implements Link {
         this.#streams.forEach((stream) => stream.abort());
     }
 
-    #isWanted(subscription: Subscription): boolean {
-        return this.#host.subscriptions.has(subscription) && !subscription.isPaused;
-    }
-
     #stop(subscription: Subscription): void {
         this.#streams.get(subscription)?.abort();
         this.#streams.delete(subscription);
@@ -63,7 +59,7 @@ export class SseLink implements Link {
     #fill(): void {
         const { settings, subscriptions } = this.#host;
         const waiting = [...subscriptions]
-            .filter((other) => this.#isWanted(other) && !this.#streams.has(other))
+            .filter((other) => other.isWanted && !this.#streams.has(other))
             .sort((one, other) => Number(!!one.id) - Number(!!other.id));
         while (!this.#isOver && waiting.length && this.#streams.size < settings.streamsMax) {
             const next = waiting.shift()!;
@@ -75,28 +71,37 @@ export class SseLink implements Link {
             clearInterval(this.#turns);
             this.#turns = undefined;
         } else if (!this.#isOver) {
-            this.#turns ??= setInterval(() => {
-                const [oldest] = this.#streams.keys();
-                this.#stop(oldest);
+            this.#turns ??= setInterval(() => this.#turn(), settings.turnMs);
+        }
+    }
+
+    /** Ends the oldest, but none whose first message takes longer than a turn: it would be the same
+     * again the next time. */
+    #turn(): void {
+        for (const [subscription, { from, isMidway }] of this.#streams) {
+            if (!isMidway || subscription.id !== from) {
+                this.#stop(subscription);
                 this.#fill();
-            }, settings.turnMs);
+                return;
+            }
         }
     }
 
     #start(subscription: Subscription): void {
-        const stream = new AbortController();
+        const state = { from: subscription.id, isMidway: true };
+        const stream = Object.assign(new AbortController(), state);
         this.#streams.set(subscription, stream);
-        this.#read(subscription, stream.signal)
-            .then(() => this.#lose(stream, { reason: 'the event stream ended' }))
+        this.#read(subscription, stream)
+            .then(() => this.#lose(stream, { reason: 'the stream ended' }))
             .catch((error) => this.#failed(subscription, stream, error));
     }
 
-    #failed(subscription: Subscription, stream: AbortController, error: any): void {
-        const { status = 0, message: reason, retryAfterMs: afterMs } = error;
+    #failed(subscription: Subscription, stream: Stream, error: any): void {
+        const { status, message: reason, retryAfterMs: afterMs } = error;
         if (stream.signal.aborted) {
             return;
         }
-        if (status >= 400 && status < 500 && ![401, 408, 429].includes(status)) {
+        if (!isPassing(status) && status !== 401) {
             subscription.end(error);
             return;
         }
@@ -108,23 +113,23 @@ export class SseLink implements Link {
         });
     }
 
-    #lose(stream: AbortController, loss: Loss): void {
+    #lose(stream: Stream, loss: Loss): void {
         if (!this.#isOver && !stream.signal.aborted) {
             this.close();
-            this.#host.lost(this, loss);
+            this.#host.lost(loss);
         }
     }
 
-    async #read(subscription: Subscription, signal: AbortSignal): Promise<void> {
+    async #read(subscription: Subscription, stream: Stream): Promise<void> {
         const { settings } = this.#host;
+        const { signal } = stream;
         const { since, on_lag } = subscription.request();
-        const query = new URLSearchParams({ channel: subscription.name, since });
-        if (on_lag) {
-            query.set('on_lag', on_lag);
-        }
         const headers = { Accept: 'text/event-stream' };
-        const path = `channels/?${query}`;
+        const path = pathOf({ channel: subscription.name, since, on_lag });
         const answer = await within(settings.answerMs, this.#host.call(path, { headers, signal }));
+        if (signal.aborted) {
+            return;
+        }
         if (answer.status === 204) {
             subscription.end();
             return;
@@ -136,19 +141,14 @@ export class SseLink implements Link {
             this.#isOpen = true;
             this.#host.opened(this);
         }
-        const reader = answer.body!.getReader();
-        const decoder = new TextDecoder();
         const parse = sseParser((event) => {
             if (!signal.aborted) {
                 this.#take(subscription, event);
             }
         });
-        for (;;) {
-            const chunk = await within(settings.silenceMs, reader.read());
-            if (chunk.done || signal.aborted) {
-                return;
-            }
-            parse(decoder.decode(chunk.value, { stream: true }));
+        for await (const text of partsOf(answer, settings.silenceMs)) {
+            parse(text);
+            stream.isMidway = !text.endsWith('\n');
         }
     }
 
@@ -169,7 +169,7 @@ export class SseLink implements Link {
 
     #closed(subscription: Subscription, told: { code: string; reconnect: boolean }): void {
         if (!told.reconnect) {
-            subscription.end(new TidingsError(told.code, 'the broker ended the stream'));
+            subscription.end(new TidingsError(told.code, 'the stream ended'));
             return;
         }
         this.#lose(this.#streams.get(subscription)!, {

@@ -25,8 +25,19 @@ function bytesOf(base64: string): Uint8Array {
 }
 
 /** As the broker is told where to begin. */
-export function textOf(since: Since): string {
+function textOf(since: Since): string {
     return since instanceof Date ? since.toISOString() : String(since);
+}
+
+/** Where a channel is asked for, with what is given. */
+export function pathOf(options: { [name: string]: Since | undefined }): string {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(options)) {
+        if (value !== undefined) {
+            query.set(name, textOf(value));
+        }
+    }
+    return `channels/?${query}`;
 }
 
 /** The envelope as it came, with the bytes of a binary payload as `data`. */
@@ -62,6 +73,11 @@ export class Subscription<T = any> {
             this.#settle = (error) => (error ? reject(error) : resolve());
         });
         this.ready.catch(() => {});
+    }
+
+    /** @internal It is to be read. */
+    get isWanted(): boolean {
+        return this.state !== 'ended' && !this.isPaused;
     }
 
     unsubscribe(): void {
@@ -105,8 +121,7 @@ export class Subscription<T = any> {
     /** @internal */
     gap(gap: Gap): void {
         this.id = gap.id ?? this.id;
-        const report = (told: Gap) => this.keeper.report('gap', told, this);
-        guarded(this.options.onGap ?? report, gap);
+        this.#tell('gap', this.options.onGap, gap);
     }
 
     /** @internal */
@@ -118,9 +133,12 @@ export class Subscription<T = any> {
         this.keeper.changed(this);
         this.#settle(error ?? new TidingsError('closed', 'unsubscribed'));
         if (error) {
-            const report = (told: TidingsError) => this.keeper.report('error', told, this);
-            guarded(this.options.onError ?? report, error);
+            this.#tell('error', this.options.onError, error);
         }
+    }
+
+    #tell<A>(name: 'gap' | 'error', listener: ((told: A) => void) | undefined, told: A): void {
+        guarded(listener ?? ((it: any) => this.keeper.report(name, it, this)), told);
     }
 
     /** @internal */

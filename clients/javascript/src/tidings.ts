@@ -2,7 +2,7 @@
 import { Channel } from './channel.js';
 import { TidingsError, errorOf } from './error.js';
 import type { Link, Loss, Settings } from './link.js';
-import { publish, type Outgoing } from './publish.js';
+import { publish, type Outgoing, type Question } from './publish.js';
 import { SocketLink } from './socket_link.js';
 import { SseLink } from './sse_link.js';
 import { guarded, type Subscription } from './subscription.js';
@@ -17,18 +17,22 @@ import type {
     StateDetail,
     TransportName,
 } from './types.js';
+import { partsOf, within } from './within.js';
 
 const FAST_MS = 200; // the bound of the first wait where nothing is wrong
-const REFRESH_MS_MIN = 1000; // also where the clock says that a fresh token is old
+const REFRESH_MS_MIN = 1000; // however short a token lives
 const TIMER_MS_MAX = 2 ** 31 - 1;
+const UPLOAD_BYTES_A_MS = 8; // the slowest network that is waited for
 
 const browser = globalThis as any;
 
-function defaults() {
-    return {
-        transport: 'auto' as const,
-        fetch: browser.fetch as typeof fetch,
-        WebSocket: browser.WebSocket as Options['WebSocket'],
+/** What is undefined is not told. */
+function settled(options: Options): Settings {
+    const settings: any = { ...options };
+    const defaults = {
+        transport: 'auto',
+        fetch: browser.fetch,
+        WebSocket: browser.WebSocket,
         retryBaseMs: 500,
         retryCapMs: 30_000,
         steadyMs: 5_000,
@@ -39,6 +43,10 @@ function defaults() {
         turnMs: 1000,
         webSocketAgainMs: 300_000,
     };
+    for (const [name, value] of Object.entries(defaults)) {
+        settings[name] ??= value;
+    }
+    return settings;
 }
 
 /** A client of one broker. It connects when there is something to read, and stays connected. */
@@ -59,7 +67,7 @@ export class Tidings {
     #wasRefused = false; // the token, since a connection last opened
     #tries = 0;
     #openedMs = Infinity;
-    #unopened = 0; // WebSockets that did not open, since one did
+    #unopened = 0; // connections that did not open, since one did
     #sseUntilMs = 0;
     #retry?: ReturnType<typeof setTimeout>;
     #refresh?: ReturnType<typeof setTimeout>;
@@ -70,13 +78,13 @@ export class Tidings {
     constructor(url: string | URL = browser.location?.origin, options: Options = {}) {
         this.base = new URL(url);
         this.base.pathname = this.base.pathname.replace(/\/*$/, '/');
-        this.settings = { ...defaults(), ...options };
-        this.#tokens = new Tokens(options.token);
+        this.settings = settled(options);
+        this.#tokens = new Tokens(options.token, this.settings.answerMs);
         this.#listen(browser, 'online', () => this.#wake());
         this.#listen(browser, 'offline', () => this.#link?.check());
-        this.#listen(browser.document, 'visibilitychange', () => {
+        const look = (): void => {
             clearTimeout(this.#hiding);
-            if (!browser.document.hidden) {
+            if (!browser.document?.hidden) {
                 this.#isHidden = false;
                 this.#wake();
             } else if (options.pauseHiddenMs !== undefined) {
@@ -85,7 +93,9 @@ export class Tidings {
                     this.#settle();
                 }, options.pauseHiddenMs);
             }
-        });
+        };
+        this.#listen(browser.document, 'visibilitychange', look);
+        look();
     }
 
     get state(): State {
@@ -183,32 +193,39 @@ export class Tidings {
         return fetch(url, { ...init, headers, cache: 'no-store' });
     }
 
-    /** @internal Within answerMs, and with another token where this one is refused. */
-    async json(path: string, init: RequestInit): Promise<any> {
+    /** @internal No silence of answerMs, and another token where this one is refused. */
+    async json(path: string, init: Question): Promise<any> {
+        const { signal: caller, body = '' } = init;
+        const { answerMs } = this.settings;
         const abort = new AbortController();
-        const caller = init.signal;
-        const stop = (): void => abort.abort(caller?.reason);
-        const late = setTimeout(() => abort.abort(new Error('no answer')), this.settings.answerMs);
-        caller?.addEventListener('abort', stop);
+        const ask = (): Promise<Response> =>
+            within(
+                answerMs + body.length / UPLOAD_BYTES_A_MS,
+                this.call(path, { ...init, signal: abort.signal }),
+                caller,
+            );
         try {
             caller?.throwIfAborted();
-            const own = { ...init, signal: abort.signal };
-            let answer = await this.call(path, own);
-            if (answer.status === 401 && this.#tokens.drop()) {
-                answer = await this.call(path, own);
+            const used = this.#tokens.get();
+            let answer = await ask();
+            if (answer.status === 401 && this.#tokens.drop(used)) {
+                answer = await ask();
             }
             if (!answer.ok) {
-                throw await errorOf(answer);
+                throw await within(answerMs, errorOf(answer), caller);
             }
-            return await answer.json();
+            let text = '';
+            for await (const part of partsOf(answer, answerMs, caller)) {
+                text += part;
+            }
+            return JSON.parse(text);
         } catch (error: any) {
             if (error instanceof TidingsError || caller?.aborted) {
                 throw error;
             }
             throw new TidingsError('unreachable', error.message);
         } finally {
-            clearTimeout(late);
-            caller?.removeEventListener('abort', stop);
+            abort.abort();
         }
     }
 
@@ -222,9 +239,12 @@ export class Tidings {
     }
 
     /** @internal */
-    lost(link: Link, loss: Loss): void {
-        const wasSteady = Date.now() - this.#openedMs >= this.settings.steadyMs;
-        const hadOpened = this.#openedMs < Infinity;
+    lost(loss: Loss): void {
+        const { steadyMs, transport, webSocketAgainMs } = this.settings;
+        const wasSteady = Date.now() - this.#openedMs >= steadyMs;
+        if (this.#openedMs === Infinity) {
+            this.#unopened += 1;
+        }
         let { error } = loss;
         this.#drop();
         if (loss.isUnauthorized) {
@@ -234,14 +254,21 @@ export class Tidings {
             this.#wasRefused = true;
         }
         if (error) {
-            this.subscriptions.forEach((subscription) => subscription.end(error));
+            [...this.subscriptions].forEach((subscription) => subscription.end(error));
             return;
         }
         if (wasSteady) {
             this.#tries = 0;
         }
-        this.#chooseTransport(link, loss, hadOpened);
-        const isFast = (loss.isFast || loss.isBlocked) && this.#tries === 0;
+        // A WebSocket that fails right after HTTP was answered is blocked; event streams that nobody
+        // answers are no better than it.
+        const isBlocked = loss.isBlocked && transport === 'auto';
+        if (isBlocked) {
+            this.#sseUntilMs = Date.now() + webSocketAgainMs;
+        } else if (loss.isUnreachable) {
+            this.#sseUntilMs = 0;
+        }
+        const isFast = isBlocked || (loss.isFast && this.#tries === 0);
         const jitterMs = isFast ? Math.random() * FAST_MS : this.jitter(this.#tries);
         const delayMs = jitterMs + (loss.afterMs ?? 0);
         this.#tries += 1;
@@ -263,20 +290,6 @@ export class Tidings {
             transport === 'sse' ||
             (transport === 'auto' && (!WebSocket || Date.now() < this.#sseUntilMs));
         this.#link = isSse ? new SseLink(this) : new SocketLink(this, this.#unopened > 0);
-    }
-
-    /** A WebSocket that fails right after HTTP was answered is blocked; event streams that nobody
-     * answers are no better than it. */
-    #chooseTransport(link: Link, loss: Loss, hadOpened: boolean): void {
-        if (link.transport === 'websocket' && !hadOpened) {
-            this.#unopened += 1;
-        }
-        if (loss.isBlocked && this.settings.transport === 'auto') {
-            this.#sseUntilMs = Date.now() + this.settings.webSocketAgainMs;
-            this.#tries = 0;
-        } else if (loss.isUnreachable) {
-            this.#sseUntilMs = 0;
-        }
     }
 
     /** Connects where there is something to read, and lets go where there is not. Put off, so that
@@ -323,7 +336,6 @@ export class Tidings {
     /** Sends what is open a fresh token before the old one ends. */
     #scheduleRefresh(): void {
         const { dueMs } = this.#tokens;
-        clearTimeout(this.#refresh);
         if (dueMs === Infinity) {
             return;
         }

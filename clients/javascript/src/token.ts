@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Options } from './types.js';
+import { within } from './within.js';
 
 const MARGIN_MS = 30_000; // before it expires, or a tenth of its life where that is shorter
 
@@ -17,12 +18,14 @@ function expiryOf(token: string): number {
 /** The token and where it comes from; asked for once at a time, and again before it expires. */
 export class Tokens {
     #source: Options['token'];
+    #answerMs: number;
     #pending?: Promise<string | undefined>;
     /** When the token should be replaced. */
     dueMs = Infinity;
 
-    constructor(source: Options['token']) {
+    constructor(source: Options['token'], answerMs: number) {
         this.#source = source;
+        this.#answerMs = answerMs;
     }
 
     get(): Promise<string | undefined> {
@@ -34,10 +37,13 @@ export class Tokens {
         return this.#pending!;
     }
 
-    /** The token is no good: the next get() asks for another. False where there is no other. */
-    drop(): boolean {
-        this.#pending = undefined;
-        this.dueMs = Infinity;
+    /** The token is no good: the next get() asks for another, unless somebody who was refused with
+     * the same one has asked already. False where there is no other. */
+    drop(used = this.#pending): boolean {
+        if (used === this.#pending) {
+            this.#pending = undefined;
+            this.dueMs = Infinity;
+        }
         return typeof this.#source === 'function';
     }
 
@@ -46,9 +52,12 @@ export class Tokens {
             return this.#source;
         }
         this.dueMs = Infinity;
-        const token = await this.#source();
-        const expiryMs = token ? expiryOf(token) : Infinity;
-        this.dueMs = expiryMs - Math.min(MARGIN_MS, Math.max(0, (expiryMs - Date.now()) / 10));
+        const token = await within(this.#answerMs, this.#source());
+        const nowMs = Date.now();
+        const lifeMs = token ? expiryOf(token) - nowMs : Infinity;
+        // A fresh token that is old already: this clock is ahead.
+        const goodMs = lifeMs > 0 ? Math.max(lifeMs - MARGIN_MS, lifeMs * 0.9) : MARGIN_MS;
+        this.dueMs = nowMs + goodMs;
         return token;
     }
 }

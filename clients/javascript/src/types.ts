@@ -76,6 +76,8 @@ export interface PublishOptions {
     headers?: Record<string, string>;
     /** Seconds that the message may be delivered. */
     ttl?: number;
+    /** The channel keeps this one beyond its history's limits, as its newest. */
+    retain?: boolean;
     /** The media type; without one it is JSON, or bytes. */
     type?: string;
     /** Made up unless given. Give your own where the same publish may be made by two processes. */
@@ -167,7 +169,8 @@ export interface Options {
     steadyMs?: number;
     /** After so long without a word the connection is doubted (30 s). */
     silenceMs?: number;
-    /** How long an answer may take before the connection counts as dead (10 s). */
+    /** How long an answer may not come, or not go on, before the connection counts as dead (10 s);
+     * what is published has as long again as it takes at 8 KB/s. */
     answerMs?: number;
     /** How long publish() goes on trying (60 s). */
     publishMs?: number;
