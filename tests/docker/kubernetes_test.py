@@ -13,6 +13,8 @@ VALIDATOR = "kubernetes-validate==1.37.0"  # from PyPI: it brings the schemas of
 VERSIONS = ("1.29.0", "1.33.0", "1.37.0")
 INSTALL_TIMEOUT_S = 120
 NAME = "tidings"
+DRAIN_LATE_S = 5  # after its time `tidings drain --wait` gives up
+END_S = 2  # from SIGTERM to the end of the process
 
 pytestmark = pytest.mark.deadline(240)
 
@@ -133,8 +135,12 @@ def test_the_configuration_is_good_and_its_data_are_on_the_claim(
         (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_the_drain_hook_is_a_command_of_the_broker(container):
-    name, subcommand, *_ = container["lifecycle"]["preStop"]["exec"]["command"]
+def test_the_drain_hook_is_short_and_a_command_of_the_broker(resources, pod, container):
+    name, subcommand, *flags = container["lifecycle"]["preStop"]["exec"]["command"]
+    over_s = int(flags[flags.index("--over") + 1].removesuffix("s"))
+    assert over_s + DRAIN_LATE_S + END_S < pod["spec"]["terminationGracePeriodSeconds"]
+    # Where no other pod takes those that are told to go, a drain is an outage.
+    assert resources["StatefulSet", NAME]["spec"]["replicas"] == 1 and over_s <= 5
     assert name == "tidings"
     done = subprocess.run([find_binary(), subcommand, "--help"], capture_output=True, timeout=30,
                           check=False)
