@@ -260,8 +260,8 @@ export class Tidings {
         if (wasSteady) {
             this.#tries = 0;
         }
-        // A WebSocket that fails right after HTTP was answered is blocked; event streams that nobody
-        // answers are no better than it.
+        // A WebSocket that fails right after HTTP was answered is blocked; event streams that
+        // nobody answers are no better than it.
         const isBlocked = loss.isBlocked && transport === 'auto';
         if (isBlocked) {
             this.#sseUntilMs = Date.now() + webSocketAgainMs;

@@ -76,7 +76,7 @@ export interface PublishOptions {
     headers?: Record<string, string>;
     /** Seconds that the message may be delivered. */
     ttl?: number;
-    /** The channel keeps this one beyond its history's limits, as its newest. */
+    /** The channel's retained message from now on. */
     retain?: boolean;
     /** The media type; without one it is JSON, or bytes. */
     type?: string;

@@ -145,6 +145,19 @@ test('a page that is hidden for long lets its connection go, and resumes when it
         await hasCounted(6);
     });
 
+test('a page that is opened hidden lets its connection go as well', async () => {
+    await browser.run((url) => {
+        Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+        globalThis.states = [];
+        const client = new globalThis.test.Tidings(url, { pauseHiddenMs: 10 });
+        client.on('state', (state) => globalThis.states.push(state));
+        client.channel('a').subscribe(() => {});
+    }, broker.url);
+    const states = () => browser.run(() => globalThis.states);
+    await until(async () => (await states()).at(-1) === 'idle', () => 'idle');
+    assert.equal((await states())[0], 'connecting');
+});
+
 test('a page behind something that blocks WebSockets reads event streams', async (t) => {
     const proxy = await Proxy.start(t, broker);
     proxy.refusesUpgrades = true;

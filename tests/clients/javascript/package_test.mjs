@@ -78,16 +78,21 @@ test('the example of a page shows a score as it comes', async () => {
     await until(async () => (await shown()).includes('5–7  1–0  40:15'));
 });
 
-test('the example in React shows each message once, also in strict mode', async (t) => {
+/** What is in React, as a script of the browser's pages. */
+async function serveBundle(path, entry) {
     const { build } = await import(new URL('node_modules/esbuild/lib/main.js', home));
     const { outputFiles } = await build({
-        entryPoints: [pathOf('examples/chat.tsx')], bundle: true, format: 'esm', write: false,
-        jsx: 'automatic', define: { 'process.env.NODE_ENV': '"development"' },
+        ...entry, bundle: true, format: 'esm', write: false, jsx: 'automatic',
+        define: { 'process.env.NODE_ENV': '"development"' },
     });
+    browser.files.set(path, outputFiles[0].text);
+}
+
+test('the example in React shows each message once, also in strict mode', async (t) => {
+    await serveBundle('/chat.js', { entryPoints: [pathOf('examples/chat.tsx')] });
     const proxy = await Proxy.start(t, broker);
     const name = freshChannel();
     const path = `?broker=${proxy.url}&channel=${name}`;
-    browser.files.set('/chat.js', outputFiles[0].text);
     browser.files.set('/chat.html',
         '<!DOCTYPE html><div id="root"></div><script type="module" src="/chat.js"></script>');
     await browser.open(`/chat.html${path}`);
@@ -110,4 +115,48 @@ test('the example in React shows each message once, also in strict mode', async 
     });
     await until(async () => (await lines()).length >= 3);
     assert.deepEqual(await lines(), ['one', 'two', 'three']);
+});
+
+const PAGE_OF_TWO = `
+    import { createRoot } from 'react-dom/client';
+    import { Tidings } from '@tidings/client';
+    import { TidingsProvider, useChannel } from '@tidings/client/react';
+    const query = new URLSearchParams(location.search);
+    const client = new Tidings(query.get('broker'));
+    const root = createRoot(document.getElementById('root'));
+    window.drawn = [];
+    window.told = 0;
+    addEventListener('error', (event) => event.preventDefault());
+    function Room({ name, keep }) {
+        const { messages, last } = useChannel(name, { since: 'earliest', keep, onMessage() {
+            window.told += 1;
+            throw new Error('mine');
+        } });
+        window.drawn.push([name, last?.channel, messages.length]);
+    }
+    window.show = (name, keep) => root.render(
+        <TidingsProvider client={client}><Room name={name} keep={keep} /></TidingsProvider>);
+    window.show(query.get('channel'));
+`;
+
+test('React draws no message of the channel before, and each whatever onMessage does', async () => {
+    const contents = PAGE_OF_TWO;
+    await serveBundle('/two.js', {
+        stdin: { contents, resolveDir: pathOf('examples'), loader: 'jsx' },
+    });
+    browser.files.set('/two.html',
+        '<!DOCTYPE html><div id="root"></div><script type="module" src="/two.js"></script>');
+    const [first, second] = [freshChannel(), freshChannel()];
+    await broker.publish(first, 1, 2, 3);
+    await broker.publish(second, 4);
+    await browser.open(`/two.html?broker=${broker.url}&channel=${first}`);
+    const drawn = () => browser.run(() => window.drawn ?? []);
+    await until(async () => (await drawn()).at(-1)?.[2] === 3);
+    await browser.run((name) => window.show(name, 0), second);
+    await until(async () => (await drawn()).at(-1)[1] === second);
+    assert.equal(await browser.run(() => window.told), 4);
+    for (const [name, channel, count] of await drawn()) {
+        assert.equal(channel ?? name, name);
+        assert.ok(name === first || count === 0, `${count} of ${name}`);
+    }
 });
