@@ -97,7 +97,8 @@ function drawPanel(reader, panel) {
     put(panel, 'latency', reader.latencyMs === null ? '–' : `${Math.max(0, reader.latencyMs)} ms`);
     put(panel, 'caught-up', orDash(reader.caughtUp), reader.caughtUp > 0 ? 'good' : '');
     put(panel, 'gap', gapText(reader.gap));
-    put(panel, 'aside', panel.aside);
+    put(panel, 'aside', reader.score === null ? '' : panel.aside);
+    put(panel, 'waiting', panel.aside || 'Waiting for the first point');
     if (panel.boardIsStale) {
         panel.boardIsStale = false;
         find('.board', panel.element).classList.toggle('empty', reader.score === null);

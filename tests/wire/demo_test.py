@@ -276,7 +276,7 @@ def test_a_page_told_to_forget_begins_at_the_newest_message(page, broker, channe
 def test_what_a_visitor_publishes_reaches_both_readers(page, broker, channel):
     page.wait_until_both("state", "live")
     page.browser.find_element(By.CSS_SELECTOR, "#publish button").click()
-    page.wait_until_both("aside", '#1  {"score":"40-15"}')
+    page.wait_until_both("waiting", '#1  {"score":"40-15"}')
     assert broker.page(channel)["messages"][0]["data"] == {"score": "40-15"}
     raw = page.browser.find_elements(By.CSS_SELECTOR, "#raw li")
     assert {line.get_attribute("class") for line in raw} == set(READERS)
