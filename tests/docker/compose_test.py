@@ -124,6 +124,11 @@ def test_nothing_in_the_image_runs_as_somebody_else(demo):
                  "! find / -xdev -type f -perm /6000 2>/dev/null | grep .")
 
 
+def test_the_image_can_tell_who_speaks_https(demo):
+    demo.compose("exec", "-T", "broker", "grep", "-q", "BEGIN CERTIFICATE",
+                 "/etc/ssl/certs/ca-certificates.crt")
+
+
 def test_nothing_is_published_beyond_loopback(demo):
     for service in SERVICES:
         for bindings in demo.container(service)["NetworkSettings"]["Ports"].values():

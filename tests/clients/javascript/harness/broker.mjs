@@ -88,7 +88,8 @@ export class Broker {
             return;
         }
         this.#process = undefined;
-        const code = await new Promise((done) => {
+        const ended = broker.exitCode ?? broker.signalCode; // by itself: no exit comes again
+        const code = ended ?? await new Promise((done) => {
             broker.on('exit', done);
             broker.kill(signal);
         });
