@@ -9,6 +9,7 @@
 #include "broker/runtime/log.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
+#include "protocols/rest/routes.h"
 
 #define START_MS 1000000
 
@@ -422,6 +423,25 @@ struct request *fakes_request(const char *method, const char *path, const char *
         rows[request->header_count++] = (struct request_header){name, span_trim(line)};
     }
     return request;
+}
+
+unsigned fakes_ask(const char *method, const char *path, const char *headers, bool is_operator,
+                   const struct static_assets *assets, struct request **ret_request) {
+    struct request *request = fakes_request(method, path, NULL, headers);
+    request->assets = assets;
+    request->is_operator = is_operator;
+    if (routes_admit(request)) {
+        routes_handle(request);
+    }
+    *ret_request = request;
+    return request->reply.status;
+}
+
+unsigned fakes_status_of(const char *method, const char *path, const struct static_assets *assets) {
+    struct request *request;
+    unsigned status = fakes_ask(method, path, "Host: localhost", false, assets, &request);
+    request_destroy(request);
+    return status;
 }
 
 struct span fakes_reply_header(const struct request *request, const char *name) {

@@ -107,6 +107,14 @@ void fakes_end_watch(void);
 struct request *fakes_request(const char *method, const char *path, const char *query,
                               const char *headers);
 
+/* A request as its port would answer it, with `assets` or none; the status. The caller destroys
+ * `ret_request`. */
+unsigned fakes_ask(const char *method, const char *path, const char *headers, bool is_operator,
+                   const struct static_assets *assets, struct request **ret_request);
+
+/* The status alone, on the public port. */
+unsigned fakes_status_of(const char *method, const char *path, const struct static_assets *assets);
+
 /* How often the request's reply came. */
 unsigned fakes_replied(void);
 

@@ -17,63 +17,46 @@ static const struct static_assets assets = {.rows = rows,
                                             .cache_control = "no-cache"};
 
 /* Judges the head and, if it passes, answers; gives the status. */
-static unsigned ask(const char *method, const char *path, const char *headers, bool is_operator,
-                    struct request **ret_request) {
-    struct request *request = fakes_request(method, path, NULL, headers);
-    request->assets = &assets;
-    request->is_operator = is_operator;
-    if (routes_admit(request)) {
-        routes_handle(request);
-    }
-    *ret_request = request;
-    return request->reply.status;
-}
-
-static unsigned status_of(const char *method, const char *path) {
-    struct request *request;
-    unsigned status = ask(method, path, "Host: localhost", false, &request);
-    request_destroy(request);
-    return status;
-}
-
 TEST(the_demo_is_on_the_public_port_and_knows_its_tags) {
     struct request *request;
-    EXPECT_EQ(ask("GET", "/demo", "Host: localhost", false, &request), 200);
+    EXPECT_EQ(fakes_ask("GET", "/demo", "Host: localhost", false, &assets, &request), 200);
     EXPECT_SPAN(reply_body(&request->reply), "<p>");
     EXPECT_SPAN(fakes_reply_header(request, "Content-Security-Policy"), "default-src");
     EXPECT_SPAN(fakes_reply_header(request, "X-Content-Type-Options"), "nosniff");
     request_destroy(request);
-    EXPECT_EQ(ask("GET", "/demo", "Host: localhost\nIf-None-Match: \"1\"", false, &request), 304);
+    EXPECT_EQ(fakes_ask("GET", "/demo", "Host: localhost\nIf-None-Match: \"1\"", false, &assets,
+                        &request),
+              304);
     EXPECT_EQ(reply_body(&request->reply).length, 0);
     request_destroy(request);
-    EXPECT_EQ(status_of("HEAD", "/demo/a.css"), 200);
-    EXPECT_EQ(status_of("GET", "/demo/none"), 404);
-    EXPECT_EQ(ask("GET", "/demo", "Host: localhost", true, &request), 404);
+    EXPECT_EQ(fakes_status_of("HEAD", "/demo/a.css", &assets), 200);
+    EXPECT_EQ(fakes_status_of("GET", "/demo/none", &assets), 404);
+    EXPECT_EQ(fakes_ask("GET", "/demo", "Host: localhost", true, &assets, &request), 404);
     request_destroy(request);
 }
 
 TEST(the_console_is_on_the_operators_port_alone) {
     struct request *request;
-    EXPECT_EQ(ask("GET", "/", "Host: localhost", true, &request), 200);
+    EXPECT_EQ(fakes_ask("GET", "/", "Host: localhost", true, &assets, &request), 200);
     EXPECT_SPAN(reply_body(&request->reply), "<b>");
     EXPECT_SPAN(fakes_reply_header(request, "ETag"), "\"2\"");
     request_destroy(request);
-    EXPECT_EQ(ask("GET", "/console/a.js", "Host: localhost", true, &request), 200);
+    EXPECT_EQ(fakes_ask("GET", "/console/a.js", "Host: localhost", true, &assets, &request), 200);
     EXPECT_SPAN(fakes_reply_header(request, "Content-Type"), "text/javascript");
     request_destroy(request);
-    EXPECT_EQ(ask("GET", "/console/none", "Host: localhost", true, &request), 404);
+    EXPECT_EQ(fakes_ask("GET", "/console/none", "Host: localhost", true, &assets, &request), 404);
     request_destroy(request);
-    EXPECT_EQ(ask("GET", "/", "Host: evil.example", true, &request), 421);
+    EXPECT_EQ(fakes_ask("GET", "/", "Host: evil.example", true, &assets, &request), 421);
     request_destroy(request);
-    EXPECT_EQ(status_of("GET", "/console/a.js"), 404);
+    EXPECT_EQ(fakes_status_of("GET", "/console/a.js", &assets), 404);
 }
 
 TEST(the_root_leads_to_the_demo) {
     struct request *request;
-    EXPECT_EQ(ask("GET", "/", "Host: localhost", false, &request), 302);
+    EXPECT_EQ(fakes_ask("GET", "/", "Host: localhost", false, &assets, &request), 302);
     EXPECT_SPAN(fakes_reply_header(request, "Location"), "/demo");
     request_destroy(request);
-    EXPECT_EQ(status_of("GET", "/demo/"), 302);
+    EXPECT_EQ(fakes_status_of("GET", "/demo/", &assets), 302);
 }
 
 TEST(without_files_there_is_nothing) {

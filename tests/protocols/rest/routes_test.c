@@ -5,37 +5,19 @@
 #include "tests/unit.h"
 
 /* Judges the head and, if it passes, answers; gives the status. */
-static unsigned ask(const char *method, const char *path, const char *headers, bool is_operator,
-                    struct request **ret_request) {
-    struct request *request = fakes_request(method, path, NULL, headers);
-    request->is_operator = is_operator;
-    if (routes_admit(request)) {
-        routes_handle(request);
-    }
-    *ret_request = request;
-    return request->reply.status;
-}
-
-static unsigned status_of(const char *method, const char *path) {
-    struct request *request;
-    unsigned status = ask(method, path, "Host: localhost", false, &request);
-    request_destroy(request);
-    return status;
-}
-
 TEST(what_is_not_in_the_table_is_404) {
-    EXPECT_EQ(status_of("GET", "/nothing"), 404);
-    EXPECT_EQ(status_of("GET", "/channels"), 404);
-    EXPECT_EQ(status_of("GET", "/CHANNELS/a"), 404);
-    EXPECT_EQ(status_of("POST", "/nothing"), 404);
-    EXPECT_EQ(status_of("GET", "/demonstration"), 404);
+    EXPECT_EQ(fakes_status_of("GET", "/nothing", NULL), 404);
+    EXPECT_EQ(fakes_status_of("GET", "/channels", NULL), 404);
+    EXPECT_EQ(fakes_status_of("GET", "/CHANNELS/a", NULL), 404);
+    EXPECT_EQ(fakes_status_of("POST", "/nothing", NULL), 404);
+    EXPECT_EQ(fakes_status_of("GET", "/demonstration", NULL), 404);
 }
 
 TEST(what_is_planned_is_501_and_says_so) {
     static const char *const paths[] = {"/presence", "/presence/a", "/groups/x",
                                         "/views",    "/hub",        "/token"};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
-        EXPECT_EQ(status_of("GET", paths[i]), 501);
+        EXPECT_EQ(fakes_status_of("GET", paths[i], NULL), 501);
     }
 }
 
@@ -43,31 +25,32 @@ TEST(another_method_is_405_with_allow) {
     static const char *const methods[] = {"PUT", "PATCH", "get", "PROPFIND", "delete"};
     for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
         struct request *request;
-        EXPECT_EQ(ask(methods[i], "/channels/a", "Host: localhost", false, &request), 405);
+        EXPECT_EQ(fakes_ask(methods[i], "/channels/a", "Host: localhost", false, NULL, &request),
+                  405);
         EXPECT_SPAN(fakes_reply_header(request, "Allow"), "GET, HEAD, POST, DELETE, OPTIONS");
         request_destroy(request);
     }
-    EXPECT_EQ(status_of("POST", "/demo"), 405);
+    EXPECT_EQ(fakes_status_of("POST", "/demo", NULL), 405);
 }
 
 TEST(options_come_from_the_table) {
     struct request *request;
-    EXPECT_EQ(ask("OPTIONS", "/channels/a", "Host: localhost", false, &request), 204);
+    EXPECT_EQ(fakes_ask("OPTIONS", "/channels/a", "Host: localhost", false, NULL, &request), 204);
     EXPECT_SPAN(fakes_reply_header(request, "Allow"), "GET, HEAD, POST, DELETE, OPTIONS");
     request_destroy(request);
-    EXPECT_EQ(ask("OPTIONS", "/demo", "Host: localhost", false, &request), 204);
+    EXPECT_EQ(fakes_ask("OPTIONS", "/demo", "Host: localhost", false, NULL, &request), 204);
     EXPECT_SPAN(fakes_reply_header(request, "Allow"), "GET, HEAD, OPTIONS");
     request_destroy(request);
-    EXPECT_EQ(status_of("OPTIONS", "*"), 204);
-    EXPECT_EQ(status_of("OPTIONS", "/nothing"), 404);
+    EXPECT_EQ(fakes_status_of("OPTIONS", "*", NULL), 204);
+    EXPECT_EQ(fakes_status_of("OPTIONS", "/nothing", NULL), 404);
 }
 
 TEST(a_page_of_another_origin_gets_no_preflight) {
     struct request *request;
-    EXPECT_EQ(ask("OPTIONS", "/channels/a",
-                  "Host: localhost\nOrigin: https://evil.example\n"
-                  "Access-Control-Request-Method: POST",
-                  false, &request),
+    EXPECT_EQ(fakes_ask("OPTIONS", "/channels/a",
+                        "Host: localhost\nOrigin: https://evil.example\n"
+                        "Access-Control-Request-Method: POST",
+                        false, NULL, &request),
               403);
     EXPECT_EQ(fakes_reply_header(request, "Access-Control-Allow-Methods").length, 0);
     request_destroy(request);
@@ -75,25 +58,27 @@ TEST(a_page_of_another_origin_gets_no_preflight) {
 
 TEST(a_host_that_is_not_served_is_421_on_both_ports) {
     struct request *request;
-    EXPECT_EQ(ask("GET", "/demo", "Host: evil.example", false, &request), 421);
+    EXPECT_EQ(fakes_ask("GET", "/demo", "Host: evil.example", false, NULL, &request), 421);
     request_destroy(request);
-    EXPECT_EQ(ask("GET", "/channels/a", "Host: evil.example", true, &request), 421);
+    EXPECT_EQ(fakes_ask("GET", "/channels/a", "Host: evil.example", true, NULL, &request), 421);
     request_destroy(request);
 }
 
 TEST(a_publish_needs_a_length_and_one_that_fits) {
     struct request *request;
-    EXPECT_EQ(ask("POST", "/channels/a", "Host: localhost", false, &request), 411);
+    EXPECT_EQ(fakes_ask("POST", "/channels/a", "Host: localhost", false, NULL, &request), 411);
     request_destroy(request);
-    EXPECT_EQ(
-        ask("POST", "/channels/a", "Host: localhost\nContent-Length: 1048577", false, &request),
-        413);
+    EXPECT_EQ(fakes_ask("POST", "/channels/a", "Host: localhost\nContent-Length: 1048577", false,
+                        NULL, &request),
+              413);
     request_destroy(request);
-    EXPECT_EQ(ask("POST", "/channels/a", "Host: localhost\nContent-Length: 99999999999999999999",
-                  false, &request),
+    EXPECT_EQ(fakes_ask("POST", "/channels/a",
+                        "Host: localhost\nContent-Length: 99999999999999999999", false, NULL,
+                        &request),
               400);
     request_destroy(request);
-    EXPECT_EQ(ask("GET", "/channels/a", "Host: localhost\nContent-Length: 1", false, &request),
+    EXPECT_EQ(fakes_ask("GET", "/channels/a", "Host: localhost\nContent-Length: 1", false, NULL,
+                        &request),
               413);
     request_destroy(request);
 }
