@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/support/varint.h"
+
+enum error_code varint_put(struct buffer *buffer, uint64_t number) {
+    uint8_t bytes[VARINT_BYTES_MAX];
+    size_t count = 0;
+    for (; number >= 128; number >>= 7) {
+        bytes[count++] = (uint8_t)(number | 128);
+    }
+    bytes[count++] = (uint8_t)number;
+    return buffer_put(buffer, span_of(bytes, count));
+}
+
+bool varint_take(struct span *rest, uint64_t *ret_number) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < rest->length && i < VARINT_BYTES_MAX; i++) {
+        uint8_t byte = rest->bytes[i];
+        if (i == VARINT_BYTES_MAX - 1 && byte > 1) {
+            return false;
+        }
+        number |= (uint64_t)(byte & 127) << (7 * i);
+        if (byte < 128) {
+            *rest = span_of(rest->bytes + i + 1, rest->length - i - 1);
+            *ret_number = number;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* varint.h — numbers as bytes, seven bits each, the low ones first: small numbers are short.
+ *
+ * Place:   states that are stored as objects; storage/ has its own beside its keys.
+ * Thread:  pure.
+ * Bounds:  VARINT_BYTES_MAX a number.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/support/buffer.h"
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+#include "broker/support/span.h"
+
+#define VARINT_BYTES_MAX 10
+
+/* Appends. ERR_TOO_LARGE, ERR_MEMORY: nothing was added. */
+MUST_USE enum error_code varint_put(struct buffer *buffer, uint64_t number);
+
+/* Takes one from the front of `rest`. False: it is cut off or does not fit 64 bits; nothing was
+ * taken. */
+MUST_USE bool varint_take(struct span *rest, uint64_t *ret_number);
