@@ -18,6 +18,7 @@
 #include "storage/erase.h"
 #include "storage/index.h"
 #include "storage/keys.h"
+#include "storage/objects.h"
 #include "storage/repeats.h"
 #include "storage/retained.h"
 
@@ -50,6 +51,7 @@ struct apply {
     struct doomed *doomed;           /* of the messages that are being applied */
     struct keys_batch *keys;         /* NULL until a message has a key */
     struct repeats_publish *publish; /* NULL until one has an idempotency key */
+    struct objects *objects;         /* NULL until a command comes */
     size_t pending_count;
     struct pending *pending;
     uint16_t table[TABLE_SIZE]; /* number + 1 of a pending channel, by id */
@@ -506,7 +508,20 @@ static enum error_code apply_delete(struct apply *apply, const struct message *m
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-/* Commands have no rows yet: they only move position and time on, as a tick does. */
+/* It stands in no segment. It may be the last of a publish that has an idempotency key. */
+static enum error_code apply_command(struct apply *apply, const struct message *message,
+                                     struct error *why) {
+    enum error_code result = apply->objects == NULL
+                                 ? objects_create(apply->store, apply->txn, &apply->objects, why)
+                                 : OK;
+    if (result == OK) {
+        result = objects_apply(apply->objects, message, why);
+    }
+    return result == OK
+               ? repeats_add(&apply->publish, apply->store, apply->txn, message, &apply->meta, why)
+               : result;
+}
+
 static enum error_code apply_message(struct apply *apply, const struct message *message,
                                      struct error *why) {
     if (message->place.position <= apply->meta.position_folded) {
@@ -519,6 +534,8 @@ static enum error_code apply_message(struct apply *apply, const struct message *
         result = apply_trim(apply, message, why);
     } else if (message->fields.kind == MESSAGE_DELETE) {
         result = apply_delete(apply, message, why);
+    } else if (message->fields.kind == MESSAGE_COMMAND) {
+        result = apply_command(apply, message, why);
     }
     if (result == OK) {
         apply->meta.position_folded = message->place.position;
@@ -546,6 +563,9 @@ enum error_code apply_finish(struct apply *apply, struct meta_row *ret_meta, str
     if (result == OK && apply->keys != NULL) {
         result = keys_batch_flush(apply->keys, why);
     }
+    if (result == OK && apply->objects != NULL) {
+        result = objects_flush(apply->objects, why);
+    }
     if (result == OK) {
         result = repeats_prune(apply->store, apply->txn, &apply->meta, why);
     }
@@ -570,6 +590,7 @@ void apply_destroy(struct apply *apply) {
     }
     repeats_publish_destroy(apply->publish);
     keys_batch_destroy(apply->keys);
+    objects_destroy(apply->objects);
     doomed_destroy(apply->doomed);
     buffer_finish(&apply->body);
     free(apply->pending);

@@ -2,6 +2,7 @@
 #include "storage/each.h"
 
 #include "storage/bytes.h"
+#include "storage/objects.h"
 #include "storage/repeats.h"
 
 static enum error_code walk_channels(MDB_cursor *cursor, storage_on_channel *on_channel,
@@ -51,5 +52,16 @@ enum error_code each_repeat(struct store *store, storage_on_repeat *on_repeat, v
         result = repeats_each(store, txn, &meta, on_repeat, context, why);
     }
     store_release(store, txn);
+    return result;
+}
+
+enum error_code each_object(struct store *store, enum storage_object_kind kind,
+                            storage_on_object *on_object, void *context, struct error *why) {
+    MDB_txn *txn = NULL;
+    enum error_code result = store_take_snapshot(store, &txn, why);
+    if (result == OK) {
+        result = objects_each(store, txn, kind, on_object, context, why);
+        store_release(store, txn);
+    }
     return result;
 }

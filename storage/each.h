@@ -16,3 +16,7 @@ MUST_USE enum error_code each_channel(struct store *store, storage_on_channel *o
 /* All are folded then: recovery folds what the journal had. */
 MUST_USE enum error_code each_repeat(struct store *store, storage_on_repeat *on_repeat,
                                      void *context, struct error *why);
+
+MUST_USE enum error_code each_object(struct store *store, enum storage_object_kind kind,
+                                     storage_on_object *on_object, void *context,
+                                     struct error *why);

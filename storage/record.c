@@ -11,7 +11,7 @@
  *     1  u8   kind: 1 message, 2 tick, 3 trim, 4 delete, 5 command
  *     2  u8   payload kind: 0 JSON, 1 text, 2 binary
  *     3  u8   QoS as published over MQTT
- *     4  u32  flags: bit 0 retain, bit 1 fsync
+ *     4  u32  flags: bit 0 retain, bit 1 fsync, bit 2 came by MQTT
  *     8  u32  generation
  *    12  u64  position in the log
  *    20  u64  channel id

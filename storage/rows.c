@@ -18,6 +18,7 @@
  *   keys         u64 channel id, key -> u64 the newest offset with this key
  *   retained     u64 channel id, u16 chunk -> part of a record
  *   repeats      u64 position of a publish's first message, u16 chunk -> part of a row (repeats.c)
+ *   objects      see objects.c
  *   slot-NNNN    u64 position, u16 chunk -> part of a record (NNNN: the slot, decimal)
  *
  *   run    0  u16  slot, 0 for the table `cold`

@@ -102,6 +102,7 @@ static int open_tables(struct store *store, MDB_txn *txn) {
         {"cold", &store->cold},       {"deleted", &store->deleted},
         {"keys", &store->keys},       {"erasing", &store->erasing},
         {"repeats", &store->repeats}, {"retained", &store->retained},
+        {"objects", &store->objects},
     };
     for (size_t i = 0; i < ARRAY_COUNT(tables); i++) {
         int code = mdb_dbi_open(txn, tables[i].name, MDB_CREATE, tables[i].dbi);

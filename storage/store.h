@@ -47,6 +47,7 @@ struct store {
     MDB_dbi keys;
     MDB_dbi retained;
     MDB_dbi repeats;
+    MDB_dbi objects;
     atomic_uint slots[STORE_SLOTS_MAX + 1]; /* handles; from 1, slot 0 is the table `cold` */
     unsigned slot_count;                    /* handles that are open; the store thread's */
     pthread_mutex_t pool_lock;

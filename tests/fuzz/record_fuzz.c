@@ -5,9 +5,28 @@
 #include <stdlib.h>
 
 #include "broker/support/invariant.h"
+#include "storage/command.h"
 #include "storage/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+/* A step says the same when it is made again. */
+static void check_command(const struct message *message) {
+    struct command command;
+    struct command again;
+    if (message->fields.kind != MESSAGE_COMMAND || !command_read(message, &command)) {
+        return;
+    }
+    struct message *made =
+        storage_object_message(command.kind, command.step, command.name, command.bytes);
+    INVARIANT(made != NULL);
+    INVARIANT(command_read(made, &again));
+    INVARIANT(again.kind == command.kind);
+    INVARIANT(again.step == command.step);
+    INVARIANT(span_is_equal(again.name, command.name));
+    INVARIANT(span_is_equal(again.bytes, command.bytes));
+    message_unref(made);
+}
 
 static void check_again(const struct record *record) {
     struct message *message = record_create_message(record, 1, (struct span){0});
@@ -25,6 +44,7 @@ static void check_again(const struct record *record) {
     INVARIANT(again.expiry_ms == record->expiry_ms);
     INVARIANT(span_is_equal(again.fields.channel, record->fields.channel));
     INVARIANT(span_is_equal(again.fields.payload, record->fields.payload));
+    check_command(message);
     free(frame);
     message_unref(message);
 }
