@@ -14,7 +14,9 @@ static enum error_code make_rows(struct gaps *gaps, struct error *why) {
     return gaps->rows == NULL ? error_set(why, ERR_MEMORY, "no memory to tell gaps") : OK;
 }
 
-static void set(struct storage_gap *row, const struct storage_selector *selector, struct gap gap) {
+static void set(struct storage_gap *row, const struct storage_selector *selector, struct gap gap,
+                bool is_outlived) {
+    row->is_outlived = is_outlived && (row->is_outlived || !is_told(row));
     if (is_told(row) && row->gap.to != 0 && gap.to > row->gap.to &&
         (row->gap.reason == GAP_EXPIRED || row->gap.reason == GAP_DELETED)) {
         row->gap.to = gap.to;
@@ -34,6 +36,7 @@ enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct spa
         return OK;
     }
     uint64_t first = 0;
+    bool is_outlived = gap.reason == GAP_EXPIRED && gap.from > 0 && gap.from >= view->first;
     enum error_code result = make_rows(gaps, why);
     if (result == OK && !is_for_patterns_alone) {
         result = view_find_kept(view, &first, why);
@@ -46,11 +49,11 @@ enum error_code gaps_tell(struct gaps *gaps, const struct view *view, struct spa
             continue;
         }
         if (selector->is_pattern) {
-            set(row, selector, (struct gap){.reason = gap.reason});
+            set(row, selector, (struct gap){.reason = gap.reason}, is_outlived);
             row->lost_position = position > row->lost_position ? position : row->lost_position;
             continue;
         }
-        set(row, selector, gap);
+        set(row, selector, gap, is_outlived);
         if (first <= view->offset_last) {
             row->first = first;
             row->last = view->offset_last;
@@ -69,7 +72,7 @@ enum error_code gaps_tell_all(struct gaps *gaps, enum gap_reason reason, uint64_
     for (size_t i = 0; result == OK && i < matching->selector_count; i++) {
         const struct storage_selector *selector = &matching->selectors[i];
         if (selector->is_pattern || !is_for_patterns_alone) {
-            set(&gaps->rows[i], selector, (struct gap){.reason = reason});
+            set(&gaps->rows[i], selector, (struct gap){.reason = reason}, false);
             gaps->rows[i].lost_position = position;
         }
     }

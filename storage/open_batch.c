@@ -217,6 +217,20 @@ struct message *open_batch_take_message(const struct batch_view *view, uint64_t 
     return message;
 }
 
+struct message *open_batch_take_retained(const struct batch_view *view) {
+    struct message *message = NULL;
+    pthread_mutex_lock(&view->batch->lock);
+    for (size_t i = OPEN_BATCH_PIECES; i > 0 && message == NULL; i--) {
+        const struct batch_part *part = &view->parts[i - 1];
+        uint32_t number = part->piece == NULL ? 0 : message_at(part, part->offset_last)->retained;
+        if (number > 0) {
+            message = message_ref(message_at(part, part->offset_first + number - 1)->message);
+        }
+    }
+    pthread_mutex_unlock(&view->batch->lock);
+    return message;
+}
+
 static uint64_t bytes_before(const struct batch_part *part, uint64_t offset) {
     return part->bytes_before +
            (offset == part->offset_first ? 0 : message_at(part, offset - 1)->bytes_through);

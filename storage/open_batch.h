@@ -104,6 +104,9 @@ void open_batch_release_view(struct batch_view *view);
 /* A new reference of a message in the view. NULL: the view has no such offset. */
 MUST_USE struct message *open_batch_take_message(const struct batch_view *view, uint64_t offset);
 
+/* The newest message of the view with MESSAGE_RETAIN, as a new reference. NULL: it has none. */
+MUST_USE struct message *open_batch_take_retained(const struct batch_view *view);
+
 /* The position of an offset that is in the view, and its counted bytes. */
 uint64_t open_batch_get_item(const struct batch_view *view, uint64_t offset, uint64_t *ret_bytes);
 

@@ -22,10 +22,13 @@ bool storage_page_next_gap(const struct storage_page *page, const struct storage
         }
         return at < page->gap_count;
     }
-    *ret_gap = (struct storage_gap){.gap = page->gap,
-                                    .selector = query->channel,
-                                    .resumed = page->start,
-                                    .first = page->first,
-                                    .last = page->last};
+    *ret_gap =
+        (struct storage_gap){.gap = page->gap,
+                             .selector = query->channel,
+                             .resumed = page->start,
+                             .first = page->first,
+                             .last = page->last,
+                             .is_outlived = page->gap.reason == GAP_EXPIRED && page->first > 0 &&
+                                            page->gap.from >= page->first};
     return at == 0 && page->has_gap;
 }

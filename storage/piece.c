@@ -153,9 +153,16 @@ static void put_in_channel(struct piece *piece, struct message *message) {
     if (entry->count == entry->capacity) {
         entry->messages = grow(entry->messages, &entry->capacity, sizeof(*entry->messages));
     }
-    uint64_t before = entry->count == 0 ? 0 : entry->messages[entry->count - 1].bytes_through;
-    entry->messages[entry->count++] =
-        (struct batch_message){message, before + record_counted_bytes(&message->fields)};
+    struct batch_message item = {.message = message};
+    if (entry->count > 0) {
+        item = entry->messages[entry->count - 1];
+        item.message = message;
+    }
+    item.bytes_through += record_counted_bytes(&message->fields);
+    if ((message->fields.flags & MESSAGE_RETAIN) != 0) {
+        item.retained = (uint32_t)entry->count + 1;
+    }
+    entry->messages[entry->count++] = item;
 }
 
 void piece_put(struct piece *piece, struct message *message) {

@@ -18,11 +18,12 @@
 #include "broker/support/macros.h"
 #include "broker/support/message.h"
 
-#define PIECE_OVERHEAD_BYTES 48 /* a message's share of the arrays */
+#define PIECE_OVERHEAD_BYTES 64 /* a message's share of the arrays */
 
 struct batch_message {
     struct message *message;
     uint64_t bytes_through; /* counted bytes of the channel in this piece, up to and with this */
+    uint32_t retained;      /* likewise the newest with MESSAGE_RETAIN: its number + 1; 0: none */
 };
 
 struct channel_entry {

@@ -5,6 +5,7 @@
 #include "storage/measure.h"
 #include "storage/parts.h"
 #include "storage/read.h"
+#include "storage/retaining.h"
 
 static enum error_code read_one(const struct storage_parts *parts,
                                 const struct storage_query *query, struct storage_page *ret_page,
@@ -32,7 +33,9 @@ static enum error_code read_many(const struct storage_parts *parts,
     if (result != OK) {
         return result;
     }
-    result = many_read(&moment, parts->options, &MANY_LIMITS, query, ret_page, why);
+    result = query->is_retained
+                 ? retaining_read(&moment, parts->options, &RETAINING_LIMITS, query, ret_page, why)
+                 : many_read(&moment, parts->options, &MANY_LIMITS, query, ret_page, why);
     moment_finish(&moment);
     return result;
 }
@@ -40,8 +43,9 @@ static enum error_code read_many(const struct storage_parts *parts,
 enum error_code storage_read(struct storage *storage, const struct storage_query *query,
                              struct storage_page *ret_page, struct error *why) {
     struct storage_parts parts = storage_borrow_parts(storage);
-    return query->selector_count == 0 ? read_one(&parts, query, ret_page, why)
-                                      : read_many(&parts, query, ret_page, why);
+    return query->selector_count == 0 && !query->is_retained
+               ? read_one(&parts, query, ret_page, why)
+               : read_many(&parts, query, ret_page, why);
 }
 
 enum error_code storage_measure(struct storage *storage, const struct storage_query *query,

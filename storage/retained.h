@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* retained.h — the retained message of each channel, which outlives the channel's retention.
  *
- * Place:   written by apply; read by storage_each_retained(); knows the table `retained`.
+ * Place:   written by apply; read by retaining; knows the table `retained`.
  * Thread:  that of the transaction handed in.
  * Bounds:  one record a channel.
  */

@@ -416,6 +416,12 @@ enum error_code storage_each_repeat(struct storage *storage, storage_on_repeat *
     return each_repeat(&storage->store, on_repeat, context, why);
 }
 
+enum error_code storage_each_object(struct storage *storage, enum storage_object_kind kind,
+                                    storage_on_object *on_object, void *context,
+                                    struct error *why) {
+    return each_object(&storage->store, kind, on_object, context, why);
+}
+
 /* --- writing --- */
 
 /* On a full disk only time goes on, a record a minute: what expires makes room. */

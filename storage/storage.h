@@ -98,6 +98,36 @@ typedef void storage_on_repeat(void *context, const struct storage_repeat *repea
 MUST_USE enum error_code storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
                                              void *context, struct error *why);
 
+/* --- objects: small states with a name, which commands of the log change ---------------------- */
+
+enum storage_object_kind {
+    STORAGE_OBJECT_SESSION = 1, /* of MQTT, by client id */
+    STORAGE_OBJECT_GROUP = 2,   /* of shared subscriptions */
+};
+
+enum storage_object_step {
+    STORAGE_OBJECT_PUT = 1,    /* the bytes are the state from now on */
+    STORAGE_OBJECT_APPEND = 2, /* they are put behind it; of no object: nothing happens */
+    STORAGE_OBJECT_DELETE = 3,
+};
+
+#define STORAGE_OBJECT_NAME_BYTES_MAX 480
+#define STORAGE_OBJECT_BYTES_MAX 1048576 /* of a state: a thousand filters and all packet ids */
+
+/* A MESSAGE_COMMAND that does so once it is ordered; it may be one of the messages of a publish.
+ * Bytes mean nothing to the storage. An append for which the state has no room is passed over, as
+ * are those behind it until the next put. NULL: out of memory, or one of the limits is passed. */
+MUST_USE struct message *storage_object_message(enum storage_object_kind kind,
+                                                enum storage_object_step step, struct span name,
+                                                struct span bytes);
+
+/* Calls on_object for each object of the kind. Spans live during the call. Before the first append:
+ * storage_open() has folded all that was replayed. */
+typedef void storage_on_object(void *context, struct span name, struct span state);
+MUST_USE enum error_code storage_each_object(struct storage *storage, enum storage_object_kind kind,
+                                             storage_on_object *on_object, void *context,
+                                             struct error *why);
+
 /* --- the log thread ------------------------------------------------------------------------- */
 
 /* Writes ordered messages to the journal with one system call; a killed process loses none of them
@@ -174,7 +204,12 @@ struct storage_query {
     struct span channel; /* where there are no selectors */
     const struct storage_selector *selectors;
     size_t selector_count; /* 0: the one channel */
-    bool is_conflated;     /* leave out what is no longer the newest of its key */
+    bool is_retained;      /* the retained messages alone, in order of channel id; `start` and all
+                            * below but the limits have no meaning … */
+    uint64_t after_channel_id; /* … those of channels behind this one; page.channel_id goes on, and
+                                * page.at_head says that there are no more: a page may be empty
+                                * without. page.end is where the log stood */
+    bool is_conflated;         /* leave out what is no longer the newest of its key */
     enum storage_start start;
     struct place place;  /* for AFTER_PLACE; `offset` alone for AFTER_OFFSET */
     uint64_t time_ms;    /* for AFTER_TIME */
@@ -209,6 +244,7 @@ struct storage_gap {
     uint64_t lost_position;
     uint64_t first; /* of a channel: the offsets kept now; both 0 when none is kept */
     uint64_t last;
+    bool is_outlived; /* nothing is missing but messages whose own time was over */
 };
 
 /* Messages in order. If something is missing it is missing before the first. */
@@ -271,14 +307,6 @@ typedef bool storage_on_row(void *context, const struct storage_channel *row);
 MUST_USE enum error_code storage_list_channels(struct storage *storage, struct span pattern,
                                                struct span after, size_t limit,
                                                storage_on_row *on_row, void *context,
-                                               struct error *why);
-
-/* Calls on_message for the retained message of each channel that the query's channel or selectors
- * name, at most `limit`. Messages are borrowed for the call. */
-typedef bool storage_on_message(void *context, const struct message *message);
-MUST_USE enum error_code storage_each_retained(struct storage *storage,
-                                               const struct storage_query *query, size_t limit,
-                                               storage_on_message *on_message, void *context,
                                                struct error *why);
 
 /* --- figures, any thread -------------------------------------------------------------------- */

@@ -58,7 +58,8 @@ struct sweep_options {
     void *context;
 };
 
-/* Bytes of pages in use by segments, index, channels and cold; `txn` may be a snapshot. */
+/* Bytes of pages in use by segments, index, channels, cold, retained messages and objects; `txn`
+ * may be a snapshot. */
 MUST_USE enum error_code sweep_measure(struct store *store, MDB_txn *txn,
                                        const struct segments *segments, uint64_t *ret_bytes,
                                        struct error *why);

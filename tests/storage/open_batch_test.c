@@ -67,6 +67,57 @@ TEST(channels_are_found_by_name_offset_and_figure) {
     open_batch_finish(&batch);
 }
 
+/* One message of channel 1, retained or not. */
+static void admit_flagged(struct open_batch *batch, uint64_t position, uint32_t flags) {
+    struct message *made = make(position, 1, position);
+    struct message_fields fields = made->fields;
+    fields.flags = flags;
+    struct message *message = message_create(&fields);
+    message_order(message, &made->place, made->time_ms);
+    message_unref(made);
+    open_batch_admit(batch, &message, 1);
+    message_unref(message);
+}
+
+static uint64_t retained_position(struct open_batch *batch) {
+    struct batch_view view;
+    int calls = 0;
+    EXPECT_EQ(open_batch_take_view(batch, SPAN("c1"), count_call, &calls, &view, NULL), OK);
+    struct message *message = open_batch_take_retained(&view);
+    uint64_t position = message == NULL ? 0 : message->place.position;
+    message_unref(message);
+    open_batch_release_view(&view);
+    return position;
+}
+
+TEST(a_view_knows_its_newest_retained_message_and_none_behind_it) {
+    struct open_batch batch;
+    struct batch_view view;
+    struct message *const *messages = NULL;
+    int calls = 0;
+    EXPECT_EQ(open_batch_init(&batch, 0, 0), OK);
+    EXPECT_EQ(retained_position(&batch), 0);
+    admit_flagged(&batch, 1, MESSAGE_FSYNC);
+    EXPECT_EQ(retained_position(&batch), 0);
+    admit_flagged(&batch, 2, MESSAGE_RETAIN);
+    admit_flagged(&batch, 3, 0);
+    EXPECT_EQ(retained_position(&batch), 2);
+    EXPECT_EQ(open_batch_take_view(&batch, SPAN("c1"), count_call, &calls, &view, NULL), OK);
+    admit_flagged(&batch, 4, MESSAGE_RETAIN | MESSAGE_MQTT);
+    struct message *message = open_batch_take_retained(&view);
+    EXPECT_EQ(message->place.position, 2); /* as the view was taken */
+    message_unref(message);
+    open_batch_release_view(&view);
+    EXPECT_EQ(open_batch_begin_fold(&batch, &messages), 4);
+    admit_flagged(&batch, 5, 0);
+    EXPECT_EQ(retained_position(&batch), 4);
+    admit_flagged(&batch, 6, MESSAGE_RETAIN);
+    EXPECT_EQ(retained_position(&batch), 6);
+    open_batch_end_fold(&batch);
+    EXPECT_EQ(retained_position(&batch), 6);
+    open_batch_finish(&batch);
+}
+
 TEST(a_view_outlives_the_fold_that_took_its_messages) {
     struct open_batch batch;
     struct batch_view view;
@@ -123,6 +174,7 @@ TEST(a_view_without_its_snapshot_is_none) {
 }
 
 UNIT_TESTS(UNIT(channels_are_found_by_name_offset_and_figure),
+           UNIT(a_view_knows_its_newest_retained_message_and_none_behind_it),
            UNIT(a_view_outlives_the_fold_that_took_its_messages),
            UNIT(a_fold_that_failed_is_offered_again_before_anything_newer),
            UNIT(a_view_without_its_snapshot_is_none))
