@@ -41,26 +41,40 @@ static void count_match(struct answers *answers, const struct message *message) 
     }
 }
 
-static void count_stored(struct answers *answers, const struct publish *publish) {
+/* Commands are the broker's own: they ride with messages, or go alone. */
+static size_t count_messages(const struct publish *publish) {
+    size_t messages = 0;
+    for (size_t i = 0; i < publish->count; i++) {
+        messages += publish->messages[i]->fields.kind != MESSAGE_COMMAND;
+    }
+    return messages;
+}
+
+static void count_stored(struct answers *answers, const struct publish *publish, size_t messages) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < publish->count; i++) {
-        bytes += publish->messages[i]->fields.payload.length;
-        count_match(answers, publish->messages[i]);
+        if (publish->messages[i]->fields.kind != MESSAGE_COMMAND) {
+            bytes += publish->messages[i]->fields.payload.length;
+            count_match(answers, publish->messages[i]);
+        }
     }
-    metrics_add_at(answers->metrics, METRIC_PUBLISHED_MESSAGES, publish->counted_as,
-                   publish->count);
+    metrics_add_at(answers->metrics, METRIC_PUBLISHED_MESSAGES, publish->counted_as, messages);
     metrics_add_at(answers->metrics, METRIC_PUBLISHED_BYTES, publish->counted_as, bytes);
 }
 
 static void count(struct answers *answers, const struct publish *publish, enum error_code result) {
     uint64_t took_us = clock_monotonic_us() - publish->submitted_us;
+    size_t messages = count_messages(publish);
+    if (messages == 0) {
+        return;
+    }
     metrics_add_at(answers->metrics, METRIC_PUBLISHES,
                    METRICS_PAIR(METRIC_PUBLISHES, publish->counted_as, result), 1);
     metrics_observe_at(answers->metrics, METRIC_PUBLISH, publish->counted_as, took_us);
     if (publish->is_repeated) {
         metrics_add(answers->metrics, METRIC_PUBLISHES_REPEATED, 1);
     } else if (result == OK) {
-        count_stored(answers, publish);
+        count_stored(answers, publish, messages);
     }
 }
 

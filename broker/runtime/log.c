@@ -14,29 +14,14 @@
  * the rounds that were written before it began (group commit). */
 #include "broker/runtime/log.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "broker/metrics/thread.h"
-#include "broker/runtime/answers.h"
 #include "broker/runtime/disk.h"
-#include "broker/runtime/order.h"
-#include "broker/runtime/repeats.h"
-#include "broker/runtime/sync.h"
+#include "broker/runtime/log_private.h"
 #include "broker/support/clock.h"
-#include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "storage/storage.h"
-
-/* One journal write and everything that waits for it. */
-struct round {
-    struct round *next;
-    struct commit *commit; /* empty: a round of repeats alone */
-    struct list publishes; /* oldest first, then those that repeat */
-    size_t data_count;     /* of its messages */
-    bool has_stored;       /* something else than time */
-    bool needs_sync;
-};
 
 /* What one turn takes off the waiting publishes. */
 struct turn {
@@ -46,128 +31,8 @@ struct turn {
     size_t bytes;
 };
 
-struct log {
-    struct owner owner;
-    pthread_t thread;
-    bool is_started;
-    struct mailbox mailbox;
-    struct log_options options;
-    struct order order;
-    struct repeats *repeats;
-    struct answers answers;
-
-    struct list waiting;        /* publishes from the mailbox, not ordered yet */
-    struct round *rounds_first; /* written, not released yet */
-    struct round **rounds_last;
-    size_t rounds_bytes;
-    struct round *sync_last; /* the last round that the running sync covers; NULL: none runs */
-    struct syncer *syncer;
-    struct letter synced;
-    struct letter stop;   /* may come when the thread has seen is_stopping, and is gone */
-    struct letter folded; /* from the store thread: there may be room again */
-    atomic_bool is_folded_told;
-    struct letter fold_please;
-    atomic_bool is_fold_asked;
-    bool was_room;
-    bool has_append_failed;
-    struct publish tick; /* underway while it holds its message */
-    struct message *tick_message;
-
-    atomic_bool is_stopping;
-    atomic_uint fold_code; /* enum error_code of the newest fold */
-    atomic_uint_fast64_t position_readable;
-};
-
 static struct publish *publish_of(struct list *node) {
     return CONTAINER_OF(node, struct publish, in_list);
-}
-
-/* --- rounds --------------------------------------------------------------------------------- */
-
-static void tell_listener(struct log_listener *listener, struct commit *commit) {
-    size_t waiting = atomic_fetch_add(&listener->bytes_waiting, commit->bytes);
-    if (waiting > 0 && waiting + commit->bytes > COMMITS_WAITING_BYTES_MAX) {
-        atomic_fetch_sub(&listener->bytes_waiting, commit->bytes);
-        atomic_store(&listener->has_missed, true);
-        return;
-    }
-    listener->on_commit(listener, commit_ref(commit));
-}
-
-/* The store thread sleeps until data came; a full open batch does not wait for its beat. */
-static void ask_for_fold(struct log *log, bool has_data) {
-    if (log->options.store_mailbox == NULL ||
-        !(has_data || storage_is_fold_due(log->options.storage)) ||
-        atomic_exchange(&log->is_fold_asked, true)) {
-        return;
-    }
-    mailbox_put_answer(log->options.store_mailbox, &log->fold_please);
-}
-
-static void on_fold_please(struct letter *letter, void *consumer) {
-    (void)consumer; /* waking up was all that it is for */
-    struct log *log = CONTAINER_OF(letter, struct log, fold_please);
-    atomic_store(&log->is_fold_asked, false);
-}
-
-static void show(struct log *log, struct commit *commit) {
-    storage_admit(log->options.storage, commit->messages, commit->count);
-    atomic_store(&log->position_readable, commit->position_last);
-    for (size_t i = 0; i < log->options.listener_count; i++) {
-        tell_listener(log->options.listeners[i], commit);
-    }
-}
-
-static void round_destroy(struct round *round) {
-    if (round != NULL) {
-        commit_unref(round->commit);
-        free(round);
-    }
-}
-
-/* Readable from here on: by pages first, then by live readers, and then the publisher knows. */
-static void release(struct log *log, struct round *round) {
-    if (round->commit->count > 0) {
-        show(log, round->commit);
-    }
-    metrics_add(log->answers.metrics, METRIC_LOG_MESSAGES, round->data_count);
-    answers_send_all(&log->answers, &round->publishes, OK, NULL);
-    ask_for_fold(log, round->has_stored);
-    log->rounds_bytes -= round->commit->bytes;
-    round_destroy(round);
-}
-
-/* Releases what nothing holds back, and starts a sync for what does. */
-static void release_rounds(struct log *log) {
-    if (log->sync_last != NULL) {
-        return;
-    }
-    while (log->rounds_first != NULL && !log->rounds_first->needs_sync) {
-        struct round *round = log->rounds_first;
-        log->rounds_first = round->next;
-        release(log, round);
-    }
-    if (log->rounds_first == NULL) {
-        log->rounds_last = &log->rounds_first;
-        return;
-    }
-    log->sync_last = CONTAINER_OF(log->rounds_last, struct round, next);
-    syncer_ask(log->syncer);
-}
-
-static void on_synced(struct letter *letter, void *consumer) {
-    (void)letter;
-    struct log *log = consumer;
-    struct round *covered = log->sync_last;
-    INVARIANT(covered != NULL);
-    for (struct round *round = log->rounds_first;; round = round->next) {
-        round->needs_sync = false;
-        if (round == covered) {
-            break;
-        }
-    }
-    log->sync_last = NULL;
-    release_rounds(log);
 }
 
 /* --- one turn ------------------------------------------------------------------------------- */
@@ -223,19 +88,6 @@ static void gather(struct log *log, struct turn *turn) {
         list_remove(&publish->in_list);
         take(log, turn, publish);
     }
-}
-
-static struct round *round_create(size_t count) {
-    struct round *round = calloc(1, sizeof(*round));
-    struct commit *commit = commit_create(count);
-    if (round == NULL || commit == NULL) {
-        free(round);
-        commit_unref(commit);
-        return NULL;
-    }
-    round->commit = commit;
-    list_init(&round->publishes);
-    return round;
 }
 
 static void order_publish(struct log *log, struct round *round, struct publish *publish) {
@@ -352,10 +204,7 @@ static void write_round(struct log *log) {
     }
     list_put_all(&round->publishes, &turn.fresh);
     settle_repeats(log, round, &turn);
-    log->rounds_bytes += round->commit->bytes;
-    *log->rounds_last = round;
-    log->rounds_last = &round->next;
-    release_rounds(log);
+    rounds_put(log, round);
 }
 
 static bool has_room(struct log *log) {
@@ -430,21 +279,30 @@ static void write_waiting(struct log *log) {
     }
 }
 
+static int wait_ms(const struct log *log, bool is_stopping) {
+    if (is_stopping) {
+        return is_done(log) ? 0 : TICK_INTERVAL_MS;
+    }
+    return (int)registry_wait_ms(log->registry, TICK_INTERVAL_MS);
+}
+
 static void *log_thread(void *argument) {
     struct log *log = argument;
     owner_claim(&log->owner);
     thread_begin(log->answers.metrics);
     for (;;) {
         bool is_stopping = atomic_load(&log->is_stopping);
+        registry_turn(log->registry, order_turn_clock(&log->order, clock_wall_ms()));
         uint32_t delivered = mailbox_deliver_all(&log->mailbox, log);
         metrics_add(log->answers.metrics, METRIC_LETTERS, delivered);
         write_waiting(log);
         if (is_stopping && delivered == 0 && is_done(log)) {
+            registry_end(log->registry);
             return NULL;
         }
         uint64_t slept_ms = clock_monotonic_ms();
         thread_sleep(log->answers.metrics);
-        mailbox_wait(&log->mailbox, is_stopping && is_done(log) ? 0 : TICK_INTERVAL_MS);
+        mailbox_wait(&log->mailbox, wait_ms(log, is_stopping));
         thread_wake(log->answers.metrics);
         if (!is_stopping && clock_monotonic_ms() - slept_ms >= TICK_INTERVAL_MS) {
             put_tick(log);
@@ -464,8 +322,8 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
     log->rounds_last = &log->rounds_first;
     log->was_room = true;
     log->folded.on_delivered = on_folded;
-    log->fold_please.on_delivered = on_fold_please;
-    log->synced.on_delivered = on_synced;
+    log->fold_please.on_delivered = rounds_on_fold_please;
+    log->synced.on_delivered = rounds_on_synced;
     log->mailbox.event_fd = -1;
     enum error_code code = order_init(&log->order, options->storage, why);
     if (code == OK) {
@@ -476,6 +334,17 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
     }
     if (code == OK) {
         code = mailbox_init(&log->mailbox, MAILBOX_NODES_MAX);
+    }
+    if (code == OK) {
+        struct registry_options registry_options = {
+            .mailbox = &log->mailbox,
+            .publishes = &log->waiting,
+            .metrics = log->answers.metrics,
+            .sessions_max = options->sessions_max,
+            .time_ms = order_turn_clock(&log->order, clock_wall_ms()),
+            .on_session_over = options->on_session_over,
+            .context = options->context};
+        code = registry_create(&registry_options, options->storage, &log->registry, why);
     }
     atomic_init(&log->position_readable, log->order.state.position_next - 1);
     if (code != OK) {
@@ -510,6 +379,7 @@ void log_stop(struct log *log) {
         return;
     }
     log->stop.on_delivered = on_stop;
+    registry_stop(log->registry);
     atomic_store(&log->is_stopping, true);
     mailbox_put_answer(&log->mailbox, &log->stop);
     pthread_join(log->thread, NULL);
@@ -525,6 +395,7 @@ void log_destroy(struct log *log) {
     INVARIANT(!log->is_started);
     INVARIANT(log->rounds_first == NULL);
     mailbox_deliver_all(&log->mailbox, log); /* what the store thread said after the end */
+    registry_destroy(log->registry);
     repeats_destroy(log->repeats);
     order_finish(&log->order);
     mailbox_finish(&log->mailbox);
@@ -554,6 +425,10 @@ enum error_code log_submit(struct log *log, struct publish *publish) {
 
 uint64_t log_position_readable(const struct log *log) {
     return atomic_load(&log->position_readable);
+}
+
+struct registry *log_borrow_registry(struct log *log) {
+    return log->registry;
 }
 
 uint64_t log_id(const struct log *log) {

@@ -24,6 +24,7 @@
 #include "broker/support/message.h"
 
 struct log;
+struct registry;
 struct repeat;
 struct storage;
 
@@ -64,6 +65,9 @@ struct log_options {
     size_t listener_count;
     struct mailbox *store_mailbox; /* told when a fold is due; may be NULL */
     struct metrics *metrics;
+    size_t sessions_max;                                           /* see registry.h */
+    void (*on_session_over)(void *context, struct span client_id); /* see registry.h */
+    void *context;
 };
 
 MUST_USE enum error_code log_create(const struct log_options *options, struct log **ret_log,
@@ -82,6 +86,9 @@ MUST_USE enum error_code log_submit(struct log *log, struct publish *publish);
 
 /* Up to here everything may be read. Any thread. */
 uint64_t log_position_readable(const struct log *log);
+
+/* Which is the log thread's: registry.h says what may be called. */
+struct registry *log_borrow_registry(struct log *log);
 
 uint64_t log_id(const struct log *log);
 uint32_t log_generation(const struct log *log);

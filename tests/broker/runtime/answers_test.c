@@ -117,6 +117,35 @@ TEST(what_repeats_or_is_refused_published_nothing) {
     metrics_destroy(account.metrics);
 }
 
+TEST(commands_are_no_messages_that_were_published) {
+    struct message_fields fields = {.kind = MESSAGE_COMMAND, .payload = SPAN("12345")};
+    struct account account;
+    struct asked asked;
+    init(&account);
+    make(&asked);
+    struct message *both[] = {asked.message, message_create(&fields)};
+    asked.publish.messages = both;
+    asked.publish.count = 2;
+    EXPECT_EQ(answers_admit(&account.answers, &asked.publish), OK);
+    answers_send(&account.answers, &asked.publish, OK, NULL);
+    mailbox_deliver_all(&asked.mailbox, NULL);
+    EXPECT_EQ(published(&account), 1);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_PUBLISHED_BYTES, METRICS_PROTOCOL_HTTP), 5);
+    asked.publish.messages = both + 1;
+    asked.publish.count = 1;
+    EXPECT_EQ(answers_admit(&account.answers, &asked.publish), OK);
+    answers_send(&account.answers, &asked.publish, OK, NULL);
+    mailbox_deliver_all(&asked.mailbox, NULL);
+    EXPECT_EQ(published(&account), 1);
+    EXPECT_EQ(metrics_sum(account.metrics, METRIC_PUBLISHES,
+                          METRICS_PAIR(METRIC_PUBLISHES, METRICS_PROTOCOL_HTTP, OK)),
+              1);
+    EXPECT_EQ(account.answers.waiting_count, 0);
+    message_unref(both[1]);
+    finish(&asked);
+    metrics_destroy(account.metrics);
+}
+
 TEST(message_counts_for_the_pattern_of_its_rule) {
     struct account account;
     struct asked asked;
@@ -151,5 +180,6 @@ TEST(the_engines_own_is_answered_at_once_and_counts_nowhere) {
 UNIT_TESTS(UNIT(room_is_kept_from_admission_to_answer),
            UNIT(without_room_a_publish_is_told_and_leaves_no_trace),
            UNIT(what_repeats_or_is_refused_published_nothing),
+           UNIT(commands_are_no_messages_that_were_published),
            UNIT(message_counts_for_the_pattern_of_its_rule),
            UNIT(the_engines_own_is_answered_at_once_and_counts_nowhere))

@@ -174,6 +174,75 @@ TEST(a_delete_is_a_record_with_the_last_offset_of_its_channel) {
     world_remove(&world);
 }
 
+static void on_object(void *context, struct span name, struct span state) {
+    char *text = context;
+    EXPECT_SPAN(name, "me");
+    memcpy(text, state.bytes, state.length);
+    text[state.length] = '\0';
+}
+
+/* Puts the session there, which steps behind it need. */
+static void put_group(struct world *world) {
+    struct message *put =
+        storage_object_message(STORAGE_OBJECT_GROUP, STORAGE_OBJECT_PUT, SPAN("me"), SPAN("0"));
+    struct publisher publisher = {.log = world->log};
+    struct publish publish = {.reply_to = &publisher.mailbox,
+                              .on_answered = on_answered,
+                              .context = &publisher,
+                              .messages = &put,
+                              .count = 1};
+    EXPECT_EQ(mailbox_init(&publisher.mailbox, 16), OK);
+    EXPECT_EQ(log_submit(world->log, &publish), OK);
+    while (!publisher.is_answered) {
+        mailbox_wait(&publisher.mailbox, -1);
+        mailbox_deliver_all(&publisher.mailbox, &publisher);
+    }
+    EXPECT_EQ(publisher.result, OK);
+    message_unref(put);
+    mailbox_finish(&publisher.mailbox);
+}
+
+TEST(commands_ride_with_messages_and_take_no_channel_and_no_offset) {
+    struct world world;
+    struct asked asked[5];
+    char text[100] = "";
+    world_make(&world);
+    put_group(&world);
+    world_ask(&world, &asked[0], "SaS", NULL, "1", 0);
+    EXPECT_EQ(asked_await(&asked[0]), OK);
+    EXPECT_EQ(asked[0].messages[0]->place.position, 2);
+    EXPECT_EQ(asked[0].messages[0]->place.channel_id, 0);
+    EXPECT_EQ(asked[0].messages[1]->place.offset, 1);
+    EXPECT_EQ(asked[0].messages[2]->place.position, 4);
+    atomic_store(&faults.appends_to_fail, 1);
+    world_ask(&world, &asked[1], "Sb", NULL, "no", 0);
+    EXPECT_EQ(asked_await(&asked[1]), ERR_STORAGE_FULL);
+    world_ask(&world, &asked[2], "aS", "key", "2", 0);
+    EXPECT_EQ(asked_await(&asked[2]), OK);
+    EXPECT_EQ(asked[2].messages[0]->place.position, 5);
+    world_ask(&world, &asked[3], "aS", "key", "2", 0);
+    EXPECT_EQ(asked_await(&asked[3]), OK);
+    EXPECT_TRUE(asked[3].publish.is_repeated);
+    EXPECT_EQ(asked[3].messages[1]->place.position, 6);
+    world_close(&world);
+    world_open(&world);
+    EXPECT_EQ(storage_each_object(world.storage, STORAGE_OBJECT_GROUP, on_object, text, NULL), OK);
+    EXPECT_STRING(text, "0112");
+    world_ask(&world, &asked[4], "aS", "key", "2", 0);
+    EXPECT_EQ(asked_await(&asked[4]), OK);
+    EXPECT_TRUE(asked[4].publish.is_repeated);
+    EXPECT_EQ(asked[4].messages[0]->place.offset, 2);
+    EXPECT_EQ(asked[4].messages[1]->place.position, 6);
+    EXPECT_EQ(world_count_stored(&world, "a"), 2);
+    EXPECT_EQ(world_count_stored(&world, "b"), 0);
+    log_stop(world.log);
+    EXPECT_TRUE(world.is_ordered);
+    for (size_t i = 0; i < ARRAY_COUNT(asked); i++) {
+        asked_finish(&asked[i]);
+    }
+    world_remove(&world);
+}
+
 TEST(the_largest_publish_is_one_commit_and_each_message_knows_how_many_follow) {
     static struct message *messages[PUBLISH_MESSAGES_MAX];
     struct world world;
@@ -195,4 +264,5 @@ UNIT_TESTS(UNIT(offsets_are_dense_with_eight_publishers_and_what_is_answered_can
            UNIT(a_log_that_is_opened_again_goes_on_where_it_ended), UNIT(a_stopped_log_refuses),
            UNIT(a_log_that_ends_before_it_is_told_keeps_no_letter_of_a_caller_that_is_gone),
            UNIT(a_delete_is_a_record_with_the_last_offset_of_its_channel),
+           UNIT(commands_ride_with_messages_and_take_no_channel_and_no_offset),
            UNIT(the_largest_publish_is_one_commit_and_each_message_knows_how_many_follow))

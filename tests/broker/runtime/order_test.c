@@ -110,6 +110,26 @@ TEST(a_tick_takes_a_position_and_belongs_to_no_channel) {
     order_finish(&order);
 }
 
+TEST(a_command_takes_a_position_and_belongs_to_no_channel) {
+    struct order order;
+    struct commit *failed = commit_create(3);
+    struct commit *again = commit_create(1);
+    init(&order);
+    struct message *command = put_kind(&order, failed, "", MESSAGE_COMMAND);
+    EXPECT_EQ(command->place.position, 1);
+    EXPECT_EQ(command->place.channel_id, 0);
+    EXPECT_EQ(command->place.offset, 0);
+    EXPECT_EQ(order_channel_count(&order), 0);
+    EXPECT_EQ(put(&order, failed, "a")->place.position, 2);
+    EXPECT_EQ(put_kind(&order, failed, "", MESSAGE_COMMAND)->place.position, 3);
+    order_undo(&order, failed);
+    EXPECT_EQ(order_channel_count(&order), 0);
+    EXPECT_EQ(put(&order, again, "a")->place.position, 1);
+    commit_unref(failed);
+    commit_unref(again);
+    order_finish(&order);
+}
+
 TEST(a_delete_takes_a_position_and_its_channels_last_offset) {
     struct order order;
     struct commit *commit = commit_create(3);
@@ -228,6 +248,7 @@ UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
            UNIT(a_write_that_failed_leaves_no_trace),
            UNIT(a_channel_that_was_taken_back_can_be_had_again), UNIT(record_time_never_goes_back),
            UNIT(a_tick_takes_a_position_and_belongs_to_no_channel),
+           UNIT(a_command_takes_a_position_and_belongs_to_no_channel),
            UNIT(a_delete_takes_a_position_and_its_channels_last_offset),
            UNIT(a_delete_in_a_channel_that_nobody_knows_finds_nothing),
            UNIT(a_delete_behind_the_first_message_of_the_same_round_finds_the_channel),
