@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "broker/admission/idempotency.h"
+#include "broker/support/logger.h"
+
+#define SESSIONS_MAX 1000000
 
 /* --- the disk and the post: see --wrap in meson.build --------------------------------------- */
 
@@ -58,6 +61,19 @@ void __wrap_mailbox_put_answer(struct mailbox *mailbox, struct letter *letter) {
         usleep(faults.put_delay_ms * 1000);
     }
     __real_mailbox_put_answer(mailbox, letter);
+}
+
+uint64_t __real_clock_wall_ms(void);
+uint64_t __wrap_clock_wall_ms(void);
+uint64_t __real_clock_monotonic_ms(void);
+uint64_t __wrap_clock_monotonic_ms(void);
+
+uint64_t __wrap_clock_wall_ms(void) {
+    return __real_clock_wall_ms() + atomic_load(&faults.ahead_ms);
+}
+
+uint64_t __wrap_clock_monotonic_ms(void) {
+    return __real_clock_monotonic_ms() + atomic_load(&faults.ahead_ms);
 }
 
 /* --- the world ------------------------------------------------------------------------------ */
@@ -121,7 +137,8 @@ static void prepare(struct world *world) {
                                       .listeners = world->listeners,
                                       .listener_count = 1,
                                       .store_mailbox = store_mailbox(world->store),
-                                      .metrics = world->metrics};
+                                      .metrics = world->metrics,
+                                      .sessions_max = world->sessions_max};
     EXPECT_EQ(log_create(&log_options, &world->log, &why), OK);
     world->position = log_position_readable(world->log);
     world->is_ordered = true;
@@ -150,8 +167,9 @@ void world_close(struct world *world) {
 }
 
 void world_make_waiting(struct world *world) {
-    *world = (struct world){0};
+    *world = (struct world){.sessions_max = SESSIONS_MAX};
     is_tester = true;
+    logger_set_level(LOG_LEVEL_INFO);
     snprintf(world->directory, sizeof(world->directory), "/tmp/tidings-log-test-XXXXXX");
     EXPECT_NOT_NULL(mkdtemp(world->directory));
     prepare(world);
@@ -196,6 +214,11 @@ static void asked_init(struct world *world, struct asked *asked, struct message 
                             .publish.count = count};
 }
 
+static struct message *make_step(const char *body) {
+    return storage_object_message(STORAGE_OBJECT_GROUP, STORAGE_OBJECT_APPEND, SPAN("me"),
+                                  span_of_string(body));
+}
+
 void world_ask(struct world *world, struct asked *asked, const char *channels, const char *key,
                const char *body, uint32_t flags) {
     uint8_t hash[IDEMPOTENCY_HASH_BYTES];
@@ -214,7 +237,7 @@ void world_ask(struct world *world, struct asked *asked, const char *channels, c
             .channel = is_delete ? SPAN("a") : span_of(channels + i, 1),
             .idempotency_hash = has_hash ? span_of(hash, sizeof(hash)) : (struct span){0},
             .payload = is_delete ? span_of(deleted, sizeof(deleted)) : span_of_string(body)};
-        asked->messages[i] = message_create(&fields);
+        asked->messages[i] = channels[i] == 'S' ? make_step(body) : message_create(&fields);
         EXPECT_NOT_NULL(asked->messages[i]);
     }
     EXPECT_EQ(log_submit(world->log, &asked->publish), OK);

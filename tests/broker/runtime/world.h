@@ -17,13 +17,14 @@
 
 #define CHANNELS 3
 
-/* A disk that fails, is slow, or holds more when it is told to; and a post that is slow. */
+/* A disk that fails, is slow, or holds more when it is told to; a post that is slow; and clocks. */
 struct faults {
     atomic_int appends_to_fail;
     atomic_bool is_sync_held; /* each sync waits for a post of the gate */
     sem_t sync_gate;
-    struct storage_repeat stored; /* what it has besides; of no messages: nothing */
-    unsigned put_delay_ms;        /* of letters that the test's thread sends */
+    struct storage_repeat stored;  /* what it has besides; of no messages: nothing */
+    unsigned put_delay_ms;         /* of letters that the test's thread sends */
+    atomic_uint_fast64_t ahead_ms; /* of both clocks */
 };
 extern struct faults faults;
 
@@ -40,7 +41,8 @@ struct world {
     struct mailbox answers; /* of all that world_ask() asked */
     uint64_t position;
     uint64_t offsets[CHANNELS + 1]; /* the last that the listener saw */
-    uint32_t group_rest;            /* of the message before */
+    size_t sessions_max;
+    uint32_t group_rest; /* of the message before */
     bool is_ordered;
 };
 
@@ -69,7 +71,8 @@ struct asked {
     bool is_answered;
 };
 
-/* Submits a message for each letter of `channels`; D is a delete of channel a. Key may be NULL. */
+/* Submits a message for each letter of `channels`; D is a delete of channel a, S puts the
+ * body behind the state of the session `me`. Key may be NULL. */
 void world_ask(struct world *world, struct asked *asked, const char *channels, const char *key,
                const char *body, uint32_t flags);
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry_private.h — the inside of the registry, for the few files that are one registry.
+ *
+ * Place:   registry.c (claims and what becomes of sessions), errands.c (what it publishes),
+ *          muster.c (what the operator asks).
+ * Thread:  the log thread's, but for what is atomic.
+ * Bounds:  see registry.h.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "broker/runtime/registry.h"
+#include "broker/support/heap.h"
+#include "broker/support/list.h"
+#include "broker/support/map.h"
+#include "storage/storage.h"
+
+/* A client id that somebody has, or that has a session which is away. */
+struct registry_entry {
+    struct map_node in_map;
+    struct list in_order;         /* of all, the oldest first */
+    struct heap_node in_dues;     /* while it is away and will be ended, or has a will */
+    struct list waiting;          /* claims, the oldest first; none while nobody has it */
+    struct session_claim *holder; /* NULL: it is away */
+    uint64_t expiry_ms;
+    uint64_t released_ms; /* of log time */
+    uint64_t will_due_ms;
+    struct message *will; /* NULL: none */
+    uint8_t *state;       /* while it is away */
+    size_t state_length;
+    bool is_stored;    /* there may be an object of it */
+    bool is_dismissed; /* it ends when its holder releases it */
+    uint16_t client_id_length;
+    uint8_t client_id[];
+};
+
+struct registry {
+    struct registry_options options;
+    struct storage *storage;
+    struct map entries;
+    struct list order;
+    struct heap dues;
+    uint64_t time_ms;
+    size_t held_count;
+    size_t waiting_count;
+    size_t state_bytes;
+    struct list failed; /* errands to be tried again, the oldest first … */
+    size_t failed_bytes;
+    uint64_t retry_ms;        /* … then, on the monotonic clock */
+    struct list musters;      /* walks that are under way */
+    atomic_uint muster_count; /* from question to answer */
+    atomic_bool is_stopping;
+};
+
+/* --- registry.c --- */
+
+static inline struct span registry_client_id(const struct registry_entry *entry) {
+    return span_of(entry->client_id, entry->client_id_length);
+}
+
+/* NULL: there is none. */
+struct registry_entry *registry_find(struct registry *registry, struct span client_id);
+
+/* When it will be ended if nobody claims it; UINT64_MAX: never. */
+uint64_t registry_expires_ms(const struct registry_entry *entry);
+
+/* Ends it, or tells its holder, and it ends when that one releases. False: there is none. */
+bool registry_dismiss(struct registry *registry, struct span client_id);
+
+/* --- errands.c: publishes of the registry's own --- */
+
+/* Takes the will (may be NULL) and stores the entry's state as it is now, in one publish. What
+ * fails is tried again; without memory for it nothing happens. */
+void errands_store(struct registry *registry, struct registry_entry *entry, struct message *will);
+
+/* The same with a deletion of what is stored. */
+void errands_delete(struct registry *registry, struct span client_id, struct message *will);
+
+/* The will alone. */
+void errands_publish(struct registry *registry, struct message *will);
+
+/* Tries again what failed, once it is time. */
+void errands_retry(struct registry *registry);
+
+void errands_finish(struct registry *registry);
+
+/* --- muster.c --- */
+
+/* The entry goes: walks that would look at it next go on behind it. */
+void musters_on_gone(struct registry *registry, const struct registry_entry *entry);
