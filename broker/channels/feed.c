@@ -150,7 +150,10 @@ void feeds_put(struct feeds *feeds, struct message *const *messages, size_t coun
  * one order, so that the number is the same for nearly all.) */
 static struct frames *shared_frames(struct feed *feed, const struct framing *framing,
                                     uint64_t subscription) {
-    INVARIANT(framing->slot < FRAMING_SLOTS);
+    INVARIANT(framing->slot <= FRAMING_OWN);
+    if (framing->slot == FRAMING_OWN) {
+        return NULL;
+    }
     if (feed->shared == NULL && feed->live_count > 1) {
         feed->shared = calloc(FRAMING_SLOTS, sizeof(*feed->shared));
     }
@@ -169,14 +172,14 @@ static struct frames *shared_frames(struct feed *feed, const struct framing *fra
     return is_usable ? *shared : NULL;
 }
 
-/* Encodes from the end of `frames` on, until about one write's worth lies behind `sequence`. */
+/* Encodes from the end of `frames` on, up to the entry `end`, until about one write's worth lies
+ * behind `sequence`. */
 static enum error_code encode(struct feed *feed, const struct framing *framing, uint64_t sequence,
-                              struct frames *frames) {
+                              uint64_t end, struct frames *frames) {
     size_t begin = frames->buffer.length;
     uint64_t next = frames->sequence_first + frames->count;
     enum error_code code = OK;
-    while (code == OK && next < feed->tail.sequence_next &&
-           frames->buffer.length - begin < WRITE_BYTES_MAX) {
+    while (code == OK && next < end && frames->buffer.length - begin < WRITE_BYTES_MAX) {
         code = frames_put(frames, framing, tail_borrow(&feed->tail, next++), 0);
     }
     bool has_one = frames->sequence_first + frames->count > sequence;
@@ -196,7 +199,7 @@ static enum error_code encode_shared(struct feed *feed, const struct framing *fr
         return ERR_FULL;
     }
     feed->feeds->frames_bytes -= shared->buffer.capacity;
-    enum error_code code = encode(feed, framing, sequence, shared);
+    enum error_code code = encode(feed, framing, sequence, feed->tail.sequence_next, shared);
     feed->feeds->frames_bytes += shared->buffer.capacity;
     return code;
 }
@@ -244,8 +247,11 @@ enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *q
         *ret_run = cut_run(shared, question);
         return OK;
     }
+    uint64_t rest = feed->tail.sequence_next - question->sequence;
+    uint64_t count = rest < question->count_max ? rest : question->count_max;
     frames_clear(scratch, question->sequence, question->subscription);
-    enum error_code code = encode(feed, question->framing, question->sequence, scratch);
+    enum error_code code =
+        encode(feed, question->framing, question->sequence, question->sequence + count, scratch);
     if (code == OK) {
         *ret_run = cut_run(scratch, question);
     }

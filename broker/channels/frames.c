@@ -25,6 +25,7 @@ void frames_clear(struct frames *frames, uint64_t sequence, uint64_t subscriptio
     frames->subscription = subscription;
     frames->sequence_first = sequence;
     frames->count = 0;
+    frames->has_empty = false;
     buffer_clear(&frames->buffer);
     if (frames->buffer.capacity > frames->bytes_kept) {
         frames_finish(frames);
@@ -73,6 +74,7 @@ enum error_code frames_put(struct frames *frames, const struct framing *framing,
         frames->buffer.length = length_before;
         return code;
     }
+    frames->has_empty |= frames->buffer.length == length_before;
     frames->ends[frames->count++] = (uint32_t)frames->buffer.length;
     return OK;
 }
@@ -90,8 +92,10 @@ enum error_code frames_put_run(struct frames *frames, const struct run *run) {
     if (code != OK) {
         frames->buffer.length = begin;
         frames->count = count_before;
+        return code;
     }
-    return code;
+    frames->has_empty |= run->has_empty;
+    return OK;
 }
 
 struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, size_t bytes_max) {
@@ -115,7 +119,8 @@ struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, siz
                         .sequence_first = sequence,
                         .count = last - index + 1,
                         .ends = frames->ends + index,
-                        .ends_base = begin};
+                        .ends_base = begin,
+                        .has_empty = frames->has_empty};
 }
 
 size_t run_count_sent(const struct run *run, size_t sent, struct span *ret_rest_of_cut) {
@@ -137,4 +142,15 @@ size_t run_count_sent(const struct run *run, size_t sent, struct span *ret_rest_
         *ret_rest_of_cut = span_of(run->bytes.bytes + sent, end - sent);
     }
     return low;
+}
+
+size_t run_count_filled(const struct run *run, size_t count) {
+    INVARIANT(count <= run->count);
+    size_t filled = run->has_empty ? 0 : count;
+    uint32_t begin = run->ends_base;
+    for (size_t i = 0; run->has_empty && i < count; i++) {
+        filled += run->ends[i] > begin;
+        begin = run->ends[i];
+    }
+    return filled;
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct frames {
     uint32_t *ends; /* ends[i]: where frame i ends in the buffer; `ends_capacity` of them */
     size_t ends_capacity;
     size_t bytes_kept; /* memory up to this stays when it is cleared */
+    bool has_empty;    /* one of the frames has no bytes */
 };
 
 /* Frames ready to be sent: lives until the next change of its tail or frames. */
@@ -33,6 +35,7 @@ struct run {
     size_t count;
     const uint32_t *ends; /* of the run's frames, counted from `ends_base` */
     uint32_t ends_base;
+    bool has_empty; /* one of the frames it was borrowed from has no bytes */
 };
 
 void frames_init(struct frames *frames, size_t bytes_max, size_t bytes_kept);
@@ -58,3 +61,6 @@ struct run frames_borrow_run(const struct frames *frames, uint64_t sequence, siz
 /* How many frames of the run went out whole with the first `sent` bytes, and how much of the
  * next. */
 size_t run_count_sent(const struct run *run, size_t sent, struct span *ret_rest_of_cut);
+
+/* How many of the first `count` frames of the run have bytes: the others are for nobody. */
+size_t run_count_filled(const struct run *run, size_t count);

@@ -11,7 +11,8 @@
 #include "broker/support/message.h"
 #include "storage/storage.h"
 
-#define FRAMING_SLOTS 6
+#define FRAMING_SLOTS 36
+#define FRAMING_OWN FRAMING_SLOTS /* the slot of a framing whose frames no two readers share */
 
 /* What one reader's frame says beside the message. Zero: none of it. */
 struct frame_options {
@@ -22,12 +23,13 @@ struct frame_options {
 
 struct framing {
     const char *name;
-    uint8_t slot;  /* 0 … FRAMING_SLOTS - 1, different for each kind */
+    uint8_t slot;  /* 0 … FRAMING_SLOTS - 1, different for each kind; or FRAMING_OWN */
     void *context; /* for put_message alone; NULL: it needs none. The worker's, like the framing */
     /* Appends exactly one frame. OK with nothing appended: this kind cannot carry the message. */
     enum error_code (*put_message)(struct buffer *buffer, const struct message *message,
                                    const struct frame_options *options);
-    /* Appends the frame that tells what is missing and from where the reader goes on. */
+    /* Appends the frame that tells what is missing and from where the reader goes on; nothing where
+     * this kind does not tell it. */
     enum error_code (*put_gap)(struct buffer *buffer, const struct storage_gap *gap,
                                const struct frame_options *options);
 };

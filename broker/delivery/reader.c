@@ -284,15 +284,22 @@ enum error_code reader_borrow_run(struct reader *reader, const struct framing *f
 
 size_t reader_count_messages(const struct reader *reader, const struct gather *gather,
                              size_t count) {
-    const struct link *link = reader->current;
     size_t messages = 0;
     for (size_t i = 0; i < count; i++) {
-        messages +=
-            link == NULL
-                ? gather->items[i].is_message
-                : tail_borrow(&link->feed->tail, link->sequence + i)->fields.kind == MESSAGE_DATA;
+        messages += reader_get_item(reader, gather, i).is_message;
     }
     return messages;
+}
+
+struct gathered reader_get_item(const struct reader *reader, const struct gather *gather,
+                                size_t index) {
+    const struct link *link = reader->current;
+    if (link == NULL) {
+        INVARIANT(index < gather->frames.count);
+        return gather->items[index];
+    }
+    const struct message *entry = tail_borrow(&link->feed->tail, link->sequence + index);
+    return (struct gathered){entry->place, entry->fields.kind == MESSAGE_DATA};
 }
 
 /* All links pass over what was gathered from them, as over what a page showed. */

@@ -88,6 +88,10 @@ MUST_USE enum error_code reader_borrow_run(struct reader *reader, const struct f
 size_t reader_count_messages(const struct reader *reader, const struct gather *gather,
                              size_t count);
 
+/* What frame `index` of the run tells. */
+struct gathered reader_get_item(const struct reader *reader, const struct gather *gather,
+                                size_t index);
+
 /* `count` frames of the run left. */
 void reader_advance(struct reader *reader, const struct gather *gather, size_t count);
 

@@ -117,7 +117,7 @@ enum error_code rider_ask(struct rider *rider, const struct reader *reader, stru
     }
     struct storage_query *own = &page_read->read.query;
     *own = *query;
-    own->limit = CATCH_UP_PAGE_MESSAGES_MAX;
+    own->limit = query->limit > 0 ? query->limit : CATCH_UP_PAGE_MESSAGES_MAX;
     own->bytes_max = CATCH_UP_PAGE_BYTES_MAX;
     if (feed != NULL && !feed->is_pattern) {
         own->channel = page_read->selectors[0].text;

@@ -36,8 +36,9 @@ void rider_init(struct rider *rider, void (*on_page)(struct rider *rider, const 
 /* A page is under way. */
 bool rider_is_waiting(const struct rider *rider);
 
-/* Asks for what the reader reads, with the start and the flags of `query`. `may_share`: the query
- * is a plain one from the reader's place on. ERR_MEMORY: on_page does not follow. */
+/* Asks for what the reader reads, with the start, the flags and the limit (0: a full page) of
+ * `query`. `may_share`: the query is a plain one from the reader's place on. ERR_MEMORY: on_page
+ * does not follow. */
 MUST_USE enum error_code rider_ask(struct rider *rider, const struct reader *reader,
                                    struct worker *worker, const struct storage_query *query,
                                    bool may_share);

@@ -12,51 +12,25 @@
  * for it. Then its policy decides: `catch_up` waits; `conflate` and `drop` leave the tails and ask
  * the log, for a page without what is no longer the newest, or for the head and what was passed
  * over; `disconnect` ends it. One that still reads its history is not lagging, but for `conflate`,
- * which any blocked reader does. */
+ * which any blocked reader does.
+ *
+ * A window that is shut is no lag by itself, for it is shut whenever its peer has all it may have:
+ * the policy decides once more waits than a socket would have taken meanwhile. */
 #include "broker/runtime/stream.h"
 
 #include <stdlib.h>
 
-#include "broker/delivery/reader.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
-#include "broker/runtime/rider.h"
-#include "broker/runtime/worker_private.h"
+#include "broker/runtime/stream_private.h"
 #include "broker/support/clock.h"
 #include "broker/support/logger.h"
 
 #define STREAMS_BETWEEN_CLOCKS 16
 
-enum lag { LAG_NONE, LAG_CONFLATES, LAG_DROPS };
-
-struct stream {
-    struct reader reader;
-    struct list in_due;
-    struct list in_connection;
-    struct rider rider;
-    struct worker *worker;
-    struct connection *connection;
-    const struct framing *framing;
-    void (*on_started)(void *context, const struct place *place);
-    void (*on_failed)(void *context, enum error_code code);
-    void (*on_limit)(void *context, const struct place *place);
-    void *context;
-    struct storage_query *start; /* NULL once it is resolved: an idle reader is small */
-    uint64_t subscription;
-    uint64_t limit_left;    /* messages; UINT64_MAX: without end */
-    uint64_t skipped;       /* left out since the last envelope … */
-    uint64_t skipped_total; /* … and ever */
-    enum metrics_protocol counted_as;
-    enum error_code failure; /* not OK: told at the next flush, and nothing is sent any more */
-    enum on_lag on_lag;
-    enum lag lag;
-    bool has_been_live; /* it has read its history, and may lag from then on */
-    bool is_lagging;    /* counted, until it has caught up */
-};
-
 /* --- due ------------------------------------------------------------------------------------ */
 
-static void become_due(struct stream *stream) {
+void stream_become_due(struct stream *stream) {
     list_remove(&stream->in_due);
     list_put_tail(&stream->worker->due, &stream->in_due);
 }
@@ -68,12 +42,45 @@ static void on_touched(struct reader *reader) {
     }
 }
 
+/* The protocol is told from flush(), where nothing below touches the stream any more: it may
+ * destroy it at once. */
+void stream_fail(struct stream *stream, enum error_code code) {
+    INVARIANT(code != OK);
+    stream->failure = code;
+    stream_become_due(stream);
+}
+
 /* --- sending -------------------------------------------------------------------------------- */
 
-/* Sends a run; returns how many frames left or are on their way. */
-static size_t send_run(struct stream *stream, const struct run *run) {
+static bool is_shut(const struct stream *stream) {
+    return window_get_room(&stream->window) == 0;
+}
+
+/* How many frames the next run may have. */
+uint64_t stream_get_room(const struct stream *stream) {
+    uint64_t room = window_get_room(&stream->window);
+    if (stream->window.calls != NULL && room > WINDOW_FRAMES_MAX) {
+        room = WINDOW_FRAMES_MAX;
+    }
+    return room < stream->limit_left ? room : stream->limit_left;
+}
+
+/* Where there is a window, its protocol is told what each frame of the run tells. */
+void stream_note_item(struct stream *stream, size_t index, struct gathered item) {
+    if (stream->window.calls != NULL) {
+        stream->worker->hand.items[index] = (struct stream_item){item.place, item.is_message};
+    }
+}
+
+/* Sends a run, whose frames are in the worker's hand as items where there is a window; returns how
+ * many of them left or are on their way. */
+size_t stream_send_run(struct stream *stream, struct run *run) {
     struct connection *connection = stream->connection;
     struct metrics_shard *metrics = stream->worker->metrics;
+    if (window_prepare(&stream->window, &stream->worker->hand, run) != OK) {
+        stream_fail(stream, ERR_MEMORY);
+        return 0;
+    }
     size_t sent = connection_send(connection, run->bytes);
     struct span rest;
     size_t count = run_count_sent(run, sent, &rest);
@@ -81,25 +88,17 @@ static size_t send_run(struct stream *stream, const struct run *run) {
         connection_keep(connection, rest);
         count++;
     }
-    metrics_add_at(metrics, METRIC_DELIVERIES, stream->counted_as, count);
+    metrics_add_at(metrics, METRIC_DELIVERIES, stream->counted_as, run_count_filled(run, count));
     metrics_add_at(metrics, METRIC_DELIVERED_BYTES, stream->counted_as, sent + rest.length);
     return count;
 }
 
 /* So many messages of the run left. */
-static void use_up(struct stream *stream, size_t count) {
+void stream_use_up(struct stream *stream, size_t count) {
     if (stream->limit_left != UINT64_MAX) {
         INVARIANT(count <= stream->limit_left);
         stream->limit_left -= count;
     }
-}
-
-/* The protocol is told from flush(), where nothing below touches the stream any more: it may
- * destroy it at once. */
-static void fail(struct stream *stream, enum error_code code) {
-    INVARIANT(code != OK);
-    stream->failure = code;
-    become_due(stream);
 }
 
 /* --- lagging -------------------------------------------------------------------------------- */
@@ -120,15 +119,10 @@ static void count_lag(struct stream *stream) {
     }
 }
 
-/* The socket takes nothing. If something waits, for certain where a page could not be sent, the
- * policy decides how it goes on. */
-static void mind_lag(struct stream *stream, bool has_page) {
+/* The peer takes nothing, and something waits for it, for certain where `has_page`: the policy
+ * decides how it goes on. */
+static void apply_policy(struct stream *stream, bool has_page) {
     bool is_live = stream->reader.is_live;
-    bool is_known = stream->on_lag == ON_LAG_CATCH_UP && stream->is_lagging;
-    if (is_known || stream->failure != OK || stream->limit_left == 0 ||
-        (is_live && !reader_is_due(&stream->reader))) {
-        return;
-    }
     if (stream->on_lag == ON_LAG_CONFLATE) {
         stream->lag = LAG_CONFLATES;
     } else if (!is_live && !(has_page && stream->has_been_live)) {
@@ -137,7 +131,7 @@ static void mind_lag(struct stream *stream, bool has_page) {
         stream->lag = LAG_DROPS;
     } else if (stream->on_lag == ON_LAG_DISCONNECT) {
         note_too_slow(stream);
-        fail(stream, ERR_SLOW);
+        stream_fail(stream, ERR_SLOW);
     }
     count_lag(stream);
     if (is_live && stream->lag != LAG_NONE) {
@@ -145,219 +139,72 @@ static void mind_lag(struct stream *stream, bool has_page) {
     }
 }
 
-/* --- asking the log ------------------------------------------------------------------------- */
-
-static struct feed *only_feed(const struct stream *stream) {
-    return stream->reader.link_count == 1 ? stream->reader.one.feed : NULL;
+/* The policy has nothing to decide: it has, or nothing waits, or nothing will be sent. */
+static bool is_settled(struct stream *stream) {
+    bool is_known = stream->on_lag == ON_LAG_CATCH_UP && stream->is_lagging;
+    return is_known || stream->failure != OK || stream->limit_left == 0 ||
+           (stream->reader.is_live && !reader_is_due(&stream->reader));
 }
 
-static void ask_for_page(struct stream *stream) {
-    struct storage_query query = {.start = STORAGE_AFTER_PLACE, .place = stream->reader.place};
-    bool is_start = stream->start != NULL;
-    if (is_start) {
-        query = *stream->start;
-    } else {
-        query.start = stream->lag == LAG_DROPS ? STORAGE_DROP : STORAGE_AFTER_PLACE;
-        query.is_conflated = stream->lag == LAG_CONFLATES;
+/* The socket takes nothing. `has_page`: a page could not be sent. */
+void stream_mind_lag(struct stream *stream, bool has_page) {
+    if (!is_settled(stream)) {
+        apply_policy(stream, has_page);
     }
-    enum error_code code = rider_ask(&stream->rider, &stream->reader, stream->worker, &query,
-                                     !is_start && stream->lag == LAG_NONE);
-    if (code != OK) {
-        fail(stream, code);
+}
+
+/* The window is shut. */
+static void mind_window(struct stream *stream) {
+    uint64_t messages;
+    uint64_t bytes = stream->behind_bytes;
+    if (is_settled(stream)) {
         return;
     }
-    metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, !is_start);
-}
-
-/* --- taking a page -------------------------------------------------------------------------- */
-
-static uint64_t skipped_before(const struct storage_page *page, size_t index) {
-    return page->skipped == NULL ? 0 : page->skipped[index];
-}
-
-static void note_skipped(struct stream *stream, uint64_t count) {
-    stream->skipped_total += count;
-    metrics_add(stream->worker->metrics, METRIC_SKIPPED, count);
-}
-
-/* Frames all messages of a page from `index` on that fit one write, and sends them. Returns how
- * many left; 0: the socket takes nothing, or the stream failed. */
-static size_t send_page_part(struct stream *stream, const struct storage_page *page, size_t index) {
-    struct frames *scratch = &stream->worker->gather.scratch;
-    uint64_t carried = stream->skipped;
-    frames_clear(scratch, index, stream->subscription);
-    size_t next = index;
-    enum error_code code = OK;
-    while (code == OK && next < page->count && next - index < stream->limit_left &&
-           scratch->buffer.length < WRITE_BYTES_MAX) {
-        code = frames_put(scratch, stream->framing, page->messages[next],
-                          carried + skipped_before(page, next));
-        carried = 0;
-        next++;
+    if (stream->reader.is_live) {
+        reader_get_lag(&stream->reader, &messages, &bytes);
     }
-    if (scratch->count == 0) {
-        fail(stream, code);
-        return 0;
+    if (bytes > WINDOW_LAG_BYTES) {
+        apply_policy(stream, true);
     }
-    struct run run = frames_borrow_run(scratch, index, FRAME_BYTES_MAX);
-    size_t count = send_run(stream, &run);
-    use_up(stream, count);
-    for (size_t i = index; i < index + count; i++) {
-        note_skipped(stream, skipped_before(page, i));
-    }
-    if (count > 0) {
-        stream->skipped = 0;
-        stream->reader.place = page->messages[index + count - 1]->place;
-    }
-    return count;
-}
-
-static void count_gap(const struct stream *stream, const struct gap *gap) {
-    struct metrics_shard *metrics = stream->worker->metrics;
-    metrics_add_at(metrics, METRIC_GAPS, gap->reason, 1);
-    if (gap->from > 0 && gap->to >= gap->from) {
-        metrics_add_at(metrics, METRIC_GAP_MESSAGES, gap->reason, gap->to - gap->from + 1);
-    }
-}
-
-static void tell_gaps(struct stream *stream, const struct read *read) {
-    struct frame_options options = {.subscription = stream->subscription};
-    struct storage_gap gap;
-    size_t index = 0;
-    while (stream->failure == OK &&
-           storage_page_next_gap(&read->page, &read->query, &index, &gap)) {
-        if (!reader_note_gap(&stream->reader, &gap)) {
-            continue;
-        }
-        struct buffer *scratch = worker_borrow_scratch(stream->worker);
-        if (stream->framing->put_gap(scratch, &gap, &options) != OK) {
-            fail(stream, ERR_MEMORY);
-            return;
-        }
-        count_gap(stream, &gap.gap);
-        connection_write(stream->connection, buffer_borrow(scratch));
-    }
-}
-
-static size_t find_after(const struct storage_page *page, uint64_t position) {
-    size_t low = 0;
-    size_t high = page->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (page->messages[middle]->place.position > position) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
-/* Sends as much of the page as the socket takes. True: all of it left. */
-static bool send_page(struct stream *stream, const struct read *read) {
-    const struct storage_page *page = &read->page;
-    tell_gaps(stream, read);
-    if (page->start.position >= stream->reader.place.position) {
-        stream->reader.place = page->start;
-    }
-    size_t index = find_after(page, stream->reader.place.position);
-    while (index < page->count && stream->failure == OK && stream->limit_left > 0 &&
-           !connection_is_blocked(stream->connection)) {
-        index += send_page_part(stream, page, index);
-    }
-    if (index < page->count) {
-        return false;
-    }
-    stream->skipped += page->skipped_behind;
-    note_skipped(stream, page->skipped_behind);
-    if (page->end.position >= stream->reader.place.position) {
-        stream->reader.place = page->end;
-    }
-    return true;
-}
-
-static void note_newest(struct stream *stream, const struct storage_page *page) {
-    struct feed *feed = only_feed(stream);
-    /* A page that was read before commits were missed knows less than the feed's floor. */
-    if (feed != NULL && !feed->is_pattern && page->at_head && feed->newest.position == 0 &&
-        page->end.position >= feed->tail.floor_position) {
-        feed->newest = page->end; /* what a later reader from `now` on starts at */
-    }
-}
-
-static void resolve(struct stream *stream, const struct storage_page *page) {
-    bool has_gap = page->has_gap || page->gap_count > 0;
-    if (stream->start == NULL) {
-        return;
-    }
-    free(stream->start);
-    stream->start = NULL;
-    stream->reader.place = has_gap ? (struct place){0} : page->start;
-    if (stream->on_started != NULL) {
-        stream->on_started(stream->context, &stream->reader.place);
-    }
-}
-
-/* Whether a page that another reader asked for says what this one wants to know. */
-static bool is_of_use(const struct stream *stream, const struct read *read) {
-    uint64_t position = stream->reader.place.position;
-    bool has_gap = read->page.has_gap || read->page.gap_count > 0;
-    return stream->start != NULL || position == read->query.place.position ||
-           (!has_gap && (position < read->page.end.position || read->page.at_head));
-}
-
-static void take_page(struct stream *stream, const struct read *read) {
-    const struct storage_page *page = &read->page;
-    if (read->result != OK) {
-        fail(stream, read->result);
-        return;
-    }
-    note_newest(stream, page);
-    if (connection_is_blocked(stream->connection)) {
-        /* The page is let go whole, and asked for again: its gap, if any, is told with it. */
-        mind_lag(stream, true);
-        connection_want_writable(stream->connection);
-        return;
-    }
-    if (!is_of_use(stream, read)) {
-        become_due(stream);
-        return;
-    }
-    resolve(stream, page);
-    if (!send_page(stream, read)) {
-        mind_lag(stream, true);
-        connection_want_writable(stream->connection);
-    } else if (page->at_head) {
-        stream->lag = LAG_NONE;
-    }
-    become_due(stream);
 }
 
 static void on_page(struct rider *rider, const struct read *read) {
-    take_page(CONTAINER_OF(rider, struct stream, rider), read);
+    stream_take_page(CONTAINER_OF(rider, struct stream, rider), read);
 }
 
 /* --- live ----------------------------------------------------------------------------------- */
 
+/* Sends one run of the tails' frames. */
+static void send_live_run(struct stream *stream, struct run *run) {
+    struct reader *reader = &stream->reader;
+    const struct gather *gather = &stream->worker->gather;
+    for (size_t i = 0; stream->window.calls != NULL && i < run->count; i++) {
+        stream_note_item(stream, i, reader_get_item(reader, gather, i));
+    }
+    size_t count = stream_send_run(stream, run);
+    if (stream->limit_left != UINT64_MAX) {
+        stream_use_up(stream, reader_count_messages(reader, gather, count));
+    }
+    reader_advance(reader, gather, count);
+    window_on_left(&stream->window, count);
+}
+
 /* Sends what the tails have: all of it, or one run where a socket's streams take turns. ERR_AGAIN:
  * the log has to be read. */
 static enum error_code send_live(struct stream *stream) {
-    struct connection *connection = stream->connection;
     struct reader *reader = &stream->reader;
-    while (stream->limit_left > 0 && reader_is_due(reader) && !connection_is_blocked(connection)) {
+    uint64_t room;
+    while ((room = stream_get_room(stream)) > 0 && stream->failure == OK && reader_is_due(reader) &&
+           !connection_is_blocked(stream->connection)) {
         struct run run;
         enum error_code code = reader_borrow_run(reader, stream->framing, stream->subscription,
-                                                 stream->limit_left, &stream->worker->gather, &run);
+                                                 room, &stream->worker->gather, &run);
         if (code != OK) {
             return code;
         }
-        size_t count = send_run(stream, &run);
-        if (stream->limit_left != UINT64_MAX) {
-            use_up(stream, reader_count_messages(reader, &stream->worker->gather, count));
-        }
-        reader_advance(reader, &stream->worker->gather, count);
+        send_live_run(stream, &run);
         if (stream->subscription != 0 && reader_is_due(reader)) {
-            become_due(stream);
+            stream_become_due(stream);
             break;
         }
     }
@@ -378,21 +225,30 @@ static bool can_go_live(struct stream *stream) {
     return true;
 }
 
-static void go_on(struct stream *stream) {
-    if (!can_go_live(stream)) {
-        ask_for_page(stream);
-        return;
-    }
+static void go_on_live(struct stream *stream) {
     stream->has_been_live = true;
+    stream->behind_bytes = 0;
     enum error_code code = send_live(stream);
     if (code == ERR_AGAIN) {
-        ask_for_page(stream);
+        stream_ask_for_page(stream);
     } else if (code != OK) {
-        fail(stream, code);
+        stream_fail(stream, code);
     } else if (connection_is_blocked(stream->connection)) {
-        mind_lag(stream, false);
+        stream_mind_lag(stream, false);
     } else if (!reader_is_due(&stream->reader)) {
         stream->is_lagging = false;
+    } else if (is_shut(stream)) {
+        mind_window(stream);
+    }
+}
+
+static void go_on(struct stream *stream) {
+    if (can_go_live(stream)) {
+        go_on_live(stream);
+    } else if (!is_shut(stream)) {
+        stream_ask_for_page(stream);
+    } else {
+        mind_window(stream);
     }
 }
 
@@ -404,11 +260,11 @@ static void flush(struct stream *stream) {
     } else if (rider_is_waiting(&stream->rider)) {
         return;
     } else if (connection_is_blocked(stream->connection)) {
-        mind_lag(stream, false);
+        stream_mind_lag(stream, false);
     } else {
         go_on(stream);
         if (stream->limit_left == 0) {
-            become_due(stream);
+            stream_become_due(stream);
         }
     }
 }
@@ -428,12 +284,16 @@ bool streams_flush_due(struct worker *worker) {
 
 /* --- the calls ------------------------------------------------------------------------------ */
 
+struct feed *stream_only_feed(const struct stream *stream) {
+    return stream->reader.link_count == 1 ? stream->reader.one.feed : NULL;
+}
+
 /* `now` on feeds whose newest message is known (or does not matter: the offset that an id carries
  * makes gaps of one channel exact) needs no disk, where the worker has seen all that is readable:
  * else what was answered a moment ago would still come. */
 static void try_resolve_now(struct stream *stream) {
     const struct worker *worker = stream->worker;
-    const struct feed *feed = only_feed(stream);
+    const struct feed *feed = stream_only_feed(stream);
     const struct log *log = worker->broker->log;
     bool needs_newest = feed != NULL && !feed->is_pattern;
     if (stream->start->start != STORAGE_NOW || (needs_newest && feed->newest.position == 0) ||
@@ -446,7 +306,7 @@ static void try_resolve_now(struct stream *stream) {
         page.start = feed->newest;
     }
     page.start.position = worker->feeds.position;
-    resolve(stream, &page);
+    stream_resolve(stream, &page);
 }
 
 /* `now` is when the reader was let in, not when a read thread gets to it: what is published after
@@ -504,13 +364,14 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     list_init(&stream->in_due);
     rider_init(&stream->rider, on_page);
     list_put_tail(connection_streams(options->connection), &stream->in_connection);
+    window_init(&stream->window, options->window, options->context);
     stream->counted_as = metrics_find_protocol(options->framing->name);
     metrics_add_at(worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     metrics_add_at(worker->metrics, METRIC_READERS_OPENED, stream->counted_as, 1);
     *ret_stream = stream;
     try_resolve_now(stream);
     pin_now(stream);
-    become_due(stream);
+    stream_become_due(stream);
     return OK;
 }
 
@@ -529,7 +390,13 @@ void stream_destroy(struct stream *stream) {
 }
 
 void stream_on_writable(struct stream *stream) {
-    become_due(stream);
+    window_release(&stream->window);
+    stream_become_due(stream);
+}
+
+void stream_set_framing(struct stream *stream, const struct framing *framing) {
+    OWNER_CHECK(stream->worker);
+    stream->framing = framing;
 }
 
 void stream_get_place(struct stream *stream, struct place *ret_place) {

@@ -57,11 +57,12 @@ TEST(only_what_is_read_here_and_is_data_joins_a_tail) {
     struct feed *feed = feeds_get(&feeds, &CHANNEL_A);
     commit(&feeds, "b", MESSAGE_DATA, SPAN("1"));
     commit(&feeds, "", MESSAGE_TICK, SPAN(""));
+    commit(&feeds, "", MESSAGE_COMMAND, SPAN("1"));
     EXPECT_TRUE(list_is_empty(&feeds.touched));
-    EXPECT_EQ(feeds.position, 2);
+    EXPECT_EQ(feeds.position, 3);
     commit(&feeds, "a", MESSAGE_DATA, SPAN("1"));
     EXPECT_FALSE(list_is_empty(&feeds.touched));
-    EXPECT_EQ(feed->newest.position, 3);
+    EXPECT_EQ(feed->newest.position, 4);
     feed_release(feed);
     feeds_finish(&feeds);
 }

@@ -160,6 +160,7 @@ void stage_init(struct stage *stage, uint64_t position) {
     list_init(&worker->watches);
     gather_init(&worker->gather, 4096);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
+    hand_init(&worker->hand);
 }
 
 void stage_finish(struct stage *stage) {
@@ -175,6 +176,7 @@ void stage_finish(struct stage *stage) {
     wheel_finish(&worker->wheel);
     gather_finish(&worker->gather);
     buffer_finish(&worker->borrowed);
+    hand_finish(&worker->hand);
     mailbox_finish(&worker->mailbox);
     metrics_destroy(stage->broker.metrics);
     free(stage->reads);

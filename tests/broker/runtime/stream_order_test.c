@@ -11,6 +11,10 @@
 struct client {
     struct connection connection;
     struct stream *stream; /* NULL: it has not come, or is gone */
+    bool has_window;
+    uint64_t room;   /* of its window, if it has one */
+    size_t prepared; /* frames of the last run … */
+    size_t left;     /* … and those that left, ever */
 };
 
 static void on_failed(void *context, enum error_code code) {
@@ -35,6 +39,36 @@ static uint64_t draw(void) {
 #define DAY_MESSAGES 600
 #define DAY_CLIENTS 8
 #define DAY_CHANNELS 3
+
+/* --- windows --------------------------------------------------------------------------------- */
+
+static uint64_t get_room(void *context) {
+    return ((struct client *)context)->room;
+}
+
+/* Each frame stands beside what it tells. Some are held back. */
+static size_t prepare(void *context, uint8_t *bytes, const uint32_t *ends,
+                      const struct stream_item *items, size_t count) {
+    struct client *client = context;
+    EXPECT_TRUE(count <= client->room);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = (const char *)bytes + (i == 0 ? 0 : ends[i - 1]);
+        const char *colon = memchr(text, ':', ends[i] - (i == 0 ? 0 : ends[i - 1]));
+        EXPECT_EQ(strtoull(colon == NULL ? text : colon + 1, NULL, 10), items[i].place.position);
+    }
+    client->prepared = draw() % 4 == 0 ? draw() % (count + 1) : count;
+    return client->prepared;
+}
+
+static void on_left(void *context, size_t count) {
+    struct client *client = context;
+    EXPECT_TRUE(count <= client->prepared);
+    client->left += count;
+    client->room -= count;
+}
+
+static const struct stream_window window = {
+    .get_room = get_room, .prepare = prepare, .on_left = on_left};
 
 /* A log, a worker that sees it late, or not at all, and clients of all kinds on it. */
 struct day {
@@ -92,7 +126,7 @@ static bool is_outdated(const struct day *day, uint64_t position, uint64_t head)
 /* A page of some messages, as storage_read() found it at some time since it was asked for. */
 static void answer_page(struct day *day, struct read *read) {
     struct storage_page *page = &read->page;
-    size_t limit = 1 + draw() % 20;
+    size_t limit = 1 + draw() % (read->query.limit < 20 ? read->query.limit : 20);
     uint64_t position = read->query.place.position;
     uint64_t head = read->held_bytes + draw() % (day->head - read->held_bytes + 1);
     uint32_t skipped = 0;
@@ -156,18 +190,22 @@ static void commit_some(struct day *day) {
 }
 
 static void let_socket_take(struct client *client, size_t room) {
+    client->room = room / 4;
     if (client->connection.is_writable_wanted) {
         connection_make_room(&client->connection, room);
         stream_on_writable(client->stream);
     } else {
         client->connection.room = room;
+        if (client->has_window) {
+            stream_on_writable(client->stream);
+        }
     }
 }
 
 static void come(struct day *day, size_t index) {
     struct client *client = &day->clients[index];
     const struct day_reader *reader = &day_readers[draw() % ARRAY_COUNT(day_readers)];
-    *client = (struct client){0};
+    *client = (struct client){.has_window = draw() % 2 == 0};
     day->readers[index] = reader;
     day->starts[index] = day->head == 0 ? 0 : draw() % day->head;
     connection_init(&client->connection, &day->stage, draw() % 30);
@@ -177,6 +215,8 @@ static void come(struct day *day, size_t index) {
         .selector_count = reader->selector_count,
         .framing = &stage_framing,
         .on_lag = reader->on_lag,
+        .window = client->has_window ? &window : NULL,
+        .context = client,
         .start = {.start = STORAGE_AFTER_PLACE,
                   .place = {.log_id = 1, .generation = 1, .position = day->starts[index]}},
         .on_failed = on_failed};
@@ -226,7 +266,10 @@ static void come_to_rest(struct day *day) {
         commit_some(day);
         for (size_t i = 0; i < DAY_CLIENTS; i++) {
             if (day->clients[i].stream != NULL) {
-                is_moving |= day->clients[i].connection.is_writable_wanted;
+                struct stream_status status;
+                stream_get_status(day->clients[i].stream, &status);
+                is_moving |= day->clients[i].connection.is_writable_wanted || !status.is_live ||
+                             status.lag_messages > 0;
                 let_socket_take(&day->clients[i], 1 << 20);
             }
         }
@@ -245,12 +288,14 @@ static void check_client(struct day *day, size_t index) {
     EXPECT_EQ(buffer_put_byte(&client->connection.sent, 0), OK);
     const char *text = (const char *)client->connection.sent.bytes;
     uint64_t last = day->starts[index];
+    size_t count = 0;
     while (*text != '\0') {
         char *end = NULL;
         uint64_t skipped = text[0] == '+' ? strtoull(text + 1, &end, 10) : 0;
         uint64_t position = strtoull(end == NULL ? text : end + 1, &end, 10);
         EXPECT_EQ(*end, ',');
         text = end + 1;
+        count++;
         EXPECT_TRUE(position > last);
         while (++last < position) { /* each in between was left out, and counted */
             if (does_select(reader->selectors, reader->selector_count, day->channels[last])) {
@@ -262,6 +307,7 @@ static void check_client(struct day *day, size_t index) {
         EXPECT_TRUE(
             does_select(reader->selectors, reader->selector_count, day->channels[position]));
     }
+    EXPECT_EQ(client->has_window ? client->left : count, count);
     while (++last <= day->head) {
         EXPECT_FALSE(does_select(reader->selectors, reader->selector_count, day->channels[last]));
     }
