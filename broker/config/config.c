@@ -94,16 +94,33 @@ static void read_file(const char *name, config_check_pattern *check_pattern, str
     fclose(file);
 }
 
+/* Two keys may name one address only where each takes a free port there. */
+static void check_ports(const char *first_key, const struct config_address *first, const char *key,
+                        const struct config_address *second, struct config_faults *faults) {
+    char first_text[EXPOSURE_ADDRESS_BYTES];
+    char text[EXPOSURE_ADDRESS_BYTES];
+    exposure_format_address(first, first_text);
+    exposure_format_address(second, text);
+    const char *port = strrchr(text, ':');
+    if (strcmp(first_text, text) == 0 && port != NULL && strcmp(port, ":0") != 0) {
+        config_faults_add(faults, "configuration", 0, 0, key,
+                          "is %s, as %s is: they need two ports", text, first_key);
+    }
+}
+
 /* What no single row can say. */
 static void check_relations(const struct config *config, struct config_faults *faults) {
-    char public_text[EXPOSURE_ADDRESS_BYTES];
-    char operator_text[EXPOSURE_ADDRESS_BYTES];
-    exposure_format_address(&config->public_listen, public_text);
-    exposure_format_address(&config->operator_listen, operator_text);
-    const char *port = strrchr(public_text, ':');
-    if (strcmp(public_text, operator_text) == 0 && port != NULL && strcmp(port, ":0") != 0) {
-        config_faults_add(faults, "configuration", 0, 0, "operator.listen",
-                          "is %s, as public.listen is: they need two ports", operator_text);
+    const struct {
+        const char *key;
+        const struct config_address *address;
+    } ports[] = {{"public.listen", &config->public_listen},
+                 {"operator.listen", &config->operator_listen},
+                 {"mqtt.listen", &config->mqtt_listen}};
+    for (size_t i = 0; i < ARRAY_COUNT(ports); i++) {
+        for (size_t earlier = 0; earlier < i; earlier++) {
+            check_ports(ports[earlier].key, ports[earlier].address, ports[i].key, ports[i].address,
+                        faults);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ enum retain { RETAIN_FLAGGED, RETAIN_LATEST };
 
 /* Where to listen: ready for bind(2). */
 struct config_address {
-    struct sockaddr_storage socket;
+    struct sockaddr_storage socket; /* AF_UNSPEC: nowhere, as rows of the type LISTENER may say */
     socklen_t length;
 };
 

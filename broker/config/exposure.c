@@ -4,10 +4,24 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "broker/config/value.h"
 #include "broker/support/invariant.h"
 
 static bool is_ipv4_loopback(struct in_addr address) {
     return (ntohl(address.s_addr) >> 24) == 127; /* RFC 1122, section 3.2.1.3 (g) */
+}
+
+enum error_code exposure_parse_listener(struct span text, struct config_address *ret_address,
+                                        struct error *why) {
+    if (span_is_equal(text, SPAN(EXPOSURE_OFF))) {
+        *ret_address = (struct config_address){0};
+        return OK;
+    }
+    return value_parse_address(text, ret_address, why);
+}
+
+bool exposure_is_off(const struct config_address *address) {
+    return address->socket.ss_family == AF_UNSPEC;
 }
 
 bool exposure_is_loopback(const struct config_address *address) {
@@ -30,7 +44,9 @@ bool exposure_is_loopback(const struct config_address *address) {
 void exposure_format_address(const struct config_address *address,
                              char ret_text[EXPOSURE_ADDRESS_BYTES]) {
     char host[INET6_ADDRSTRLEN] = "";
-    if (address->socket.ss_family == AF_INET) {
+    if (exposure_is_off(address)) {
+        snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, EXPOSURE_OFF);
+    } else if (address->socket.ss_family == AF_INET) {
         const struct sockaddr_in *ipv4 = (const void *)&address->socket;
         inet_ntop(AF_INET, &ipv4->sin_addr, host, sizeof(host));
         snprintf(ret_text, EXPOSURE_ADDRESS_BYTES, "%s:%u", host, ntohs(ipv4->sin_port));
@@ -77,9 +93,10 @@ enum error_code exposure_check(const struct config *config, struct error *why) {
     } ports[] = {
         {"public.listen", &config->public_listen},
         {"operator.listen", &config->operator_listen},
+        {"mqtt.listen", &config->mqtt_listen},
     };
     for (size_t i = 0; i < ARRAY_COUNT(ports) && !config->open; i++) {
-        if (exposure_is_loopback(ports[i].address)) {
+        if (exposure_is_off(ports[i].address) || exposure_is_loopback(ports[i].address)) {
             continue;
         }
         char text[EXPOSURE_ADDRESS_BYTES];

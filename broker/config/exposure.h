@@ -9,10 +9,19 @@
 
 #include "broker/config/config.h"
 
+/* An address, or the word for none. ERR_CONFIG with one sentence that can follow the key's name. */
+MUST_USE enum error_code exposure_parse_listener(struct span text,
+                                                 struct config_address *ret_address,
+                                                 struct error *why);
+
+/* Nothing is listened on at all. */
+bool exposure_is_off(const struct config_address *address);
+
 bool exposure_is_loopback(const struct config_address *address);
 
-/* "127.0.0.1:8080" or "[::1]:8080" and a NUL; a socket of another family gives "?". */
+/* "127.0.0.1:8080" or "[::1]:8080" or "off" and a NUL; a socket of another family gives "?". */
 #define EXPOSURE_ADDRESS_BYTES 64
+#define EXPOSURE_OFF "off"
 void exposure_format_address(const struct config_address *address,
                              char ret_text[EXPOSURE_ADDRESS_BYTES]);
 
@@ -24,6 +33,6 @@ void exposure_set_port(struct config_address *address, uint16_t port);
 void exposure_format_reachable(const struct config_address *address,
                                char ret_text[EXPOSURE_ADDRESS_BYTES]);
 
-/* The refusal rule: without credentials (and this version has none) neither port may listen beyond
+/* The refusal rule: without credentials (and this version has none) no port may listen beyond
  * loopback, unless `open` says so. ERR_CONFIG: the detail says what to do. */
 MUST_USE enum error_code exposure_check(const struct config *config, struct error *why);

@@ -7,6 +7,7 @@ static const char *argument_of(const struct config_row *row) {
     static const char *const arguments[CONFIG_TYPE_COUNT] = {
         [CONFIG_TEXT] = " DIR",
         [CONFIG_ADDRESS] = " ADDR:PORT",
+        [CONFIG_LISTENER] = " ADDR:PORT",
         [CONFIG_CORES] = " N",
     };
     return arguments[row->type] == NULL ? "" : arguments[row->type];
@@ -96,6 +97,7 @@ void help_write_reference(FILE *stream) {
         "data: ./tidings-data\n"
         "public: { listen: \"127.0.0.1:8080\", origins: [\"https://example.org\"] }\n"
         "operator: { listen: \"127.0.0.1:8081\" }\n"
+        "mqtt: { listen: \"127.0.0.1:1883\" }\n"
         "storage: { bytes_max: 10GiB }\n"
         "channels:\n"
         "  - match: \"tennis/**\"\n"

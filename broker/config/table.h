@@ -22,6 +22,7 @@
     X(TEXT, char *, "text")                                                                        \
     X(PATTERN, char *, "a channel pattern, as `tennis/*` or `chat/**`")                            \
     X(ADDRESS, struct config_address, "`ADDRESS:PORT`, as `127.0.0.1:8080`, `[::1]:80`, `:80`")    \
+    X(LISTENER, struct config_address, "`ADDRESS:PORT`, as `127.0.0.1:1883`, or `off`")            \
     X(BYTES, uint64_t, "a size, as `4096`, `64KiB`, `1MB`, `10GiB`")                               \
     X(DURATION, uint64_t, "a duration, as `500ms`, `30s`, `5m`, `24h`, `7d`")                      \
     X(COUNT, uint64_t, "a whole number")                                                           \
@@ -53,6 +54,24 @@
       NULL, "Networks of reverse proxies: not held to limits.connections_per_address")             \
     X(operator_listen, "operator.listen", ADDRESS, "", "127.0.0.1:8081", NULL, NULL, AT_START,     \
       "--operator", "Where operators, probes and trusted back ends connect")                       \
+    X(mqtt_listen, "mqtt.listen", LISTENER, "", "127.0.0.1:1883", NULL, NULL, AT_START, "--mqtt",  \
+      "Where MQTT clients connect; port 0 takes a free one, `off` none")                           \
+    X(mqtt_receive_max, "mqtt.receive_max", COUNT, "messages", "1024", "1", "65535", AT_START,     \
+      NULL, "Messages of QoS 1 and 2 under way at once, to and from one MQTT client")              \
+    X(mqtt_topic_aliases, "mqtt.topic_aliases", COUNT, "aliases", "64", "0", "1000", AT_START,     \
+      NULL, "Topic aliases that one MQTT client may set; 0 allows none")                           \
+    X(mqtt_keep_alive_max_ms, "mqtt.keep_alive_max", DURATION, "milliseconds", "65535s", "1s",     \
+      "65535s", AT_START, NULL,                                                                    \
+      "The longest keep alive; MQTT 5 clients that want more are told, but for those without")     \
+    X(mqtt_session_expiry_max_ms, "mqtt.session_expiry_max", DURATION, "milliseconds", "7d", "0s", \
+      "unlimited", AT_START, NULL,                                                                 \
+      "How long an MQTT session may outlive its connection; 0s keeps none")                        \
+    X(mqtt_sessions_max, "mqtt.sessions_max", COUNT, "sessions", "1000000", "1", "10000000",       \
+      AT_START, NULL, "MQTT sessions, with and without a connection")                              \
+    X(mqtt_acknowledge_offsets, "mqtt.acknowledge_offsets", SWITCH, "", "true", NULL, NULL,        \
+      AT_START, NULL,                                                                              \
+      "Tell `offset` and `id` in the acknowledgements of MQTT 5; `false` for clients that take "   \
+      "none longer than four bytes")                                                               \
     X(storage_bytes_max, "storage.bytes_max", BYTES, "bytes", "10GiB", "64MiB", "64TiB", AT_START, \
       NULL, "Disk for messages; above it the oldest go, and gaps are told")                        \
     X(workers, "workers", CORES, "threads", "cores", "1", "256", AT_START, "--workers",            \
@@ -101,7 +120,6 @@
 /* Keys that are planned and that this version would not act on. Refused, because a credential rule
  * that is read and ignored is a hole. X(path, what to say) */
 #define CONFIG_REFUSED_TABLE(X)                                                                    \
-    X("mqtt", "MQTT is not in this version")                                                       \
     X("auth", "credentials are not in this version")                                               \
     X("sinks", "sinks are not in this version")                                                    \
     X("public.tls", "TLS is not in this version; put a proxy in front")                            \

@@ -409,6 +409,8 @@ enum error_code value_set(const struct config_row *row, void *values, struct spa
         return set_text(field, text, why);
     case CONFIG_ADDRESS:
         return value_parse_address(text, field, why);
+    case CONFIG_LISTENER:
+        return exposure_parse_listener(text, field, why);
     case CONFIG_BYTES:
     case CONFIG_DURATION:
     case CONFIG_COUNT:
@@ -521,6 +523,7 @@ enum error_code value_put(const struct config_row *row, const void *values, stru
                             : json_escape_put(buffer, span_of_string(text));
     }
     case CONFIG_ADDRESS:
+    case CONFIG_LISTENER:
         exposure_format_address(field, address);
         return buffer_printf(buffer, "\"%s\"", address);
     case CONFIG_BYTES:

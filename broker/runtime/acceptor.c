@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each worker listens on a socket of its own at the same address (SO_REUSEPORT), and the kernel
- * spreads connections over them. Options set on the listening socket are inherited by the accepted
- * ones, so that accepting costs one system call here: TCP_NODELAY, because frames are coalesced by
- * us, and SO_SNDBUF, because what the kernel holds unsent is the reader's send budget. */
+/* Each worker listens on a socket of its own at the address of each port (SO_REUSEPORT), and the
+ * kernel spreads connections over them. Options set on the listening socket are inherited by the
+ * accepted ones, so that accepting costs one system call here: TCP_NODELAY, because frames are
+ * coalesced by us, and SO_SNDBUF, because what the kernel holds unsent is the reader's send
+ * budget. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,10 +23,41 @@
 #define ACCEPTS_A_TURN 64 /* then readers get their turn: a storm of connects stops nobody */
 #define PAUSE_MS 200      /* without descriptors: until some connection has ended */
 
-static void pause_listening(struct worker *worker) {
+/* What is known of a port; the offsets are those of its address in struct config, and of the port
+ * that was really taken in struct broker. */
+static const struct port_row {
+    const char *flag;
+    size_t address_at;
+    size_t number_at;
+} port_rows[PORT_COUNT] = {
+    [PORT_PUBLIC] = {"--listen takes another ADDRESS:PORT", offsetof(struct config, public_listen),
+                     offsetof(struct broker, public_port)},
+    [PORT_MQTT] = {"--mqtt takes another ADDRESS:PORT, or off",
+                   offsetof(struct config, mqtt_listen), offsetof(struct broker, mqtt_port)},
+};
+
+static uint16_t *number_of(struct broker *broker, enum port port) {
+    return (void *)((char *)broker + port_rows[port].number_at);
+}
+
+/* The address with the port that was really taken. */
+static struct config_address address_of(struct broker *broker, enum port port) {
+    const void *configured = (const char *)broker->config + port_rows[port].address_at;
+    struct config_address address = *(const struct config_address *)configured;
+    uint16_t number = *number_of(broker, port);
+    if (number != 0) {
+        exposure_set_port(&address, number);
+    }
+    return address;
+}
+
+/* --- accepting ------------------------------------------------------------------------------- */
+
+static void pause_listening(struct door *door) {
+    struct worker *worker = door->worker;
     metrics_add(worker->metrics, METRIC_ACCEPT_PAUSES, 1);
-    uv_poll_stop(&worker->listen_poll);
-    wheel_arm(&worker->wheel, &worker->listen_again, worker->now_ms + PAUSE_MS);
+    uv_poll_stop(&door->poll);
+    wheel_arm(&worker->wheel, &door->again, worker->now_ms + PAUSE_MS);
 }
 
 static bool is_full(const struct worker *worker) {
@@ -33,25 +66,25 @@ static bool is_full(const struct worker *worker) {
 }
 
 /* False: nothing waits any more, or accepting pauses. */
-static bool accept_one(struct worker *worker) {
+static bool accept_one(struct door *door) {
+    struct worker *worker = door->worker;
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
     if (is_full(worker)) {
         log_event(CONNECTIONS_FULL, .connections = worker->broker->config->connections_max);
-        pause_listening(worker);
+        pause_listening(door);
         return false;
     }
-    int fd = accept4(worker->listen_fd, (struct sockaddr *)&address, &length,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(door->fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_event(ACCEPT_PAUSED, .error = strerrorname_np(errno),
                       .connections = worker->connection_count);
-            pause_listening(worker);
+            pause_listening(door);
         }
         return errno == ECONNABORTED || errno == EINTR;
     }
-    enum error_code code = connection_create(worker, fd, &address);
+    enum error_code code = connection_create(worker, door->entrance, fd, &address);
     if (code == ERR_MEMORY) {
         log_event(CONNECTION_REFUSED, .reason = close_row(CLOSE_MEMORY)->name);
     }
@@ -61,87 +94,112 @@ static bool accept_one(struct worker *worker) {
 static void on_acceptable(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
-    struct worker *worker = poll->data;
-    thread_wake(worker->metrics);
-    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(worker); i++) {
+    struct door *door = poll->data;
+    thread_wake(door->worker->metrics);
+    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(door); i++) {
     }
 }
 
 static void on_listen_again(struct wheel_timer *timer) {
-    struct worker *worker = CONTAINER_OF(timer, struct worker, listen_again);
-    if (worker->listen_fd >= 0) {
-        uv_poll_start(&worker->listen_poll, UV_READABLE, on_acceptable);
+    struct door *door = CONTAINER_OF(timer, struct door, again);
+    if (door->fd >= 0) {
+        uv_poll_start(&door->poll, UV_READABLE, on_acceptable);
     }
 }
+
+/* --- listening ------------------------------------------------------------------------------- */
 
 static bool set_option(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
-/* The public address with the port that was really taken. */
-static void address_of(const struct broker *broker, struct config_address *ret_address) {
-    *ret_address = broker->config->public_listen;
-    if (broker->public_port != 0) {
-        exposure_set_port(ret_address, broker->public_port);
-    }
-}
-
-static void note_port(struct worker *worker) {
+static void note_port(struct door *door) {
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
-    if (getsockname(worker->listen_fd, (struct sockaddr *)&address, &length) == 0) {
-        worker->broker->public_port =
+    if (getsockname(door->fd, (struct sockaddr *)&address, &length) == 0) {
+        *number_of(door->worker->broker, door->port) =
             ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
                                                 : ((struct sockaddr_in *)&address)->sin_port);
     }
 }
 
-enum error_code acceptor_open(struct worker *worker, struct error *why) {
-    struct config_address address;
+/* The first worker binds alone: a second broker at this address must not get half of the
+ * connections. Its socket shares the port only once it has it. */
+static bool bind_to(const struct door *door, const struct config_address *address) {
+    int budget = (int)door->worker->broker->config->send_budget_bytes;
+    bool is_first = door->worker->index == 0;
+    return set_option(door->fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+           (is_first || set_option(door->fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+           set_option(door->fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           set_option(door->fd, SOL_SOCKET, SO_SNDBUF, budget) &&
+           bind(door->fd, (const struct sockaddr *)&address->socket, address->length) == 0 &&
+           (!is_first || set_option(door->fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+           listen(door->fd, BACKLOG) == 0;
+}
+
+static enum error_code open_door(struct door *door, struct error *why) {
+    struct config_address address = address_of(door->worker->broker, door->port);
     char text[EXPOSURE_ADDRESS_BYTES];
-    address_of(worker->broker, &address);
+    if (exposure_is_off(&address)) {
+        return OK;
+    }
     exposure_format_address(&address, text);
-    int fd = socket(address.socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
+    door->fd = socket(address.socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (door->fd < 0) {
         return error_set(why, ERR_IO, "no socket for %s: %s", text, strerrordesc_np(errno));
     }
-    worker->listen_fd = fd;
-    int budget = (int)worker->broker->config->send_budget_bytes;
-    /* The first worker binds alone: a second broker at this address must not get half of the
-     * connections. Its socket shares the port only once it has it. */
-    bool is_first = worker->index == 0;
-    bool is_ready = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-                    (is_first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-                    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-                    set_option(fd, SOL_SOCKET, SO_SNDBUF, budget) &&
-                    bind(fd, (struct sockaddr *)&address.socket, address.length) == 0 &&
-                    (!is_first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-                    listen(fd, BACKLOG) == 0;
-    if (!is_ready) {
-        error_set(why, ERR_IO, "cannot listen on %s: %s", text, strerrordesc_np(errno));
-        acceptor_close(worker);
-        return ERR_IO;
+    if (!bind_to(door, &address)) {
+        bool is_taken = errno == EADDRINUSE;
+        return error_set(why, ERR_IO, "cannot listen on %s: %s%s%s", text, strerrordesc_np(errno),
+                         is_taken ? "; is another broker running? " : "",
+                         is_taken ? port_rows[door->port].flag : "");
     }
-    note_port(worker);
-    worker->listen_again.on_due = on_listen_again;
-    worker->listen_poll.data = worker;
-    if (uv_poll_init(&worker->loop, &worker->listen_poll, fd) != 0 ||
-        uv_poll_start(&worker->listen_poll, UV_READABLE, on_acceptable) != 0) {
-        acceptor_close(worker);
+    note_port(door);
+    if (uv_poll_init(&door->worker->loop, &door->poll, door->fd) != 0) {
         return error_set(why, ERR_IO, "cannot watch %s", text);
     }
-    return OK;
+    door->poll.data = door;
+    return uv_poll_start(&door->poll, UV_READABLE, on_acceptable) == 0
+               ? OK
+               : error_set(why, ERR_IO, "cannot watch %s", text);
+}
+
+static void close_door(struct door *door) {
+    if (door->fd < 0) {
+        return;
+    }
+    wheel_disarm(&door->worker->wheel, &door->again);
+    if (door->poll.data != NULL && !uv_is_closing((uv_handle_t *)&door->poll)) {
+        uv_poll_stop(&door->poll);
+        uv_close((uv_handle_t *)&door->poll, NULL);
+    }
+    close(door->fd);
+    door->fd = -1;
+}
+
+void acceptor_init(struct worker *worker, const struct entrance *entrances) {
+    for (int port = 0; port < PORT_COUNT; port++) {
+        worker->doors[port] = (struct door){.worker = worker,
+                                            .port = (enum port)port,
+                                            .entrance = &entrances[port],
+                                            .fd = -1,
+                                            .again.on_due = on_listen_again};
+    }
+}
+
+enum error_code acceptor_open(struct worker *worker, struct error *why) {
+    enum error_code code = OK;
+    for (int port = 0; code == OK && port < PORT_COUNT; port++) {
+        code = open_door(&worker->doors[port], why);
+    }
+    if (code != OK) {
+        acceptor_close(worker);
+    }
+    return code;
 }
 
 void acceptor_close(struct worker *worker) {
-    if (worker->listen_fd < 0) {
-        return;
+    for (int port = 0; port < PORT_COUNT; port++) {
+        close_door(&worker->doors[port]);
     }
-    wheel_disarm(&worker->wheel, &worker->listen_again);
-    if (worker->listen_poll.data != NULL && !uv_is_closing((uv_handle_t *)&worker->listen_poll)) {
-        uv_poll_stop(&worker->listen_poll);
-        uv_close((uv_handle_t *)&worker->listen_poll, NULL);
-    }
-    close(worker->listen_fd);
-    worker->listen_fd = -1;
 }

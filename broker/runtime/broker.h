@@ -40,6 +40,7 @@ struct broker {
     size_t worker_count;
     uint16_t public_port; /* the real ones where port 0 was asked for */
     uint16_t operator_port;
+    uint16_t mqtt_port;            /* 0: not listening */
     uint64_t started_ms;           /* wall clock … */
     uint64_t started_monotonic_ms; /* … and the other at that moment */
     atomic_bool is_ready;

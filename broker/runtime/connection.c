@@ -412,16 +412,16 @@ static bool adopt(struct connection *connection) {
     return connection->wsi != NULL;
 }
 
-static void begin(struct connection *connection) {
+static void begin(struct connection *connection, const struct entrance *entrance) {
     struct worker *worker = connection->worker;
     list_put_tail(&worker->connections, &connection->in_worker);
     worker->connection_count++;
     atomic_fetch_add(&worker->broker->connection_count, 1);
-    connection->protocol = worker->first_protocol;
+    connection->protocol = entrance->first_protocol;
     connection->counted_as = metrics_find_protocol(connection->protocol->name);
     metrics_add(worker->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
     metrics_add_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
-    connection->state = worker->on_accepted(connection);
+    connection->state = entrance->on_accepted(connection);
     if (connection->state == NULL) {
         connection_abort(connection, CLOSE_MEMORY);
     }
@@ -449,7 +449,7 @@ static bool count_address(struct connection *connection, const struct sockaddr_s
     return connection->is_counted;
 }
 
-enum error_code connection_create(struct worker *worker, int fd,
+enum error_code connection_create(struct worker *worker, const struct entrance *entrance, int fd,
                                   const struct sockaddr_storage *address) {
     struct connection *connection = allocate(worker, fd, address);
     if (connection == NULL) {
@@ -471,7 +471,7 @@ enum error_code connection_create(struct worker *worker, int fd,
         free(connection);
         return ERR_MEMORY;
     }
-    begin(connection);
+    begin(connection, entrance);
     return OK;
 }
 

@@ -254,7 +254,6 @@ static void open_handles(struct worker *worker) {
 static void init(struct worker *worker, struct broker *broker, size_t index) {
     worker->broker = broker;
     worker->index = index;
-    worker->listen_fd = -1;
     worker->now_ms = clock_monotonic_ms();
     worker->metrics = metrics_shard(broker->metrics, METRICS_WORKERS + index);
     worker->drain.on_delivered = on_drain_asked;
@@ -266,22 +265,21 @@ static void init(struct worker *worker, struct broker *broker, size_t index) {
     list_init(&worker->doomed);
     gather_init(&worker->gather, READ_BYTES_MAX * 2);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
+    hand_init(&worker->hand);
 }
 
-enum error_code worker_create(struct broker *broker, size_t index,
-                              const struct protocol *first_protocol,
-                              void *(*on_accepted)(struct connection *connection),
+enum error_code worker_create(struct broker *broker, size_t index, const struct entrance *entrances,
                               struct worker **ret_worker, struct error *why) {
     struct worker *worker = calloc(1, sizeof(*worker));
     if (worker == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for a worker");
     }
     init(worker, broker, index);
-    worker->first_protocol = first_protocol;
-    worker->on_accepted = on_accepted;
+    acceptor_init(worker, entrances);
     bool is_ready = uv_loop_init(&worker->loop) == 0 &&
                     mailbox_init(&worker->mailbox, MAILBOX_NODES_MAX) == OK &&
-                    feeds_init(&worker->feeds, 0) == OK && open_lws(worker) == OK;
+                    feeds_init(&worker->feeds, 0) == OK &&
+                    home_create(worker, &worker->home) == OK && open_lws(worker) == OK;
     if (!is_ready) { /* the process ends: what was opened so far goes with it */
         free(worker);
         return error_set(why, ERR_MEMORY, "a worker's loop cannot be set up");
@@ -341,6 +339,7 @@ void worker_settle(struct worker *worker) {
     while (mailbox_deliver_all(&worker->mailbox, worker) > 0) {
         /* a survey's letter comes back until its walk is over */
     }
+    home_flush(worker->home);
 }
 
 void worker_destroy(struct worker *worker) {
@@ -359,6 +358,7 @@ void worker_destroy(struct worker *worker) {
     lws_context_destroy(worker->lws); /* … and frees itself when asked again */
     run_out(worker);
     uv_loop_close(&worker->loop);
+    home_destroy(worker->home);
     feeds_finish(&worker->feeds);
     if (worker->protocol_state != NULL) {
         worker->on_protocol_finish(worker->protocol_state);
@@ -366,6 +366,7 @@ void worker_destroy(struct worker *worker) {
     wheel_finish(&worker->wheel);
     gather_finish(&worker->gather);
     buffer_finish(&worker->borrowed);
+    hand_finish(&worker->hand);
     mailbox_finish(&worker->mailbox);
     free(worker);
 }
@@ -390,6 +391,15 @@ struct metrics_shard *worker_metrics(const struct worker *worker) {
 
 uint64_t worker_now_ms(const struct worker *worker) {
     return worker->now_ms;
+}
+
+void worker_arm(struct worker *worker, struct wheel_timer *timer, uint64_t due_ms) {
+    OWNER_CHECK(worker);
+    wheel_arm(&worker->wheel, timer, due_ms);
+}
+
+void worker_disarm(struct worker *worker, struct wheel_timer *timer) {
+    wheel_disarm(&worker->wheel, timer);
 }
 
 struct buffer *worker_borrow_scratch(struct worker *worker) {

@@ -16,10 +16,19 @@ struct worker;
 struct log_listener;
 struct metrics_shard;
 
+/* The ports that workers listen on: rows of acceptor.c. */
+enum port { PORT_PUBLIC, PORT_MQTT, PORT_COUNT };
+
+/* What a connection begins with that is accepted at a port. */
+struct entrance {
+    const struct protocol *first_protocol;
+    void *(*on_accepted)(struct connection *connection); /* its state; NULL: out of memory */
+};
+
+/* `entrances` has PORT_COUNT rows and is borrowed. */
 MUST_USE enum error_code worker_create(struct broker *broker, size_t index,
-                                       const struct protocol *first_protocol,
-                                       void *(*on_accepted)(struct connection *connection),
-                                       struct worker **ret_worker, struct error *why);
+                                       const struct entrance *entrances, struct worker **ret_worker,
+                                       struct error *why);
 
 /* Starts the thread; it listens when this returns. */
 MUST_USE enum error_code worker_start(struct worker *worker, struct error *why);
@@ -45,6 +54,10 @@ struct metrics_shard *worker_metrics(const struct worker *worker);
 
 /* The worker's clock, at most WHEEL_TICK_MS old. */
 uint64_t worker_now_ms(const struct worker *worker);
+
+/* A timer of the worker's wheel; whoever arms one disarms it before it goes. */
+void worker_arm(struct worker *worker, struct wheel_timer *timer, uint64_t due_ms);
+void worker_disarm(struct worker *worker, struct wheel_timer *timer);
 
 /* A scratch buffer that is empty now and may be used until the current callback returns. */
 struct buffer *worker_borrow_scratch(struct worker *worker);

@@ -17,7 +17,9 @@
 #include "broker/delivery/reader.h"
 #include "broker/runtime/census.h"
 #include "broker/runtime/drain.h"
+#include "broker/runtime/home.h"
 #include "broker/runtime/log.h"
+#include "broker/runtime/window.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/buffer.h"
 #include "broker/support/invariant.h"
@@ -28,6 +30,16 @@ struct lws_context;
 struct lws_vhost;
 struct metrics_shard;
 
+/* Where a worker accepts. */
+struct door {
+    struct worker *worker;
+    enum port port;
+    const struct entrance *entrance;
+    int fd; /* -1: not listening */
+    uv_poll_t poll;
+    struct wheel_timer again; /* armed while no descriptor was left */
+};
+
 struct worker {
     struct owner owner;
     pthread_t thread;
@@ -35,8 +47,6 @@ struct worker {
     size_t index;
     struct broker *broker;
     struct metrics_shard *metrics;
-    const struct protocol *first_protocol;
-    void *(*on_accepted)(struct connection *connection);
 
     uv_loop_t loop;
     uv_prepare_t before_poll;
@@ -57,17 +67,17 @@ struct worker {
     struct list due;        /* streams to be flushed in this turn */
     struct gather gather;   /* for what is not shared, or of several feeds */
     struct buffer borrowed; /* worker_borrow_scratch() */
+    struct hand hand;       /* for streams with a window */
+    struct home *home;      /* of the groups that live here */
     size_t bodies_bytes;
     void *protocol_state; /* NULL: none */
     void (*on_protocol_finish)(void *state);
 
-    int listen_fd; /* -1: not listening */
-    uv_poll_t listen_poll;
-    struct wheel_timer listen_again; /* armed while no descriptor was left */
-    struct list connections;         /* in the order in which they came: their ids ascend */
-    struct list watches;             /* those that wait here */
-    struct list surveys;             /* struct survey_part: those that walk the connections now */
-    struct list doomed;              /* to be closed before the loop blocks */
+    struct door doors[PORT_COUNT];
+    struct list connections; /* in the order in which they came: their ids ascend */
+    struct list watches;     /* those that wait here */
+    struct list surveys;     /* struct survey_part: those that walk the connections now */
+    struct list doomed;      /* to be closed before the loop blocks */
     size_t connection_count;
     struct connection *told_last; /* the youngest that was told to go; all older ones were too */
     size_t told_count;
@@ -80,15 +90,18 @@ struct worker {
 
 /* --- acceptor.c --- */
 
-/* Binds and listens on the broker's public address; ERR_IO with the address and the reason. */
+void acceptor_init(struct worker *worker, const struct entrance *entrances);
+
+/* Binds and listens at the address of each port, but for those that are off; ERR_IO with the
+ * address and the reason. */
 MUST_USE enum error_code acceptor_open(struct worker *worker, struct error *why);
 void acceptor_close(struct worker *worker);
 
 /* --- connection.c --- */
 
 /* Makes a connection of an accepted socket, which it owns from now on, also on failure. */
-MUST_USE enum error_code connection_create(struct worker *worker, int fd,
-                                           const struct sockaddr_storage *address);
+MUST_USE enum error_code connection_create(struct worker *worker, const struct entrance *entrance,
+                                           int fd, const struct sockaddr_storage *address);
 
 /* Closes what connection_close() and connection_abort() have doomed. */
 void connections_bury(struct worker *worker);

@@ -39,6 +39,7 @@ static enum error_code put_status(struct buffer *body, const struct broker *brok
     TRY(put_service(body, broker));
     TRY(put_address(body, "public", &config->public_listen, broker->public_port));
     TRY(put_address(body, "operator", &config->operator_listen, broker->operator_port));
+    TRY(put_address(body, "mqtt", &config->mqtt_listen, broker->mqtt_port));
     TRY(answer_put_text(body, SPAN(",\"data\":"), config->data));
     TRY(answer_put_text(body, SPAN(",\"file\":"), config->file));
     return buffer_printf(body, ",\"workers\":%zu,\"connections\":%llu,\"position\":%llu}",

@@ -113,13 +113,15 @@ def test_sigterm_with_a_reader_that_does_not_read_ends_all_the_same(start_broker
 
 def test_a_second_broker_on_the_same_port_is_refused(start_broker):
     first = start_broker("--workers", "2")
-    for flag, url in (("--listen", first.public), ("--operator", first.operator)):
+    for flag, url in (("--listen", first.public), ("--operator", first.operator),
+                      ("--mqtt", first.mqtt)):
         second = Broker(flag, urlsplit(url).netloc)
         try:
             second.spawn()
             assert second.wait() != 0
             words = "\n".join(second.logged + second.said)
             assert str(urlsplit(url).port) in words and not second.bad_words(), words
+            assert f"is another broker running? {flag} takes another" in words
         finally:
             second.close()
     assert first.publish("a", 1)["offset"] == 1
@@ -161,8 +163,8 @@ def test_flags_that_mean_nothing_are_refused(arguments, tmp_path):
 
 
 def test_what_serve_does_not_take_is_called_by_its_name():
-    done = tidings("serve", "--mqtt", "127.0.0.1:1883")
-    assert done.returncode == 2 and b"MQTT is not in this version" in done.stderr
+    done = tidings("serve", "--auth", "users.yaml")
+    assert done.returncode == 2 and b"credentials are not in this version" in done.stderr
     done = tidings("serve", "extra")
     assert done.returncode == 2 and b"serve takes no words" in done.stderr
 
@@ -174,7 +176,8 @@ def test_help_names_the_subcommands_and_their_flags():
         assert word in done.stdout
     done = tidings("serve", "--help")
     assert done.returncode == 0
-    for word in (b"--config", b"--data", b"--listen", b"--operator", b"--workers", b"--open"):
+    for word in (b"--config", b"--data", b"--listen", b"--operator", b"--mqtt", b"--workers",
+                 b"--open"):
         assert word in done.stdout
     assert tidings("--version").returncode == 0
     assert tidings("nonsense").returncode != 0

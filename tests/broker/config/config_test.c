@@ -12,6 +12,13 @@ TEST(without_sources_the_defaults_stand) {
     EXPECT_STRING(text, "127.0.0.1:8080");
     exposure_format_address(&config->operator_listen, text);
     EXPECT_STRING(text, "127.0.0.1:8081");
+    exposure_format_address(&config->mqtt_listen, text);
+    EXPECT_STRING(text, "127.0.0.1:1883");
+    EXPECT_EQ(config->mqtt_receive_max, 1024);
+    EXPECT_EQ(config->mqtt_topic_aliases, 64);
+    EXPECT_EQ(config->mqtt_keep_alive_max_ms, 65535000);
+    EXPECT_EQ(config->mqtt_session_expiry_max_ms, 604800000);
+    EXPECT_EQ(config->mqtt_sessions_max, 1000000);
     EXPECT_EQ(config->storage_bytes_max, 10737418240);
     EXPECT_TRUE(config->workers >= 1);
     EXPECT_FALSE(config->open);
@@ -60,11 +67,13 @@ TEST(flags_win_over_environment_over_file) {
     unlink(file);
 }
 
-TEST(both_ports_need_their_own_address) {
+TEST(each_port_needs_its_own_address) {
     expect_fault((struct config_sources){FLAGS("--listen", "127.0.0.1:8081")}, "configuration",
                  "operator.listen", "two ports");
+    expect_fault((struct config_sources){FLAGS("--mqtt", "127.0.0.1:8080")}, "configuration",
+                 "mqtt.listen", "as public.listen is");
     config_destroy(load((struct config_sources){
-        FLAGS("--listen", "127.0.0.1:0", "--operator", "127.0.0.1:0"),
+        FLAGS("--listen", "127.0.0.1:0", "--operator", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"),
     }));
 }
 
@@ -125,7 +134,7 @@ TEST(a_reload_does_not_tell_what_it_changed_itself) {
 
 UNIT_TESTS(UNIT(without_sources_the_defaults_stand),
            UNIT(readers_of_a_channel_without_history_drop_unless_told),
-           UNIT(flags_win_over_environment_over_file), UNIT(both_ports_need_their_own_address),
+           UNIT(flags_win_over_environment_over_file), UNIT(each_port_needs_its_own_address),
            UNIT(file_above_its_bound_is_refused),
            UNIT(faults_print_a_line_each_and_no_control_characters),
            UNIT(a_reload_tells_the_keys_that_wait_for_a_start),

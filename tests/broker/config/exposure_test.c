@@ -7,19 +7,22 @@ TEST(without_credentials_nothing_beyond_loopback_is_listened_on) {
     static const struct {
         const char *public_listen;
         const char *operator_listen;
+        const char *mqtt_listen;
         const char *field; /* NULL: allowed */
     } cases[] = {
-        {"127.0.0.1:8080", "127.0.0.1:8081", NULL},
-        {"[::1]:8080", "127.9.9.9:8081", NULL},
-        {"0.0.0.0:8080", "127.0.0.1:8081", "public.listen"},
-        {":8080", "127.0.0.1:8081", "public.listen"},
-        {"[::]:8080", "127.0.0.1:8081", "public.listen"},
-        {"127.0.0.1:8080", "192.0.2.1:8081", "operator.listen"},
-        {"127.0.0.1:8080", "[::ffff:192.0.2.1]:8081", "operator.listen"},
+        {"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:1883", NULL},
+        {"[::1]:8080", "127.9.9.9:8081", "off", NULL},
+        {"0.0.0.0:8080", "127.0.0.1:8081", "off", "public.listen"},
+        {":8080", "127.0.0.1:8081", "off", "public.listen"},
+        {"[::]:8080", "127.0.0.1:8081", "off", "public.listen"},
+        {"127.0.0.1:8080", "192.0.2.1:8081", "off", "operator.listen"},
+        {"127.0.0.1:8080", "[::ffff:192.0.2.1]:8081", "off", "operator.listen"},
+        {"127.0.0.1:8080", "127.0.0.1:8081", ":1883", "mqtt.listen"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct config *config = load((struct config_sources){
-            FLAGS("--listen", cases[i].public_listen, "--operator", cases[i].operator_listen),
+            FLAGS("--listen", cases[i].public_listen, "--operator", cases[i].operator_listen,
+                  "--mqtt", cases[i].mqtt_listen),
         });
         struct error why = {0};
         enum error_code code = exposure_check(config, &why);
@@ -52,5 +55,18 @@ TEST(people_on_the_machine_are_told_localhost_where_it_leads_there) {
     }
 }
 
-UNIT_TESTS(UNIT(people_on_the_machine_are_told_localhost_where_it_leads_there),
+TEST(a_listener_may_be_off) {
+    struct config *config = load((struct config_sources){FLAGS("--mqtt", "off")});
+    char text[EXPOSURE_ADDRESS_BYTES];
+    EXPECT_TRUE(exposure_is_off(&config->mqtt_listen));
+    EXPECT_FALSE(exposure_is_off(&config->public_listen));
+    exposure_format_address(&config->mqtt_listen, text);
+    EXPECT_STRING(text, "off");
+    config_destroy(config);
+    expect_fault((struct config_sources){FLAGS("--listen", "off")}, "command line", "--listen",
+                 "no port");
+}
+
+UNIT_TESTS(UNIT(a_listener_may_be_off),
+           UNIT(people_on_the_machine_are_told_localhost_where_it_leads_there),
            UNIT(without_credentials_nothing_beyond_loopback_is_listened_on))

@@ -39,10 +39,10 @@ TEST(words_that_are_no_flags_are_refused_one_by_one) {
 }
 
 TEST(flags_of_what_is_not_in_this_version_say_so) {
-    expect_fault((struct config_sources){FLAGS("--mqtt", "127.0.0.1:1883")}, "command line",
-                 "--mqtt", "MQTT is not in this version");
-    expect_fault((struct config_sources){FLAGS("--mqtt=:1883")}, "command line", "--mqtt",
-                 "MQTT is not in this version");
+    expect_fault((struct config_sources){FLAGS("--auth", "users.yaml")}, "command line", "--auth",
+                 "credentials are not in this version");
+    expect_fault((struct config_sources){FLAGS("--sinks=a")}, "command line", "--sinks",
+                 "sinks are not in this version");
     expect_fault((struct config_sources){FLAGS("--auth-keys", "a")}, "command line", "--auth-keys",
                  "not in this version");
     expect_fault((struct config_sources){FLAGS("--public.tls")}, "command line", "--public.tls",
@@ -72,8 +72,8 @@ TEST(variables_that_were_mistyped_are_named) {
                  "TIDINGS_OPEN", "neither true nor false");
     expect_fault((struct config_sources){.environment = WORDS("TIDINGS_AUTH_KEYS=a")},
                  "environment", "TIDINGS_AUTH_KEYS", "not in this version");
-    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_MQTT_LISTEN=:1883")},
-                 "environment", "TIDINGS_MQTT_LISTEN", "not in this version");
+    expect_fault((struct config_sources){.environment = WORDS("TIDINGS_AUTH_USERS=a")},
+                 "environment", "TIDINGS_AUTH_USERS", "not in this version");
     expect_fault((struct config_sources){.environment = WORDS("TIDINGS_CHANNELS=[]")},
                  "environment", "TIDINGS_CHANNELS", "file alone");
 }

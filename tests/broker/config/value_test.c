@@ -215,7 +215,8 @@ TEST(every_default_survives_being_written) {
         }
         buffer_init(&buffer, VALUE_TEXT_BYTES_MAX);
         EXPECT_EQ(value_set(row, &config, span_of_string(row->default_text), NULL), OK);
-        bool is_zero = row->type == CONFIG_SWITCH || row->type == CONFIG_LOG_FORMAT;
+        bool is_off = row->type == CONFIG_SWITCH && strcmp(row->default_text, "false") == 0;
+        bool is_zero = is_off || row->type == CONFIG_LOG_FORMAT;
         EXPECT_EQ(value_is_equal(row, &config, &again), is_zero);
         EXPECT_EQ(value_put(row, &config, &buffer), OK);
         struct span text = buffer_borrow(&buffer);

@@ -153,7 +153,7 @@ TEST(rules_name_themselves_by_their_place) {
 }
 
 TEST(what_this_version_does_not_do_is_refused) {
-    expect_fault("mqtt: {listen: \":1883\"}\n", 1, 1, "mqtt", "not in this version");
+    expect_fault("auth: {users: a}\n", 1, 1, "auth", "not in this version");
     expect_fault("auth: {keys: [{name: a}]}\n", 1, 1, "auth", "not in this version");
     expect_fault("sinks: [a]\n", 1, 1, "sinks", "not in this version");
     expect_fault("public: {tls: {key: a}}\n", 1, 10, "public.tls", "not in this version");

@@ -17,7 +17,7 @@ TEST(a_broker_says_who_it_is) {
                 "{\"version\":\"" TIDINGS_VERSION "\",\"started\":\"2026-01-");
     expect_body(broker, "/api/v1/status", "\"ready\":true,\"draining\":false,");
     expect_body(broker, "/api/v1/status",
-                "\"operator\":\"0.0.0.0:8081\",\"data\":\"a \\\"b\\\"\",");
+                "\"operator\":\"0.0.0.0:8081\",\"mqtt\":\"off\",\"data\":\"a \\\"b\\\"\",");
     expect_body(broker, "/api/v1/status",
                 "\"file\":null,\"workers\":2,\"connections\":7,\"position\":105}");
     fakes_destroy(broker);
