@@ -95,6 +95,19 @@ static void put_payload(struct writer *writer, const struct message_fields *fiel
     INVARIANT(!"a kind of payload that is not in the table");
 }
 
+/* JSON is what goes without saying; an MQTT publisher need not name the type of anything. */
+static void put_type(struct writer *writer, const struct message_fields *fields) {
+    static const struct span unnamed[] = {
+        [PAYLOAD_JSON] = {0},
+        [PAYLOAD_TEXT] = {(const uint8_t *)"text/plain", 10},
+        [PAYLOAD_BINARY] = {(const uint8_t *)"application/octet-stream", 24},
+    };
+    struct span type = fields->type.length > 0 ? fields->type : unnamed[fields->payload_kind];
+    if (!span_is_equal(type, SPAN("application/json"))) {
+        put_given(writer, SPAN(",\"type\":"), type);
+    }
+}
+
 static void put_headers(struct writer *writer, struct span headers) {
     struct span name, value;
     bool is_first = true;
@@ -121,9 +134,7 @@ enum error_code envelope_put(struct buffer *buffer, const struct message *messag
     put_id(&writer, SPAN(",\"id\":"), &message->place);
     put_time(&writer, SPAN(",\"time\":\""), message->time_ms);
     put_payload(&writer, fields);
-    if (!span_is_equal(fields->type, SPAN("application/json"))) {
-        put_given(&writer, SPAN(",\"type\":"), fields->type);
-    }
+    put_type(&writer, fields);
     put_given(&writer, SPAN(",\"event\":"), fields->event);
     put_given(&writer, SPAN(",\"key\":"), fields->key);
     if (fields->headers.length > 0) {

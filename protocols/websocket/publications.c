@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/admission/idempotency.h"
-#include "broker/channels/name.h"
-#include "broker/channels/rules.h"
 #include "broker/runtime/log.h"
 #include "broker/support/invariant.h"
+#include "protocols/message_admission.h"
 
 /* Outlives a socket that is gone: the log holds its letter. */
 struct publication {
@@ -43,44 +41,6 @@ static void on_answered(struct publish *publish) {
     free(publication);
 }
 
-static enum error_code check(const struct publications *publications, struct message_fields *fields,
-                             struct error *why) {
-    enum error_code code = channel_name_check(fields->channel, true, why);
-    if (code != OK) {
-        snprintf(why->field, sizeof(why->field), "channel");
-        return code;
-    }
-    if (channel_name_is_reserved(fields->channel)) {
-        return error_set_field(why, ERR_FORBIDDEN, "channel",
-                               "channels that begin with $ are the broker's own");
-    }
-    const struct channel_rule *rule = rules_find(publications->broker->rules, fields->channel);
-    if (fields->payload.length > rule->message_bytes_max) {
-        return error_set_field(why, ERR_TOO_LARGE, "data",
-                               "a message of this channel may have %llu bytes",
-                               (unsigned long long)rule->message_bytes_max);
-    }
-    fields->kind = MESSAGE_DATA;
-    fields->match = rule->metrics_match;
-    fields->flags |= rule->durability == DURABILITY_FSYNC ? MESSAGE_FSYNC : 0;
-    return OK;
-}
-
-/* All that a publish says belongs to its body: a repeat that differs anywhere is another one. */
-static enum error_code hash(const struct message_fields *fields, struct span idempotency_key,
-                            uint8_t ret_hash[IDEMPOTENCY_HASH_BYTES]) {
-    uint8_t ttl[8];
-    for (size_t i = 0; i < sizeof(ttl); i++) {
-        ttl[i] = (uint8_t)(fields->ttl_ms >> 8 * i);
-    }
-    const struct span parts[] = {
-        fields->channel,           fields->type,    fields->event, fields->key, fields->headers,
-        span_of(ttl, sizeof(ttl)), fields->payload,
-    };
-    return idempotency_hash(SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS), idempotency_key, parts,
-                            ARRAY_COUNT(parts), ret_hash);
-}
-
 enum error_code publications_submit(struct publications *publications,
                                     const struct message_fields *fields,
                                     struct span idempotency_key, struct span ref,
@@ -88,9 +48,9 @@ enum error_code publications_submit(struct publications *publications,
     struct message_fields checked = *fields;
     uint8_t hash_bytes[IDEMPOTENCY_HASH_BYTES];
     INVARIANT(publications->count < PUBLICATIONS_MAX);
-    enum error_code code = check(publications, &checked, why);
+    enum error_code code = message_admit(publications->broker->rules, &checked, why);
     if (code == OK && idempotency_key.length > 0) {
-        code = hash(&checked, idempotency_key, hash_bytes);
+        code = message_hash(&checked, idempotency_key, hash_bytes);
         checked.idempotency_hash = span_of(hash_bytes, sizeof(hash_bytes));
     }
     if (code != OK) {

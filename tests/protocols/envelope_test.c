@@ -46,8 +46,15 @@ TEST(text_is_a_string_with_its_type) {
                                             .type = SPAN("text/plain"),
                                             .payload = SPAN("say \"hi\"\r\n")},
                     NULL, HEAD "\"data\":\"say \\\"hi\\\"\\r\\n\",\"type\":\"text/plain\"}");
+}
+
+TEST(what_came_by_mqtt_without_a_type_is_given_one) {
     expect_envelope((struct message_fields){.payload_kind = PAYLOAD_TEXT}, NULL,
-                    HEAD "\"data\":\"\"}");
+                    HEAD "\"data\":\"\",\"type\":\"text/plain\"}");
+    expect_envelope(
+        (struct message_fields){.payload_kind = PAYLOAD_BINARY, .payload = SPAN("\xFF\xFE")}, NULL,
+        HEAD "\"data_base64\":\"//4=\",\"type\":\"application/octet-stream\"}");
+    expect_envelope((struct message_fields){.payload = SPAN("1")}, NULL, HEAD "\"data\":1}");
 }
 
 TEST(bytes_are_base64) {
@@ -141,6 +148,7 @@ TEST(a_page_has_its_bounds_and_ids) {
 }
 
 UNIT_TESTS(UNIT(json_goes_out_byte_for_byte), UNIT(text_is_a_string_with_its_type),
-           UNIT(bytes_are_base64), UNIT(optional_fields_come_in_their_order),
+           UNIT(what_came_by_mqtt_without_a_type_is_given_one), UNIT(bytes_are_base64),
+           UNIT(optional_fields_come_in_their_order),
            UNIT(an_envelope_that_does_not_fit_leaves_nothing), UNIT(a_gap_says_what_is_known),
            UNIT(a_page_has_its_bounds_and_ids))
