@@ -88,6 +88,20 @@ bool origin_is_same(struct span origin, struct span host, bool is_secure) {
     return false;
 }
 
+/* The port has to be told: the default one of https is not that of a clear connection. */
+static bool is_same_but_for_scheme(struct span origin, struct span host) {
+    struct span name, port;
+    return origin_split_host(host, &name, &port) && port.length > 0 &&
+           origin_is_same(origin, host, true);
+}
+
+static bool is_own(const struct origin_question *question) {
+    return question->has_host &&
+           (origin_is_same(question->origin, question->host, question->is_secure) ||
+            (question->ignores_scheme &&
+             is_same_but_for_scheme(question->origin, question->host)));
+}
+
 static bool is_in(char *const *items, size_t count, struct span text) {
     for (size_t i = 0; i < count; i++) {
         if (span_is_equal_nocase(span_of_string(items[i]), text)) {
@@ -140,8 +154,7 @@ enum error_code origin_check(const struct origin_policy *policy,
             *ret_is_listed = true;
             return OK;
         }
-        if (question->has_host &&
-            origin_is_same(question->origin, question->host, question->is_secure)) {
+        if (is_own(question)) {
             *ret_is_listed = false;
             return OK;
         }

@@ -36,6 +36,9 @@ struct origin_question {
     struct span fetch_site; /* Sec-Fetch-Site */
     bool is_secure;         /* the connection is TLS */
     bool changes_state;     /* publishing */
+    /* A program may send an https origin of this very name and port though it speaks clear, as some
+     * MQTT clients do: no page can have that origin while the port is ours. */
+    bool ignores_scheme;
 };
 
 /* "name:port", "[address]:port": the parts. `ret_port` is empty where there is none. False: neither

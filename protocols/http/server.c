@@ -15,6 +15,7 @@
 #include "broker/support/invariant.h"
 #include "protocols/http/exchange.h"
 #include "protocols/http/reply.h"
+#include "protocols/mqtt/mqtt.h"
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
 #include "protocols/sse/event_source.h"
@@ -101,27 +102,69 @@ static void end_exchange(struct http *http) {
     http->is_replied = false;
 }
 
+static enum error_code open_event_source(struct connection *connection,
+                                         const struct request *request, void **ret_state) {
+    struct event_source *source = NULL;
+    enum error_code code = event_source_create(connection, request, &source);
+    *ret_state = source;
+    return code;
+}
+
+static enum error_code open_websocket(struct connection *connection, const struct request *request,
+                                      void **ret_state) {
+    struct websocket *websocket = NULL;
+    enum error_code code = websocket_create(connection, request, &websocket);
+    *ret_state = websocket;
+    return code;
+}
+
+static enum error_code open_mqtt(struct connection *connection, const struct request *request,
+                                 void **ret_state) {
+    struct mqtt *mqtt = NULL;
+    (void)request; /* MQTT says all in its own CONNECT */
+    enum error_code code = mqtt_create_websocket(connection, &mqtt);
+    *ret_state = mqtt;
+    return code;
+}
+
+static void start_event_source(void *state) {
+    event_source_start(state);
+}
+
+static void start_websocket(void *state) {
+    websocket_start(state);
+}
+
+static void start_mqtt(void *state) {
+    mqtt_start(state);
+}
+
+/* What a connection goes on as. */
+static const struct {
+    const struct protocol *protocol;
+    enum error_code (*open)(struct connection *connection, const struct request *request,
+                            void **ret_state);
+    void (*start)(void *state);
+} successors[] = {
+    [REPLY_EVENT_STREAM] = {&event_source_protocol, open_event_source, start_event_source},
+    [REPLY_WEBSOCKET] = {&websocket_protocol, open_websocket, start_websocket},
+    [REPLY_MQTT] = {&mqtt_protocol, open_mqtt, start_mqtt},
+};
+
 /* The connection goes on as an event stream or a WebSocket. OK: this protocol has left. */
 static enum error_code switch_protocol(struct http *http) {
-    struct connection *connection = http->connection;
     const struct request *request = exchange_request(http->exchange);
-    struct event_source *source = NULL;
-    struct websocket *websocket = NULL;
-    bool is_websocket = request->reply.kind == REPLY_WEBSOCKET;
-    enum error_code code = is_websocket ? websocket_create(connection, request, &websocket)
-                                        : event_source_create(connection, request, &source);
+    enum reply_kind kind = request->reply.kind;
+    void *state = NULL;
+    enum error_code code = successors[kind].open(http->connection, request, &state);
     if (code != OK) {
         return code;
     }
     write_reply(http, REPLY_CLOSES);
-    http->successor = is_websocket ? &websocket_protocol : &event_source_protocol;
-    http->successor_state = is_websocket ? (void *)websocket : (void *)source;
-    connection_set_protocol(connection, http->successor, http->successor_state);
-    if (is_websocket) {
-        websocket_start(websocket);
-    } else {
-        event_source_start(source);
-    }
+    http->successor = successors[kind].protocol;
+    http->successor_state = state;
+    connection_set_protocol(http->connection, http->successor, state);
+    successors[kind].start(state);
     return OK;
 }
 

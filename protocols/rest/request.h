@@ -47,7 +47,8 @@ struct request_header {
 enum reply_kind {
     REPLY_WHOLE,        /* status, headers, body */
     REPLY_EVENT_STREAM, /* the adapter opens Server-Sent Events */
-    REPLY_WEBSOCKET,    /* the adapter shakes hands and opens a WebSocket */
+    REPLY_WEBSOCKET,    /* the adapter shakes hands and opens a WebSocket … */
+    REPLY_MQTT,         /* … or one that speaks MQTT */
 };
 
 /* The adapter adds Date, Content-Length and Connection by itself; nothing else. */

@@ -13,6 +13,7 @@
 #include "protocols/rest/get.h"
 #include "protocols/rest/publish.h"
 #include "protocols/rest/request.h"
+#include "protocols/websocket/handshake.h"
 
 #define READING (METHOD_GET | METHOD_HEAD)
 
@@ -155,6 +156,7 @@ static enum error_code admit_origin(struct request *request, struct error *why) 
         .fetch_site = header_or_empty(request, "Sec-Fetch-Site"),
         .is_secure = request->is_secure,
         .changes_state = request->method_bit != METHOD_GET && request->method_bit != METHOD_HEAD,
+        .ignores_scheme = handshake_is_mqtt(request),
     };
     bool is_listed = false;
     question.host = host;
@@ -218,6 +220,10 @@ static enum metrics_route class_of(const struct route *route, unsigned method_bi
 
 /* Path and method against the table. OK with a status set: the reply is ready. */
 static enum error_code admit_route(struct request *request, struct error *why) {
+    if (request->can_switch && request->method_bit == METHOD_GET && handshake_is_mqtt(request)) {
+        request->counted_as = METRICS_ROUTE_STREAM;
+        return handshake_accept_mqtt(request, why);
+    }
     if (request->method_bit == METHOD_OPTIONS && span_is_equal(request->path, SPAN("*"))) {
         answer_options(request, "GET, HEAD, POST, DELETE, OPTIONS");
         return OK;

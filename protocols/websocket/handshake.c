@@ -10,21 +10,25 @@
 #include "protocols/websocket/frame.h"
 
 #define EXTENSIONS "Sec-WebSocket-Extensions"
+#define SUBPROTOCOL "Sec-WebSocket-Protocol"
 
-static bool offers_subprotocol(const struct request *request) {
+/* The first that is offered of those that are spoken here: clients list them as they prefer them
+ * (RFC 6455, section 4.1). Empty: none. */
+static struct span choose_subprotocol(const struct request *request) {
     for (size_t i = 0; i < request->header_count; i++) {
         struct span rest = request->headers[i].value;
         struct span element;
-        if (!span_is_equal_nocase(request->headers[i].name, SPAN("Sec-WebSocket-Protocol"))) {
+        if (!span_is_equal_nocase(request->headers[i].name, SPAN(SUBPROTOCOL))) {
             continue;
         }
         while (head_list_next(&rest, &element)) {
-            if (span_is_equal(element, SPAN(WEBSOCKET_SUBPROTOCOL))) {
-                return true;
+            if (span_is_equal(element, SPAN(WEBSOCKET_SUBPROTOCOL)) ||
+                span_is_equal(element, SPAN(WEBSOCKET_SUBPROTOCOL_MQTT))) {
+                return element;
             }
         }
     }
-    return false;
+    return (struct span){0};
 }
 
 /* One channel's rule may forbid it. Of several channels each frame is asked about. */
@@ -46,7 +50,9 @@ static void agree_on_deflate(struct request *request) {
     }
 }
 
-enum error_code handshake_accept(struct request *request, struct error *why) {
+/* What is the same whatever is spoken. */
+static enum error_code accept_kind(struct request *request, enum reply_kind kind,
+                                   struct error *why) {
     struct reply *reply = &request->reply;
     struct span version = {0}, key = {0};
     char accept[FRAME_ACCEPT_BYTES];
@@ -63,15 +69,36 @@ enum error_code handshake_accept(struct request *request, struct error *why) {
     if (code != OK) {
         return error_set_field(why, code, "Sec-WebSocket-Key", "the key is not 16 bytes in base64");
     }
-    reply->kind = REPLY_WEBSOCKET;
+    reply->kind = kind;
     reply->status = 101;
     reply_add_header(reply, "Upgrade", "websocket");
     reply_add_header(reply, "Sec-WebSocket-Accept", "%.*s", FRAME_ACCEPT_BYTES, accept);
-    if (offers_subprotocol(request)) {
-        reply_add_header(reply, "Sec-WebSocket-Protocol", WEBSOCKET_SUBPROTOCOL);
+    return OK;
+}
+
+enum error_code handshake_accept(struct request *request, struct error *why) {
+    enum error_code code = accept_kind(request, REPLY_WEBSOCKET, why);
+    if (code != OK) {
+        return code;
+    }
+    if (span_is_equal(choose_subprotocol(request), SPAN(WEBSOCKET_SUBPROTOCOL))) {
+        reply_add_header(&request->reply, SUBPROTOCOL, WEBSOCKET_SUBPROTOCOL);
     }
     agree_on_deflate(request);
     return OK;
+}
+
+bool handshake_is_mqtt(const struct request *request) {
+    return request->is_upgrade &&
+           span_is_equal(choose_subprotocol(request), SPAN(WEBSOCKET_SUBPROTOCOL_MQTT));
+}
+
+enum error_code handshake_accept_mqtt(struct request *request, struct error *why) {
+    enum error_code code = accept_kind(request, REPLY_MQTT, why);
+    if (code == OK) {
+        reply_add_header(&request->reply, SUBPROTOCOL, WEBSOCKET_SUBPROTOCOL_MQTT);
+    }
+    return code;
 }
 
 bool handshake_deflates(const struct request *request) {

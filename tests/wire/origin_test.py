@@ -127,7 +127,7 @@ def test_a_preflight_of_another_origin_allows_nothing(friendly):
         assert friendly.post("a", b"1", headers={"Origin": origin}).status == 403
 
 
-@pytest.mark.parametrize("flag", ["--listen", "--operator"])
+@pytest.mark.parametrize("flag", ["--listen", "--operator", "--mqtt"])
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", ":0"])
 def test_it_refuses_to_listen_beyond_loopback(flag, address):
     broker = Broker(flag, address)

@@ -89,6 +89,27 @@ TEST(a_proxy_that_speaks_tls_for_us_keeps_pages_same_origin) {
     EXPECT_FALSE(origin_is_same(SPAN("http://example.org"), SPAN("example.org"), true));
 }
 
+static enum error_code program_from(const char *host, const char *origin) {
+    bool is_listed = false;
+    struct origin_question question = {.has_host = true,
+                                       .host = span_of_string(host),
+                                       .origin = span_of_string(origin),
+                                       .ignores_scheme = true};
+    struct error why = {0};
+    return origin_check(&local, &question, &is_listed, &why);
+}
+
+TEST(a_program_may_call_our_own_port_https) {
+    EXPECT_EQ(program_from("localhost:8080", "https://localhost:8080"), OK);
+    EXPECT_EQ(program_from("127.0.0.1:8080", "https://127.0.0.1:8080"), OK);
+    EXPECT_EQ(program_from("localhost:8080", "http://localhost:8080"), OK);
+    EXPECT_EQ(program_from("localhost:8080", "https://localhost"), ERR_FORBIDDEN_ORIGIN);
+    EXPECT_EQ(program_from("localhost", "https://localhost"), ERR_FORBIDDEN_ORIGIN);
+    EXPECT_EQ(program_from("localhost:8080", "https://localhost:8443"), ERR_FORBIDDEN_ORIGIN);
+    EXPECT_EQ(program_from("localhost:8080", "https://evil.example:8080"), ERR_FORBIDDEN_ORIGIN);
+    EXPECT_EQ(program_from("localhost:8080", "null"), ERR_FORBIDDEN_ORIGIN);
+}
+
 TEST(a_listed_origin_passes_and_is_told_apart) {
     bool is_listed = false;
     EXPECT_EQ(ask(&configured, "broker.example.org", "https://example.org", NULL, true, &is_listed),
@@ -137,6 +158,7 @@ UNIT_TESTS(UNIT(programs_are_held_to_the_host_alone),
            UNIT(a_host_that_is_no_host_is_refused), UNIT(a_page_of_another_origin_is_refused),
            UNIT(the_brokers_own_pages_pass),
            UNIT(a_proxy_that_speaks_tls_for_us_keeps_pages_same_origin),
+           UNIT(a_program_may_call_our_own_port_https),
            UNIT(a_listed_origin_passes_and_is_told_apart),
            UNIT(null_passes_not_even_where_somebody_lists_it),
            UNIT(an_open_broker_serves_any_host_unless_it_names_some),

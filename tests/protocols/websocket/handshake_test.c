@@ -3,6 +3,7 @@
 
 #include "broker/channels/rules.h"
 #include "broker/config/config.h"
+#include "protocols/rest/routes.h"
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
 
@@ -50,6 +51,39 @@ TEST(the_subprotocol_is_chosen_only_where_it_is_offered) {
     EXPECT_EQ(fakes_reply_header(request, "Sec-WebSocket-Protocol").length, 0);
 }
 
+#define MQTT_OFFER(protocols) VERSION KEY "Sec-WebSocket-Protocol: " protocols
+
+static bool speaks_mqtt(const char *headers) {
+    IGNORE_RESULT(shake(headers) != OK); /* only the request is wanted */
+    request->is_upgrade = true;
+    return handshake_is_mqtt(request);
+}
+
+TEST(the_first_subprotocol_that_is_known_decides) {
+    EXPECT_TRUE(speaks_mqtt(MQTT_OFFER("mqtt")));
+    EXPECT_TRUE(speaks_mqtt(MQTT_OFFER("mqttv3.1, mqtt, tidings.v1")));
+    EXPECT_FALSE(speaks_mqtt(MQTT_OFFER("tidings.v1, mqtt")));
+    EXPECT_FALSE(speaks_mqtt(MQTT_OFFER("mqttv3.1")));
+    EXPECT_FALSE(speaks_mqtt(VERSION KEY));
+}
+
+TEST(mqtt_is_spoken_on_any_path_and_never_compressed) {
+    static const char *const paths[] = {"/", "/mqtt", "/demo", "/channels/a"};
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        struct error why = {0};
+        request_destroy(request);
+        request = fakes_request("GET", paths[i], NULL,
+                                MQTT_OFFER("mqtt\nHost: localhost\nSec-WebSocket-Extensions: "
+                                           "permessage-deflate"));
+        request->is_upgrade = true;
+        EXPECT_FALSE(routes_admit(request)); /* the reply is ready */
+        EXPECT_EQ(request->reply.kind, REPLY_MQTT);
+        EXPECT_SPAN(fakes_reply_header(request, "Sec-WebSocket-Protocol"), "mqtt");
+        EXPECT_FALSE(handshake_deflates(request));
+        EXPECT_EQ(handshake_accept_mqtt(request, &why), OK);
+    }
+}
+
 #define OFFER "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\n"
 
 TEST(permessage_deflate_is_agreed_on_where_it_is_offered) {
@@ -81,8 +115,10 @@ TEST(a_rule_may_forbid_permessage_deflate_to_its_channel) {
 
 #define SHAKE(name) cmocka_unit_test_setup_teardown(name, fakes_begin, end)
 
-UNIT_TESTS(SHAKE(the_key_is_answered_as_rfc_6455_says), SHAKE(another_version_is_told_ours),
-           SHAKE(a_key_that_is_none_is_refused),
+UNIT_TESTS(SHAKE(the_key_is_answered_as_rfc_6455_says),
+           SHAKE(the_first_subprotocol_that_is_known_decides),
+           SHAKE(mqtt_is_spoken_on_any_path_and_never_compressed),
+           SHAKE(another_version_is_told_ours), SHAKE(a_key_that_is_none_is_refused),
            SHAKE(permessage_deflate_is_agreed_on_where_it_is_offered),
            SHAKE(a_rule_may_forbid_permessage_deflate_to_its_channel),
            SHAKE(the_subprotocol_is_chosen_only_where_it_is_offered))
