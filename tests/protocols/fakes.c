@@ -31,6 +31,7 @@ static struct worker *workers[] = {&worker};
 static struct stream streams[FAKES_STREAMS_MAX];
 static void *protocol_state;
 static void (*on_protocol_finish)(void *state);
+static struct mailbox mailbox;
 static struct metrics_shard metrics;
 static struct config *config;
 static unsigned replied_count;
@@ -134,7 +135,7 @@ struct broker *worker_broker(const struct worker *self) {
 
 struct mailbox *worker_mailbox(struct worker *self) {
     (void)self;
-    return NULL;
+    return &mailbox;
 }
 
 struct metrics_shard *worker_metrics(const struct worker *self) {
@@ -272,6 +273,7 @@ int fakes_begin(void **state) {
     (void)state;
     fakes = (struct fakes){.now_ms = START_MS, .body_room_max = 100000000};
     INVARIANT(faults != NULL);
+    INVARIANT(mailbox_init(&mailbox, MAILBOX_NODES_MAX) == OK);
     INVARIANT(config_load(&sources, &config, faults) == OK);
     free(faults);
     fakes.broker.config = config;
@@ -290,6 +292,8 @@ int fakes_end(void **state) {
     while (fakes.publish_waiting > 0) {
         fakes_answer_publish(ERR_DRAINING);
     }
+    fakes_turn();
+    mailbox_finish(&mailbox);
     INVARIANT(fakes.body_room_bytes == 0);
     INVARIANT(fakes.stream_count == 0);
     if (protocol_state != NULL) {
@@ -305,6 +309,11 @@ int fakes_end(void **state) {
 
 struct connection *fakes_connection(void) {
     return &connection;
+}
+
+void fakes_turn(void) {
+    while (mailbox_deliver_all(&mailbox, &worker) > 0) {
+    }
 }
 
 void fakes_receive_bytes(struct span bytes) {

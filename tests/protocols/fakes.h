@@ -75,6 +75,9 @@ int fakes_end(void **state);
 
 struct connection *fakes_connection(void);
 
+/* Delivers the letters that the worker has put into its own mailbox. */
+void fakes_turn(void);
+
 /* As if these bytes came from the socket. */
 void fakes_receive(const char *text);
 void fakes_receive_bytes(struct span bytes);

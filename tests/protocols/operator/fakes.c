@@ -11,6 +11,7 @@
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/log.h"
+#include "broker/runtime/muster.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/reload.h"
 #include "broker/runtime/survey.h"
@@ -207,6 +208,74 @@ void survey_destroy(struct survey *survey) {
 
 bool survey_rank_is_before(const struct survey_rank *left, const struct survey_rank *right) {
     return left->key != right->key ? left->key > right->key : left->id < right->id;
+}
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+struct muster {
+    struct letter letter;
+    muster_on_answered *on_answered;
+    void *context;
+    struct muster_answer answer;
+    const struct muster_row *rows[FAKES_SESSIONS];
+};
+
+static void on_mustered(struct letter *letter, void *consumer) {
+    struct muster *muster = CONTAINER_OF(letter, struct muster, letter);
+    (void)consumer;
+    muster->on_answered(muster->context, muster);
+}
+
+static enum error_code muster_send(struct muster *muster, struct mailbox *reply_to,
+                                   muster_on_answered *on_answered, void *context) {
+    muster->letter.on_delivered = on_mustered;
+    muster->on_answered = on_answered;
+    muster->context = context;
+    mailbox_put_answer(reply_to, &muster->letter);
+    return OK;
+}
+
+enum error_code muster_ask(struct log *log, struct span after, size_t limit,
+                           struct mailbox *reply_to, muster_on_answered *on_answered,
+                           void *context) {
+    static const struct muster_row rows[FAKES_SESSIONS] = {
+        {.client_id = "a/\"1", .client_id_length = 4, .is_connected = true},
+        {.client_id = "b",
+         .client_id_length = 1,
+         .away_since_ms = 1769846709123,
+         .expires_ms = 1769850309123,
+         .state_bytes = 17,
+         .has_will = true},
+        {.client_id = "c", .client_id_length = 1, .away_since_ms = 1, .expires_ms = UINT64_MAX},
+    };
+    (void)log;
+    struct muster *muster = calloc(1, sizeof(*muster));
+    INVARIANT(muster != NULL);
+    muster->answer.rows = muster->rows;
+    for (size_t i = after.length > 0; i < FAKES_SESSIONS; i++) { /* behind the first, or all */
+        muster->answer.has_more = muster->answer.row_count == limit;
+        if (!muster->answer.has_more) {
+            muster->rows[muster->answer.row_count++] = &rows[i];
+        }
+    }
+    return muster_send(muster, reply_to, on_answered, context);
+}
+
+enum error_code muster_dismiss(struct log *log, struct span client_id, struct mailbox *reply_to,
+                               muster_on_answered *on_answered, void *context) {
+    (void)log;
+    struct muster *muster = calloc(1, sizeof(*muster));
+    INVARIANT(muster != NULL);
+    muster->answer.was_found = span_is_equal(client_id, SPAN("a/\"1"));
+    return muster_send(muster, reply_to, on_answered, context);
+}
+
+const struct muster_answer *muster_answer(const struct muster *muster) {
+    return &muster->answer;
+}
+
+void muster_destroy(struct muster *muster) {
+    free(muster);
 }
 
 /* --- main ------------------------------------------------------------------------------------ */

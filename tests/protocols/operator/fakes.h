@@ -17,6 +17,7 @@
 #define FAKES_ECHO_BYTES_MAX 100000
 #define FAKES_CHANNELS 3    /* a/0, a/1, a/2: readers of each as many as its last letter's code */
 #define FAKES_CONNECTIONS 3 /* 2 and 3 are behind, 1 is live; 1 can be dismissed */
+#define FAKES_SESSIONS 3    /* a/"1 is connected and can be dismissed, b is away, c for ever */
 #define FAKES_LARGE_BYTES 5000000
 
 /* What the next reloads come to. */

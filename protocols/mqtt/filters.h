@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* filters.h — the topic filters of a session, each with its options, and what they choose.
+ *
+ * Place:   a part of a session (session.h); changed by subscribe.c, asked for messages by own.c.
+ * Thread:  its session's; pure but for memory.
+ * Bounds:  SELECTORS_MAX filters; of each its text twice (as it was sent, and as a pattern).
+ *
+ * MQTT's `+` is a pattern's `*`, and `#` is `**`. No filter has a `*` of its own: it could not be
+ * told from a wildcard, and no channel has one in its name.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/config/config.h"
+#include "broker/support/error.h"
+#include "broker/support/macros.h"
+#include "broker/support/message.h"
+#include "broker/support/span.h"
+
+enum filter_kind {
+    FILTER_LOG = 1,    /* channels of the log: the session's own stream */
+    FILTER_SHARED = 2, /* `$share/…`: a group hands out the messages */
+    FILTER_SYS = 3,    /* `$SYS/…`: made up by the worker */
+    FILTER_GAP = 4,    /* `$gap/…`: told without being asked, so it chooses nothing */
+};
+
+/* What a subscription was made with. */
+struct filter_options {
+    uint64_t start;      /* messages behind this position are for it */
+    uint32_t identifier; /* 0: none */
+    uint8_t kind;        /* enum filter_kind */
+    uint8_t qos;         /* as granted */
+    uint8_t on_lag;      /* enum on_lag; ON_LAG_AUTO: it did not say */
+    bool is_no_local;
+    bool is_retained_as_published;
+    bool asks_offset; /* each message is to carry its offset and id */
+};
+
+struct filter {
+    struct filter_options options;
+    uint16_t text_length;
+    uint16_t pattern_length;
+    uint8_t bytes[]; /* the text, then the pattern */
+};
+
+/* Zeroed, there are none. */
+struct filters {
+    struct filter **list; /* `count`, in the order in which they were put */
+    uint32_t count;
+    uint32_t capacity;
+};
+
+void filters_finish(struct filters *filters);
+
+static inline struct span filter_text(const struct filter *filter) {
+    return span_of(filter->bytes, filter->text_length);
+}
+
+/* The channel or pattern that it stands for; of `$share/…` without the share. */
+static inline struct span filter_pattern(const struct filter *filter) {
+    return span_of(filter->bytes + filter->text_length, filter->pattern_length);
+}
+
+/* A filter whose syntax is checked. ERR_BAD_CHANNEL: it stands for nothing here. ERR_MEMORY. */
+MUST_USE enum error_code filter_create(struct span text, const struct filter_options *options,
+                                       struct filter **ret_filter, struct error *why);
+
+/* NULL: there is none of that text. */
+struct filter *filters_find(const struct filters *filters, struct span text);
+
+/* Takes the filter, in the place of one of the same text. ERR_FULL: SELECTORS_MAX; ERR_MEMORY: it
+ * is still the caller's. */
+MUST_USE enum error_code filters_put(struct filters *filters, struct filter *filter);
+
+/* Ends the filter of that text. False: there was none. */
+MUST_USE bool filters_drop(struct filters *filters, struct span text);
+
+size_t filters_count(const struct filters *filters, enum filter_kind kind);
+
+/* What the session's own filters together say of one message. */
+struct filters_choice {
+    uint8_t qos; /* the highest of those that match */
+    bool is_retained_as_published;
+    bool asks_offset;
+    size_t match_count; /* 0: it is not for this client */
+};
+
+/* `client_id`: for no-local. `ret_matching`, of SELECTORS_MAX: the filters that match; NULL: nobody
+ * asks. */
+void filters_choose(const struct filters *filters, const struct message *message,
+                    struct span client_id, struct filters_choice *ret_choice,
+                    const struct filter **ret_matching);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A snapshot replaces the state and all steps before it, so it says what the session is once all
+ * that was handed to the log before it is done: whoever submits a step makes its change at once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/limits.h"
+#include "broker/runtime/registry.h"
+#include "broker/runtime/worker.h"
+#include "protocols/mqtt/intake.h"
+#include "protocols/mqtt/outbound_private.h"
+
+static void arm(struct outbound *outbound, uint64_t after_ms) {
+    if (!wheel_is_armed(&outbound->tick)) {
+        worker_arm(outbound->mqtt->worker, &outbound->tick,
+                   worker_now_ms(outbound->mqtt->worker) + after_ms);
+    }
+}
+
+static void on_pending(void *context, uint16_t packet_id, bool is_release) {
+    struct session *session = context;
+    if (is_release) {
+        session_note_released(session, packet_id);
+    } else {
+        IGNORE_RESULT(session_note_received(session, packet_id)); /* there is room for each */
+    }
+}
+
+/* Encodes the session as it is once the log has answered what was handed to it. */
+static enum error_code encode(struct mqtt *mqtt, struct buffer *state) {
+    struct session *session = mqtt->session;
+    struct session ahead = *session;
+    ahead.received_capacity = session->received_count + mqtt->publication_count;
+    ahead.received = malloc((ahead.received_capacity + 1) * sizeof(*ahead.received));
+    if (ahead.received == NULL) {
+        return ERR_MEMORY;
+    }
+    if (session->received_count > 0) {
+        memcpy(ahead.received, session->received,
+               session->received_count * sizeof(*ahead.received));
+    }
+    intake_each_pending(mqtt, on_pending, &ahead);
+    enum error_code code = session_encode(&ahead, state);
+    free(ahead.received);
+    return code;
+}
+
+struct message *keeping_make_put(struct outbound *outbound) {
+    struct mqtt *mqtt = outbound->mqtt;
+    struct buffer state;
+    struct message *message = NULL;
+    buffer_init(&state, SESSION_STATE_BYTES_MAX);
+    outbound_note_place(outbound);
+    if (encode(mqtt, &state) == OK) {
+        struct session_release release = {.expiry_ms = mqtt->session_expiry_ms,
+                                          .state = state.bytes,
+                                          .state_length = state.length,
+                                          .will = mqtt->will,
+                                          .will_delay_ms = mqtt->will_delay_ms};
+        message = registry_put_message(mqtt_client_id(mqtt), &release);
+    }
+    buffer_finish(&state);
+    if (message != NULL) {
+        mqtt->session->steps_bytes = 0;
+        mqtt->claim->is_stored = true;
+        outbound->is_changed = false;
+    }
+    return message;
+}
+
+static void on_put(struct mqtt *mqtt, void *context, enum error_code code, const struct error *why,
+                   struct message *const *messages, size_t count) {
+    (void)context;
+    (void)why;
+    (void)messages;
+    (void)count;
+    if (code != OK && mqtt->outbound != NULL) {
+        keeping_note(mqtt->outbound);
+    }
+}
+
+void keeping_put(struct outbound *outbound) {
+    struct message *message = keeping_make_put(outbound);
+    enum error_code code = outbound_submit(outbound->mqtt, message, on_put);
+    if (code != OK) {
+        keeping_note(outbound);
+    }
+}
+
+static void on_tick(struct wheel_timer *timer) {
+    struct outbound *outbound = CONTAINER_OF(timer, struct outbound, tick);
+    if (outbound->is_changed && outbound_is_stored(outbound)) {
+        keeping_put(outbound);
+    }
+    if (outbound->is_retry_due) {
+        outbound->is_retry_due = false;
+        outbound_go_on(outbound);
+    }
+}
+
+void keeping_init(struct outbound *outbound) {
+    outbound->tick.on_due = on_tick;
+}
+
+void keeping_finish(struct outbound *outbound) {
+    worker_disarm(outbound->mqtt->worker, &outbound->tick);
+}
+
+void keeping_note(struct outbound *outbound) {
+    bool is_stored = outbound_is_stored(outbound);
+    outbound->is_changed |= is_stored;
+    bool is_urgent =
+        outbound->is_retry_due || outbound->mqtt->session->steps_bytes > SESSION_STEPS_BYTES_MAX;
+    if (is_urgent) {
+        worker_disarm(outbound->mqtt->worker, &outbound->tick);
+        arm(outbound, SESSION_RETRY_MS);
+    } else if (is_stored) {
+        arm(outbound, SESSION_SNAPSHOT_MS);
+    }
+}

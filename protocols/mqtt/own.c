@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/limits.h"
+#include "protocols/mqtt/announced.h"
+#include "protocols/mqtt/outbound_private.h"
+
+/* The identifiers of the filters that match [MQTT-3.3.4-3]; returns how many have one. */
+static size_t gather_identifiers(const struct filter *const *matching, size_t count,
+                                 uint32_t *ret_identifiers) {
+    size_t identifier_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t identifier = matching[i]->options.identifier;
+        if (identifier != 0) {
+            ret_identifiers[identifier_count++] = identifier;
+        }
+    }
+    return identifier_count;
+}
+
+bool own_choose(const struct outbound *outbound, const struct message *message,
+                uint32_t *identifiers, struct publishing *ret_publishing) {
+    const struct mqtt *mqtt = outbound->mqtt;
+    const struct filter *matching[SELECTORS_MAX];
+    struct filters_choice choice;
+    filters_choose(&mqtt->session->filters, message, mqtt_client_id(mqtt), &choice, matching);
+    bool is_5 = mqtt_version(mqtt) == MQTT_VERSION_5;
+    *ret_publishing = (struct publishing){
+        .is_websocket = mqtt_is_websocket(mqtt),
+        .version = (uint8_t)mqtt_version(mqtt),
+        .qos = choice.qos,
+        .is_retained_as_published = is_5 && choice.is_retained_as_published,
+        .asks_offset = is_5 && choice.asks_offset,
+        .packet_bytes_max = mqtt->out.packet_bytes_max,
+        .identifiers = identifiers,
+        .identifier_count = gather_identifiers(matching, choice.match_count, identifiers),
+    };
+    return choice.match_count > 0;
+}
+
+static enum error_code put_message(struct buffer *buffer, const struct message *message,
+                                   const struct frame_options *options) {
+    struct outbound *outbound = options->context;
+    struct announced *announced = outbound->announced;
+    uint32_t identifiers[SELECTORS_MAX];
+    struct publishing publishing;
+    if (!own_choose(outbound, message, identifiers, &publishing)) {
+        return OK;
+    }
+    uint64_t position = message->place.position;
+    size_t length_before = buffer->length;
+    publishing.skipped = options->skipped;
+    if (announced != NULL) {
+        publishing.topic_alias = announced_choose(announced, message->fields.channel, position,
+                                                  &publishing.leaves_topic_out);
+    }
+    enum error_code code = publishing_put(buffer, message, &publishing);
+    if (publishing.topic_alias != 0 && buffer->length == length_before) {
+        announced_forget(announced, publishing.topic_alias, position);
+    }
+    return code;
+}
+
+void own_init(struct framing *framing, struct outbound *outbound) {
+    const struct mqtt *mqtt = outbound->mqtt;
+    *framing = (struct framing){
+        .name = "mqtt",
+        .slot = FRAMING_OWN,
+        .context = outbound,
+        .put_message = put_message,
+        .put_gap = framing_choose_gap(mqtt_is_websocket(mqtt), mqtt_version(mqtt)),
+    };
+}

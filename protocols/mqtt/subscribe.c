@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A SUBSCRIBE goes through these steps, and no packet behind it is taken before the last:
+ *
+ *     parse     each filter is refused, or made with the options of the packet
+ *     resolve   `since` becomes a position: a page of the log is asked for each filter in need
+ *     apply     the filters are the session's
+ *     join      shared subscriptions are members of their groups
+ *     store     if the session is kept, the journal has them
+ *     answer    SUBACK; gaps that `since` met; the stream opens anew, retained messages follow */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/channels/pattern.h"
+#include "broker/channels/since.h"
+#include "broker/limits.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/log.h"
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "protocols/mqtt/asking.h"
+#include "protocols/mqtt/decode.h"
+#include "protocols/mqtt/encode.h"
+#include "protocols/mqtt/outbound_private.h"
+#include "protocols/rest/reading.h"
+
+enum retain_handling { RETAIN_ALWAYS = 0, RETAIN_IF_NEW = 1, RETAIN_NEVER = 2 };
+
+/* One filter of the packet. */
+struct row {
+    struct filter *filter; /* NULL: refused, or named again further on */
+    bool is_applied;       /* it is the session's */
+    struct place place;    /* where it begins */
+    uint8_t reason;
+    uint8_t retain_handling;
+    bool has_retained; /* retained messages are due */
+};
+
+struct subscribing {
+    struct mqtt *mqtt;
+    struct asking *asking; /* NULL: nothing is under way */
+    struct buffer gaps;    /* what `since` met, as packets */
+    struct buffer reasons;
+    struct error why;           /* of the whole packet, or of the last filter that was refused */
+    struct storage_query start; /* of `since` */
+    bool has_since;
+    bool is_of_one_channel; /* `since` is an offset */
+    bool is_unsubscribing;
+    bool is_put_due; /* the log was busy */
+    uint16_t packet_id;
+    uint32_t joining_count; /* groups that have not answered */
+    uint32_t next;          /* the row that is resolved next */
+    uint32_t count;
+    struct row rows[];
+};
+
+static void destroy(struct subscribing *subscribing) {
+    asking_cancel(subscribing->asking);
+    for (uint32_t i = 0; i < subscribing->count; i++) {
+        if (!subscribing->rows[i].is_applied) {
+            free(subscribing->rows[i].filter);
+        }
+    }
+    buffer_finish(&subscribing->gaps);
+    buffer_finish(&subscribing->reasons);
+    free(subscribing);
+}
+
+void subscribing_finish(struct outbound *outbound) {
+    if (outbound->subscribing != NULL) {
+        destroy(outbound->subscribing);
+        outbound->subscribing = NULL;
+    }
+}
+
+/* --- parse ---------------------------------------------------------------------------------- */
+
+/* The user properties of a SUBSCRIBE that mean something here. */
+static enum error_code take_since(struct subscribing *subscribing, struct span value,
+                                  struct filter_options *options) {
+    struct since since = {0};
+    (void)options;
+    enum error_code code = since_parse(value, &since, &subscribing->why);
+    if (code == OK) {
+        reading_set_start(&subscribing->start, &since, clock_wall_ms());
+        subscribing->has_since = since.kind != SINCE_NOW;
+        subscribing->is_of_one_channel = since.kind == SINCE_OFFSET;
+    }
+    return code;
+}
+
+static enum error_code take_on_lag(struct subscribing *subscribing, struct span value,
+                                   struct filter_options *options) {
+    enum on_lag on_lag = ON_LAG_AUTO;
+    bool is_known = reading_parse_on_lag(value, &on_lag);
+    options->on_lag = (uint8_t)on_lag;
+    return is_known ? OK
+                    : error_set(&subscribing->why, ERR_BAD_REQUEST,
+                                "on_lag is catch_up, conflate, drop or disconnect");
+}
+
+static enum error_code take_offset(struct subscribing *subscribing, struct span value,
+                                   struct filter_options *options) {
+    bool is_true = span_is_equal(value, SPAN("true"));
+    if (!is_true && !span_is_equal(value, SPAN("false"))) {
+        return error_set(&subscribing->why, ERR_BAD_REQUEST, "offset and id are true or false");
+    }
+    options->asks_offset |= is_true;
+    return OK;
+}
+
+static const struct parameter {
+    const char *name;
+    enum error_code (*take)(struct subscribing *subscribing, struct span value,
+                            struct filter_options *options);
+} PARAMETERS[] = {
+    {"since", take_since}, {"on_lag", take_on_lag}, {"offset", take_offset}, {"id", take_offset}};
+
+static enum error_code take_parameters(struct subscribing *subscribing,
+                                       const struct mqtt_properties *properties,
+                                       struct filter_options *options) {
+    struct span rest = properties->user_properties;
+    struct span name;
+    struct span value;
+    enum error_code code = OK;
+    while (code == OK && mqtt_user_property_next(&rest, &name, &value)) {
+        for (size_t i = 0; code == OK && i < ARRAY_COUNT(PARAMETERS); i++) {
+            if (span_is_equal(name, span_of_string(PARAMETERS[i].name))) {
+                code = PARAMETERS[i].take(subscribing, value, options);
+            }
+        }
+    }
+    return code;
+}
+
+static bool begins_with_level(struct span filter, struct span level) {
+    return span_has_prefix(filter, level) &&
+           (filter.length == level.length || filter.bytes[level.length] == '/');
+}
+
+/* 0: nothing of that name can be subscribed to. */
+static uint8_t choose_kind(const struct mqtt_subscription *subscription) {
+    bool is_reserved = subscription->pattern.length > 0 && subscription->pattern.bytes[0] == '$';
+    if (subscription->share.length > 0) {
+        return is_reserved ? 0 : FILTER_SHARED;
+    }
+    if (!is_reserved) {
+        return FILTER_LOG;
+    }
+    if (begins_with_level(subscription->filter, SPAN("$SYS"))) {
+        return FILTER_SYS;
+    }
+    return begins_with_level(subscription->filter, SPAN("$gap")) ? FILTER_GAP : 0;
+}
+
+static enum mqtt_reason reason_of(enum error_code code) {
+    switch ((int)code) {
+    case OK:
+        return MQTT_REASON_SUCCESS;
+    case ERR_BAD_CHANNEL:
+        return MQTT_REASON_TOPIC_FILTER_INVALID;
+    case ERR_FULL:
+    case ERR_MEMORY:
+        return MQTT_REASON_QUOTA_EXCEEDED;
+    default:
+        return MQTT_REASON_IMPLEMENTATION_SPECIFIC_ERROR;
+    }
+}
+
+static void parse_row(struct subscribing *subscribing, struct row *row,
+                      const struct mqtt_subscription *subscription,
+                      const struct filter_options *common) {
+    struct filter_options options = *common;
+    enum error_code code = OK;
+    options.kind = choose_kind(subscription);
+    options.qos = subscription->qos;
+    options.is_no_local = subscription->is_no_local;
+    options.is_retained_as_published = subscription->is_retained_as_published;
+    if (options.kind == FILTER_SHARED && options.qos > 1) {
+        options.qos = 1; /* a lease ends with one acknowledgement */
+    }
+    if (options.kind == 0) {
+        code = error_set(&subscribing->why, ERR_BAD_CHANNEL,
+                         "Topics that begin with $ are the broker's own");
+    }
+    if (code == OK) {
+        code = filter_create(subscription->filter, &options, &row->filter, &subscribing->why);
+    }
+    if (code == OK && subscribing->is_of_one_channel &&
+        pattern_is_pattern(filter_pattern(row->filter))) {
+        free(row->filter);
+        row->filter = NULL;
+        code = error_set(&subscribing->why, ERR_BAD_SINCE,
+                         "An offset counts in one channel; start at an id or a time");
+    }
+    row->retain_handling = subscription->retain_handling;
+    row->reason = code == OK ? options.qos : (uint8_t)reason_of(code);
+}
+
+/* Of a filter that stands twice in the packet the last one counts [MQTT-3.8.4-4]. */
+static void drop_doubles(struct subscribing *subscribing, uint32_t index) {
+    struct span text = filter_text(subscribing->rows[index].filter);
+    for (uint32_t i = 0; i < index; i++) {
+        struct row *row = &subscribing->rows[i];
+        if (row->filter != NULL && span_is_equal(filter_text(row->filter), text)) {
+            free(row->filter);
+            row->filter = NULL;
+        }
+    }
+}
+
+static void parse(struct subscribing *subscribing, const struct mqtt_request *request) {
+    struct filter_options common = {.identifier = request->properties.subscription_identifier};
+    struct mqtt_subscription subscription;
+    struct span rest = request->filters;
+    enum error_code code = take_parameters(subscribing, &request->properties, &common);
+    for (uint32_t i = 0; mqtt_subscription_next(&rest, &subscription); i++) {
+        INVARIANT(i < subscribing->count);
+        struct row *row = &subscribing->rows[i];
+        row->reason = (uint8_t)reason_of(code);
+        if (code == OK) {
+            parse_row(subscribing, row, &subscription, &common);
+        }
+        if (row->filter != NULL) {
+            drop_doubles(subscribing, i);
+        }
+    }
+}
+
+/* --- answer --------------------------------------------------------------------------------- */
+
+static void write_grants(struct subscribing *subscribing) {
+    struct mqtt *mqtt = subscribing->mqtt;
+    struct mqtt_grants grants = {.packet_id = subscribing->packet_id};
+    enum mqtt_type type = subscribing->is_unsubscribing ? MQTT_UNSUBACK : MQTT_SUBACK;
+    struct buffer packet;
+    enum error_code code = OK;
+    buffer_init(&packet, FRAME_BYTES_MAX);
+    for (uint32_t i = 0; code == OK && i < subscribing->count; i++) {
+        code = buffer_put_byte(&subscribing->reasons, subscribing->rows[i].reason);
+    }
+    grants.reasons = buffer_borrow(&subscribing->reasons);
+    bool is_5 = mqtt_version(mqtt) == MQTT_VERSION_5;
+    if (is_5 && mqtt->wants_problem_information && subscribing->why.detail[0] != '\0') {
+        mqtt_set_reason_string(&grants.properties, span_of_string(subscribing->why.detail));
+    }
+    if (!is_5 && subscribing->is_unsubscribing) {
+        grants.reasons = (struct span){0};
+    }
+    if (code == OK) {
+        code = mqtt_encode_grants(&packet, &mqtt->out, type, &grants);
+    }
+    if (code == OK) {
+        mqtt_write(mqtt, buffer_borrow(&packet));
+    } else {
+        mqtt_end_failed(mqtt, code);
+    }
+    buffer_finish(&packet);
+}
+
+/* What the new filters set going. */
+static enum error_code open_row(struct outbound *outbound, const struct row *row,
+                                const struct filter *filter) {
+    switch ((enum filter_kind)filter->options.kind) {
+    case FILTER_SHARED:
+        shared_open(outbound, filter_text(filter));
+        return OK;
+    case FILTER_SYS:
+        sys_reader_begin(outbound, filter);
+        return OK;
+    case FILTER_LOG:
+        return row->has_retained
+                   ? retained_begin(outbound, filter_text(filter), row->place.position)
+                   : OK;
+    case FILTER_GAP:
+        return OK;
+    }
+    return OK;
+}
+
+static enum error_code open_rows(struct outbound *outbound, const struct subscribing *subscribing) {
+    const struct mqtt *mqtt = subscribing->mqtt;
+    enum error_code code = OK;
+    for (uint32_t i = 0; code == OK && mqtt->outbound != NULL && i < subscribing->count; i++) {
+        const struct row *row = &subscribing->rows[i];
+        if (row->filter != NULL) {
+            code = open_row(outbound, row, row->filter);
+        }
+    }
+    if (code == OK && mqtt->outbound != NULL) {
+        code = outbound_reopen(outbound);
+    }
+    if (code == OK && mqtt->outbound != NULL) {
+        retained_go_on(outbound);
+    }
+    return code;
+}
+
+/* The rows' filters are the session's now. */
+static void finish(struct subscribing *subscribing) {
+    struct mqtt *mqtt = subscribing->mqtt;
+    struct outbound *outbound = mqtt->outbound;
+    enum error_code code = OK;
+    outbound->subscribing = NULL;
+    outbound_count_filters(outbound);
+    write_grants(subscribing);
+    if (mqtt->outbound != NULL && subscribing->gaps.length > 0) {
+        mqtt_write(mqtt, buffer_borrow(&subscribing->gaps));
+    }
+    if (mqtt->outbound != NULL && !subscribing->is_unsubscribing) {
+        code = open_rows(outbound, subscribing);
+    }
+    destroy(subscribing);
+    if (code != OK) {
+        mqtt_end_failed(mqtt, code);
+    }
+    mqtt_unhold(mqtt);
+}
+
+/* --- store ---------------------------------------------------------------------------------- */
+
+static void on_stored(struct mqtt *mqtt, void *context, enum error_code code,
+                      const struct error *why, struct message *const *messages, size_t count) {
+    (void)context;
+    (void)why;
+    (void)messages;
+    (void)count;
+    if (mqtt->outbound == NULL || mqtt->outbound->subscribing == NULL) {
+        return;
+    }
+    if (code != OK) {
+        mqtt_end_failed(mqtt, code);
+        return;
+    }
+    finish(mqtt->outbound->subscribing);
+}
+
+static void store(struct subscribing *subscribing) {
+    struct outbound *outbound = subscribing->mqtt->outbound;
+    if (!outbound_is_stored(outbound)) {
+        finish(subscribing);
+        return;
+    }
+    struct message *message = keeping_make_put(outbound);
+    enum error_code code = outbound_submit(subscribing->mqtt, message, on_stored);
+    subscribing->is_put_due = code != OK;
+    if (code != OK) {
+        outbound->is_retry_due = true;
+        keeping_note(outbound);
+    }
+}
+
+void subscribing_go_on(struct outbound *outbound) {
+    struct subscribing *subscribing = outbound->subscribing;
+    if (subscribing != NULL && subscribing->is_put_due) {
+        store(subscribing);
+    }
+}
+
+/* --- join ----------------------------------------------------------------------------------- */
+
+static void refuse_row(struct subscribing *subscribing, struct row *row, enum error_code code) {
+    bool was_there = filters_drop(&subscribing->mqtt->session->filters, filter_text(row->filter));
+    INVARIANT(was_there);
+    row->filter = NULL;
+    row->reason = (uint8_t)reason_of(code);
+    IGNORE_RESULT(error_set(&subscribing->why, code, "The group takes no member")); /* told by it */
+}
+
+static void join_row(struct subscribing *subscribing, struct row *row) {
+    struct storage_query start = {.start = STORAGE_AFTER_PLACE, .place = row->place};
+    enum error_code code = shared_join(subscribing->mqtt->outbound, row->filter,
+                                       subscribing->has_since ? &subscribing->start : &start, true);
+    if (code == OK) {
+        subscribing->joining_count++;
+    } else {
+        refuse_row(subscribing, row, code);
+    }
+}
+
+static void join(struct subscribing *subscribing) {
+    for (uint32_t i = 0; i < subscribing->count; i++) {
+        struct row *row = &subscribing->rows[i];
+        if (row->filter != NULL && row->filter->options.kind == FILTER_SHARED) {
+            join_row(subscribing, row);
+        }
+    }
+    if (subscribing->joining_count == 0) {
+        store(subscribing);
+    }
+}
+
+void subscribing_on_joined(struct outbound *outbound, struct span filter, enum error_code code) {
+    struct subscribing *subscribing = outbound->subscribing;
+    INVARIANT(subscribing != NULL);
+    INVARIANT(subscribing->joining_count > 0);
+    subscribing->joining_count--;
+    for (uint32_t i = 0; code != OK && i < subscribing->count; i++) {
+        struct row *row = &subscribing->rows[i];
+        if (row->filter != NULL && span_is_equal(filter_text(row->filter), filter)) {
+            shared_leave(outbound, filter_text(row->filter));
+            refuse_row(subscribing, row, code);
+            break;
+        }
+    }
+    if (subscribing->joining_count == 0) {
+        store(subscribing);
+    }
+}
+
+/* --- apply ---------------------------------------------------------------------------------- */
+
+/* The reader goes back to the row's place, and the filters that there are do not. */
+static void move_back(struct outbound *outbound, const struct row *row) {
+    struct session *session = outbound->mqtt->session;
+    for (uint32_t i = 0; i < session->filters.count; i++) {
+        struct filter_options *options = &session->filters.list[i]->options;
+        if (options->kind == FILTER_LOG && options->start < outbound->place.position) {
+            options->start = outbound->place.position;
+        }
+    }
+    outbound_close(outbound);
+    outbound->place = row->place;
+    session->place = row->place;
+}
+
+static void place_row(struct subscribing *subscribing, const struct row *row) {
+    struct outbound *outbound = subscribing->mqtt->outbound;
+    struct session *session = subscribing->mqtt->session;
+    if (filters_count(&session->filters, FILTER_LOG) == 0) {
+        outbound->place = row->place;
+        session->place = row->place;
+        outbound->begins_now = !subscribing->has_since && !outbound_is_stored(outbound);
+    } else if (row->place.position < outbound->place.position) {
+        move_back(outbound, row);
+        outbound->begins_now = false;
+    }
+}
+
+static void apply_row(struct subscribing *subscribing, struct row *row) {
+    struct outbound *outbound = subscribing->mqtt->outbound;
+    struct filters *filters = &subscribing->mqtt->session->filters;
+    const struct filter *older = filters_find(filters, filter_text(row->filter));
+    struct filter_options *options = &row->filter->options;
+    options->start = row->place.position;
+    row->has_retained = row->retain_handling == RETAIN_ALWAYS ||
+                        (row->retain_handling == RETAIN_IF_NEW && older == NULL);
+    if (older != NULL && older->options.kind == FILTER_SHARED) {
+        shared_leave(outbound, filter_text(row->filter));
+    }
+    if (older != NULL && !subscribing->has_since) {
+        options->start = older->options.start; /* nothing is lost [MQTT-3.8.4-3] */
+    } else if (options->kind == FILTER_LOG) {
+        place_row(subscribing, row);
+    }
+    enum error_code code = filters_put(filters, row->filter);
+    row->is_applied = code == OK;
+    if (code != OK) {
+        free(row->filter);
+        row->filter = NULL;
+        row->reason = (uint8_t)reason_of(code);
+        IGNORE_RESULT(error_set(&subscribing->why, code, "A session has %d subscriptions at most",
+                                SELECTORS_MAX)); /* it is told by its reason */
+    }
+}
+
+static void apply(struct subscribing *subscribing) {
+    struct outbound *outbound = subscribing->mqtt->outbound;
+    outbound_note_place(outbound);
+    for (uint32_t i = 0; i < subscribing->count; i++) {
+        if (subscribing->rows[i].filter != NULL) {
+            apply_row(subscribing, &subscribing->rows[i]);
+        }
+    }
+    join(subscribing);
+}
+
+/* --- resolve -------------------------------------------------------------------------------- */
+
+static void resolve(struct subscribing *subscribing);
+
+static enum error_code keep_gaps(struct subscribing *subscribing, const struct read *read) {
+    struct storage_gap gap;
+    size_t index = 0;
+    enum error_code code = OK;
+    while (code == OK && storage_page_next_gap(&read->page, &read->query, &index, &gap)) {
+        code = publishing_put_gap(&subscribing->gaps, &gap, false, mqtt_version(subscribing->mqtt));
+    }
+    return code;
+}
+
+static void on_page(void *context, const struct read *read) {
+    struct subscribing *subscribing = context;
+    struct row *row = &subscribing->rows[subscribing->next];
+    subscribing->asking = NULL;
+    enum error_code code = read->result == OK ? keep_gaps(subscribing, read) : read->result;
+    if (code == OK) {
+        row->place = read->page.start;
+    } else {
+        free(row->filter);
+        row->filter = NULL;
+        row->reason = (uint8_t)reason_of(code);
+        subscribing->why = read->why;
+    }
+    subscribing->next++;
+    resolve(subscribing);
+}
+
+static enum error_code ask(struct subscribing *subscribing, const struct filter *filter) {
+    struct span pattern = filter_pattern(filter);
+    struct storage_selector selector = {.text = pattern, .is_pattern = pattern_is_pattern(pattern)};
+    struct storage_query query = subscribing->start;
+    query.limit = 1;
+    query.bytes_max = 1; /* one message passes alone */
+    return asking_submit(subscribing->mqtt->worker, &query, &selector, 1, on_page, subscribing,
+                         &subscribing->asking);
+}
+
+/* Gives each filter its place, and goes on when all have one. */
+static void resolve(struct subscribing *subscribing) {
+    const struct log *log = mqtt_broker(subscribing->mqtt)->log;
+    while (subscribing->next < subscribing->count) {
+        struct row *row = &subscribing->rows[subscribing->next];
+        bool needs_page = row->filter != NULL && row->filter->options.kind == FILTER_LOG &&
+                          subscribing->has_since;
+        if (needs_page && ask(subscribing, row->filter) == OK) {
+            return;
+        }
+        if (needs_page) {
+            mqtt_end_failed(subscribing->mqtt, ERR_MEMORY);
+            return;
+        }
+        row->place = (struct place){.log_id = log_id(log),
+                                    .generation = log_generation(log),
+                                    .position = log_position_readable(log)};
+        subscribing->next++;
+    }
+    apply(subscribing);
+}
+
+/* --- the calls ------------------------------------------------------------------------------ */
+
+/* NULL: the connection was ended. */
+static struct subscribing *begin(struct mqtt *mqtt, const struct mqtt_request *request) {
+    INVARIANT(mqtt->outbound == NULL || mqtt->outbound->subscribing == NULL);
+    struct subscribing *subscribing = NULL;
+    if (request->filter_count > SELECTORS_MAX) { /* each would need a row and a reason */
+        mqtt_end(mqtt, MQTT_REASON_QUOTA_EXCEEDED, CLOSE_NOT_ALLOWED,
+                 "a packet has too many topic filters");
+        return NULL;
+    }
+    if (outbound_make(mqtt) == OK) {
+        subscribing = calloc(1, sizeof(*subscribing) + request->filter_count * sizeof(struct row));
+    }
+    if (subscribing == NULL) {
+        mqtt_end_failed(mqtt, ERR_MEMORY);
+        return NULL;
+    }
+    subscribing->mqtt = mqtt;
+    subscribing->packet_id = request->packet_id;
+    subscribing->count = request->filter_count;
+    buffer_init(&subscribing->gaps, WRITE_BYTES_MAX);
+    buffer_init(&subscribing->reasons, request->filter_count);
+    mqtt->outbound->subscribing = subscribing;
+    mqtt_hold(mqtt);
+    return subscribing;
+}
+
+void outbound_on_subscribe(struct mqtt *mqtt, const struct mqtt_request *request) {
+    struct subscribing *subscribing = begin(mqtt, request);
+    if (subscribing != NULL) {
+        parse(subscribing, request);
+        resolve(subscribing);
+    }
+}
+
+void outbound_on_unsubscribe(struct mqtt *mqtt, const struct mqtt_request *request) {
+    struct subscribing *subscribing = begin(mqtt, request);
+    struct span rest = request->filters;
+    struct span text;
+    bool is_changed = false;
+    if (subscribing == NULL) {
+        return;
+    }
+    subscribing->is_unsubscribing = true;
+    outbound_note_place(mqtt->outbound);
+    for (uint32_t i = 0; mqtt_filter_next(&rest, &text); i++) {
+        INVARIANT(i < subscribing->count);
+        shared_leave(mqtt->outbound, text);
+        bool was_there = filters_drop(&mqtt->session->filters, text);
+        is_changed |= was_there;
+        subscribing->rows[i].reason =
+            (uint8_t)(was_there ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_SUBSCRIPTION_EXISTED);
+    }
+    enum error_code code = is_changed ? outbound_reopen(mqtt->outbound) : OK;
+    if (code != OK) {
+        mqtt_end_failed(mqtt, code);
+    } else {
+        store(subscribing);
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/protocols/mqtt/subscriber.h"
+
+static void answer_all(void) {
+    while (subscriber.submitted_count > 0) {
+        subscriber_answer(OK);
+    }
+}
+
+TEST(a_session_is_stored_when_it_is_granted) {
+    outbound_start(&subscriber.mqtt);
+    EXPECT_EQ(subscriber.submitted_count, 1);
+    EXPECT_TRUE(subscriber.claim.is_stored);
+}
+
+TEST(a_session_that_ends_with_its_connection_is_not_stored) {
+    outbound_start(&subscriber.mqtt);
+    subscriber_subscribe("a", 0x21, NULL, NULL);
+    EXPECT_EQ(subscriber_prepare("a", 101, "1"), 1);
+    subscriber_leave(1);
+    EXPECT_NULL(subscriber.timer);
+    EXPECT_EQ(subscriber.submitted_count, 0);
+}
+
+TEST(what_changed_is_stored_once_however_often) {
+    outbound_start(&subscriber.mqtt);
+    subscriber_subscribe("a", 0x21, NULL, NULL);
+    answer_all();
+    for (uint64_t position = 101; position < 104; position++) {
+        EXPECT_EQ(subscriber_prepare("a", position, "1"), 1);
+        subscriber_leave(1);
+    }
+    EXPECT_EQ(subscriber.submitted_count, 0);
+    subscriber_tick();
+    EXPECT_EQ(subscriber.submitted_count, 1);
+    EXPECT_NULL(subscriber.timer);
+}
+
+TEST(what_could_not_be_stored_is_tried_again) {
+    outbound_start(&subscriber.mqtt);
+    answer_all();
+    outbound_note_step(&subscriber.mqtt);
+    subscriber.submit_result = ERR_BUSY;
+    subscriber_tick();
+    subscriber.submit_result = OK;
+    subscriber_tick();
+    EXPECT_EQ(subscriber.submitted_count, 1);
+    subscriber_answer(ERR_IO);
+    subscriber_tick();
+    EXPECT_EQ(subscriber.submitted_count, 1);
+}
+
+UNIT_TESTS(KEPT(a_session_is_stored_when_it_is_granted),
+           SUBSCRIBER(a_session_that_ends_with_its_connection_is_not_stored),
+           KEPT(what_changed_is_stored_once_however_often),
+           KEPT(what_could_not_be_stored_is_tried_again))
