@@ -9,8 +9,9 @@ import { announce, confirm, copyTemplate, field, setText } from './dom.js';
 import { Figures } from './figures.js';
 import { duration, plural } from './format.js';
 import * as overview from './overview.js';
+import * as sessions from './sessions.js';
 
-const VIEWS = { overview, connections, channels, channel, configuration };
+const VIEWS = { overview, connections, channels, channel, sessions, configuration };
 const PAUSE_MS = 2000;
 const DRAIN_PATH = '/api/v1/drain';
 const DRAIN_OVER = '30s';
@@ -92,6 +93,7 @@ async function probe(signal) {
     });
     const has = path => resources.some(one => one.path === path);
     document.querySelector('#views [href="#/configuration"]').hidden = !has(configuration.PATH);
+    document.querySelector('#views [href="#/sessions"]').hidden = !has(sessions.PATH);
     drainButton.hidden = !has(DRAIN_PATH);
     probedStart = figures.startSeconds;
 }

@@ -41,6 +41,8 @@ const ofMost = (name, series) => ({ name, text: atMost,
 
 const log = [
     ofNow('Channels', 'tidings_log_channels', count),
+    ofNow('MQTT sessions connected', 'tidings_mqtt_sessions_connected', count),
+    ofNow('MQTT sessions away', 'tidings_mqtt_sessions_away', count),
     ofNow('Database in use', 'tidings_store_used_bytes', bytes),
     ofNow('Database file', 'tidings_store_file_bytes', bytes),
     ofNow('Most that messages may take', 'tidings_store_limit_bytes', bytes),

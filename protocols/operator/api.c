@@ -11,6 +11,7 @@
 #include "protocols/operator/connections.h"
 #include "protocols/operator/draining.h"
 #include "protocols/operator/guard.h"
+#include "protocols/operator/sessions.h"
 #include "protocols/operator/status.h"
 #include "protocols/rest/request.h"
 
@@ -35,6 +36,8 @@ static const struct resource {
     {"/api/v1/connections", "GET", connections_list, "who is connected, and how far behind", 0},
     {"/api/v1/connections/{id}", "GET", connections_show, "one connection", 0},
     {"/api/v1/connections/{id}", "DELETE", connections_dismiss, "ends one connection", 0},
+    {"/api/v1/sessions", "GET", sessions_list, "MQTT sessions, connected and away", 0},
+    {"/api/v1/sessions/{client_id}", "DELETE", sessions_dismiss, "ends one session", 0},
     {"/api/v1/configuration", "GET", configuration_show, "values in force, and where from", 0},
     {"/api/v1/configuration/check", "POST", configuration_check, "every fault of a file",
      CONFIG_FILE_BYTES_MAX},

@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from harness.broker import wait_for
 from harness.console import Console, Load, ask, resources
+from harness.mqtt import connected
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -18,7 +19,7 @@ BIG = b'"' + b"x" * 200000 + b'"'
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 FIVE_MESSAGES = 'channels: [ { match: "**", history: { messages: 5 } } ]\n'
 REQUESTS = "return performance.getEntriesByType('resource').length;"
-VIEWS = ("#/overview", "#/connections", "#/channels", "#/channel?name=a/1")
+VIEWS = ("#/overview", "#/connections", "#/channels", "#/channel?name=a/1", "#/sessions")
 
 
 @pytest.fixture(name="open_console")
@@ -207,6 +208,24 @@ def test_the_reason_follows_from_the_row(broker, open_console):
         "    return looks.map(([s, row]) => sightings.judge([row], s * 1000)[0].why.word).at(-1);"
         "});")
     assert said == [word for _, word in cases]
+
+
+def test_sessions_are_listed_and_ended(start_broker, open_console):
+    broker = start_broker()
+    connected(broker, HOSTILE, clean=False, values={"session_expiry": 7200}).disconnect()
+    with connected(broker, "here") as client:
+        console = open_console(broker, "#/sessions")
+        rows = console.wait_for_rows(lambda rows: len(rows) == 2, "two sessions")
+        assert [row[:2] for row in rows] == [[HOSTILE, "away"], ["here", "connected"]]
+        assert re.fullmatch(r"in (2 h|1 h 59 min)", rows[0][3]) and rows[1][3] == "–"
+        console.picture("sessions")
+        for name in (HOSTILE, "here"):
+            console.run("document.querySelector('tbody button').click()")
+            console.wait_for_text("#confirm-title", f"End the session of {re.escape(name)}")
+            console.run("document.querySelector('#confirm .danger').click()")
+            console.wait_for_rows(lambda rows, one=name: one not in [row[0] for row in rows], name)
+        assert client.end() == 0x98
+    console.wait_for_text("[data-field=none]", "none is waited")
 
 
 # --- what is in a channel -------------------------------------------------------------------
@@ -514,7 +533,7 @@ def test_figures_are_written_as_a_person_reads_them(broker, open_console):
 @pytest.mark.parametrize("view", VIEWS)
 def test_tables_controls_and_regions_have_names(broker, open_console, view):
     broker.fill("a/1", 3)
-    with broker.websocket("/channels/a/1"):
+    with broker.websocket("/channels/a/1"), connected(broker, "names"):
         console = open_console(broker, view)
         console.wait_for_rows(lambda rows: rows, "rows",
                               "[data-field=clients]" if "overview" in view else "main")
@@ -559,6 +578,7 @@ def test_each_view_fits_its_window(start_broker, open_console, width, scheme):
     broker.fill("a/1", 60)
     broker.publish("a/1", {"long": "word" * 300}, {"Tidings-Header-Trace": "0" * 200})
     broker.publish("a/" + "n" * 300, 1)
+    connected(broker, "n" * 256, clean=False, values={"session_expiry": 7200}).disconnect()
     with broker.websocket("/channels/a/*"), broker.events("/channels/a/1?on_lag=conflate"):
         stalled, _ = stall(broker, "big")
         console = open_console(broker)

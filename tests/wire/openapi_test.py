@@ -18,6 +18,7 @@ from harness.broker import ROOT, Broker, wait_for
 from harness.contract import METHODS, OpenApi
 from harness.disk import fill_disk
 from harness.http import request_bytes
+from harness.mqtt import connected
 from harness.websocket import WebSocket, handshake_headers
 
 API = OpenApi()
@@ -42,11 +43,13 @@ PLAIN = {
     "showChannel": ("/api/v1/channels/openapi/a", {}, None),
     "showConnection": ("/api/v1/connections/{open}", {}, None),
     "dismissConnection": ("/api/v1/connections/{open}", {}, None),
+    "dismissSession": ("/api/v1/sessions/nobody", {}, None),
     "checkConfiguration": ("/api/v1/configuration/check", {}, b"open: false"),
     "reloadConfiguration": ("/api/v1/configuration/reload", {}, b""),
     "beginDrain": ("/api/v1/drain?over=1h", {}, b""),
 }
-SURVEYS = ("listChannels", "showChannel", "listConnections", "showConnection", "dismissConnection")
+SURVEYS = ("listChannels", "showChannel", "listConnections", "showConnection", "dismissConnection",
+           "listSessions", "dismissSession")
 TOLD_AT_THE_END = ("readiness", "reloadConfiguration", "beginDrain", "endDrain")
 
 MEMORY = "only a broker that is out of memory says so here"
@@ -220,6 +223,13 @@ def break_configuration(world, operation):
         file.write_text(CONFIG, encoding="utf-8")
 
 
+def dismiss_session(world, operation):
+    with connected(world.broker, "openapi") as client:
+        answer = world.ask(operation, target="/api/v1/sessions/openapi")
+        client.end()
+    return answer
+
+
 def known_tag(world, operation):
     return world.ask(operation, {"If-None-Match": world.ask(operation).headers["etag"]})
 
@@ -233,6 +243,8 @@ SPECIFIC = {
     ("showChannel", 404): lambda world, op: world.ask(op, target="/api/v1/channels/openapi/never"),
     ("showConnection", 404): lambda world, op: world.ask(op, target="/api/v1/connections/99999"),
     ("dismissConnection", 404): lambda world, op: world.ask(op, target="/api/v1/connections/9999"),
+    ("dismissSession", 204): dismiss_session,
+    ("dismissSession", 404): lambda world, op: world.ask(op),
     ("consoleFile", 404): lambda world, op: world.ask(op, target="/console/nothing"),
     ("demoFile", 404): lambda world, op: world.ask(op, target="/demo/nothing"),
     ("publish", 413): lambda world, op: world.ask(op, target="/channels/small", body=b"1" * 21),

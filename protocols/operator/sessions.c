@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocols/operator/sessions.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "broker/limits.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/muster.h"
+#include "broker/support/clock.h"
+#include "broker/support/invariant.h"
+#include "broker/support/json.h"
+#include "broker/support/percent.h"
+#include "protocols/http/query.h"
+#include "protocols/operator/answer.h"
+#include "protocols/operator/listing.h"
+#include "protocols/rest/request.h"
+
+#define NO_SUCH_SESSION "no session has this client id"
+
+static_assert(LISTING_ROWS_MAX <= MUSTER_ROWS_MAX, "what may be asked can be answered");
+
+/* A question under way. */
+struct sessions {
+    struct request *request;
+    struct muster *muster;
+};
+
+static void on_state_finish(void *state) {
+    struct sessions *sessions = state;
+    muster_destroy(sessions->muster);
+    free(sessions);
+}
+
+static struct sessions *begin(struct request *request) {
+    struct sessions *sessions = calloc(1, sizeof(*sessions));
+    if (sessions != NULL) {
+        sessions->request = request;
+        request->state = sessions;
+        request->on_state_finish = on_state_finish;
+    }
+    return sessions;
+}
+
+static void end(struct sessions *sessions, enum error_code code, const struct error *why) {
+    struct request *request = sessions->request;
+    if (code != OK && request_is_wanted(request)) {
+        request_refuse(request, code, why);
+    }
+    request_answer(request);
+}
+
+/* --- a page --------------------------------------------------------------------------------- */
+
+static struct span client_id(const struct muster_row *row) {
+    return span_of(row->client_id, row->client_id_length);
+}
+
+static enum error_code put_time(struct buffer *body, const char *name, bool is_known,
+                                uint64_t time_ms) {
+    char text[CLOCK_RFC3339_BYTES];
+    if (!is_known) {
+        return buffer_printf(body, ",\"%s\":null", name);
+    }
+    clock_format_rfc3339(time_ms, text);
+    return buffer_printf(body, ",\"%s\":\"%s\"", name, text);
+}
+
+static enum error_code put_row(struct buffer *body, const struct muster_row *row) {
+    bool is_away = !row->is_connected;
+    TRY(buffer_put(body, SPAN("{\"client_id\":")));
+    TRY(json_escape_put(body, client_id(row)));
+    TRY(buffer_printf(body, ",\"connected\":%s", row->is_connected ? "true" : "false"));
+    TRY(put_time(body, "away_since", is_away, row->away_since_ms));
+    TRY(put_time(body, "expires", is_away && row->expires_ms != UINT64_MAX, row->expires_ms));
+    return is_away ? buffer_printf(body, ",\"state_bytes\":%llu,\"will\":%s}",
+                                   (unsigned long long)row->state_bytes,
+                                   row->has_will ? "true" : "false")
+                   : buffer_put(body, SPAN(",\"state_bytes\":null,\"will\":null}"));
+}
+
+static enum error_code put_page(struct buffer *body, const struct muster_answer *answer) {
+    TRY(buffer_put(body, SPAN("{\"sessions\":[")));
+    for (size_t i = 0; i < answer->row_count; i++) {
+        TRY(i == 0 ? OK : buffer_put_byte(body, ','));
+        TRY(put_row(body, answer->rows[i]));
+    }
+    TRY(buffer_put(body, SPAN("],\"next\":")));
+    TRY(answer->has_more ? json_escape_put(body, client_id(answer->rows[answer->row_count - 1]))
+                         : buffer_put(body, SPAN("null")));
+    return buffer_put_byte(body, '}');
+}
+
+static void on_listed(void *context, struct muster *muster) {
+    struct sessions *sessions = context;
+    struct request *request = sessions->request;
+    sessions->muster = muster;
+    const struct muster_answer *answer = muster_answer(muster);
+    enum error_code code = answer->result;
+    if (code == OK && request_is_wanted(request)) {
+        code = answer_as_json(request, 200, put_page(&request->reply.body, answer), NULL);
+    }
+    end(sessions, code, NULL);
+}
+
+static enum error_code take_query(struct span query, size_t *ret_limit, struct buffer *after,
+                                  struct error *why) {
+    bool is_found;
+    TRY(query_find(query, "limit", after, &is_found, why));
+    TRY(listing_parse_limit(buffer_borrow(after), ret_limit, why));
+    buffer_clear(after);
+    TRY(query_find(query, "after", after, &is_found, why));
+    return after->length <= CLIENT_ID_BYTES_MAX
+               ? OK
+               : error_set_field(why, ERR_BAD_REQUEST, "after", "no client id is so long");
+}
+
+enum error_code sessions_list(struct request *request, struct error *why) {
+    struct sessions *sessions = begin(request);
+    size_t limit;
+    struct buffer after;
+    if (sessions == NULL) {
+        return ERR_MEMORY;
+    }
+    buffer_init(&after, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = take_query(request->query, &limit, &after, why);
+    if (code == OK) {
+        code = muster_ask(request->broker->log, buffer_borrow(&after), limit, request->reply_to,
+                          on_listed, sessions);
+    }
+    buffer_finish(&after);
+    if (code == OK) {
+        request_wait(request);
+    }
+    return code;
+}
+
+/* --- the end of one ------------------------------------------------------------------------- */
+
+static void on_dismissed(void *context, struct muster *muster) {
+    struct sessions *sessions = context;
+    struct error why = {0};
+    sessions->muster = muster;
+    enum error_code code = muster_answer(muster)->result;
+    if (code == OK && muster_answer(muster)->was_found) {
+        sessions->request->reply.status = 204;
+    } else if (code == OK) {
+        code = error_set(&why, ERR_NOT_FOUND, NO_SUCH_SESSION);
+    }
+    end(sessions, code, &why);
+}
+
+/* The rest of the path, decoded: a client id may hold slashes. */
+static enum error_code take_client_id(struct span path, struct buffer *name, struct error *why) {
+    struct span prefix = SPAN("/api/v1/sessions/");
+    INVARIANT(path.length > prefix.length);
+    enum error_code code = percent_put_decoded(
+        name, span_of(path.bytes + prefix.length, path.length - prefix.length), PERCENT_PATH);
+    if (code == ERR_MEMORY) {
+        return code;
+    }
+    return code == OK && name->length <= CLIENT_ID_BYTES_MAX
+               ? OK
+               : error_set(why, ERR_NOT_FOUND, NO_SUCH_SESSION);
+}
+
+enum error_code sessions_dismiss(struct request *request, struct error *why) {
+    struct sessions *sessions = begin(request);
+    struct buffer name;
+    if (sessions == NULL) {
+        return ERR_MEMORY;
+    }
+    buffer_init(&name, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = take_client_id(request->path, &name, why);
+    if (code == OK) {
+        code = muster_dismiss(request->broker->log, buffer_borrow(&name), request->reply_to,
+                              on_dismissed, sessions);
+    }
+    buffer_finish(&name);
+    if (code == OK) {
+        request_wait(request);
+    }
+    return code;
+}
