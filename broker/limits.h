@@ -48,6 +48,32 @@
 #define WEBSOCKET_COMMAND_GROWTH 2          /* a payload as base64, or with some escapes */
 #define WEBSOCKET_COMMAND_BYTES_EXTRA 65536 /* what a command may add to the payload it carries */
 
+/* --- MQTT --- */
+#define CLIENT_ID_BYTES_MAX 256        /* 0x85 above; the specification asks for 23 */
+#define SYS_INTERVAL_MS 10000          /* between two tellings of $SYS, as other brokers do it */
+#define MQTT_USER_PROPERTIES_MAX 100   /* of one packet: as many as a message has headers */
+#define MQTT_CONNECT_BYTES_MAX 196608  /* a will and a password of 64 KiB, and some properties */
+#define SESSION_STEPS_BYTES_MAX 65536  /* then a snapshot is due: before an id can come round */
+#define SESSION_SNAPSHOT_MS 1000       /* acknowledgements that a killed broker may ask for again */
+#define SESSION_RETRY_MS 64            /* where the log was busy */
+#define MQTT_PACKET_BYTES_EXTRA 262144 /* topic and properties beside the largest payload */
+#define MQTT_PUBLICATIONS_MAX 256      /* of one client, under way to the log or the disk */
+#define MQTT_PUBLICATIONS_BYTES_MAX 1048576 /* of these; one larger passes alone */
+#define MQTT_PROGRESS_BYTES 4096            /* of a packet, in BODY_TIMEOUT_MS */
+#define SESSION_STATE_BYTES_MAX 917504      /* with a will it fits an object of 1 MiB */
+#define SESSIONS_BYTES_MAX 1073741824       /* of states that are away; above it no new session */
+#define SESSIONS_A_TURN 1024       /* ended in one turn of the log thread: about a millisecond */
+#define SESSIONS_BEAT_MS 64        /* what is due is at most so late */
+#define ERRANDS_BYTES_MAX 67108864 /* of what could not be stored and is tried again */
+
+/* --- groups --- */
+#define GROUPS_MAX 65536        /* of a worker: about 2 KiB each while somebody is there */
+#define GROUP_MEMBERS_MAX 10000 /* at a time: each is a connection */
+#define GROUP_KEPT_MAX 2000     /* names that may come back: with a group's leases one object */
+#define GROUP_LEASES_MAX 16384  /* a hundred members with over a hundred each; 2 MiB a group */
+#define GROUP_KEY_BYTES_MAX 480 /* its name and its filter: the name of a stored object */
+#define GROUP_STORE_INTERVAL_MS 1000 /* what was done with since may come again after a kill */
+
 /* --- delivery --- */
 #define TAIL_BYTES_MAX 1048576        /* newest messages of one feed, on one worker */
 #define TAILS_BYTES_MAX 67108864      /* of all feeds of a worker */
@@ -59,6 +85,11 @@
 #define CATCH_UP_PAGE_MESSAGES_MAX 1024
 #define WRITE_BYTES_MAX 65536 /* frames gathered for one write: a TLS flush, one copy */
 #define FAN_OUT_SLICE_US 2000 /* after this a worker looks at its sockets again */
+#define WINDOW_FRAMES_MAX 512 /* prepared at once for a peer that acknowledges: one write of them */
+#define WINDOW_LAG_BYTES                                                                           \
+    262144                    /* wait for a window that is shut before its reader lags: as much
+                                 * as a socket takes unsent by default */
+#define WINDOW_SHARES_ROOM 64 /* a window with less room asks for pages that just fill it */
 
 /* --- time --- */
 #define HANDSHAKE_TIMEOUT_MS 10000  /* from accept to a whole request head */
@@ -100,9 +131,11 @@
 
 static_assert(WRITE_BYTES_MAX >= CATCH_UP_PAGE_BYTES_MAX, "a page of small messages is one write");
 static_assert(TAIL_BYTES_MAX <= TAILS_BYTES_MAX, "a feed is a part of its worker");
+static_assert(WINDOW_LAG_BYTES < TAIL_BYTES_MAX, "a tail shows that a reader lags");
 static_assert(MESSAGE_BYTES_DEFAULT <= MESSAGE_BYTES_CEILING, "the default is a legal setting");
 static_assert(FRAME_BYTES_MAX > (MESSAGE_BYTES_CEILING + MESSAGE_HEADERS_BYTES_MAX) * 6,
               "each message can be framed");
+static_assert(MQTT_USER_PROPERTIES_MAX >= MESSAGE_HEADERS_MAX, "each header can be sent");
 static_assert(PUBLISH_MEMORY_BYTES_MAX < PUBLISHES_WAITING_BYTES_MAX, "a publish can be taken");
 static_assert(METRICS_MATCHES_MAX < UINT8_MAX, "a message carries its series in a byte");
 static_assert(FOLD_BYTES < OPEN_BATCH_BYTES_MAX, "a fold is due before publishers wait");

@@ -28,9 +28,11 @@
 #include "broker/metrics/metrics.h"
 #include "broker/metrics/thread.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/home.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/reload.h"
+#include "broker/runtime/sharing.h"
 #include "broker/runtime/store.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
@@ -40,6 +42,7 @@
 #include "clients/console/console.h"
 #include "clients/demo/demo.h"
 #include "protocols/http/server.h"
+#include "protocols/mqtt/mqtt.h"
 #include "protocols/operator/operator.h"
 #include "protocols/rest/assets.h"
 #include "storage/storage.h"
@@ -66,6 +69,7 @@ struct process {
     struct store *store;
     struct log_listener **listeners;
     struct operator_server *operator_server;
+    struct entrance entrances[PORT_COUNT];
     struct page demo;
     struct page console;
 };
@@ -153,9 +157,11 @@ static enum error_code create_workers(struct process *process, struct error *why
     if (broker->workers == NULL || process->listeners == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the workers");
     }
+    process->entrances[PORT_PUBLIC] = (struct entrance){http_protocol(), http_on_accepted};
+    process->entrances[PORT_MQTT] = (struct entrance){&mqtt_protocol, mqtt_on_accepted};
     for (size_t i = 0; i < count; i++) {
         enum error_code code =
-            worker_create(broker, i, http_protocol(), http_on_accepted, &broker->workers[i], why);
+            worker_create(broker, i, process->entrances, &broker->workers[i], why);
         if (code != OK) {
             return code;
         }
@@ -165,14 +171,27 @@ static enum error_code create_workers(struct process *process, struct error *why
     return OK;
 }
 
+/* No group waits for it any more. */
+static void on_session_over(void *context, struct span client_id) {
+    /* Without memory they wait as long as the session would have been kept. */
+    IGNORE_RESULT(sharing_forget_everywhere(context, client_id));
+}
+
+/* Groups come back before the log can change what is stored of them. */
 static enum error_code start_log(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
     struct log_options options = {.storage = broker->storage,
                                   .listeners = process->listeners,
                                   .listener_count = broker->worker_count,
                                   .store_mailbox = store_mailbox(process->store),
-                                  .metrics = broker->metrics};
-    enum error_code code = log_create(&options, &broker->log, why);
+                                  .metrics = broker->metrics,
+                                  .sessions_max = process->config->mqtt_sessions_max,
+                                  .on_session_over = on_session_over,
+                                  .context = broker};
+    enum error_code code = home_restore(broker, why);
+    if (code == OK) {
+        code = log_create(&options, &broker->log, why);
+    }
     if (code == OK) {
         code = log_start(broker->log, why);
     }
@@ -283,6 +302,7 @@ static void print_urls(const struct process *process) {
     char reachable[EXPOSURE_ADDRESS_BYTES];
     char public_address[EXPOSURE_ADDRESS_BYTES];
     char operator_address[EXPOSURE_ADDRESS_BYTES];
+    char mqtt_address[EXPOSURE_ADDRESS_BYTES];
     struct config_address address = process->config->public_listen;
     exposure_set_port(&address, process->broker.public_port);
     exposure_format_address(&address, public_address);
@@ -290,15 +310,23 @@ static void print_urls(const struct process *process) {
     address = process->config->operator_listen;
     exposure_set_port(&address, operator_port(process->operator_server));
     exposure_format_address(&address, operator_address);
+    address = process->config->mqtt_listen;
+    exposure_set_port(&address, process->broker.mqtt_port);
+    exposure_format_address(&address, mqtt_address);
     printf("public   http://%s\n"
-           "operator http://%s\n"
-           "demo     http://%s/demo\n"
+           "operator http://%s\n",
+           public_address, operator_address);
+    if (!exposure_is_off(&address)) {
+        printf("mqtt     mqtt://%s\n", mqtt_address);
+    }
+    printf("demo     http://%s/demo\n"
            "try      curl -d '{\"score\":\"40-15\"}' %s/channels/tennis/court-1\n",
-           public_address, operator_address, reachable, reachable);
+           reachable, reachable);
     fflush(stdout);
     log_event(STARTED, .version = TIDINGS_VERSION, .public_listen = public_address,
-              .operator_listen = operator_address, .data = process->config->data,
-              .workers = process->broker.worker_count, .open = process->config->open);
+              .operator_listen = operator_address, .mqtt_listen = mqtt_address,
+              .data = process->config->data, .workers = process->broker.worker_count,
+              .open = process->config->open);
 }
 
 /* --- signals -------------------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ static const char *const status_names[] = {METRICS_STATUS_TABLE(VALUE_NAME)};
 static const char *const gap_names[] = {METRICS_GAP_TABLE(VALUE_NAME)};
 static const char *const lag_names[] = {METRICS_LAG_TABLE(VALUE_NAME)};
 static const char *const command_names[] = {METRICS_COMMAND_TABLE(VALUE_NAME)};
+static const char *const packet_names[] = {METRICS_PACKET_TABLE(VALUE_NAME)};
 #undef VALUE_NAME
 
 const char *metrics_label_name(enum metrics_label label) {
@@ -72,6 +73,8 @@ const char *metrics_label_value(enum metrics_label label, size_t index) {
         return lag_names[index];
     case METRICS_LABEL_COMMAND:
         return command_names[index];
+    case METRICS_LABEL_PACKET:
+        return packet_names[index];
     case METRICS_LABEL_MATCH:
     case METRICS_LABEL_NONE:
     case METRICS_LABEL_THREAD:

@@ -70,6 +70,25 @@
     X(METRICS_COMMAND_UNSUBSCRIBE, "unsubscribe")                                                  \
     X(METRICS_COMMAND_AUTH, "auth")
 
+/* X(packet of MQTT, label value). In the order of its type numbers: mqtt.c asserts that. */
+#define METRICS_PACKET_TABLE(X)                                                                    \
+    X(METRICS_PACKET_NONE, "none")                                                                 \
+    X(METRICS_PACKET_CONNECT, "connect")                                                           \
+    X(METRICS_PACKET_CONNACK, "connack")                                                           \
+    X(METRICS_PACKET_PUBLISH, "publish")                                                           \
+    X(METRICS_PACKET_PUBACK, "puback")                                                             \
+    X(METRICS_PACKET_PUBREC, "pubrec")                                                             \
+    X(METRICS_PACKET_PUBREL, "pubrel")                                                             \
+    X(METRICS_PACKET_PUBCOMP, "pubcomp")                                                           \
+    X(METRICS_PACKET_SUBSCRIBE, "subscribe")                                                       \
+    X(METRICS_PACKET_SUBACK, "suback")                                                             \
+    X(METRICS_PACKET_UNSUBSCRIBE, "unsubscribe")                                                   \
+    X(METRICS_PACKET_UNSUBACK, "unsuback")                                                         \
+    X(METRICS_PACKET_PINGREQ, "pingreq")                                                           \
+    X(METRICS_PACKET_PINGRESP, "pingresp")                                                         \
+    X(METRICS_PACKET_DISCONNECT, "disconnect")                                                     \
+    X(METRICS_PACKET_AUTH, "auth")
+
 #define METRICS_ENUM(value, name) value,
 enum metrics_protocol { METRICS_PROTOCOL_TABLE(METRICS_ENUM) METRICS_PROTOCOL_COUNT };
 enum metrics_route { METRICS_ROUTE_TABLE(METRICS_ENUM) METRICS_ROUTE_COUNT };
@@ -77,6 +96,7 @@ enum metrics_status { METRICS_STATUS_TABLE(METRICS_ENUM) METRICS_STATUS_COUNT };
 enum metrics_gap { METRICS_GAP_TABLE(METRICS_ENUM) METRICS_GAP_COUNT };
 enum metrics_lag { METRICS_LAG_TABLE(METRICS_ENUM) METRICS_LAG_COUNT };
 enum metrics_command { METRICS_COMMAND_TABLE(METRICS_ENUM) METRICS_COMMAND_COUNT };
+enum metrics_packet { METRICS_PACKET_TABLE(METRICS_ENUM) METRICS_PACKET_COUNT };
 #undef METRICS_ENUM
 
 /* X(label, name in the text, how many values). THREAD is told apart by shard, not within one; the
@@ -91,6 +111,7 @@ enum metrics_command { METRICS_COMMAND_TABLE(METRICS_ENUM) METRICS_COMMAND_COUNT
     X(GAP, "reason", METRICS_GAP_COUNT)                                                            \
     X(ON_LAG, "on_lag", METRICS_LAG_COUNT)                                                         \
     X(COMMAND, "command", METRICS_COMMAND_COUNT)                                                   \
+    X(PACKET, "packet", METRICS_PACKET_COUNT)                                                      \
     X(MATCH, "match", METRICS_MATCHES_MAX)                                                         \
     X(THREAD, "thread", 1)
 
@@ -124,15 +145,15 @@ enum metrics_unit {
     X(CONNECTIONS_LIMIT, "tidings_connections_limit", GAUGE, COUNT, NONE, NONE,                    \
       "Connections that may be open (limits.connections)")                                         \
     X(CONNECTIONS_ACCEPTED, "tidings_connections_accepted_total", COUNTER, COUNT, NONE, NONE,      \
-      "Connections accepted on the public port")                                                   \
+      "Connections accepted on the public port and on that of MQTT")                               \
     X(CONNECTIONS_CLOSED, "tidings_connections_closed_total", COUNTER, COUNT, PROTOCOL, REASON,    \
       "Connections that ended, by what they spoke last and why")                                   \
     X(ACCEPT_PAUSES, "tidings_accept_pauses_total", COUNTER, COUNT, NONE, NONE,                    \
       "Times accepting paused because descriptors or connections were used up")                    \
     X(RECEIVED_BYTES, "tidings_received_bytes_total", COUNTER, BYTES, PROTOCOL, NONE,              \
-      "Bytes read from sockets of the public port")                                                \
+      "Bytes read from sockets of these ports")                                                    \
     X(SENT_BYTES, "tidings_sent_bytes_total", COUNTER, BYTES, PROTOCOL, NONE,                      \
-      "Bytes written to sockets of the public port")                                               \
+      "Bytes written to sockets of these ports")                                                   \
     X(WRITES, "tidings_writes_total", COUNTER, COUNT, PROTOCOL, NONE,                              \
       "System calls that wrote to sockets; far below deliveries where they are coalesced")         \
     X(HTTP_REQUESTS, "tidings_http_requests_total", COUNTER, COUNT, ROUTE, STATUS,                 \
@@ -142,6 +163,19 @@ enum metrics_unit {
       "poll waits for a message")                                                                  \
     X(COMMANDS, "tidings_websocket_commands_total", COUNTER, COUNT, COMMAND, RESULT,               \
       "Commands of WebSockets answered, by command (none: it was none) and result")                \
+    X(MQTT_RECEIVED, "tidings_mqtt_packets_received_total", COUNTER, COUNT, PACKET, NONE,          \
+      "MQTT packets taken from clients, by type")                                                  \
+    X(MQTT_SENT, "tidings_mqtt_packets_sent_total", COUNTER, COUNT, PACKET, NONE,                  \
+      "MQTT packets sent to clients, by type; but for messages of subscriptions, which are "       \
+      "deliveries")                                                                                \
+    X(MQTT_REFUSED, "tidings_mqtt_refused_total", COUNTER, COUNT, RESULT, NONE,                    \
+      "Packets and publishes of MQTT clients that were refused, by the slug of the error")         \
+    X(MQTT_IN_FLIGHT, "tidings_mqtt_in_flight", GAUGE, COUNT, NONE, NONE,                          \
+      "Messages of QoS 1 and 2 that MQTT clients were sent and have not acknowledged")             \
+    X(MQTT_SUBSCRIPTIONS, "tidings_mqtt_subscriptions_open", GAUGE, COUNT, NONE, NONE,             \
+      "Subscriptions of MQTT clients that are connected")                                          \
+    X(MQTT_SHARED, "tidings_mqtt_shared_subscriptions_open", GAUGE, COUNT, NONE, NONE,             \
+      "Those of them that are shared")                                                             \
     X(BODIES, "tidings_bodies_bytes", GAUGE, BYTES, NONE, NONE,                                    \
       "Memory that request bodies take now")                                                       \
     X(PUBLISHES, "tidings_publishes_total", COUNTER, COUNT, PROTOCOL, RESULT,                      \
@@ -195,6 +229,15 @@ enum metrics_unit {
       "Messages that conflation left out")                                                         \
     X(WATCHES, "tidings_watches_open", GAUGE, COUNT, NONE, NONE,                                   \
       "Requests that wait for a next message now")                                                 \
+    X(GROUPS, "tidings_groups", GAUGE, COUNT, NONE, NONE,                                          \
+      "Groups that share what they read, with members or waiting for them")                        \
+    X(GROUP_MEMBERS, "tidings_group_members", GAUGE, COUNT, NONE, NONE, "Their members now")       \
+    X(GROUP_LEASES, "tidings_group_leases", GAUGE, COUNT, NONE, NONE,                              \
+      "Messages that members of groups have and did not acknowledge")                             \
+    X(GROUP_LAG, "tidings_group_lag_positions", GAUGE, COUNT, NONE, NONE,                          \
+      "How far the log has gone on without groups that have members, all added up")                \
+    X(GROUP_REDELIVERIES, "tidings_group_redeliveries_total", COUNTER, COUNT, NONE, NONE,          \
+      "Messages given once more to a member of a group, because nobody was done with them")        \
     X(PAGES_READ, "tidings_pages_read_total", COUNTER, COUNT, NONE, NONE,                          \
       "Pages read from the log for streaming readers; one may serve many")                         \
     X(CATCH_UP_READS, "tidings_catch_up_reads_total", COUNTER, COUNT, NONE, NONE,                  \
@@ -250,6 +293,20 @@ enum metrics_unit {
       "Channels that the log knows")                                                               \
     X(LOG_REPEATS, "tidings_log_idempotency_keys", GAUGE, COUNT, NONE, NONE,                       \
       "Idempotency keys that the log keeps to know a repeated publish")                            \
+    X(SESSIONS_CONNECTED, "tidings_mqtt_sessions_connected", GAUGE, COUNT, NONE, NONE,             \
+      "MQTT sessions that a connection has")                                                       \
+    X(SESSIONS_AWAY, "tidings_mqtt_sessions_away", GAUGE, COUNT, NONE, NONE,                       \
+      "MQTT sessions that are kept for a client to come back")                                     \
+    X(SESSIONS_BYTES, "tidings_mqtt_sessions_away_bytes", GAUGE, BYTES, NONE, NONE,                \
+      "State of the MQTT sessions that are away")                                                  \
+    X(SESSIONS_LIMIT, "tidings_mqtt_sessions_limit", GAUGE, COUNT, NONE, NONE,                     \
+      "MQTT sessions that there may be: mqtt.sessions_max")                                        \
+    X(SESSIONS_EXPIRED, "tidings_mqtt_sessions_expired_total", COUNTER, COUNT, NONE, NONE,         \
+      "MQTT sessions that ended because their client stayed away")                                 \
+    X(SESSIONS_TAKEN_OVER, "tidings_mqtt_sessions_taken_over_total", COUNTER, COUNT, NONE, NONE,   \
+      "Connections that lost their MQTT client id to another")                                     \
+    X(SESSIONS_REFUSED, "tidings_mqtt_sessions_refused_total", COUNTER, COUNT, NONE, NONE,         \
+      "MQTT connections refused because there were too many sessions")                             \
     X(JOURNAL_BYTES, "tidings_journal_bytes", GAUGE, BYTES, NONE, NONE,                            \
       "Bytes of the journal's files")                                                              \
     X(JOURNAL_FILES, "tidings_journal_files", GAUGE, COUNT, NONE, NONE, "Files of the journal")    \

@@ -100,6 +100,7 @@ enum error_code error_set_field(struct error *why, enum error_code code, const c
     X(CLOSE_IDLE, "idle", 1000, true, "idle")                                                      \
     X(CLOSE_STALLED, "stalled", 4008, true, "stalled")                                             \
     X(CLOSE_PONG_LATE, "pong_late", 1002, true, "no pong in time")                                 \
+    X(CLOSE_KEEP_ALIVE, "keep_alive", 1002, true, "silent for longer than its keep alive")         \
     X(CLOSE_TOO_SLOW, "too_slow", 4008, true, "too slow")                                          \
     X(CLOSE_PROTOCOL_ERROR, "protocol_error", 1002, false, "protocol error")                       \
     X(CLOSE_BAD_UTF8, "bad_utf8", 1007, false, "text is not UTF-8")                                \

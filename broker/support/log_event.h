@@ -29,9 +29,9 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
  * A key is LOG_COUNT (uint64_t), LOG_SWITCH (bool), LOG_TEXT (const char *) or LOG_SPAN (struct
  * span). Texts that are empty are left out of the line. No payload, and nothing that is secret. */
 #define LOG_EVENT_TABLE(X)                                                                         \
-    X(STARTED, INFO, "the broker takes traffic", "The start is over and both ports are open.",     \
-      LOG_TEXT(version) LOG_TEXT(public_listen) LOG_TEXT(operator_listen) LOG_TEXT(data)           \
-          LOG_COUNT(workers) LOG_SWITCH(open))                                                     \
+    X(STARTED, INFO, "the broker takes traffic", "The start is over and the ports are open.",      \
+      LOG_TEXT(version) LOG_TEXT(public_listen) LOG_TEXT(operator_listen) LOG_TEXT(mqtt_listen)    \
+          LOG_TEXT(data) LOG_COUNT(workers) LOG_SWITCH(open))                                      \
     X(START_FAILED, ERROR, "the broker does not start",                                            \
       "The detail says what stands in the way; the process ends with 1.", LOG_TEXT(detail))        \
     X(STOPPING, INFO, "a signal asked for the end",                                                \
@@ -93,6 +93,10 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       "retention asked for it, and readers behind `position` are told a gap. Raise the limit or "  \
       "lower the history of the rules.",                                                           \
       LOG_COUNT(segments) LOG_COUNT(position) LOG_COUNT(bytes_max))                                \
+    X(OBJECT_FULL, WARNING, "a state has no room for what happened last",                          \
+      "Of a session (kind 1) or a group (kind 2) the last steps are not kept, until its whole "    \
+      "state is written again.",                                                                   \
+      LOG_COUNT(kind) LOG_SPAN(name) LOG_COUNT(bytes_max))                                         \
     X(DISK_FULL, WARNING, "nothing is published until there is room",                              \
       "Publishes are refused with 507, reading goes on. Retention makes room by itself; else "     \
       "free some.",                                                                                \
@@ -123,6 +127,13 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       "Tried again each second; meanwhile the data grows.", LOG_TEXT(code) LOG_TEXT(detail))       \
     X(READ_FAILED, WARNING, "a page could not be read from the log",                               \
       "Its readers were told and may come back.", LOG_TEXT(code) LOG_TEXT(detail))                 \
+    X(GROUPS_RESTORED, INFO, "groups were brought back",                                           \
+      "They wait for their members where they stood.", LOG_COUNT(groups))                          \
+    X(GROUP_NOT_RESTORED, ERROR, "a group could not be brought back",                              \
+      "Its members begin a new one.", LOG_SPAN(group) LOG_TEXT(code))                              \
+    X(GROUP_NOT_STORED, WARNING, "what a group has done could not be stored",                      \
+      "Tried again each second. A new start would give again what was done with since.",           \
+      LOG_SPAN(group) LOG_TEXT(code))                                                              \
     X(ACCEPT_PAUSED, WARNING, "connections wait because the system gives no more",                 \
       "`error` is the system's: raise the limit of descriptors (ulimit -n) or its memory.",        \
       LOG_TEXT(error) LOG_COUNT(connections))                                                      \
@@ -140,6 +151,26 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       "Its policy is on_lag=disconnect. `channels` are its selectors, `positions` how far the "    \
       "log has gone on without it.",                                                               \
       LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(channels) LOG_COUNT(positions))                  \
+    X(SESSION_TAKEN_OVER, INFO, "a client id was claimed by another connection",                   \
+      "The connection that had it was told to go. Where this goes on and on, two clients have "    \
+      "the same id.",                                                                              \
+      LOG_SPAN(client_id))                                                                         \
+    X(SESSION_EXPIRED, DEBUG, "a session ended because its client stayed away",                    \
+      "It had been away for its session expiry. A client that comes back begins anew.",            \
+      LOG_SPAN(client_id) LOG_COUNT(away_ms))                                                      \
+    X(SESSION_DISMISSED, INFO, "the operator ended a session",                                     \
+      "A client that has it is told to go.", LOG_SPAN(client_id) LOG_SWITCH(connected))            \
+    X(SESSIONS_FULL, WARNING, "a new session was refused",                                         \
+      "There are mqtt.sessions_max sessions, or those that are away take too much memory. Raise "  \
+      "the limit, or lower mqtt.session_expiry_max.",                                              \
+      LOG_SPAN(client_id) LOG_COUNT(sessions) LOG_COUNT(state_bytes))                              \
+    X(SESSION_UNREADABLE, ERROR, "a stored session cannot be read",                                \
+      "It is of a later version, or damaged, and left as it is. Its client begins anew.",          \
+      LOG_SPAN(client_id))                                                                         \
+    X(SESSION_NOT_STORED, ERROR, "the end or the state of a session was not stored",               \
+      "The disk took nothing for long. The next start may find the session as it was before; a "   \
+      "will that was due is lost.",                                                                \
+      LOG_SPAN(client_id) LOG_TEXT(code))                                                          \
     X(ORIGIN_REFUSED, WARNING, "a page or host was refused",                                       \
       "`misdirected`: `host` is none of public.hosts (DNS rebinding, or a name that is missing "   \
       "there). `forbidden-origin`: a page of `origin` may not use the broker; list it in "         \
@@ -149,6 +180,17 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
     X(PUBLISH_FAILED, WARNING, "a publish was refused through no fault of its own",                \
       "The status was 5xx: the broker is busy, drains, or its disk is full.",                      \
       LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail) LOG_SPAN(trace_id))         \
+    X(MQTT_REFUSED, INFO, "an MQTT client was refused",                                            \
+      "What it sent breaks the protocol, or asks for what is not granted; the connection ended. "  \
+      "`statement` is the normative statement of the specification.",                              \
+      LOG_TEXT(peer) LOG_TEXT(statement) LOG_TEXT(detail))                                         \
+    X(MQTT_PUBLISH_REFUSED, DEBUG, "a publish of an MQTT client was refused",                      \
+      "5.0 clients are told by a reason code; of a 3.1.1 client it was acknowledged and dropped.", \
+      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))                            \
+    X(MQTT_SESSION_LOST, ERROR, "a session of an MQTT client begins anew",                         \
+      "Its stored state could not be read (`detail`), or not be kept: what it subscribed to and "  \
+      "what was in flight is gone.",                                                               \
+      LOG_SPAN(client) LOG_TEXT(detail))                                                           \
     X(REQUEST, DEBUG, "a request was answered", "One line a request, on both ports.",              \
       LOG_TEXT(peer) LOG_SPAN(method) LOG_SPAN(path) LOG_COUNT(status) LOG_COUNT(body_bytes)       \
           LOG_SPAN(trace_id))                                                                      \

@@ -43,6 +43,8 @@ enum payload_kind {
 enum message_flag {
     MESSAGE_RETAIN = 1 << 0, /* the channel's retained message from now on */
     MESSAGE_FSYNC = 1 << 1,  /* neither answered nor delivered before it is on the disk */
+    MESSAGE_MQTT = 1 << 2,   /* came by MQTT: `qos` is the most that it is delivered with */
+    MESSAGE_UTF8 = 1 << 3,   /* its MQTT publisher said that the payload is UTF-8 */
 };
 
 /* What a publisher says. Empty spans mean "not given". */
