@@ -3,14 +3,15 @@
 
 packages_build=(
     esbuild gcc libc6-dev meson ninja-build pkg-config
-    libcmocka-dev libcurl4-openssl-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libssl-dev
-    libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev zlib1g-dev
+    libcmocka-dev libcurl4-openssl-dev libjansson-dev liblmdb-dev libmicrohttpd-dev
+    libpaho-mqtt-dev libssl-dev libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev
+    zlib1g-dev
 )
 packages_test=(
     caddy chromium chromium-driver clang-14 clang-format-14 curl debootstrap docker-compose git
-    iproute2 libclang-rt-14-dev llvm-14 nginx openssl procps prometheus python3 python3-aiohttp
-    python3-jsonschema python3-pip python3-pytest python3-pytest-xdist python3-selenium
-    python3-websockets python3-yaml
+    iproute2 libclang-rt-14-dev llvm-14 mosquitto-clients nginx openssl procps prometheus python3
+    python3-aiohttp python3-jsonschema python3-paho-mqtt python3-pip python3-pytest
+    python3-pytest-xdist python3-selenium python3-websockets python3-yaml
 )
 # An engine that is there is used: Debian's package would put another vendor's out.
 if ! command -v dockerd >/dev/null && ! docker version >/dev/null 2>&1; then

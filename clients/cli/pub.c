@@ -16,8 +16,11 @@
 #include "clients/cli/client.h"
 #include "clients/cli/envelope.h"
 #include "clients/cli/http.h"
+#include "clients/cli/input.h"
 #include "clients/cli/options.h"
 #include "clients/cli/output.h"
+#include "clients/cli/paho.h"
+#include "clients/cli/paho_pub.h"
 
 #define ATTEMPTS_MAX 8
 #define BACKOFF_BASE_MS 250
@@ -27,7 +30,8 @@
 
 enum { URL, KEY, EVENT, TYPE, QUIET };
 static const struct option_row rows[] = {
-    [URL] = {"--url", "URL", "The broker (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
+    [URL] = {"--url", "URL",
+             "The broker, http:// or mqtt:// (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
     [KEY] = {"--key", "KEY", "What the message is about, for conflation and latest values"},
     [EVENT] = {"--event", "NAME", "The event's name"},
     [TYPE] = {"--type", "TYPE", "The media type; unless told: JSON if it parses, else text"},
@@ -155,7 +159,8 @@ static void tell_failure(const struct publisher *publisher, CURLcode code, long 
 }
 
 /* Publishes the body. False: it was complained about. */
-static bool publish(struct publisher *publisher, const char *body, size_t length) {
+static bool publish(void *context, const char *body, size_t length) {
+    struct publisher *publisher = context;
     publisher->body = body;
     publisher->length = length;
     for (unsigned attempt = 0;; attempt++) {
@@ -174,49 +179,6 @@ static bool publish(struct publisher *publisher, const char *body, size_t length
         tell_failure(publisher, code, status);
         return false;
     }
-}
-
-/* Reads up to `end` (or the end, where it is EOF) into `buffer`. False: nothing was left. */
-static bool read_until(FILE *stream, int end, char *buffer, size_t *ret_length,
-                       bool *ret_is_large) {
-    size_t length = 0;
-    int byte = getc(stream);
-    bool has_any = byte != EOF;
-    while (byte != EOF && byte != end && length < CLIENT_MESSAGE_BYTES_MAX) {
-        buffer[length++] = (char)byte;
-        byte = getc(stream);
-    }
-    *ret_length = length;
-    *ret_is_large = byte != EOF && byte != end;
-    return has_any;
-}
-
-static bool publish_input(struct publisher *publisher, bool has_lines) {
-    char *buffer = malloc(CLIENT_MESSAGE_BYTES_MAX);
-    if (buffer == NULL) {
-        fputs("tidings: out of memory\n", stderr);
-        return false;
-    }
-    bool is_large = false;
-    size_t length = 0;
-    bool is_good = true;
-    unsigned long long line = 0;
-    while (is_good && read_until(stdin, has_lines ? '\n' : EOF, buffer, &length, &is_large)) {
-        line++;
-        is_good = !is_large && publish(publisher, buffer, length);
-    }
-    if (is_large) {
-        fprintf(stderr, "tidings: larger than %d bytes\n", CLIENT_MESSAGE_BYTES_MAX);
-    }
-    if (!is_good && has_lines) {
-        fprintf(stderr, "tidings: ended at line %llu; those before it are stored\n", line);
-    }
-    if (is_good && ferror(stdin)) {
-        fputs("tidings: standard input cannot be read\n", stderr);
-        is_good = false;
-    }
-    free(buffer);
-    return is_good;
 }
 
 static bool add_headers(struct publisher *publisher, const struct options *options) {
@@ -258,15 +220,43 @@ static bool prepare(struct publisher *publisher, const struct options *options) 
     return true;
 }
 
-static bool publish_all(struct publisher *publisher, const struct options *options) {
+/* DATA, or what standard input holds. */
+static bool publish_all(const struct options *options, input_on_message *on_message,
+                        void *context) {
     const char *data = options->operand_count < 2 ? NULL : options->operands[1];
-    if (!prepare(publisher, options)) {
+    if (data == NULL || strcmp(data, "-") == 0) {
+        return input_each(data != NULL, on_message, context);
+    }
+    return on_message(context, data, strlen(data));
+}
+
+static bool publish_over_http(const struct options *options) {
+    struct publisher *publisher = calloc(1, sizeof(*publisher)); /* 64 KiB: not on the stack */
+    if (publisher == NULL) {
         return false;
     }
-    if (data == NULL || strcmp(data, "-") == 0) {
-        return publish_input(publisher, data != NULL);
-    }
-    return publish(publisher, data, strlen(data));
+    publisher->channel = options->operands[0];
+    publisher->is_quiet = options->values[QUIET] != NULL;
+    bool is_good = prepare(publisher, options) && publish_all(options, publish, publisher);
+    curl_easy_cleanup(publisher->curl);
+    curl_slist_free_all(publisher->headers);
+    free(publisher);
+    return is_good;
+}
+
+static bool publish_over_mqtt(const struct options *options) {
+    struct paho_pub_options wanted = {
+        .url = http_base_url(options->values[URL]),
+        .channel = options->operands[0],
+        .key = options->values[KEY],
+        .event = options->values[EVENT],
+        .type = options->values[TYPE],
+        .is_quiet = options->values[QUIET] != NULL,
+    };
+    struct paho_pub *pub = paho_pub_create(&wanted);
+    bool is_good = pub != NULL && publish_all(options, paho_pub_message, pub);
+    paho_pub_destroy(pub);
+    return is_good;
 }
 
 int client_pub(int count, char *const *words) {
@@ -284,16 +274,8 @@ int client_pub(int count, char *const *words) {
         options_finish(&options);
         return CLIENT_FAILED;
     }
-    struct publisher *publisher = calloc(1, sizeof(*publisher)); /* 64 KiB: not on the stack */
-    bool is_good = publisher != NULL;
-    if (is_good) {
-        publisher->channel = options.operands[0];
-        publisher->is_quiet = options.values[QUIET] != NULL;
-        is_good = publish_all(publisher, &options);
-        curl_easy_cleanup(publisher->curl);
-        curl_slist_free_all(publisher->headers);
-    }
-    free(publisher);
+    bool is_good = paho_is_url(http_base_url(options.values[URL])) ? publish_over_mqtt(&options)
+                                                                   : publish_over_http(&options);
     options_finish(&options);
     return is_good ? CLIENT_OK : CLIENT_FAILED;
 }

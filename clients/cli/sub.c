@@ -15,6 +15,8 @@
 #include "clients/cli/http.h"
 #include "clients/cli/options.h"
 #include "clients/cli/output.h"
+#include "clients/cli/paho.h"
+#include "clients/cli/paho_sub.h"
 #include "clients/cli/sse.h"
 
 #define CHANNELS_MAX 64
@@ -28,7 +30,8 @@
 
 enum { URL, SINCE, JSON, LIMIT };
 static const struct option_row rows[] = {
-    [URL] = {"--url", "URL", "The broker (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
+    [URL] = {"--url", "URL",
+             "The broker, http:// or mqtt:// (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
     [SINCE] = {"--since", "SINCE",
                "earliest, now, an offset, an id, -N, a time, or -30s, -5m, -2h"},
     [JSON] = {"--json", NULL, "Write the whole envelope instead of the payload alone"},
@@ -373,6 +376,36 @@ static bool parse_limit(const char *text, uint64_t *ret_limit) {
     return is_number && limit > 0;
 }
 
+static bool follow_over_http(struct subscriber *subscriber, const struct options *options,
+                             int signal_descriptor) {
+    if (prepare(subscriber, options)) {
+        run(subscriber, signal_descriptor);
+    } else {
+        fputs("tidings: out of memory or of descriptors\n", stderr);
+        subscriber->has_failed = true;
+    }
+    finish(subscriber);
+    return !subscriber->has_failed;
+}
+
+static bool follow_over_mqtt(const struct subscriber *subscriber, const struct options *options,
+                             int signal_descriptor) {
+    char *label = make_label(options->operands, options->operand_count);
+    struct paho_sub_options wanted = {
+        .url = subscriber->url,
+        .channels = options->operands,
+        .channel_count = options->operand_count,
+        .label = label,
+        .since = subscriber->since,
+        .is_whole = subscriber->is_whole,
+        .left = subscriber->left,
+        .signal_descriptor = signal_descriptor,
+    };
+    bool is_good = label != NULL && paho_sub_run(&wanted);
+    free(label);
+    return is_good;
+}
+
 int client_sub(int count, char *const *words) {
     struct options options;
     int leave = CLIENT_OK;
@@ -396,14 +429,11 @@ int client_sub(int count, char *const *words) {
         return CLIENT_FAILED;
     }
     int signal_descriptor = catch_signals();
-    if (signal_descriptor >= 0 && prepare(&subscriber, &options)) {
-        run(&subscriber, signal_descriptor);
-    } else {
-        fputs("tidings: out of memory or of descriptors\n", stderr);
-        subscriber.has_failed = true;
-    }
-    finish(&subscriber);
+    bool is_good =
+        signal_descriptor >= 0 &&
+        (paho_is_url(subscriber.url) ? follow_over_mqtt(&subscriber, &options, signal_descriptor)
+                                     : follow_over_http(&subscriber, &options, signal_descriptor));
     close(signal_descriptor);
     options_finish(&options);
-    return subscriber.has_failed ? CLIENT_FAILED : CLIENT_OK;
+    return is_good ? CLIENT_OK : CLIENT_FAILED;
 }
