@@ -46,7 +46,7 @@ MAY_INCLUDE = {
     "protocols/": PROTOCOLS,
     "clients/": ["clients/"],
     "broker/main.c": EVERYONE,
-    "tests/fuzz/": [*EVERYONE, "tests/fuzz/"],
+    "tests/fuzz/": [*EVERYONE, "tests/fuzz/", "tests/protocols/"],
     "tests/faults/": EVERYONE,
     "tests/bench/": [*CHANNELS, "tests/bench/"],
 }

@@ -76,20 +76,21 @@ class Broker:
         self.process = None
         self.said, self.logged, self.threads = [], [], []
         self.public = self.operator = None
+        self.mqtt = None  # "mqtt://127.0.0.1:40001"; None where it does not listen
 
     # --- its life ---
 
     def spawn(self):
         """Starts it without waiting for anything."""
         command = [str(find_binary()), "serve", "--data", self.data]
-        for flag in ("--listen", "--operator"):
+        for flag in ("--listen", "--operator", "--mqtt"):
             if flag not in self.arguments:
                 command += [flag, "127.0.0.1:0"]
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("TIDINGS_")}
         environment.update(self.environment)
         self.said, self.logged = [], []
-        self.public = self.operator = None
+        self.public = self.operator = self.mqtt = None
         self.process = subprocess.Popen(
             command + self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=environment, cwd=self.scratch,
@@ -122,7 +123,7 @@ class Broker:
             raise AssertionError(f"the broker ended with {self.process.returncode}:\n"
                                  + "\n".join(self.said + self.logged))
         for line in list(self.said):
-            found = re.match(r"\s*(public|operator)\s+(http://\S+)", line)
+            found = re.match(r"\s*(public|operator|mqtt)\s+((?:http|mqtt)://\S+)", line)
             if found:
                 setattr(self, found.group(1), found.group(2).rstrip("/"))
         return self.public and self.operator
@@ -193,6 +194,10 @@ class Broker:
     @property
     def host(self):
         return urlsplit(self.public).netloc
+
+    @property
+    def mqtt_port(self):
+        return urlsplit(self.mqtt).port
 
     def connect(self, **options):
         return http.Connection(self.public, **options)

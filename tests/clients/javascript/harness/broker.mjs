@@ -33,6 +33,7 @@ export class Broker {
     #process;
     #logged = [];
     port = 0;
+    mqttPort = 0;
 
     /** Starts one, and ends it with the test `t`. */
     static async start(t, { config } = {}) {
@@ -53,7 +54,8 @@ export class Broker {
     }
 
     async start() {
-        const listen = ['--listen', `127.0.0.1:${this.port}`, '--operator', '127.0.0.1:0'];
+        const listen = ['--listen', `127.0.0.1:${this.port}`, '--operator', '127.0.0.1:0',
+            '--mqtt', `127.0.0.1:${this.mqttPort}`];
         const words = ['serve', '--data', join(this.#folder, 'data'), ...listen];
         if (this.#config) {
             const path = join(this.#folder, 'tidings.yaml');
@@ -66,9 +68,11 @@ export class Broker {
         await new Promise((done, fail) => {
             broker.on('exit', () => fail(new Error(this.#logged.join('\n'))));
             createInterface(broker.stdout).on('line', (line) => {
-                const found = /^\s*public\s+http:\/\/[^:]+:(\d+)/.exec(line);
+                const found = /^\s*(public|mqtt)\s+\w+:\/\/[^:]+:(\d+)/.exec(line);
                 if (found) {
-                    this.port = Number(found[1]);
+                    this[{ public: 'port', mqtt: 'mqttPort' }[found[1]]] = Number(found[2]);
+                }
+                if (this.port && this.mqttPort) {
                     done();
                 }
             });
