@@ -23,7 +23,7 @@ from wire.demo_test import fixture_browser  # noqa: F401  one kind of Chromium i
 COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 SERVICES = ("broker", "publisher", "prometheus")
 COMPOSES = {"1": ["docker-compose"], "2": ["docker", "compose"]}
-PORTS = ("PUBLIC_PORT", "OPERATOR_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+PORTS = ("PUBLIC_PORT", "OPERATOR_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT", "MQTT_PORT")
 IMAGE_BYTES_MAX = 90_000_000
 USER = "10001:10001"
 
@@ -100,7 +100,8 @@ def test_the_image_is_small_belongs_to_nobody_and_tells_its_version(demo):
     image = demo.inspect("image", demo.container("broker")["Image"])
     assert image["Size"] < IMAGE_BYTES_MAX
     config = image["Config"]
-    assert config["User"] == USER and set(config["ExposedPorts"]) == {"8080/tcp", "8081/tcp"}
+    assert config["User"] == USER
+    assert set(config["ExposedPorts"]) == {"1883/tcp", "8080/tcp", "8081/tcp"}
     version = config["Labels"]["org.opencontainers.image.version"]
     assert demo.run("version").stdout.decode() == f"tidings {version}\n"
 

@@ -32,14 +32,14 @@ def fixture_own(engine):
 
 
 def test_the_page_of_docker_is_true(own, tmp_path):
-    ports = free_ports(("8080", "8081"))
+    ports = free_ports(("8080", "8081", "1883"))
     (configuration,) = blocks("yaml")
     (tmp_path / "tidings.yaml").write_text(configuration, encoding="utf-8")
     said = {}
     for block in blocks("sh"):
         if any(command in block for command in ELSEWHERE):
             continue
-        script = re.sub(r"(127\.0\.0\.1|localhost):(808[01])", lambda found:
+        script = re.sub(r"(127\.0\.0\.1|localhost):(808[01]|1883)", lambda found:
                         f"{found[1]}:{ports[found[2]]}", block)
         script = script.replace("docker/Dockerfile", f"{ROOT}/docker/Dockerfile")
         script = script.replace("--tag tidings .", f"--tag tidings {ROOT}")

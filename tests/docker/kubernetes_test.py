@@ -101,7 +101,7 @@ def test_everything_selects_the_pod(resources, pod):
 def test_every_port_that_is_named_is_one_of_the_pod_and_of_the_broker(
         resources, pod, container, configuration):
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    listen = {name: configuration[name]["listen"] for name in ("public", "operator")}
+    listen = {name: configuration[name]["listen"] for name in ("public", "mqtt", "operator")}
     assert listen == {name: f"0.0.0.0:{port}" for name, port in ports.items()}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["port"] == "operator"

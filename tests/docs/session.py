@@ -44,13 +44,16 @@ PARSERS = {"json": json.loads, "yaml": yaml.safe_load, "jsx": parse_jsx,
            "ini": lambda text: configparser.ConfigParser().read_string(text)}
 PATIENCE_S = 30
 BUILD_S = 600  # ./run compiles, where nothing has been compiled yet
-# The ports that the pages speak of: the broker's two, and the reader's own server.
-PORTS = (8080, 8081, 8000)
+# The ports that the pages speak of: the broker's three, and the reader's own server.
+PORTS = (8080, 8081, 1883, 8000)
 
 # Commands that go to those ports unless told.
 ASSUMED = {"clients/demo/play": "--url http://localhost:8080",
            "tidings health": "--operator http://localhost:8081",
-           "tidings drain": "--operator http://localhost:8081"}
+           "tidings drain": "--operator http://localhost:8081",
+           "mosquitto_sub": "-p 1883", "mosquitto_pub": "-p 1883"}
+# Says each line at once on a terminal, and not in a file.
+BUFFERED = "mosquitto_sub"
 
 
 def free_port():
@@ -178,6 +181,7 @@ class Session:
             PATH=f"{binary.parent}:{os.environ['PATH']}", TIDINGS_DATA=str(folder / "data"),
             TIDINGS_PUBLIC_LISTEN=f"127.0.0.1:{self.ports[8080]}",
             TIDINGS_OPERATOR_LISTEN=f"127.0.0.1:{self.ports[8081]}",
+            TIDINGS_MQTT_LISTEN=f"127.0.0.1:{self.ports[1883]}",
             TIDINGS_URL=f"http://127.0.0.1:{self.ports[8080]}", PYTHONUNBUFFERED="1")
 
     def __enter__(self):
@@ -197,6 +201,7 @@ class Session:
         8080 for granted is told."""
         for command, port in ASSUMED.items():
             text = text.replace(command, f"{command} {port}")
+        text = text.replace(BUFFERED, f"stdbuf --output=L {BUFFERED}")
         for number, port in self.ports.items():
             text = re.sub(rf"\b{number}\b", str(port), text)
         return text
