@@ -3,10 +3,12 @@
 """Measures what the closing notes tell; prints one line of JSON a run.
 
     tests/bench/bench.py latency             publish to delivery, one reader, an idle machine
-    tests/bench/bench.py memory [COUNT]      RSS per idle WebSocket and event stream (10,000)
+    tests/bench/bench.py memory [COUNT]      RSS per idle WebSocket, event stream and MQTT
+                                             connection (10,000)
     tests/bench/bench.py syscalls            per delivery, 1,000 readers at 100 and 2,000 msg/s
     tests/bench/bench.py nats [WORKERS]      1,000 readers at 2,000 msg/s beside nats-server; one
                                              worker, because the load needs a core as well
+    tests/bench/bench.py mqtt [WORKERS]      1,000 subscribers with QoS 0 and QoS 1 beside Mosquitto
     tests/bench/bench.py patterns [CHANNELS] what it costs a worker to find the readers of a message
                                              (patterns.c), and a broker where 100,000 channels have
                                              one reader each and 10,000 patterns another
@@ -112,12 +114,16 @@ def latency(*_):
     with_broker(work)
 
 
+def host_of(broker, kind):
+    return f"127.0.0.1:{broker.mqtt_port}" if kind.startswith("mqtt") else broker.host
+
+
 def memory(count=10000):
-    for kind in ("websocket", "events"):
+    for kind in ("websocket", "events", "mqtt-qos0", "mqtt-qos1"):
         def work(broker, kind=kind):
-            Load(kind, broker.host, 100, 0, 0).end()
+            Load(kind, host_of(broker, kind), 100, 0, 0).end()
             before = rss_bytes(broker.process.pid)
-            load = Load(kind, broker.host, int(count), 0, 0)
+            load = Load(kind, host_of(broker, kind), int(count), 0, 0)
             after = rss_bytes(broker.process.pid)
             tell("memory", kind=kind, connections=int(count), rss_before=before, rss_after=after,
                  bytes_per_connection=round((after - before) / int(count)))
@@ -156,12 +162,13 @@ def syscalls(*_):
     with_broker(work)
 
 
-def start_nats():
+def start_peer(make_command):
+    """A server on a free port of loopback, which make_command puts into its command."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(port)],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = make_command(port)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def is_up():
         try:
@@ -170,8 +177,42 @@ def start_nats():
         except OSError:
             return False
 
-    wait_for(is_up, 15, "nats-server")
+    wait_for(is_up, 15, command[0])
     return process, f"127.0.0.1:{port}"
+
+
+def start_nats():
+    return start_peer(lambda port: ["nats-server", "-a", "127.0.0.1", "-p", str(port)])
+
+
+def start_mosquitto(folder):
+    """Nothing is dropped for its defaults' sake: no bound on what waits or is unacknowledged."""
+    def make_command(port):
+        path = pathlib.Path(folder, "mosquitto.conf")
+        path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n"
+                        "max_queued_messages 0\nmax_inflight_messages 0\n"
+                        "set_tcp_nodelay true\n", encoding="ascii")
+        return ["/usr/sbin/mosquitto", "-c", str(path)]
+    return start_peer(make_command)
+
+
+def mqtt(workers="1"):
+    """In turns, so that what disturbs the machine disturbs both."""
+    def work(broker):
+        server, host = start_mosquitto(broker.scratch)
+        try:
+            for kind in ("mqtt-qos0", "mqtt-qos1"):
+                for rate in (100, 1000):
+                    for _ in range(3):
+                        tell("mqtt", server="tidings", kind=kind, workers=int(workers), rate=rate,
+                             **measured(broker.process.pid, Load(kind, host_of(broker, kind),
+                                                                 READERS, rate, SECONDS)))
+                        tell("mqtt", server="mosquitto", kind=kind, rate=rate, **measured(
+                            server.pid, Load(kind, host, READERS, rate, SECONDS)))
+        finally:
+            server.terminate()
+            server.wait()
+    with_broker(work, "--workers", workers)
 
 
 def nats(workers="1"):
@@ -302,7 +343,7 @@ def disk(*_):
 
 
 BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats,
-           "patterns": patterns, "publish": publish, "disk": disk}
+           "mqtt": mqtt, "patterns": patterns, "publish": publish, "disk": disk}
 
 
 def main():

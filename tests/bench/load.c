@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load KIND HOST:PORT CHANNEL READERS RATE SECONDS BYTES [PUBLISHERS]
  *
- * KIND is websocket, events or nats. Connects the readers, prints "ready" and a line end, waits for
- * a line on standard input, publishes, and prints one line of JSON. RATE 0 publishes nothing and
- * holds the readers until standard input ends. bench.py runs it. */
+ * KIND is websocket, events, nats, mqtt-qos0 or mqtt-qos1. Connects the readers, prints "ready" and
+ * a line end, waits for a line on standard input, publishes, and prints one line of JSON. RATE 0
+ * publishes nothing and holds the readers until standard input ends. bench.py runs it. */
 #include "tests/bench/load.h"
 
 #include <arpa/inet.h>
@@ -62,9 +62,12 @@ void load_write(int file, const void *bytes, size_t length) {
 }
 
 static enum load_kind parse_kind(const char *text) {
-    static const char *const names[] = {
-        [LOAD_WEBSOCKET] = "websocket", [LOAD_EVENTS] = "events", [LOAD_NATS] = "nats"};
-    for (enum load_kind kind = LOAD_WEBSOCKET; kind <= LOAD_NATS; kind++) {
+    static const char *const names[] = {[LOAD_WEBSOCKET] = "websocket",
+                                        [LOAD_EVENTS] = "events",
+                                        [LOAD_NATS] = "nats",
+                                        [LOAD_MQTT_QOS0] = "mqtt-qos0",
+                                        [LOAD_MQTT_QOS1] = "mqtt-qos1"};
+    for (enum load_kind kind = LOAD_WEBSOCKET; kind <= LOAD_MQTT_QOS1; kind++) {
         if (strcmp(text, names[kind]) == 0) {
             return kind;
         }

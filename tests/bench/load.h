@@ -13,7 +13,11 @@
 #include <stdint.h>
 #include <stdnoreturn.h>
 
-enum load_kind { LOAD_WEBSOCKET, LOAD_EVENTS, LOAD_NATS };
+enum load_kind { LOAD_WEBSOCKET, LOAD_EVENTS, LOAD_NATS, LOAD_MQTT_QOS0, LOAD_MQTT_QOS1 };
+
+static inline bool load_is_mqtt(enum load_kind kind) {
+    return kind == LOAD_MQTT_QOS0 || kind == LOAD_MQTT_QOS1;
+}
 
 /* Added to the time in a payload, so that it has TIME_DIGITS digits without leading zeros, which
  * would not be JSON. */

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/mqtt.h"
+
 #define PUBLISHER_HEAD_BYTES 512
 #define PUBLISHER_CONNECTIONS_MAX 64
 
@@ -35,14 +37,19 @@ static size_t put_payload(char *bytes, uint32_t length) {
 }
 
 /* One message as the server wants it: a request, or a PUB. */
-static size_t put_message(const struct load_options *options, struct batch *batch) {
+static size_t put_message(const struct load_options *options, struct batch *batch,
+                          uint64_t number) {
     static const char least[] = "{\"t\":1000000000000000,\"x\":\"\"}";
     uint32_t length = options->payload_bytes;
     if (length < sizeof(least) - 1) {
         length = sizeof(least) - 1;
     }
     int head;
-    if (options->kind == LOAD_NATS) {
+    if (load_is_mqtt(options->kind)) {
+        head = (int)mqtt_put_publish((uint8_t *)batch->bytes, options->channel,
+                                     options->kind == LOAD_MQTT_QOS1,
+                                     (uint16_t)(number % UINT16_MAX + 1), length);
+    } else if (options->kind == LOAD_NATS) {
         head =
             snprintf(batch->bytes, PUBLISHER_HEAD_BYTES, "PUB %s %u\r\n", options->channel, length);
     } else {
@@ -60,9 +67,9 @@ static size_t put_message(const struct load_options *options, struct batch *batc
     return used;
 }
 
-/* Reads what has come and counts the answers that say 200. */
+/* Reads what has come and counts the answers that say 200, or acknowledge. */
 static void count_answers(struct publisher *publisher, struct link *link) {
-    static const char good[] = "HTTP/1.1 200";
+    const char *good = load_is_mqtt(publisher->options->kind) ? "\x40\x02" : "HTTP/1.1 200";
     char bytes[16384];
     ssize_t count;
     while ((count = recv(link->file, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
@@ -93,13 +100,26 @@ static void wait_until(uint64_t moment_us) {
  * is lost with the connection. */
 static void wait_for_answers(struct publisher *publisher, struct link *links, uint32_t link_count,
                              uint64_t total) {
-    bool is_answered = publisher->options->kind != LOAD_NATS;
+    bool is_answered =
+        publisher->options->kind != LOAD_NATS && publisher->options->kind != LOAD_MQTT_QOS0;
     uint64_t end = load_now_us() + (is_answered ? 20000000 : 1000000);
     while (load_now_us() < end &&
            (!is_answered || atomic_load(&publisher->results->answered) < total)) {
         wait_until(load_now_us() + 1000);
         for (uint32_t index = 0; index < link_count; index++) {
             count_answers(publisher, &links[index]);
+        }
+    }
+}
+
+static void greet(const struct load_options *options, const struct link *link) {
+    uint8_t bytes[MQTT_HEAD_BYTES_MAX];
+    if (options->kind == LOAD_NATS) {
+        load_write(link->file, "CONNECT {\"verbose\":false}\r\n", 27);
+    } else if (load_is_mqtt(options->kind)) {
+        load_write(link->file, bytes, mqtt_put_connect(bytes));
+        if (recv(link->file, bytes, 4, MSG_WAITALL) != 4) {
+            load_fail("CONNACK");
         }
     }
 }
@@ -114,16 +134,14 @@ void *publisher_run(void *context) {
                               : options->publishers;
     for (uint32_t index = 0; index < link_count; index++) {
         links[index].file = load_connect(options, index);
-        if (options->kind == LOAD_NATS) {
-            load_write(links[index].file, "CONNECT {\"verbose\":false}\r\n", 27);
-        }
+        greet(options, &links[index]);
     }
     uint64_t begin = load_now_us();
     uint64_t total = (uint64_t)(options->rate_per_s * options->seconds);
     for (uint64_t number = 0; number < total && batch != NULL; number++) {
         struct link *link = &links[number % link_count];
         wait_until(begin + (uint64_t)((double)number * 1e6 / options->rate_per_s));
-        load_write(link->file, batch->bytes, put_message(options, batch));
+        load_write(link->file, batch->bytes, put_message(options, batch, number));
         atomic_fetch_add(&publisher->results->published, 1);
         count_answers(publisher, link);
     }

@@ -12,9 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/bench/mqtt.h"
+
 #define READ_BYTES 262144
 #define HEAD_BYTES_MAX 256
 #define EVENTS_MAX 512
+#define ACKNOWLEDGED_BYTES_MAX 65536
 #define TIME_DIGITS 16
 
 struct reader {
@@ -33,6 +36,8 @@ struct readers {
     uint64_t closed;
     uint64_t now_us; /* of the current read */
     struct histogram latencies;
+    size_t acknowledged_bytes; /* acknowledgements of the current read, sent together */
+    uint8_t acknowledged[ACKNOWLEDGED_BYTES_MAX];
 };
 
 /* Takes the time out of a payload that lies whole in memory. */
@@ -142,13 +147,41 @@ static size_t take_nats(struct readers *readers, struct reader *reader, const ui
     return 1;
 }
 
+static void acknowledge(struct readers *readers, struct reader *reader) {
+    load_write(reader->file, readers->acknowledged, readers->acknowledged_bytes);
+    readers->acknowledged_bytes = 0;
+}
+
+static size_t take_mqtt(struct readers *readers, struct reader *reader, const uint8_t *bytes,
+                        size_t length) {
+    struct mqtt_packet packet;
+    if (!mqtt_read(bytes, length, &packet)) {
+        return 0;
+    }
+    reader->skip = packet.length;
+    if (packet.type != MQTT_PUBLISH) {
+        return 1;
+    }
+    readers->delivered++;
+    if (length >= packet.length) {
+        note_time(readers, bytes + packet.payload_from, packet.length - packet.payload_from);
+    }
+    if (packet.qos > 0) {
+        readers->acknowledged_bytes +=
+            mqtt_put_puback(readers->acknowledged + readers->acknowledged_bytes, packet.id);
+        if (readers->acknowledged_bytes + MQTT_HEAD_BYTES_MAX > ACKNOWLEDGED_BYTES_MAX) {
+            acknowledge(readers, reader);
+        }
+    }
+    return 1;
+}
+
 /* Looks at the head of the message at `bytes` and sets `skip` to its length. 0: the head is cut. */
 typedef size_t take_function(struct readers *readers, struct reader *reader, const uint8_t *bytes,
                              size_t length);
 static take_function *const takers[] = {
-    [LOAD_WEBSOCKET] = take_websocket,
-    [LOAD_EVENTS] = take_events,
-    [LOAD_NATS] = take_nats,
+    [LOAD_WEBSOCKET] = take_websocket, [LOAD_EVENTS] = take_events,  [LOAD_NATS] = take_nats,
+    [LOAD_MQTT_QOS0] = take_mqtt,      [LOAD_MQTT_QOS1] = take_mqtt,
 };
 
 /* Reads once behind what was kept of a cut head, and goes from message to message. */
@@ -182,6 +215,9 @@ static void read_some(struct readers *readers, struct reader *reader) {
             break;
         }
     }
+    if (readers->acknowledged_bytes > 0) {
+        acknowledge(readers, reader);
+    }
 }
 
 /* Reads up to and with `mark`, byte by byte: what follows belongs to the loop. */
@@ -195,8 +231,32 @@ static void read_until(const struct reader *reader, const char *mark, char *text
     }
 }
 
+static void read_exactly(const struct reader *reader, uint8_t *bytes, size_t length) {
+    if (recv(reader->file, bytes, length, MSG_WAITALL) != (ssize_t)length) {
+        load_fail("a handshake");
+    }
+}
+
+static void subscribe_mqtt(const struct load_options *options, const struct reader *reader) {
+    uint8_t bytes[2 * MQTT_HEAD_BYTES_MAX];
+    uint8_t qos = options->kind == LOAD_MQTT_QOS1;
+    size_t length = mqtt_put_connect(bytes);
+    length += mqtt_put_subscribe(bytes + length, options->channel, qos);
+    load_write(reader->file, bytes, length);
+    read_exactly(reader, bytes, 4); /* CONNACK */
+    read_exactly(reader, bytes + 4, 5);
+    if (bytes[0] >> 4 != MQTT_CONNACK || bytes[3] != 0 || bytes[4] >> 4 != MQTT_SUBACK ||
+        bytes[8] != qos) {
+        load_fail("a handshake was refused");
+    }
+}
+
 static void shake_hands(const struct load_options *options, struct reader *reader) {
     char text[2048];
+    if (load_is_mqtt(options->kind)) {
+        subscribe_mqtt(options, reader);
+        return;
+    }
     if (options->kind == LOAD_NATS) {
         int length =
             snprintf(text, sizeof(text), "CONNECT {\"verbose\":false}\r\nSUB %s 1\r\nPING\r\n",
