@@ -98,8 +98,7 @@ static bool is_same_but_for_scheme(struct span origin, struct span host) {
 static bool is_own(const struct origin_question *question) {
     return question->has_host &&
            (origin_is_same(question->origin, question->host, question->is_secure) ||
-            (question->ignores_scheme &&
-             is_same_but_for_scheme(question->origin, question->host)));
+            (question->ignores_scheme && is_same_but_for_scheme(question->origin, question->host)));
 }
 
 static bool is_in(char *const *items, size_t count, struct span text) {

@@ -233,7 +233,7 @@ enum metrics_unit {
       "Groups that share what they read, with members or waiting for them")                        \
     X(GROUP_MEMBERS, "tidings_group_members", GAUGE, COUNT, NONE, NONE, "Their members now")       \
     X(GROUP_LEASES, "tidings_group_leases", GAUGE, COUNT, NONE, NONE,                              \
-      "Messages that members of groups have and did not acknowledge")                             \
+      "Messages that members of groups have and did not acknowledge")                              \
     X(GROUP_LAG, "tidings_group_lag_positions", GAUGE, COUNT, NONE, NONE,                          \
       "How far the log has gone on without groups that have members, all added up")                \
     X(GROUP_REDELIVERIES, "tidings_group_redeliveries_total", COUNTER, COUNT, NONE, NONE,          \
