@@ -70,8 +70,8 @@
       AT_START, NULL, "MQTT sessions, with and without a connection")                              \
     X(mqtt_acknowledge_offsets, "mqtt.acknowledge_offsets", SWITCH, "", "true", NULL, NULL,        \
       AT_START, NULL,                                                                              \
-      "Tell `offset` and `id` in the acknowledgements of MQTT 5; `false` for clients that take "   \
-      "none longer than four bytes")                                                               \
+      "Tell `offset` and `id`, or why it was refused, in the acknowledgements of MQTT 5; `false` " \
+      "for clients that take none longer than four bytes")                                         \
     X(storage_bytes_max, "storage.bytes_max", BYTES, "bytes", "10GiB", "64MiB", "64TiB", AT_START, \
       NULL, "Disk for messages; above it the oldest go, and gaps are told")                        \
     X(workers, "workers", CORES, "threads", "cores", "1", "256", AT_START, "--workers",            \

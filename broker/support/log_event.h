@@ -185,7 +185,11 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       "`statement` is the normative statement of the specification.",                              \
       LOG_TEXT(peer) LOG_TEXT(statement) LOG_TEXT(detail))                                         \
     X(MQTT_PUBLISH_REFUSED, DEBUG, "a publish of an MQTT client was refused",                      \
-      "5.0 clients are told by a reason code; of a 3.1.1 client it was acknowledged and dropped.", \
+      "The client was told by a reason code, or MQTT_PUBLISH_DROPPED stands before it.",           \
+      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))                            \
+    X(MQTT_PUBLISH_DROPPED, INFO, "a publish of an MQTT client was refused, and it is not told",   \
+      "With 3.1.1, or QoS 0. It counts as acknowledged; where it was too large and not of QoS 0, " \
+      "the connection ended instead. Further ones of the connection are MQTT_PUBLISH_REFUSED.",    \
       LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))                            \
     X(MQTT_SESSION_LOST, ERROR, "a session of an MQTT client begins anew",                         \
       "Its stored state could not be read (`detail`), or not be kept: what it subscribed to and "  \

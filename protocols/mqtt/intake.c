@@ -6,6 +6,7 @@
 #include "protocols/mqtt/intake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/channels/name.h"
 #include "broker/config/config.h"
@@ -40,6 +41,7 @@ struct publication {
     uint16_t packet_id;
     uint32_t bytes;
     struct place place; /* in the log; position 0: it was not stored now */
+    char *detail;       /* why it was refused; NULL: it was not, or nobody wants to know */
 };
 
 static bool is_persistent(const struct mqtt *mqtt) {
@@ -61,6 +63,7 @@ static void destroy(struct mqtt *mqtt, struct publication *publication) {
     for (size_t i = 0; i < publication->message_count; i++) {
         message_unref(publication->messages[i]);
     }
+    free(publication->detail);
     free(publication);
 }
 
@@ -72,17 +75,24 @@ static enum mqtt_type type_of(const struct publication *publication) {
                                    : MQTT_PUBREC;
 }
 
+/* More than a reason code may stand in its acknowledgements. */
+static bool takes_properties(const struct mqtt *mqtt) {
+    return mqtt_version(mqtt) == MQTT_VERSION_5 && mqtt->wants_problem_information &&
+           mqtt_broker(mqtt)->config->mqtt_acknowledge_offsets;
+}
+
 /* The properties stand before the packet in the same buffer, which does not move. */
 static void write_ack(struct mqtt *mqtt, const struct publication *publication) {
     struct buffer *scratch = worker_borrow_scratch(mqtt->worker);
     struct mqtt_ack ack = {.packet_id = publication->packet_id, .reason = publication->reason};
-    bool has_place = mqtt_version(mqtt) == MQTT_VERSION_5 && mqtt->wants_problem_information &&
-                     mqtt_broker(mqtt)->config->mqtt_acknowledge_offsets &&
-                     publication->place.position > 0;
+    bool has_place = takes_properties(mqtt) && publication->place.position > 0;
     enum error_code code = buffer_reserve(scratch, ACK_BYTES_MAX);
     if (code == OK && has_place) {
         code = mapping_put_place(scratch, &publication->place);
         mqtt_set_user_properties(&ack.properties, buffer_borrow(scratch));
+    }
+    if (publication->detail != NULL) {
+        mqtt_set_reason_string(&ack.properties, span_of_string(publication->detail));
     }
     size_t start = scratch->length;
     if (code == OK) {
@@ -155,27 +165,50 @@ static uint8_t reason_of(const struct mqtt *mqtt, enum error_code code) {
     return is_quota ? MQTT_REASON_QUOTA_EXCEEDED : MQTT_REASON_IMPLEMENTATION_SPECIFIC_ERROR;
 }
 
-/* 3.1.1 cannot be told: what the client may not do counts as done; what the broker could not do
- * must not, so the connection ends and the client sends it again. */
-static void settle_refused(struct mqtt *mqtt, struct publication *publication, enum error_code code,
-                           struct span channel, const struct error *why) {
+/* 3.1.1 cannot be told: a name that may not be published to counts as done; what is too large, or
+ * the broker could not do, must not, so the connection ends. */
+static void end_untold(struct mqtt *mqtt, const struct publication *publication,
+                       enum error_code code, const struct error *why) {
     bool is_ours = error_row(code)->http_status >= 500;
-    publication->is_refused = true;
-    publication->is_answered = true;
-    publication->reason = reason_of(mqtt, code);
-    metrics_add_at(worker_metrics(mqtt->worker), METRIC_MQTT_REFUSED, code, 1);
-    if (is_ours) {
-        log_event(PUBLISH_FAILED, .peer = connection_peer(mqtt->connection), .channel = channel,
-                  .code = error_row(code)->slug, .detail = why->detail);
-    } else {
-        log_event(MQTT_PUBLISH_REFUSED, .peer = connection_peer(mqtt->connection),
-                  .channel = channel, .code = error_row(code)->slug, .detail = why->detail);
-    }
     bool is_release_lost = publication->is_release; /* PUBCOMP has no word for it in 5.0 either */
     bool is_untold = mqtt_version(mqtt) == MQTT_VERSION_3_1_1 && publication->qos > 0;
     if (is_ours && (is_untold || is_release_lost)) {
         mqtt_end_failed(mqtt, code);
+    } else if (code == ERR_TOO_LARGE && is_untold) {
+        mqtt_end(mqtt, MQTT_REASON_PACKET_TOO_LARGE, CLOSE_TOO_BIG, why->detail);
     }
+}
+
+/* The first that a client is not told of stands out: its operator has to. */
+static void log_refused(struct mqtt *mqtt, bool is_told, enum error_code code, struct span channel,
+                        const struct error *why) {
+    const char *peer = connection_peer(mqtt->connection);
+    const char *slug = error_row(code)->slug;
+    if (error_row(code)->http_status >= 500) {
+        log_event(PUBLISH_FAILED, .peer = peer, .channel = channel, .code = slug,
+                  .detail = why->detail);
+    } else if (!is_told && !mqtt->is_drop_logged) {
+        mqtt->is_drop_logged = true;
+        log_event(MQTT_PUBLISH_DROPPED, .peer = peer, .channel = channel, .code = slug,
+                  .detail = why->detail);
+    } else {
+        log_event(MQTT_PUBLISH_REFUSED, .peer = peer, .channel = channel, .code = slug,
+                  .detail = why->detail);
+    }
+}
+
+static void settle_refused(struct mqtt *mqtt, struct publication *publication, enum error_code code,
+                           struct span channel, const struct error *why) {
+    publication->is_refused = true;
+    publication->is_answered = true;
+    publication->reason = reason_of(mqtt, code);
+    if (takes_properties(mqtt) && publication->qos > 0 && why->detail[0] != '\0') {
+        publication->detail = strdup(why->detail); /* without memory it stays unsaid */
+    }
+    metrics_add_at(worker_metrics(mqtt->worker), METRIC_MQTT_REFUSED, code, 1);
+    log_refused(mqtt, mqtt_version(mqtt) == MQTT_VERSION_5 && publication->qos > 0, code, channel,
+                why);
+    end_untold(mqtt, publication, code, why);
 }
 
 static void on_done(struct mqtt *mqtt, void *context, enum error_code code, const struct error *why,

@@ -67,6 +67,7 @@ struct mqtt {
     bool is_waiting;         /* the next packet is to come behind what is published */
     bool is_choked;          /* what was written last did not all go out */
     bool is_flush_asked;     /* the letter is on its way */
+    bool is_drop_logged;     /* that a publish was refused which it is not told of */
     uint8_t hold_count;      /* of mqtt_hold() */
     uint16_t received_count; /* PUBLISH of QoS 1 and 2 among `publications` */
     uint16_t publication_count;

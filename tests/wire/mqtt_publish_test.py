@@ -250,12 +250,49 @@ def test_a_name_that_is_no_channel_is_refused(broker, topic):
     """3.1.1 has no word for it: the message is acknowledged and dropped."""
     with connected(broker) as client:
         for qos in (1, 2):
-            assert client.publish(topic, b"x", qos, expect=None).reason in (0x87, 0x90)
+            answer = client.publish(topic, b"x", qos, expect=None)
+            assert answer.reason in (0x87, 0x90) and answer.values["reason_string"]
         client.ping()
     with connected(broker, version=V3) as client:
         for qos in (1, 2):
             client.publish(topic, b"x", qos)
         client.ping()
+
+
+@proves(v5="3.4.2-2 3.5.2-2")
+@pytest.mark.parametrize("options", [{"values": {"request_problem_information": 0}},
+                                     {"values": {"maximum_packet_size": 48}}], ids=str)
+def test_why_it_is_refused_is_told_to_who_wants_it_and_has_room(broker, channel, options):
+    with connected(broker, channel, **options) as client:
+        for qos in (1, 2):
+            assert not client.publish("$own", b"x", qos, expect=0x90).values
+
+
+@proves(v3="3.3.5-2", v5="3.3.4-1")
+def test_a_message_above_its_channels_limit_is_not_acknowledged(start_broker):
+    """Below that of a packet: 5.0 says so, and 3.1.1 ends as it does with a larger packet."""
+    broker = start_broker(config="channels: [{match: small, message_bytes_max: 20}]\n")
+    with connected(broker) as client:
+        for qos in (1, 2):
+            answer = client.publish("small", b"x" * 21, qos, expect=0x97)
+            assert "20 bytes" in answer.values["reason_string"]
+        client.publish("small", b"x" * 20, 1)
+    for qos in (1, 2):
+        with connected(broker, version=V3) as client:
+            client.publish("a", b"x" * 21, qos)
+            client.send(publish("small", b"x" * 21, qos, 9, V3))
+            assert client.end() is None
+    assert [message["offset"] for message in broker.page("small")["messages"]] == [1]
+
+
+def test_the_first_message_that_is_dropped_unheard_is_logged(start_broker):
+    broker = start_broker()
+    with connected(broker, version=V3) as client:
+        client.publish("a/*", b"x", 1)
+        client.publish("b/*", b"x", 1)
+    with connected(broker) as client:
+        client.publish("c/*", b"x", 1, expect=0x90)
+    assert [line["channel"] for line in broker.log_lines("MQTT_PUBLISH_DROPPED")] == ["a/*"]
 
 
 # --- retained messages ---

@@ -33,6 +33,8 @@ TEST(a_client_that_wants_no_problem_information_is_given_none) { /* [MQTT-3.1.2-
     peer_send(0x32, "0001 'a' 0001 00 'x'");
     peer_answer(OK);
     EXPECT_SENT("40 02 0001");
+    peer_send(0x32, "0001 '*' 0002 00 'x'");
+    EXPECT_SENT("40 03 0002 90");
 }
 
 TEST(an_operator_may_want_acknowledgements_short) {
@@ -41,17 +43,33 @@ TEST(an_operator_may_want_acknowledgements_short) {
     peer_send(0x32, "0001 'a' 0001 00 'x'");
     peer_answer(OK);
     EXPECT_SENT("40 02 0001");
+    peer_send(0x32, "0001 '*' 0002 00 'x'");
+    EXPECT_SENT("40 03 0002 90");
+}
+
+static void expect_refused(uint8_t first, uint8_t reason, const char *text) {
+    EXPECT_EQ(fakes.sent.bytes[0], first);
+    EXPECT_EQ(fakes.sent.bytes[4], reason);
+    EXPECT_EQ(fakes.sent.bytes[6], 0x1F); /* the reason string */
+    EXPECT_TRUE(fakes_has_sent(text));
+    fakes_forget_sent();
 }
 
 TEST(a_refused_publish_of_5_is_told_why) {
     peer_connect(CONNECT_5);
     peer_send(0x32, "0001 '*' 0001 00 'x'");
-    EXPECT_SENT("40 03 0001 90");
+    expect_refused(0x40, 0x90, "*");
     peer_send(0x34, "0002 '$x' 0002 00 'x'");
-    EXPECT_SENT("50 03 0002 90");
+    expect_refused(0x50, 0x90, "topics that begin with $ are the broker's own");
     peer_send(0x32, "0001 'a' 0003 02 01 01 ff"); /* no UTF-8 */
-    EXPECT_SENT("40 03 0003 99");
+    expect_refused(0x40, 0x99, "the payload is said to be UTF-8 and is not");
     EXPECT_EQ(fakes.publish_count, 0);
+}
+
+TEST(why_is_left_out_where_it_does_not_fit) { /* [MQTT-3.4.2-2] */
+    peer_connect("0004 'MQTT' 05 02 003c 05 27 00000018 0001 'a'");
+    peer_send(0x32, "0001 '*' 0001 00 'x'");
+    EXPECT_SENT("40 03 0001 90");
 }
 
 TEST(a_qos_2_message_goes_into_the_log_once) { /* [MQTT-4.3.3-10] */
@@ -239,7 +257,8 @@ UNIT_TESTS(PEER(acknowledgements_go_out_in_the_order_of_the_packets),
            PEER(an_acknowledgement_of_5_tells_the_place),
            PEER(a_client_that_wants_no_problem_information_is_given_none),
            PEER(an_operator_may_want_acknowledgements_short),
-           PEER(a_refused_publish_of_5_is_told_why), PEER(a_qos_2_message_goes_into_the_log_once),
+           PEER(a_refused_publish_of_5_is_told_why), PEER(why_is_left_out_where_it_does_not_fit),
+           PEER(a_qos_2_message_goes_into_the_log_once),
            PEER(a_kept_session_journals_the_steps_of_qos_2),
            PEER(a_release_of_nothing_is_told_in_5_and_done_in_3_1_1),
            PEER(the_session_is_given_back_when_the_log_has_answered),
