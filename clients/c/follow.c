@@ -97,43 +97,82 @@ static void find_property(const MQTTProperties *properties, const char *name,
 
 /* --- the connection ------------------------------------------------------------------------- */
 
-/* True: the broker did what was asked. */
-static bool is_good(const char *what, MQTTResponse response) {
-    bool good = response.reasonCode >= MQTTREASONCODE_SUCCESS &&
-                response.reasonCode < MQTTREASONCODE_UNSPECIFIED_ERROR;
-    if (!good) {
-        fprintf(stderr, "%s: %s\n", what,
-                response.reasonCode < 0 ? MQTTClient_strerror(response.reasonCode)
-                                        : MQTTReasonCode_toString(response.reasonCode));
-    }
-    MQTTResponse_free(response);
-    return good;
+enum outcome {
+    DONE,
+    LOST,    /* there is no connection, or no more: try again */
+    REFUSED, /* and would be again */
+};
+
+static const char *text_of(int code) {
+    const char *text = code == MQTTCLIENT_FAILURE ? "the broker cannot be reached"
+                       : code < 0                 ? MQTTClient_strerror(code)
+                                                  : MQTTReasonCode_toString(code);
+    return text == NULL ? "failed" : text;
 }
 
-static bool connect_to(MQTTClient client) {
+/* Writes why it was not done. The broker's own words are in the reason string. */
+static enum outcome judge(const char *what, int code, MQTTProperties *properties) {
+    if (code >= MQTTREASONCODE_SUCCESS && code < MQTTREASONCODE_UNSPECIFIED_ERROR) {
+        return DONE;
+    }
+    const MQTTProperty *why =
+        properties == NULL
+            ? NULL
+            : MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_REASON_STRING);
+    fprintf(stderr, "%s: %s%s%.*s\n", what, text_of(code), why == NULL ? "" : ": ",
+            why == NULL ? 0 : why->value.data.len, why == NULL ? "" : why->value.data.data);
+    return code < 0 ? LOST : REFUSED;
+}
+
+static enum outcome judge_response(const char *what, MQTTResponse response) {
+    enum outcome outcome = judge(what, response.reasonCode, response.properties);
+    MQTTResponse_free(response);
+    return outcome;
+}
+
+/* A broker that is busy or going down refuses too, so that is no reason to give up. */
+static enum outcome connect_to(MQTTClient client) {
     MQTTClient_connectOptions options = MQTTClient_connectOptions_initializer5;
     options.cleanstart = 1;
     options.keepAliveInterval = KEEP_ALIVE_S;
-    return is_good("connect", MQTTClient_connect5(client, &options, NULL, NULL));
+    MQTTResponse response = MQTTClient_connect5(client, &options, NULL, NULL);
+    return judge_response("connect", response) == DONE ? DONE : LOST;
 }
 
-static bool subscribe_to(MQTTClient client, const char *channel, const char *id) {
+static enum outcome subscribe_to(MQTTClient client, const char *channel, const char *id) {
     MQTTProperties properties = MQTTProperties_initializer;
     add_property(&properties, "offset", "true");
     if (id[0] != '\0') {
         add_property(&properties, "since", id);
     }
-    bool good = is_good("subscribe", MQTTClient_subscribe5(client, channel, 1, NULL, &properties));
+    MQTTResponse response = MQTTClient_subscribe5(client, channel, 1, NULL, &properties);
     MQTTProperties_free(&properties);
-    return good;
+    return judge_response("subscribe", response);
 }
 
-/* QoS 1: when this returns true the message is in the broker's log. */
-static bool publish_to(MQTTClient client, const char *channel, const char *text) {
+/* The acknowledgement of what was published last. */
+static void on_published(void *context, int token, int packet_type, MQTTProperties *properties,
+                         enum MQTTReasonCodes reason) {
+    (void)token;
+    (void)packet_type;
+    enum outcome *outcome = context;
+    *outcome = judge("publish", reason, properties);
+}
+
+/* QoS 1: when this returns DONE the message is in the broker's log. */
+static enum outcome publish_to(MQTTClient client, const char *channel, const char *text,
+                               enum outcome *acknowledged) {
     MQTTClient_deliveryToken token = 0;
-    return is_good("publish", MQTTClient_publish5(client, channel, (int)strlen(text), text, 1, 0,
-                                                  NULL, &token)) &&
-           MQTTClient_waitForCompletion(client, token, ANSWER_MS) == MQTTCLIENT_SUCCESS;
+    *acknowledged = DONE;
+    MQTTResponse response =
+        MQTTClient_publish5(client, channel, (int)strlen(text), text, 1, 0, NULL, &token);
+    enum outcome outcome = judge_response("publish", response);
+    if (outcome == DONE &&
+        MQTTClient_waitForCompletion(client, token, ANSWER_MS) != MQTTCLIENT_SUCCESS) {
+        fprintf(stderr, "publish: no answer came\n");
+        return LOST;
+    }
+    return outcome == DONE ? *acknowledged : outcome;
 }
 
 /* A message on $gap/… says that some are no longer kept: nothing is left out in silence. */
@@ -174,6 +213,24 @@ static bool follow(MQTTClient client, const char *path, char id[ID_BYTES],
     return true;
 }
 
+/* One connection, from its beginning to its end. DONE: it is told to stop. */
+static enum outcome run(MQTTClient client, int count, char **words, int *said, char id[ID_BYTES],
+                        const sigset_t *signals, enum outcome *acknowledged) {
+    enum outcome outcome = connect_to(client);
+    if (outcome == DONE) {
+        outcome = subscribe_to(client, words[2], id);
+    }
+    while (outcome == DONE && *said < count) {
+        outcome = publish_to(client, words[2], words[*said], acknowledged);
+        *said += outcome == DONE;
+    }
+    if (outcome == DONE && !follow(client, words[3], id, signals)) {
+        outcome = LOST;
+    }
+    MQTTClient_disconnect5(client, 1000, MQTTREASONCODE_SUCCESS, NULL);
+    return outcome;
+}
+
 int main(int count, char **words) {
     if (count < 4) {
         fprintf(stderr, "Usage: %s URL CHANNEL STATE-FILE [MESSAGE…]\n", words[0]);
@@ -181,6 +238,7 @@ int main(int count, char **words) {
     }
     char id[ID_BYTES];
     sigset_t signals;
+    enum outcome acknowledged = DONE;
     MQTTClient client = NULL;
     MQTTClient_createOptions options = MQTTClient_createOptions_initializer;
     int said = 4; /* the messages before this word are published */
@@ -192,15 +250,12 @@ int main(int count, char **words) {
         fprintf(stderr, "%s is not an address\n", words[1]);
         return 1;
     }
-    for (bool is_over = false; !is_over;) {
-        bool is_open = connect_to(client) && subscribe_to(client, words[2], id);
-        while (is_open && said < count && (is_open = publish_to(client, words[2], words[said]))) {
-            said++;
-        }
-        is_over = is_open && follow(client, words[3], id, &signals);
-        MQTTClient_disconnect5(client, 1000, MQTTREASONCODE_SUCCESS, NULL);
-        is_over = is_over || is_told_to_stop(&signals, RECONNECT_WAIT_S);
+    MQTTClient_setPublished(client, &acknowledged, on_published);
+    enum outcome outcome = LOST;
+    for (bool is_over = false; outcome == LOST && !is_over;) {
+        outcome = run(client, count, words, &said, id, &signals, &acknowledged);
+        is_over = outcome == LOST && is_told_to_stop(&signals, RECONNECT_WAIT_S);
     }
     MQTTClient_destroy(&client);
-    return 0;
+    return outcome == REFUSED;
 }

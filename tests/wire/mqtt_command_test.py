@@ -2,6 +2,7 @@
 """`tidings pub` and `sub` over MQTT, and the example of a device in C."""
 import json
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -120,3 +121,30 @@ def test_the_device_in_c_publishes_and_goes_on_where_it_stood(broker, channel, u
     broker.fill(channel, 3)
     assert [offset for offset, _ in run("six", count=4)] == ["3", "4", "5", "6"]
     assert subprocess.run(command[:2], capture_output=True, check=False).returncode == 2
+
+
+def test_the_device_in_c_ends_where_the_broker_refuses_and_says_why(broker, channel, url, tmp_path):
+    device = find_binary().parent / "clients" / "c" / "follow"
+    state = tmp_path / "state"
+
+    def refused(*words):
+        done = subprocess.run([str(device), url, *words], capture_output=True, check=False,
+                              timeout=30)
+        assert done.returncode == 1, done
+        return done.stderr.decode()
+
+    assert "publish: " in (line := refused("$SYS/x", str(state), "x")) and "the broker's" in line
+    state.write_text("no id\n")
+    assert "subscribe: " in (line := refused(channel, str(state))) and "since" in line
+
+
+def test_the_device_in_c_waits_for_a_broker_that_cannot_be_reached(broker, tmp_path):
+    device = find_binary().parent / "clients" / "c" / "follow"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"mqtt://127.0.0.1:{taken.getsockname()[1]}"
+        process = subprocess.Popen([str(device), url, "a", str(tmp_path / "state")],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2):
+            assert process.stderr.readline() == b"connect: the broker cannot be reached\n"
+        end(process)
