@@ -26,6 +26,24 @@ bool paho_is_url(const char *url) {
     return strncmp(url, "mqtt://", 7) == 0 || strncmp(url, "mqtts://", 8) == 0;
 }
 
+const char *paho_url_fault(const char *url) {
+    if (!paho_is_url(url)) {
+        return NULL;
+    }
+    const char *host = strstr(url, "://") + 3;
+    const char *path = host + strcspn(host, "/?#");
+    if (strncmp(url, "mqtts://", 8) == 0) {
+        return "TLS is not in this version: mqtt:// is, and https:// through a proxy";
+    }
+    if (memchr(host, '@', (size_t)(path - host)) != NULL) {
+        return "user and password in a URL: credentials are not in this version";
+    }
+    if (path[strspn(path, "/")] != '\0') {
+        return "a URL of MQTT has no path: mqtt://HOST, or mqtt://HOST:PORT";
+    }
+    return path == host ? "a URL of MQTT names a host: mqtt://HOST, or mqtt://HOST:PORT" : NULL;
+}
+
 /* --- answers -------------------------------------------------------------------------------- */
 
 static void copy_text(char *to, size_t size, const MQTTLenString *from) {
@@ -45,7 +63,7 @@ static const MQTTLenString *reason_string(MQTTProperties *properties) {
 /* Nothing was heard from the broker. */
 static void fail(struct paho_answer *answer, const char *text) {
     *answer = (struct paho_answer){.reason = MQTTREASONCODE_UNSPECIFIED_ERROR};
-    snprintf(answer->text, sizeof(answer->text), "%s", text);
+    snprintf(answer->text, sizeof(answer->text), "%s", text == NULL ? "it failed" : text);
 }
 
 static void refuse(struct paho_answer *answer, enum MQTTReasonCodes reason,
@@ -65,8 +83,8 @@ static bool settle(MQTTResponse response, struct paho_answer *ret_answer) {
         code = (int)response.reasonCodes[i] > code ? (int)response.reasonCodes[i] : code;
     }
     if (code < 0) {
-        fail(ret_answer, code == MQTTCLIENT_FAILURE ? "the broker cannot be reached"
-                                                    : MQTTClient_strerror(code));
+        fail(ret_answer,
+             code == MQTTCLIENT_FAILURE ? "the connection was lost" : MQTTClient_strerror(code));
     } else if (code >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
         refuse(ret_answer, (enum MQTTReasonCodes)code, reason_string(response.properties));
     }
@@ -121,11 +139,6 @@ static struct paho *allocate(const char *url) {
 
 struct paho *paho_create(const char *url, struct paho_answer *ret_answer) {
     *ret_answer = (struct paho_answer){.reason = MQTTREASONCODE_NOT_AUTHORIZED};
-    if (strncmp(url, "mqtts://", 8) == 0) {
-        snprintf(ret_answer->text, sizeof(ret_answer->text),
-                 "TLS is not in this version: mqtt:// is, and https:// through a proxy");
-        return NULL;
-    }
     struct paho *paho = allocate(url);
     if (paho == NULL) {
         snprintf(ret_answer->text, sizeof(ret_answer->text), "no address, or out of memory");
@@ -135,7 +148,13 @@ struct paho *paho_create(const char *url, struct paho_answer *ret_answer) {
     options.keepAliveInterval = KEEP_ALIVE_S;
     options.cleanstart = 1;
     options.connectTimeout = CONNECT_TIMEOUT_S;
-    if (!settle(MQTTClient_connect5(paho->client, &options, NULL, NULL), ret_answer)) {
+    MQTTResponse response = MQTTClient_connect5(paho->client, &options, NULL, NULL);
+    bool is_silent = (int)response.reasonCode == MQTTCLIENT_FAILURE;
+    if (!settle(response, ret_answer)) {
+        if (is_silent) {
+            snprintf(ret_answer->text, sizeof(ret_answer->text),
+                     "%s cannot be reached: is MQTT listening there?", url);
+        }
         paho_destroy(paho);
         return NULL;
     }

@@ -35,8 +35,11 @@ struct paho_delivery {
     MQTTClient_message *message;
 };
 
-/* True for mqtt://, and for mqtts:// which paho_create() refuses. */
+/* True for mqtt:// and mqtts://. */
 bool paho_is_url(const char *url);
+
+/* What is wrong with such a URL, in words that give no password away; or NULL. */
+const char *paho_url_fault(const char *url);
 
 /* Connects. NULL: `ret_answer` says why. */
 struct paho *paho_create(const char *url, struct paho_answer *ret_answer);

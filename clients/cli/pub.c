@@ -270,6 +270,12 @@ int client_pub(int count, char *const *words) {
         options_finish(&options);
         return CLIENT_USAGE;
     }
+    const char *fault = paho_url_fault(http_base_url(options.values[URL]));
+    if (fault != NULL) {
+        fprintf(stderr, "tidings: %s\n", fault);
+        options_finish(&options);
+        return CLIENT_USAGE;
+    }
     if (!output_is_open()) {
         options_finish(&options);
         return CLIENT_FAILED;

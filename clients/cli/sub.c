@@ -424,6 +424,12 @@ int client_sub(int count, char *const *words) {
         options_finish(&options);
         return CLIENT_USAGE;
     }
+    const char *fault = paho_url_fault(subscriber.url);
+    if (fault != NULL) {
+        fprintf(stderr, "tidings: %s\n", fault);
+        options_finish(&options);
+        return CLIENT_USAGE;
+    }
     if (!output_is_open()) {
         options_finish(&options);
         return CLIENT_FAILED;

@@ -47,8 +47,29 @@ def test_pub_publishes_an_argument_and_lines(broker, channel, url):
 def test_what_the_broker_refuses_is_told(url):
     assert "a/+" in told(tidings("pub", "a/+", "1", "--url", url))
     assert "0x90" in told(tidings("pub", "$own", "1", "--url", url))
-    assert "TLS" in told(tidings("pub", "a", "1", "--url", url.replace("mqtt:", "mqtts:")))
+    assert "0x90" in (line := told(tidings("pub", "a*", "1", "--url", url))) and "'*'" in line
     assert "0x8F" in told(tidings("sub", "a*", "--url", url))
+
+
+@pytest.mark.parametrize("tail,word", [("s://localhost", "TLS"), ("://me:secret@host", "creden"),
+                                       ("://localhost/a/b", "path"), ("://localhost?a", "path"),
+                                       ("://", "host"), (":///", "host")])
+def test_a_url_that_cannot_be_meant_is_a_fault_of_the_command_line(tail, word):
+    for words in (("pub", "a", "1"), ("sub", "a")):
+        line = told(tidings(*words, "--url", "mqtt" + tail), 2)
+        assert word in line and "secret" not in line
+
+
+def test_a_broker_that_cannot_be_reached_is_named(broker):
+    """Nothing listens, there is no such host, or another protocol is spoken there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        for address in (f"127.0.0.1:{taken.getsockname()[1]}", "host.invalid",
+                        broker.operator.removeprefix("http://")):
+            process = follow("a", "--url", f"mqtt://{address}")
+            line = process.stderr.readline().decode()
+            assert f"mqtt://{address} cannot be reached" in line
+            end(process)
 
 
 def test_sub_writes_the_same_over_both_protocols(broker, channel, url):
