@@ -13,9 +13,9 @@ output has to hold; `A … B` wants A, and B behind it; `A & B` wants both.
 
 js runs in a browser, on a page that the broker served; console.log is its output. Of other blocks:
 `file NAME` writes it for later steps, `config` hands it to `tidings check`, `part of FILE` means
-that FILE holds these lines, `parses` that the language's own parser takes it (js too, where it wants
-what no page of the broker has), and `websocket TARGET` plays a conversation of lines that begin with
-→ and ←, where "…" stands for anything.
+that FILE holds these lines, `parses` that the language's own parser takes it (js too, where it
+wants what no page of the broker has), and `websocket TARGET` plays a conversation of lines that
+begin with → and ←, where "…" stands for anything.
 """
 import configparser
 import itertools
