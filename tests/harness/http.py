@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import struct
 import time
 from urllib.parse import urlsplit
 
@@ -72,6 +73,11 @@ class Connection:
 
     def close(self):
         self.socket.close()
+
+    def reset(self):
+        """Ends it by RST, as a host does that no longer knows the connection."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def send(self, data):
         self.socket.sendall(data.encode() if isinstance(data, str) else data)

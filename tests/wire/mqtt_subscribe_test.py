@@ -372,6 +372,32 @@ def test_the_brokers_topics_can_be_read_by_name(broker, version):
         assert got.topic.startswith("$SYS/") and got.payload
 
 
+LEAVING = {
+    "closes": lambda client, _: client.close(),
+    "resets": lambda client, _: client.transport.connection.reset(),
+    "is_taken_over": lambda client, take_over: take_over(),
+}
+
+
+@pytest.mark.parametrize("way", LEAVING)
+@pytest.mark.parametrize("group, values", [("", None), ("$share/g/", None),
+                                           ("", {"user": [("since", "earliest")]})],
+                         ids=["plain", "shared", "since"])
+def test_a_client_that_goes_inside_a_subscribe_does_no_harm(broker, channel, way, group, values):
+    name, kept = name_of(channel), {"session_expiry": 100}
+
+    def connect():
+        return connected(broker, name, clean=False, values=kept)
+
+    for number in range(25):
+        client = connect()
+        client.send(subscribe(1, [(f"{group}{channel}/{number}", 1)], V5, values))
+        LEAVING[way](client, lambda: connect().close())
+        client.close()
+    with connect() as client:
+        client.ping()
+
+
 @proves(v5="3.8.4-1 3.10.4-4")
 def test_many_small_packets_in_one_write_are_each_answered(broker, channel):
     with connected(broker) as client:

@@ -87,7 +87,28 @@ TEST(a_connection_that_goes_before_the_suback_keeps_what_it_asked_for) {
     EXPECT_NOT_NULL(filters_find(&subscriber.mqtt.session->filters, SPAN("a")));
 }
 
+TEST(a_connection_that_goes_before_the_suback_keeps_what_a_since_was_asked_for) {
+    subscriber_subscribe("a", 0x21, "since", "earliest");
+    fakes.page.end.log_id = 7;
+    fakes.page.start = (struct place){.log_id = 7, .generation = 1, .position = 20};
+    fakes_answer_read(OK);
+    EXPECT_EQ(subscriber.submitted_count, 1);
+    outbound_stop(&subscriber.mqtt);
+    EXPECT_EQ(subscriber_take_written(NULL), 0);
+    EXPECT_NOT_NULL(filters_find(&subscriber.mqtt.session->filters, SPAN("a")));
+}
+
+TEST(a_connection_that_goes_before_its_group_answers_leaves_it) {
+    subscriber_subscribe("$share/g/a", 0x21, NULL, NULL);
+    outbound_stop(&subscriber.mqtt);
+    EXPECT_EQ(subscriber_take_written(NULL), 0);
+    EXPECT_EQ(subscriber.leave_count, 1);
+    EXPECT_NOT_NULL(filters_find(&subscriber.mqtt.session->filters, SPAN("$share/g/a")));
+}
+
 UNIT_TESTS(KEPT(a_connection_that_goes_before_the_suback_keeps_what_it_asked_for),
+           KEPT(a_connection_that_goes_before_the_suback_keeps_what_a_since_was_asked_for),
+           KEPT(a_connection_that_goes_before_its_group_answers_leaves_it),
            SUBSCRIBER(each_kind_of_filter_has_its_reason),
            KEPT(the_suback_of_a_kept_session_waits_for_the_journal),
            SUBSCRIBER(a_since_is_looked_up_in_the_log),
