@@ -59,9 +59,10 @@
 #define MQTT_PACKET_BYTES_EXTRA 262144 /* topic and properties beside the largest payload */
 #define MQTT_PUBLICATIONS_MAX 256      /* of one client, under way to the log or the disk */
 #define MQTT_PUBLICATIONS_BYTES_MAX 1048576 /* of these; one larger passes alone */
-#define MQTT_PROGRESS_BYTES 4096            /* of a packet, in BODY_TIMEOUT_MS */
-#define SESSION_STATE_BYTES_MAX 917504      /* with a will it fits an object of 1 MiB */
-#define SESSIONS_BYTES_MAX 1073741824       /* of states that are away; above it no new session */
+#define MQTT_PUBLICATIONS_LAST_MAX 16384 /* when it is gone: of one read, nearly all it can hold */
+#define MQTT_PROGRESS_BYTES 4096         /* of a packet, in BODY_TIMEOUT_MS */
+#define SESSION_STATE_BYTES_MAX 917504   /* with a will it fits an object of 1 MiB */
+#define SESSIONS_BYTES_MAX 1073741824    /* of states that are away; above it no new session */
 #define SESSIONS_A_TURN 1024       /* ended in one turn of the log thread: about a millisecond */
 #define SESSIONS_BEAT_MS 64        /* what is due is at most so late */
 #define ERRANDS_BYTES_MAX 67108864 /* of what could not be stored and is tried again */

@@ -274,38 +274,6 @@ static void on_pingreq(struct mqtt *mqtt, const struct mqtt_frame *frame) {
     }
 }
 
-/* A session that was to end with the connection cannot be kept after all [MQTT-3.14.2-2]. */
-static bool take_expiry(struct mqtt *mqtt, const struct mqtt_properties *properties) {
-    if (!mqtt_has(properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL)) {
-        return true;
-    }
-    if (mqtt->session_expiry_ms == 0 && properties->session_expiry_interval != 0) {
-        return false;
-    }
-    mqtt->session_expiry_ms = connect_cap_expiry(mqtt, properties->session_expiry_interval);
-    return true;
-}
-
-static void on_disconnect(struct mqtt *mqtt, const struct mqtt_frame *frame) {
-    struct mqtt_notice notice;
-    struct mqtt_refusal refusal;
-    struct error why = {0};
-    enum error_code code = mqtt_decode_notice(frame, &mqtt->in, &notice, &refusal, &why);
-    if (code != OK) {
-        mqtt_refuse(mqtt, &refusal, code, &why);
-        return;
-    }
-    if (!take_expiry(mqtt, &notice.properties)) {
-        mqtt_end(mqtt, MQTT_REASON_PROTOCOL_ERROR, CLOSE_PROTOCOL_ERROR,
-                 "A session that ends with its connection cannot be kept by DISCONNECT");
-        return;
-    }
-    if (notice.reason == MQTT_REASON_SUCCESS) {
-        will_drop(mqtt);
-    }
-    mqtt_close(mqtt, CLOSE_NORMAL);
-}
-
 /* Without a method in the CONNECT there is nothing to go on with [MQTT-4.12.0-6]. */
 static void on_auth(struct mqtt *mqtt, const struct mqtt_frame *frame) {
     (void)frame;
@@ -325,22 +293,23 @@ static void (*const handlers[MQTT_TYPE_COUNT])(struct mqtt *mqtt,
     [MQTT_SUBSCRIBE] = on_request,
     [MQTT_UNSUBSCRIBE] = on_request,
     [MQTT_PINGREQ] = on_pingreq,
-    [MQTT_DISCONNECT] = on_disconnect,
+    [MQTT_DISCONNECT] = goodbye_on_disconnect,
     [MQTT_AUTH] = on_auth,
 };
 
 /* --- bytes ------------------------------------------------------------------------------------ */
 
 static bool must_pause(const struct mqtt *mqtt) {
-    bool must_wait = mqtt->is_waiting && !list_is_empty(&mqtt->publications);
+    bool must_wait = (mqtt->is_waiting || mqtt->is_leaving) && !list_is_empty(&mqtt->publications);
     return mqtt->hold_count > 0 || mqtt->is_choked || must_wait || intake_is_full(mqtt);
 }
 
 /* What asks for something waits for what was published before it: a SUBSCRIBE finds the retained
- * message, a PINGRESP comes behind the PUBACK, and a DISCONNECT leaves nothing unanswered. */
+ * message, a PINGRESP comes behind the PUBACK. A DISCONNECT waits too, in goodbye.c. */
 static bool waits_for_publications(const struct mqtt *mqtt, enum mqtt_type type) {
     const unsigned passing = MQTT_BIT(MQTT_PUBLISH) | MQTT_BIT(MQTT_PUBACK) |
-                             MQTT_BIT(MQTT_PUBREC) | MQTT_BIT(MQTT_PUBREL) | MQTT_BIT(MQTT_PUBCOMP);
+                             MQTT_BIT(MQTT_PUBREC) | MQTT_BIT(MQTT_PUBREL) |
+                             MQTT_BIT(MQTT_PUBCOMP) | MQTT_BIT(MQTT_DISCONNECT);
     return (MQTT_BIT(type) & passing) == 0 && !list_is_empty(&mqtt->publications);
 }
 
@@ -349,7 +318,7 @@ static bool take_packet(struct mqtt *mqtt, struct span *rest) {
     struct mqtt_frame frame;
     struct mqtt_refusal refusal;
     struct error why = {0};
-    if (mqtt->is_closed || mqtt->is_paused || rest->length == 0) {
+    if (mqtt->is_closed || mqtt->is_leaving || mqtt->is_paused || rest->length == 0) {
         return false;
     }
     enum error_code code = mqtt_frame_read(*rest, &mqtt->in, &frame, &refusal, &why);
@@ -406,7 +375,7 @@ static void take_packets(struct mqtt *mqtt, struct span fresh) {
     buffer_init(&mqtt->input, 0);
     while (take_packet(mqtt, &rest)) {
     }
-    if (mqtt->is_closed) {
+    if (mqtt->is_closed || mqtt->is_leaving) { /* nothing behind a DISCONNECT is done */
         let_input_go(mqtt);
     } else if (rest.length > 0 && rest.length == held.length) {
         mqtt->input = held;
@@ -437,6 +406,7 @@ void mqtt_resume(struct mqtt *mqtt) {
     mqtt->is_taking = true;
     take_packets(mqtt, (struct span){0});
     mqtt->is_taking = false;
+    goodbye_close(mqtt);
     if (mqtt->is_closed) {
         return;
     }
@@ -474,7 +444,7 @@ static void on_bytes(struct connection *connection, void *state, struct span byt
     }
     mqtt->received_ms = mqtt_now_ms(mqtt);
     mqtt->is_taking = true;
-    while (transport_next(mqtt, &bytes, &piece) && !mqtt->is_closed) {
+    while (transport_next(mqtt, &bytes, &piece) && !mqtt->is_closed && !mqtt->is_leaving) {
         if (mqtt->is_paused) {
             put_input(mqtt, piece);
         } else {
@@ -484,6 +454,7 @@ static void on_bytes(struct connection *connection, void *state, struct span byt
     mqtt->is_taking = false;
     mqtt_flush(mqtt);
     mqtt->is_paused = mqtt->is_paused || must_pause(mqtt);
+    goodbye_close(mqtt);
     pause(mqtt);
 }
 
@@ -526,8 +497,12 @@ static void on_closed(struct connection *connection, void *state, enum close_rea
     if (mqtt == NULL) {
         return;
     }
+    bool is_lost = mqtt->phase == MQTT_PHASE_OPEN;
     mqtt->is_closed = true;
     mqtt->phase = MQTT_PHASE_LEFT;
+    if (is_lost) {
+        goodbye_take_left(mqtt);
+    }
     stop(mqtt);
     let_input_go(mqtt);
     mqtt->connection = NULL;

@@ -2,8 +2,8 @@
 /* mqtt_private.h — the inside of an MQTT connection, for the few files that are one together.
  *
  * Place:   mqtt.c (bytes, packets, the end), transport.c (TCP or WebSocket), connect.c (CONNECT to
- *          CONNACK), intake.c (what the client publishes), deadlines.c (what is due); outbound.c
- *          and its files (what the client is sent).
+ *          CONNACK), intake.c (what the client publishes), deadlines.c (what is due), goodbye.c
+ *          (how the client goes); outbound.c and its files (what the client is sent).
  * Thread:  its worker's.
  * Bounds:  see mqtt.h.
  *
@@ -65,6 +65,8 @@ struct mqtt {
     bool is_taking;          /* packets are being taken: what is written goes out behind them */
     bool is_paused;          /* reading is */
     bool is_waiting;         /* the next packet is to come behind what is published */
+    bool is_peer_done;       /* the WebSocket was closed behind what came */
+    bool is_leaving;         /* a DISCONNECT was taken */
     bool is_choked;          /* what was written last did not all go out */
     bool is_flush_asked;     /* the letter is on its way */
     bool is_drop_logged;     /* that a publish was refused which it is not told of */
@@ -170,6 +172,16 @@ void deadlines_note_sent(struct mqtt *mqtt);
 
 /* protocol.on_deadline. */
 void deadlines_on_deadline(struct mqtt *mqtt);
+
+/* --- goodbye.c --- */
+
+void goodbye_on_disconnect(struct mqtt *mqtt, const struct mqtt_frame *frame);
+
+/* Closes, if the client has said all and nothing stands before the end any more. */
+void goodbye_close(struct mqtt *mqtt);
+
+/* The network has failed: what came whole and was not taken. Writes nothing. */
+void goodbye_take_left(struct mqtt *mqtt);
 
 /* --- connect.c --- */
 

@@ -45,7 +45,7 @@ static bool take_event(struct mqtt *mqtt, const struct frame_event *event) {
         answer_ping(mqtt, event->bytes);
         return false;
     case FRAME_CLOSED:
-        mqtt_close(mqtt, CLOSE_NORMAL);
+        mqtt->is_peer_done = true;
         return false;
     case FRAME_NOTHING:
     case FRAME_PONGED:

@@ -36,6 +36,26 @@ def handshake_headers(key=None):
             "Sec-WebSocket-Key": key or base64.b64encode(os.urandom(16)).decode()}
 
 
+def frame(opcode, payload=b"", fin=True, rsv=0, is_masked=True, length=None):
+    """Any frame. `length` overrides what the header claims."""
+    count = len(payload) if length is None else length
+    head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
+    bit = 0x80 if is_masked else 0
+    if count < 126:
+        head += bytes([bit | count])
+    elif count < 65536:
+        head += bytes([bit | 126]) + struct.pack(">H", count)
+    else:
+        head += bytes([bit | 127]) + struct.pack(">Q", count)
+    if is_masked:
+        mask = os.urandom(4)
+        head += mask
+        repeated = (mask * (len(payload) // 4 + 1))[:len(payload)]
+        payload = (int.from_bytes(payload, "big") ^
+                   int.from_bytes(repeated, "big")).to_bytes(len(payload), "big")
+    return head + payload
+
+
 class WebSocket:
     def __init__(self, url, target, headers=None, timeout_s=15, source=None, receive_bytes=None):
         self.connection = Connection(url, timeout_s, source, receive_bytes)
@@ -75,24 +95,9 @@ class WebSocket:
         self.sent_close = True
         return self.recv_close()
 
-    def send_frame(self, opcode, payload=b"", fin=True, rsv=0, is_masked=True, length=None):
-        """Any frame. `length` overrides what the header claims."""
-        count = len(payload) if length is None else length
-        head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
-        bit = 0x80 if is_masked else 0
-        if count < 126:
-            head += bytes([bit | count])
-        elif count < 65536:
-            head += bytes([bit | 126]) + struct.pack(">H", count)
-        else:
-            head += bytes([bit | 127]) + struct.pack(">Q", count)
-        if is_masked:
-            mask = os.urandom(4)
-            head += mask
-            repeated = (mask * (len(payload) // 4 + 1))[:len(payload)]
-            payload = (int.from_bytes(payload, "big") ^
-                       int.from_bytes(repeated, "big")).to_bytes(len(payload), "big")
-        self.connection.send(head + payload)
+    def send_frame(self, *arguments, **options):
+        """One frame()."""
+        self.connection.send(frame(*arguments, **options))
 
     def send_text(self, text):
         self.send_frame(TEXT, text.encode() if isinstance(text, str) else text)

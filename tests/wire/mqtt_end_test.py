@@ -31,6 +31,22 @@ def test_a_disconnect_discards_the_will(broker, version, channel):
         assert reader.nothing_until(publisher, channel) == []
 
 
+@proves(v3="3.14.4-3", v5="3.14.4-3")
+@each_version
+def test_a_disconnect_counts_though_the_network_fails_before_it_is_taken(broker, version, channel):
+    """The publishes in front of it are more than are under way at a time."""
+    sent = [str(number).encode() for number in range(300)]
+    with connected(broker) as reader, connected(broker) as publisher:
+        reader.subscribe(channel)
+        client = connected(broker, name_of(channel), version, will=will(channel))
+        client.send(*(packets.publish(channel, one, 1, number + 1, version)
+                      for number, one in enumerate(sent)), packets.disconnect(version))
+        client.expect(packets.PUBACK)
+        client.transport.connection.reset()
+        assert reader.payloads(len(sent)) == sent
+        assert reader.nothing_until(publisher, channel) == []
+
+
 @proves(v3="3.1.2-8", v5="3.1.2-7 3.1.2-8")
 @each_version
 def test_a_will_is_published_when_the_network_fails(broker, version, channel):

@@ -7,7 +7,7 @@ from harness.mqtt import (V3, V5, Client, connected, each_transport, each_versio
                           proves)
 from harness.mqtt_packets import (CONNACK, PINGREQ, PINGRESP, PUBACK, PUBLISH, SUBACK,
                                   packet, publish)
-from harness.websocket import BINARY, PING, TEXT, Refused, WebSocket
+from harness.websocket import BINARY, CLOSE, PING, TEXT, Refused, WebSocket, frame
 
 
 @proves(v3="6.0.0-4", v5="6.0.0-4")
@@ -69,6 +69,23 @@ def test_the_close_handshake_ends_the_session_like_a_lost_network(broker, channe
                        will={"topic": channel, "payload": b"gone"}) as client:
             assert client.transport.websocket.finish() == 1000
         assert reader.message().payload == b"gone"
+
+
+@proves(v5="3.14.4-3")
+def test_a_close_frame_does_not_overtake_publishes_and_a_disconnect(broker, channel):
+    """As client libraries end: all of it is in one read of the broker."""
+    with connected(broker) as reader, connected(broker) as publisher:
+        reader.subscribe(channel)
+        with connected(broker, name_of(channel), V5, "websocket",
+                       will={"topic": channel, "payload": b"gone"}) as client:
+            sent = [str(number).encode() for number in range(300)]
+            frames = [frame(BINARY, publish(channel, one, version=V5)) for one in sent]
+            client.transport.connection.send(
+                b"".join(frames) + frame(BINARY, packets.disconnect(V5)) +
+                frame(CLOSE, b"\x03\xe8"))
+            assert client.end() is None
+        assert reader.payloads(len(sent)) == sent
+        assert reader.nothing_until(publisher, channel) == []
 
 
 def test_the_first_packet_must_be_connect_on_a_websocket_too(broker):

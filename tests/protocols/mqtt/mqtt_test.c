@@ -122,22 +122,6 @@ TEST(a_goodbye_has_its_reason) {
     }
 }
 
-TEST(a_session_that_ends_with_its_connection_cannot_be_kept) { /* [MQTT-3.14.2-2] */
-    peer_connect(CONNECT_5);
-    peer_send(0xE0, "00 05 11 00000001");
-    EXPECT_EQ(fakes.sent.bytes[2], MQTT_REASON_PROTOCOL_ERROR);
-    EXPECT_EQ(peer.release.expiry_ms, 0);
-}
-
-TEST(a_disconnect_can_change_how_long_a_session_is_kept) {
-    peer_connect(CONNECT_5_KEPT);
-    peer_send(0xE0, "00 05 11 00000002");
-    EXPECT_EQ(fakes.reason, CLOSE_NORMAL);
-    EXPECT_EQ(peer.release_count, 1);
-    EXPECT_EQ(peer.release.expiry_ms, 2000);
-    EXPECT_EQ(fakes.sent.length, 0);
-}
-
 TEST(an_auth_without_a_method_is_a_protocol_error) { /* [MQTT-4.12.0-6] */
     peer_connect(CONNECT_5);
     peer_send(0xF0, "18 04 15 0001 'x'");
@@ -153,7 +137,4 @@ UNIT_TESTS(PEER(a_first_packet_that_is_no_connect_ends_the_connection_at_once),
            PEER(a_request_that_is_held_holds_what_follows),
            PEER(without_room_for_a_packet_the_client_is_told),
            PEER(an_acknowledgement_that_fits_nothing_ends_the_connection),
-           PEER(a_goodbye_has_its_reason),
-           PEER(a_session_that_ends_with_its_connection_cannot_be_kept),
-           PEER(a_disconnect_can_change_how_long_a_session_is_kept),
-           PEER(an_auth_without_a_method_is_a_protocol_error))
+           PEER(a_goodbye_has_its_reason), PEER(an_auth_without_a_method_is_a_protocol_error))

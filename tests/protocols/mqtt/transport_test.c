@@ -59,6 +59,23 @@ TEST(a_close_frame_is_answered_and_no_disconnect) {
     EXPECT_EQ(peer.release_count, 1);
 }
 
+/* In one read, behind a publish that is not answered and a request that waits for it. */
+TEST(a_close_frame_does_not_overtake_what_came_before_it) {
+    begin();
+    fakes_forget_sent();
+    fakes_receive_bytes(bytes_of("82 88 00000000 32 06 0001 'a' 0001 'x'"
+                                 "82 82 00000000 c0 00"
+                                 "82 87 00000000 30 05 0001 'a' 'yz'"
+                                 "88 82 00000000 03e8"));
+    fakes_turn();
+    EXPECT_FALSE(fakes.is_closing);
+    peer_answer(OK);
+    EXPECT_EQ(fakes.publish_count, 2);
+    EXPECT_EQ(fakes.reason, CLOSE_NORMAL);
+    EXPECT_BYTES(span_of(fakes.sent.bytes, 11), "82 04 40 02 0001 82 02 d0 00 88");
+    peer_answer(OK);
+}
+
 TEST(an_unmasked_frame_breaks_the_protocol) {
     begin();
     fakes_receive_bytes(bytes_of("82 02 c0 00"));
@@ -79,5 +96,6 @@ UNIT_TESTS(PEER_WEBSOCKET(each_packet_goes_out_in_a_frame),
            PEER_WEBSOCKET(text_ends_the_connection),
            PEER_WEBSOCKET(a_ping_of_the_websocket_is_answered),
            PEER_WEBSOCKET(a_close_frame_is_answered_and_no_disconnect),
+           PEER_WEBSOCKET(a_close_frame_does_not_overtake_what_came_before_it),
            PEER_WEBSOCKET(an_unmasked_frame_breaks_the_protocol),
            PEER_WEBSOCKET(the_end_is_told_by_a_close_frame_too))
