@@ -389,9 +389,11 @@ static void take_packets(struct mqtt *mqtt, struct span fresh) {
     buffer_finish(&held);
 }
 
+/* A packet that has begun has its time anew when reading goes on: here the client is not late. */
 static void pause(struct mqtt *mqtt) {
     if (mqtt->is_paused && !mqtt->is_closed) {
         connection_pause_reading(mqtt->connection);
+        mqtt->packet_due_ms = mqtt->phase == MQTT_PHASE_OPEN ? 0 : mqtt->packet_due_ms;
         if (mqtt->is_choked) {
             connection_want_writable(mqtt->connection);
         }

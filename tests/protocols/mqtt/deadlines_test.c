@@ -68,6 +68,21 @@ TEST(a_packet_that_makes_progress_has_its_time) {
     EXPECT_FALSE(fakes.is_closing);
 }
 
+TEST(a_packet_has_its_time_anew_when_it_is_read_again) {
+    peer_connect("0004 'MQTT' 04 02 0000 0001 'a'");
+    fakes.is_blocked = true;
+    fakes_receive_bytes(bytes_of("c0 00 30 ff 7f 0001 'a'")); /* the answer does not go out */
+    fakes_turn();
+    EXPECT_TRUE(fakes.is_paused);
+    fakes_pass(BODY_TIMEOUT_MS + 1000);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_drain_socket();
+    fakes_pass(BODY_TIMEOUT_MS - 1);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_pass(1);
+    EXPECT_EQ(fakes.reason, CLOSE_IDLE);
+}
+
 TEST(a_peer_that_takes_nothing_is_stalled) {
     peer_connect("0004 'MQTT' 04 02 0000 0001 'a'");
     fakes.is_blocked = true;
@@ -82,4 +97,5 @@ UNIT_TESTS(PEER(a_connect_has_to_come_in_time),
            PEER(a_client_is_not_silent_while_it_is_not_read),
            PEER(a_packet_that_has_begun_has_to_go_on),
            PEER(a_packet_that_makes_progress_has_its_time),
+           PEER(a_packet_has_its_time_anew_when_it_is_read_again),
            PEER(a_peer_that_takes_nothing_is_stalled))
