@@ -87,9 +87,37 @@ void keeping_put(struct outbound *outbound) {
     }
 }
 
+static void on_deleted(struct mqtt *mqtt, void *context, enum error_code code,
+                       const struct error *why, struct message *const *messages, size_t count) {
+    (void)context;
+    (void)why;
+    (void)messages;
+    (void)count;
+    if (code != OK) {
+        mqtt_end_failed(mqtt, code); /* or it would be found again as it was left */
+    }
+}
+
+bool keeping_begin(struct outbound *outbound) {
+    struct mqtt *mqtt = outbound->mqtt;
+    enum error_code code = OK;
+    if (outbound_is_stored(outbound)) {
+        code = outbound_submit(mqtt, keeping_make_put(outbound), on_put);
+    } else if (mqtt->claim->is_stored) {
+        struct message *message = storage_object_message(
+            STORAGE_OBJECT_SESSION, STORAGE_OBJECT_DELETE, mqtt_client_id(mqtt), (struct span){0});
+        code = outbound_submit(mqtt, message, on_deleted);
+    }
+    if (code != OK) {
+        outbound->is_retry_due = true;
+        keeping_note(outbound);
+    }
+    return code == OK;
+}
+
 static void on_tick(struct wheel_timer *timer) {
     struct outbound *outbound = CONTAINER_OF(timer, struct outbound, tick);
-    if (outbound->is_changed && outbound_is_stored(outbound)) {
+    if (outbound->is_changed && outbound_is_stored(outbound) && !outbound->is_begin_due) {
         keeping_put(outbound);
     }
     if (outbound->is_retry_due) {

@@ -487,22 +487,33 @@ static enum error_code start(struct outbound *outbound) {
     return code == OK ? resend_begin(outbound) : code;
 }
 
+/* Once the log has taken what is to be there before anything else, packets are taken. */
+static void begin(struct outbound *outbound) {
+    struct mqtt *mqtt = outbound->mqtt;
+    outbound->is_begin_due = !keeping_begin(outbound);
+    if (outbound->is_begin_due) {
+        return;
+    }
+    enum error_code code = start(outbound);
+    if (code != OK) {
+        mqtt_end_failed(mqtt, code);
+    }
+    mqtt_unhold(mqtt);
+}
+
 void outbound_start(struct mqtt *mqtt) {
     const struct session *session = mqtt->session;
-    bool is_kept = mqtt->session_expiry_ms > 0;
+    bool is_kept = mqtt->session_expiry_ms > 0 || mqtt->claim->is_stored;
     if (!is_kept && session->filters.count == 0 && session->inflight.count == 0) {
         return;
     }
     enum error_code code = outbound_make(mqtt);
-    if (code == OK && is_kept) {
-        keeping_put(mqtt->outbound); /* steps are put behind it */
-    }
-    if (code == OK) {
-        code = start(mqtt->outbound);
-    }
     if (code != OK) {
         mqtt_end_failed(mqtt, code);
+        return;
     }
+    mqtt_hold(mqtt);
+    begin(mqtt->outbound);
 }
 
 void outbound_stop(struct mqtt *mqtt) {
@@ -527,6 +538,10 @@ void outbound_stop(struct mqtt *mqtt) {
 }
 
 void outbound_go_on(struct outbound *outbound) {
+    if (outbound->is_begin_due) {
+        begin(outbound);
+        return;
+    }
     subscribing_go_on(outbound);
     acknowledged_go_on(outbound);
     resend_go_on(outbound);

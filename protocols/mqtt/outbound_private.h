@@ -37,6 +37,7 @@ struct outbound {
     bool is_journaling;           /* nothing more is sent before the log has answered */
     bool is_changed;              /* the session, since its last snapshot */
     bool is_retry_due;            /* the log was busy */
+    bool is_begin_due;            /* … for what a connection begins with: nothing is sent */
     uint32_t on_link_count;       /* entries that count for the client's receive maximum */
     uint32_t waiting_count;       /* entries of the stream that have an id and wait */
     const struct stream_item *items; /* of the run that is about to leave */
@@ -105,6 +106,11 @@ void keeping_finish(struct outbound *outbound);
 
 /* A change that a snapshot should hold within a second, or something that has to be tried again. */
 void keeping_note(struct outbound *outbound);
+
+/* What the log is given before anything of the connection: the session, if it is kept, so that
+ * steps are put behind it; else what is stored of it goes, for it ends with the connection, and
+ * with the broker too. False: the log did not take it; retry. */
+MUST_USE bool keeping_begin(struct outbound *outbound);
 
 /* Stores the session as it is now. */
 void keeping_put(struct outbound *outbound);

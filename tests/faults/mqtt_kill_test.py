@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from harness import mqtt_packets as packets
 from harness.broker import Broker
 from harness.mqtt import V3, V5, connected, each_version
 from harness.mqtt_durable import GONE, Durable
@@ -103,6 +104,30 @@ def test_a_subscription_that_was_acknowledged_survives_a_kill():
                 publisher.publish(f"a/{number}", str(number), 1)
         with connected(broker, "kept", clean=False, values={"session_expiry": 600}) as client:
             assert client.payloads(10) == [str(number).encode() for number in range(10)]
+        broker.stop()
+    finally:
+        broker.close()
+
+
+def test_a_session_that_was_resumed_to_end_is_not_there_after_a_kill():
+    """Its packet identifiers were, and swallowed what a new connection published."""
+    broker = Broker()
+    kept = {"session_expiry": 600}
+    try:
+        broker.start()
+        with connected(broker, "kept", values=kept) as client:
+            client.send(packets.publish("a", b"first", 2, 1, V5))
+            client.expect(packets.PUBREC)
+        with connected(broker, "kept", clean=False) as client:
+            assert client.connack.is_present
+            client.release(1)
+            broker.kill()
+        broker.start()
+        with connected(broker, "kept", clean=False, values=kept) as client:
+            assert not client.connack.is_present
+            client.publish("a", b"second", 2, number=1)
+        messages, _ = broker.all_messages("a")
+        assert [message["data"] for message in messages] == ["first", "second"]
         broker.stop()
     finally:
         broker.close()

@@ -22,6 +22,42 @@ TEST(a_session_that_ends_with_its_connection_is_not_stored) {
     EXPECT_EQ(subscriber.submitted_count, 0);
 }
 
+/* The oldest command that was handed over is that step of the session. */
+static bool is_step(enum storage_object_step step) {
+    struct message *other =
+        storage_object_message(STORAGE_OBJECT_SESSION, step, SPAN("me"), (struct span){0});
+    size_t length = other->fields.payload.length;
+    bool is_alike = subscriber.submitted[0]->fields.payload.length >= length &&
+                    memcmp(subscriber.submitted[0]->fields.payload.bytes,
+                           other->fields.payload.bytes, length) == 0;
+    message_unref(other);
+    return is_alike;
+}
+
+/* A kept session that is resumed not to be kept: killed, the broker must not find it again. */
+TEST(what_is_stored_of_a_session_that_ends_with_its_connection_goes) {
+    subscriber.claim.is_stored = true;
+    outbound_start(&subscriber.mqtt);
+    EXPECT_EQ(subscriber.submitted_count, 1);
+    EXPECT_TRUE(is_step(STORAGE_OBJECT_DELETE));
+    EXPECT_EQ(subscriber.hold_count, 0);
+    subscriber_answer(ERR_IO);
+    EXPECT_EQ(subscriber.end_count, 1);
+}
+
+TEST(nothing_is_taken_before_the_log_takes_the_session) {
+    subscriber.submit_result = ERR_BUSY;
+    outbound_start(&subscriber.mqtt);
+    subscriber_tick();
+    EXPECT_EQ(subscriber.hold_count, 1);
+    EXPECT_EQ(subscriber.submitted_count, 0);
+    subscriber.submit_result = OK;
+    subscriber_tick();
+    EXPECT_EQ(subscriber.hold_count, 0);
+    EXPECT_EQ(subscriber.submitted_count, 1);
+    EXPECT_TRUE(is_step(STORAGE_OBJECT_PUT));
+}
+
 TEST(what_changed_is_stored_once_however_often) {
     outbound_start(&subscriber.mqtt);
     subscriber_subscribe("a", 0x21, NULL, NULL);
@@ -52,5 +88,7 @@ TEST(what_could_not_be_stored_is_tried_again) {
 
 UNIT_TESTS(KEPT(a_session_is_stored_when_it_is_granted),
            SUBSCRIBER(a_session_that_ends_with_its_connection_is_not_stored),
+           SUBSCRIBER(what_is_stored_of_a_session_that_ends_with_its_connection_goes),
+           KEPT(nothing_is_taken_before_the_log_takes_the_session),
            KEPT(what_changed_is_stored_once_however_often),
            KEPT(what_could_not_be_stored_is_tried_again))
