@@ -56,9 +56,8 @@ void connect_refuse(struct mqtt *mqtt, enum mqtt_version version, enum mqtt_reas
     bool is_silent =
         version == MQTT_VERSION_NONE || (version == MQTT_VERSION_3_1_1 &&
                                          mqtt_reason_to_connack_311(reason) == MQTT_CONNACK_SILENT);
-    if (is_silent &&
-        !mqtt_is_websocket(
-            mqtt)) { /* no last word to wait for: whatever it still sends is not read */
+    if (is_silent && !mqtt_is_websocket(mqtt)) {
+        /* No last word to wait for: whatever it still sends is not read. */
         connection_abort(mqtt->connection, close_reason);
     } else if (!is_silent) {
         put_connack(mqtt, &dialect, &connack);
