@@ -225,6 +225,7 @@ static void agree_on_expiry(struct mqtt *mqtt, const struct mqtt_connect *connec
                            ? connect->properties.session_expiry_interval
                            : 0;
     mqtt->session_expiry_ms = connect_cap_expiry(mqtt, asked_s);
+    mqtt->asks_expiry = asked_s > 0;
     uint64_t asked_ms = (uint64_t)asked_s * MS_PER_SECOND;
     mqtt->is_expiry_ours = mqtt->session_expiry_ms < asked_ms;
 }

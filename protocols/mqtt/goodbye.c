@@ -10,12 +10,13 @@
 #include "protocols/mqtt/mqtt_private.h"
 #include "protocols/mqtt/will.h"
 
-/* A session that was to end with the connection cannot be kept after all [MQTT-3.14.2-2]. */
+/* A session that was to end with the connection cannot be kept after all [MQTT-3.14.2-2]: the
+ * client asked for that, whatever it was granted. */
 static bool take_expiry(struct mqtt *mqtt, const struct mqtt_properties *properties) {
     if (!mqtt_has(properties, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL)) {
         return true;
     }
-    if (mqtt->session_expiry_ms == 0 && properties->session_expiry_interval != 0) {
+    if (!mqtt->asks_expiry && properties->session_expiry_interval != 0) {
         return false;
     }
     mqtt->session_expiry_ms = connect_cap_expiry(mqtt, properties->session_expiry_interval);

@@ -55,6 +55,7 @@ struct mqtt {
     bool is_id_assigned;            /* to be told by it … */
     bool is_keep_alive_ours;        /* … and where we do not grant what was asked for */
     bool is_expiry_ours;
+    bool asks_expiry;           /* the CONNECT asked for a session that is kept */
     uint64_t session_expiry_ms; /* 0: the session ends with the connection, and nothing of it is
                                      * stored; SESSION_EXPIRY_NEVER */
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/config/config.h"
 #include "broker/runtime/log.h"
 #include "tests/protocols/mqtt/peer.h"
 
@@ -18,6 +19,14 @@ TEST(a_session_that_ends_with_its_connection_cannot_be_kept) { /* [MQTT-3.14.2-2
     peer_connect(CONNECT_5);
     peer_send(0xE0, "00 05 11 00000001");
     EXPECT_EQ(fakes.sent.bytes[2], MQTT_REASON_PROTOCOL_ERROR);
+    EXPECT_EQ(peer.release.expiry_ms, 0);
+}
+
+TEST(what_the_client_asked_for_counts_where_nothing_is_granted) {
+    ((struct config *)(uintptr_t)fakes.broker.config)->mqtt_session_expiry_max_ms = 0;
+    peer_connect(CONNECT_5_KEPT);
+    peer_send(0xE0, "00 05 11 00000001");
+    EXPECT_EQ(fakes.reason, CLOSE_NORMAL);
     EXPECT_EQ(peer.release.expiry_ms, 0);
 }
 
@@ -87,6 +96,7 @@ TEST(a_busy_log_is_not_waited_for_when_the_network_has_failed) {
 }
 
 UNIT_TESTS(PEER(a_session_that_ends_with_its_connection_cannot_be_kept),
+           PEER(what_the_client_asked_for_counts_where_nothing_is_granted),
            PEER(a_disconnect_can_change_how_long_a_session_is_kept),
            PEER(a_disconnect_that_waits_has_dropped_the_will),
            PEER(nothing_behind_a_disconnect_that_waits_is_done),
