@@ -37,6 +37,7 @@ struct publication {
     bool is_answered;
     bool is_repeated; /* of QoS 2, and in the log already */
     bool is_refused;
+    bool is_foretold; /* a snapshot says that it is in the log */
     uint8_t reason;
     uint16_t packet_id;
     uint32_t bytes;
@@ -223,6 +224,9 @@ static void on_done(struct mqtt *mqtt, void *context, enum error_code code, cons
     } else {
         publication->is_refused = publication->is_answered = true;
     }
+    if (code != OK && publication->is_foretold) {
+        outbound_store(mqtt);
+    }
     acknowledge(mqtt);
     mqtt_resume(mqtt);
 }
@@ -270,13 +274,13 @@ void intake_abandon(struct mqtt *mqtt) {
     }
 }
 
-void intake_each_pending(const struct mqtt *mqtt, intake_on_pending *on_pending, void *context) {
+void intake_each_pending(struct mqtt *mqtt, intake_on_pending *on_pending, void *context) {
     LIST_EACH(&mqtt->publications, node) {
-        const struct publication *publication =
-            CONTAINER_OF(node, const struct publication, in_publications);
+        struct publication *publication = CONTAINER_OF(node, struct publication, in_publications);
         bool is_in_doubt = publication->is_release || publication->qos == 2;
         if (is_in_doubt && publication->is_submitted && !publication->is_refused &&
             !publication->is_repeated) {
+            publication->is_foretold = true;
             on_pending(context, publication->packet_id, publication->is_release);
         }
     }

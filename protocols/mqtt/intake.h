@@ -29,9 +29,10 @@ void intake_retry(struct mqtt *mqtt);
 void intake_abandon(struct mqtt *mqtt);
 
 /* Steps of QoS 2 that the log was given and the session does not know of yet, in order: a snapshot
- * of the session that is handed to the log now stands behind them. */
+ * of the session that is handed to the log now stands behind them. Where the log refuses one after
+ * all, the next snapshot follows at once. */
 typedef void intake_on_pending(void *context, uint16_t packet_id, bool is_release);
-void intake_each_pending(const struct mqtt *mqtt, intake_on_pending *on_pending, void *context);
+void intake_each_pending(struct mqtt *mqtt, intake_on_pending *on_pending, void *context);
 
 void intake_on_publish(struct mqtt *mqtt, const struct mqtt_frame *frame);
 void intake_on_pubrel(struct mqtt *mqtt, const struct mqtt_frame *frame);

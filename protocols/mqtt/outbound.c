@@ -558,6 +558,12 @@ void outbound_on_writable(struct mqtt *mqtt) {
     }
 }
 
+void outbound_store(struct mqtt *mqtt) {
+    if (mqtt->phase == MQTT_PHASE_OPEN && mqtt->outbound != NULL && mqtt->session_expiry_ms > 0) {
+        keeping_put(mqtt->outbound);
+    }
+}
+
 void outbound_note_step(struct mqtt *mqtt) {
     bool is_kept = mqtt->phase == MQTT_PHASE_OPEN && mqtt->session_expiry_ms > 0;
     if (is_kept && outbound_make(mqtt) == OK) {

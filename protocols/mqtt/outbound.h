@@ -43,6 +43,9 @@ MUST_USE enum mqtt_reason outbound_on_pubcomp(struct mqtt *mqtt, uint16_t packet
 void outbound_on_subscribe(struct mqtt *mqtt, const struct mqtt_request *request);
 void outbound_on_unsubscribe(struct mqtt *mqtt, const struct mqtt_request *request);
 
+/* A step that a snapshot counted on was refused: the session is stored anew. */
+void outbound_store(struct mqtt *mqtt);
+
 /* Steps of the session were submitted or noted by others (received ids): a snapshot is due sooner
  * or later. */
 void outbound_note_step(struct mqtt *mqtt);

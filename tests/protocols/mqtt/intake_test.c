@@ -253,6 +253,22 @@ TEST(steps_under_way_are_told_in_order) {
     peer_answer(OK);
 }
 
+TEST(a_snapshot_that_counted_on_a_refused_message_is_followed_by_another) {
+    unsigned ids = 0;
+    peer_connect(CONNECT_5_KEPT);
+    peer_send(0x34, "0001 'a' 0005 00 'x'");
+    peer_answer(ERR_STORAGE_FULL);
+    EXPECT_EQ(peer.store_count, 0);
+    peer_send(0x34, "0001 'a' 0006 00 'x'");
+    intake_each_pending(peer_mqtt(), count_pending, &ids);
+    EXPECT_EQ(ids, 12);
+    peer_answer(ERR_STORAGE_FULL);
+    EXPECT_EQ(peer.store_count, 1);
+    ids = 0;
+    intake_each_pending(peer_mqtt(), count_pending, &ids);
+    EXPECT_EQ(ids, 0);
+}
+
 UNIT_TESTS(PEER(acknowledgements_go_out_in_the_order_of_the_packets),
            PEER(an_acknowledgement_of_5_tells_the_place),
            PEER(a_client_that_wants_no_problem_information_is_given_none),
@@ -268,4 +284,5 @@ UNIT_TESTS(PEER(acknowledgements_go_out_in_the_order_of_the_packets),
            PEER(ids_in_doubt_are_bounded), PEER(too_much_under_way_holds_the_client_back),
            PEER(what_asks_waits_for_what_was_published), PEER(an_alias_stands_for_its_topic),
            PEER(an_alias_above_the_maximum_ends_the_connection),
-           PEER(steps_under_way_are_told_in_order))
+           PEER(steps_under_way_are_told_in_order),
+           PEER(a_snapshot_that_counted_on_a_refused_message_is_followed_by_another))

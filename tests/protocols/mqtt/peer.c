@@ -100,6 +100,11 @@ void outbound_on_unsubscribe(struct mqtt *mqtt, const struct mqtt_request *reque
     on_request(mqtt);
 }
 
+void outbound_store(struct mqtt *mqtt) {
+    (void)mqtt;
+    peer.store_count++;
+}
+
 void outbound_note_step(struct mqtt *mqtt) {
     (void)mqtt;
 }

@@ -29,6 +29,7 @@ struct peer {
     unsigned release_count;
     unsigned start_count;
     unsigned stop_count;
+    unsigned store_count;
     unsigned ack_count;
     unsigned request_count;
     enum error_code claim_result; /* of the next registry_claim() */

@@ -64,7 +64,7 @@ enum error_code mqtt_submit(struct mqtt *mqtt, struct message *const *messages, 
     return subscriber.submit_result;
 }
 
-void intake_each_pending(const struct mqtt *mqtt, intake_on_pending *on_pending, void *context) {
+void intake_each_pending(struct mqtt *mqtt, intake_on_pending *on_pending, void *context) {
     (void)mqtt;
     (void)on_pending;
     (void)context;
