@@ -208,6 +208,9 @@ enum mqtt_reason outbound_on_pubrec(struct mqtt *mqtt, uint16_t packet_id,
         write_pubrel(mqtt, packet_id, MQTT_REASON_SUCCESS);
         return MQTT_REASON_SUCCESS;
     }
+    if (!entry->is_on_link) { /* the client has it from before, and it is not to be sent again */
+        outbound_note_sent(mqtt->outbound, entry);
+    }
     return complete(mqtt->outbound, entry);
 }
 

@@ -4,7 +4,8 @@
 #include "tests/protocols/mqtt/subscriber.h"
 
 /* A session that comes back: it had a filter, and these in flight. */
-static void come_back(const uint64_t *positions, size_t count, uint64_t place) {
+static void come_back_with(const uint64_t *positions, size_t count, uint64_t place, uint8_t qos,
+                           enum inflight_state state) {
     struct session *session = subscriber.mqtt.session;
     struct filter *filter = NULL;
     struct filter_options options = {.kind = FILTER_LOG, .qos = 2};
@@ -15,8 +16,8 @@ static void come_back(const uint64_t *positions, size_t count, uint64_t place) {
     for (size_t i = 0; i < count; i++) {
         struct inflight_entry entry = {.position = positions[i],
                                        .packet_id = inflight_next_id(&session->inflight),
-                                       .state = INFLIGHT_SENT,
-                                       .qos = 1,
+                                       .state = state,
+                                       .qos = qos,
                                        .is_told = true};
         inflight_put(&session->inflight, &entry);
     }
@@ -24,6 +25,10 @@ static void come_back(const uint64_t *positions, size_t count, uint64_t place) {
     while (subscriber.submitted_count > 0) {
         subscriber_answer(OK);
     }
+}
+
+static void come_back(const uint64_t *positions, size_t count, uint64_t place) {
+    come_back_with(positions, count, place, 1, INFLIGHT_SENT);
 }
 
 static void answer_page(const uint64_t *positions, size_t count, uint64_t end, bool at_head) {
@@ -86,6 +91,21 @@ TEST(a_smaller_window_is_minded) {
     expect_again(4);
 }
 
+/* Its message is gone meanwhile, and so would be its entry. */
+TEST(what_the_client_has_already_is_not_sent_again) {
+    come_back_with((const uint64_t[]){40, 41}, 2, 90, 2, INFLIGHT_WAITING);
+    EXPECT_EQ(outbound_on_pubrec(&subscriber.mqtt, 1, MQTT_REASON_SUCCESS), MQTT_REASON_SUCCESS);
+    EXPECT_EQ(outbound_on_pubrec(&subscriber.mqtt, 2, MQTT_REASON_SUCCESS), MQTT_REASON_SUCCESS);
+    answer_page((const uint64_t[]){40}, 1, 95, true);
+    EXPECT_EQ(subscriber_take_written(NULL), 0);
+    subscriber_answer(OK);
+    EXPECT_EQ(subscriber_take_written(NULL), MQTT_PUBREL);
+    subscriber_answer(OK);
+    EXPECT_EQ(subscriber_take_written(NULL), MQTT_PUBREL);
+    EXPECT_EQ(subscriber.mqtt.outbound->waiting_count, 0);
+}
+
 UNIT_TESTS(KEPT(what_was_in_flight_comes_first_in_its_order),
            KEPT(what_is_not_kept_any_more_is_forgotten),
-           KEPT(another_page_is_asked_for_what_is_on_none), KEPT(a_smaller_window_is_minded))
+           KEPT(another_page_is_asked_for_what_is_on_none), KEPT(a_smaller_window_is_minded),
+           KEPT(what_the_client_has_already_is_not_sent_again))
