@@ -403,6 +403,9 @@ void outbound_close(struct outbound *outbound) {
 enum error_code outbound_reopen(struct outbound *outbound) {
     struct reading_of_session reading;
     outbound_close(outbound);
+    if (outbound->subscribing != NULL) {
+        return OK; /* it opens with the answer, by the filters of then */
+    }
     if (outbound->resend != NULL || outbound->retained != NULL) {
         outbound->begins_now = false;
         return OK; /* it opens when that is over: what is older comes first */

@@ -106,6 +106,26 @@ TEST(a_connection_that_goes_before_its_group_answers_leaves_it) {
     EXPECT_NOT_NULL(filters_find(&subscriber.mqtt.session->filters, SPAN("$share/g/a")));
 }
 
+/* Else what comes in between is behind the place of the stream that follows, and was sent by none:
+ * the one before did not know the filter. */
+TEST(the_stream_stands_still_until_the_answer) {
+    subscriber_subscribe("a", 0x21, NULL, NULL);
+    subscriber_answer(OK);
+    fakes.stream_place.position = 100;
+    subscriber_subscribe("b", 0x21, NULL, NULL);
+    EXPECT_EQ(fakes.stream_count, 0);
+    fakes.stream_place.position = 105;
+    EXPECT_EQ(outbound_reopen(subscriber.mqtt.outbound), OK);
+    EXPECT_EQ(fakes.stream_count, 0);
+    subscriber_answer(OK);
+    EXPECT_EQ(fakes.stream_count, 1);
+    EXPECT_EQ(fakes.stream_options.start.place.position, 100);
+    subscriber_unsubscribe("b");
+    EXPECT_EQ(fakes.stream_count, 0);
+    subscriber_answer(OK);
+    EXPECT_EQ(fakes.stream_count, 1);
+}
+
 UNIT_TESTS(KEPT(a_connection_that_goes_before_the_suback_keeps_what_it_asked_for),
            KEPT(a_connection_that_goes_before_the_suback_keeps_what_a_since_was_asked_for),
            KEPT(a_connection_that_goes_before_its_group_answers_leaves_it),
@@ -114,4 +134,5 @@ UNIT_TESTS(KEPT(a_connection_that_goes_before_the_suback_keeps_what_it_asked_for
            SUBSCRIBER(a_since_is_looked_up_in_the_log),
            SUBSCRIBER(a_filter_that_goes_back_leaves_the_others_where_they_are),
            SUBSCRIBER(a_connection_that_goes_leaves_no_lookup_behind),
-           SUBSCRIBER(unsubscribe_says_what_was_not_there), KEPT(a_full_disk_ends_the_connection))
+           SUBSCRIBER(unsubscribe_says_what_was_not_there), KEPT(a_full_disk_ends_the_connection),
+           KEPT(the_stream_stands_still_until_the_answer))
