@@ -33,17 +33,9 @@ uint32_t outbound_room(const struct outbound *outbound) {
     return outbound->on_link_count < max ? max - outbound->on_link_count : 0;
 }
 
-static bool is_of_stream(const struct inflight_entry *entry) {
-    return !entry->is_retained && entry->share == 0;
-}
-
-static bool waits_for_stream(const struct inflight_entry *entry) {
-    return entry->state == INFLIGHT_WAITING && is_of_stream(entry);
-}
-
 void outbound_note_sent(struct outbound *outbound, struct inflight_entry *entry) {
     INVARIANT(!entry->is_on_link);
-    if (waits_for_stream(entry)) {
+    if (outbound_is_waiting(entry)) {
         INVARIANT(outbound->waiting_count > 0);
         outbound->waiting_count--;
     }
@@ -54,7 +46,7 @@ void outbound_note_sent(struct outbound *outbound, struct inflight_entry *entry)
 }
 
 void outbound_take(struct outbound *outbound, struct inflight_entry *entry) {
-    if (waits_for_stream(entry)) {
+    if (outbound_is_waiting(entry)) {
         INVARIANT(outbound->waiting_count > 0);
         outbound->waiting_count--;
     }
@@ -92,7 +84,7 @@ static struct inflight_entry *first_waiting(const struct outbound *outbound) {
     uint32_t i = inflight->end;
     while (missing > 0) {
         INVARIANT(i > inflight->begin);
-        missing -= waits_for_stream(&inflight->entries[--i]);
+        missing -= outbound_is_waiting(&inflight->entries[--i]);
     }
     return outbound->waiting_count == 0 ? NULL : &inflight->entries[i];
 }
@@ -106,7 +98,7 @@ static struct inflight_entry *next_waiting(const struct outbound *outbound,
     }
     do {
         entry = inflight_next(inflight, entry);
-    } while (entry != NULL && !waits_for_stream(entry));
+    } while (entry != NULL && !outbound_is_waiting(entry));
     return entry;
 }
 
@@ -205,12 +197,12 @@ static void journal(struct outbound *outbound, const struct place *place) {
     struct message *message = session_step_sent(mqtt->session, mqtt_client_id(mqtt), place);
     enum error_code code = outbound_submit(mqtt, message, on_journaled);
     if (code != OK) {
-        session_forget_told(mqtt->session);
         outbound->is_retry_due = true;
         keeping_note(outbound);
         return;
     }
     outbound->is_journaling = true;
+    session_note_told(mqtt->session);
     if (place->position > mqtt->session->place.position) {
         mqtt->session->place = *place;
     }
@@ -424,11 +416,16 @@ enum error_code outbound_reopen(struct outbound *outbound) {
 
 /* --- the calls ------------------------------------------------------------------------------ */
 
-static uint32_t count_waiting(const struct inflight *inflight) {
+/* What is behind the session's place waits for the stream, which brings it with the id that it has.
+ * All before may have left on an earlier connection: resend.c sends it. */
+static uint32_t sort_waiting(const struct session *session) {
     uint32_t count = 0;
-    for (const struct inflight_entry *entry = inflight_next(inflight, NULL); entry != NULL;
-         entry = inflight_next(inflight, entry)) {
-        count += waits_for_stream(entry);
+    for (struct inflight_entry *entry = inflight_next(&session->inflight, NULL); entry != NULL;
+         entry = inflight_next(&session->inflight, entry)) {
+        if (outbound_is_waiting(entry) && entry->position <= session->place.position) {
+            entry->state = INFLIGHT_SENT;
+        }
+        count += outbound_is_waiting(entry);
     }
     return count;
 }
@@ -450,7 +447,7 @@ enum error_code outbound_make(struct mqtt *mqtt) {
     }
     outbound->mqtt = mqtt;
     outbound->place = mqtt->session->place;
-    outbound->waiting_count = count_waiting(&mqtt->session->inflight);
+    outbound->waiting_count = sort_waiting(mqtt->session);
     list_init(&outbound->shares);
     own_init(&outbound->own, outbound);
     keeping_init(outbound);

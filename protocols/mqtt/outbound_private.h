@@ -64,6 +64,11 @@ static inline bool outbound_is_stored(const struct outbound *outbound) {
     return outbound->mqtt->session_expiry_ms > 0;
 }
 
+/* It has an id, and its message comes by the stream. */
+static inline bool outbound_is_waiting(const struct inflight_entry *entry) {
+    return entry->state == INFLIGHT_WAITING && !entry->is_retained && entry->share == 0;
+}
+
 /* How many messages of QoS 1 and 2 the client takes now. */
 uint32_t outbound_room(const struct outbound *outbound);
 

@@ -172,8 +172,8 @@ static enum error_code journal(struct outbound *outbound) {
     enum error_code code = outbound_submit(mqtt, message, on_journaled);
     if (code == OK) {
         outbound->is_journaling = true;
+        session_note_told(mqtt->session);
     } else {
-        session_forget_told(mqtt->session);
         outbound->is_retry_due = true;
         keeping_note(outbound);
     }

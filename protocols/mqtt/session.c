@@ -256,18 +256,13 @@ struct message *session_step_sent(struct session *session, struct span client_id
     put_entries(&writer, &session->inflight, true);
     end_record(&writer, at);
     session->steps_bytes += (uint32_t)buffer.length;
-    struct message *message = make_step(&writer, client_id);
-    for (struct inflight_entry *entry = inflight_next(&session->inflight, NULL);
-         message != NULL && entry != NULL; entry = inflight_next(&session->inflight, entry)) {
-        entry->is_told = true;
-    }
-    return message;
+    return make_step(&writer, client_id);
 }
 
-void session_forget_told(struct session *session) {
+void session_note_told(struct session *session) {
     for (struct inflight_entry *entry = inflight_next(&session->inflight, NULL); entry != NULL;
          entry = inflight_next(&session->inflight, entry)) {
-        entry->is_told = false;
+        entry->is_told = true;
     }
 }
 

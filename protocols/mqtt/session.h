@@ -68,13 +68,13 @@ MUST_USE struct message *session_step_released(struct span client_id, uint16_t p
 MUST_USE struct message *session_step_completed(struct session *session, struct span client_id,
                                                 const uint16_t *packet_ids, size_t count);
 
-/* The session is at its place now, and has those entries that were not told before: they are noted
- * as told. `place` may lie ahead of session->place: it is where the session is once they left. */
+/* The session is at its place now, and has those entries that were not told before. `place` may lie
+ * ahead of session->place: it is where the session is once they left. */
 MUST_USE struct message *session_step_sent(struct session *session, struct span client_id,
                                            const struct place *place);
 
-/* A step that session_step_sent() made did not get into the log: the next one says it all again. */
-void session_forget_told(struct session *session);
+/* The log has taken the step that session_step_sent() has just made: its entries are told. */
+void session_note_told(struct session *session);
 
 /* --- as bytes ------------------------------------------------------------------------------- */
 

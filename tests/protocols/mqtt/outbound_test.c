@@ -89,6 +89,18 @@ TEST(a_busy_log_is_asked_again) {
     EXPECT_EQ(subscriber_prepare("a", 101, "2"), 1);
 }
 
+/* What an earlier step told stays told: a snapshot that left it out would lose it. */
+TEST(a_step_that_is_refused_takes_nothing_back) {
+    subscribe("a", 2);
+    EXPECT_EQ(subscriber_prepare("a", 101, "2"), 0);
+    subscriber_answer(OK);
+    subscriber.submit_result = ERR_BUSY;
+    EXPECT_EQ(subscriber_prepare("a", 101, "22"), 1);
+    EXPECT_TRUE(inflight_find(&subscriber.mqtt.session->inflight, 1)->is_told);
+    EXPECT_FALSE(inflight_find(&subscriber.mqtt.session->inflight, 2)->is_told);
+    EXPECT_EQ(subscriber.mqtt.session->place.position, 101);
+}
+
 TEST(filters_of_different_wishes_have_frames_of_their_own) {
     subscribe("a", 0);
     subscribe("b", 1);
@@ -117,6 +129,6 @@ UNIT_TESTS(SUBSCRIBER(plain_subscribers_share_frames_and_have_no_window),
            SUBSCRIBER(what_did_not_leave_comes_again_with_its_id),
            SUBSCRIBER(an_id_of_a_message_that_is_gone_is_free),
            KEPT(no_qos_2_of_a_kept_session_leaves_before_the_journal_has_it),
-           KEPT(a_busy_log_is_asked_again),
+           KEPT(a_busy_log_is_asked_again), KEPT(a_step_that_is_refused_takes_nothing_back),
            SUBSCRIBER(filters_of_different_wishes_have_frames_of_their_own),
            SUBSCRIBER(frames_are_shared_once_the_reader_is_behind_all_starts))

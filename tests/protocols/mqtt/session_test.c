@@ -145,11 +145,11 @@ TEST(a_step_says_what_no_step_said_before) {
     struct place place = {.position = 12};
     add_entry(session, 11, 2, INFLIGHT_WAITING);
     struct message *first = session_step_sent(session, SPAN("me"), &place);
-    struct message *second = session_step_sent(session, SPAN("me"), &place);
-    EXPECT_TRUE(second->fields.payload.length < first->fields.payload.length);
-    session_forget_told(session);
+    struct message *second = session_step_sent(session, SPAN("me"), &place); /* the log was busy */
+    EXPECT_EQ(second->fields.payload.length, first->fields.payload.length);
+    session_note_told(session);
     struct message *third = session_step_sent(session, SPAN("me"), &place);
-    EXPECT_EQ(third->fields.payload.length, first->fields.payload.length);
+    EXPECT_TRUE(third->fields.payload.length < first->fields.payload.length);
     message_unref(first);
     message_unref(second);
     message_unref(third);
