@@ -18,7 +18,8 @@ struct resend {
 static struct inflight_entry *next_entry(const struct outbound *outbound) {
     const struct inflight *inflight = &outbound->mqtt->session->inflight;
     struct inflight_entry *entry = inflight_next(inflight, NULL);
-    while (entry != NULL && (entry->is_on_link || entry->share != 0)) {
+    while (entry != NULL &&
+           (entry->is_on_link || entry->share != 0 || outbound_is_waiting(entry))) {
         entry = inflight_next(inflight, entry);
     }
     return entry;

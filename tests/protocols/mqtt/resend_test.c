@@ -105,7 +105,22 @@ TEST(what_the_client_has_already_is_not_sent_again) {
     EXPECT_EQ(subscriber.mqtt.outbound->waiting_count, 0);
 }
 
+/* A filter that began earlier moved the place back, before they left. */
+TEST(what_is_behind_the_place_comes_by_the_stream) {
+    come_back_with((const uint64_t[]){40, 92}, 2, 90, 2, INFLIGHT_WAITING);
+    answer_page((const uint64_t[]){40, 92}, 2, 95, true);
+    EXPECT_TRUE(subscriber.written.length > 0);
+    EXPECT_EQ(subscriber_take_written(NULL), MQTT_PUBLISH);
+    EXPECT_EQ(subscriber_take_written(NULL), 0);
+    EXPECT_EQ(fakes.stream_count, 1);
+    EXPECT_EQ(subscriber_prepare("a", 92, "2"), 1);
+    EXPECT_EQ(subscriber_id_of(0), 2);
+    subscriber_leave(1);
+    EXPECT_EQ(subscriber.mqtt.session->inflight.count, 2);
+}
+
 UNIT_TESTS(KEPT(what_was_in_flight_comes_first_in_its_order),
            KEPT(what_is_not_kept_any_more_is_forgotten),
            KEPT(another_page_is_asked_for_what_is_on_none), KEPT(a_smaller_window_is_minded),
+           KEPT(what_is_behind_the_place_comes_by_the_stream),
            KEPT(what_the_client_has_already_is_not_sent_again))
