@@ -147,6 +147,11 @@ static size_t number_frames(struct outbound *outbound, uint8_t *bytes, const uin
         }
         uint64_t position = items[i].place.position;
         struct inflight_entry *entry = find_waiting(outbound, &cursor, position);
+        if (entry != NULL && entry->qos != published.qos) { /* the filter was put anew */
+            cursor = cursor == entry ? next_waiting(outbound, entry) : cursor;
+            outbound_take(outbound, entry);
+            entry = NULL;
+        }
         if (entry == NULL) {
             entry = add_entry(outbound, position, published.qos);
         }

@@ -101,6 +101,19 @@ TEST(a_step_that_is_refused_takes_nothing_back) {
     EXPECT_EQ(subscriber.mqtt.session->place.position, 101);
 }
 
+/* It would wait for a PUBREC, and a PUBACK would come. */
+TEST(a_message_whose_qos_has_changed_has_another_id) {
+    subscribe("a", 2);
+    EXPECT_EQ(subscriber_prepare("a", 101, "2"), 0);
+    subscriber_answer(OK);
+    subscribe("a", 1);
+    EXPECT_EQ(subscriber_prepare("a", 101, "2"), 1);
+    EXPECT_EQ(subscriber_id_of(0), 2);
+    subscriber_leave(1);
+    EXPECT_EQ(subscriber.mqtt.session->inflight.count, 1);
+    EXPECT_EQ(outbound_on_puback(&subscriber.mqtt, 2, MQTT_REASON_SUCCESS), MQTT_REASON_SUCCESS);
+}
+
 TEST(filters_of_different_wishes_have_frames_of_their_own) {
     subscribe("a", 0);
     subscribe("b", 1);
@@ -130,5 +143,6 @@ UNIT_TESTS(SUBSCRIBER(plain_subscribers_share_frames_and_have_no_window),
            SUBSCRIBER(an_id_of_a_message_that_is_gone_is_free),
            KEPT(no_qos_2_of_a_kept_session_leaves_before_the_journal_has_it),
            KEPT(a_busy_log_is_asked_again), KEPT(a_step_that_is_refused_takes_nothing_back),
+           KEPT(a_message_whose_qos_has_changed_has_another_id),
            SUBSCRIBER(filters_of_different_wishes_have_frames_of_their_own),
            SUBSCRIBER(frames_are_shared_once_the_reader_is_behind_all_starts))
