@@ -33,9 +33,14 @@ void resend_finish(struct outbound *outbound) {
     }
 }
 
+/* New subscriptions have waited with their retained messages, or two would share the window. */
 static enum error_code end(struct outbound *outbound) {
     resend_finish(outbound);
-    return outbound_reopen(outbound);
+    enum error_code code = outbound_reopen(outbound);
+    if (code == OK) {
+        retained_go_on(outbound);
+    }
+    return code;
 }
 
 static const struct message *find_message(const struct storage_page *page, uint64_t position) {
@@ -143,7 +148,7 @@ void resend_go_on(struct outbound *outbound) {
 
 enum error_code resend_begin(struct outbound *outbound) {
     if (next_entry(outbound) == NULL) {
-        return outbound_reopen(outbound);
+        return end(outbound);
     }
     struct resend *resend = calloc(1, sizeof(*resend));
     if (resend == NULL) {

@@ -289,8 +289,8 @@ static enum error_code ask(struct retained *retained, const struct filter *filte
 void retained_go_on(struct outbound *outbound) {
     struct retained *retained = outbound->retained;
     struct mqtt *mqtt = outbound->mqtt;
-    if (retained == NULL || retained->asking != NULL || outbound->is_journaling ||
-        outbound->is_retry_due) {
+    if (retained == NULL || retained->asking != NULL || outbound->resend != NULL ||
+        outbound->is_journaling || outbound->is_retry_due) {
         return;
     }
     const struct filter *filter = NULL;

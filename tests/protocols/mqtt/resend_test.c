@@ -119,8 +119,22 @@ TEST(what_is_behind_the_place_comes_by_the_stream) {
     EXPECT_EQ(subscriber.mqtt.session->inflight.count, 2);
 }
 
+TEST(retained_messages_wait_until_all_was_sent_again) {
+    come_back((const uint64_t[]){40}, 1, 90);
+    subscriber_subscribe("b", 1, NULL, NULL);
+    subscriber_answer(OK);
+    EXPECT_EQ(subscriber_take_written(NULL), MQTT_SUBACK);
+    EXPECT_FALSE(fakes.read->query.is_retained);
+    answer_page((const uint64_t[]){40}, 1, 95, true);
+    expect_again(1);
+    EXPECT_TRUE(fakes.read->query.is_retained);
+    answer_page(NULL, 0, 95, true);
+    EXPECT_EQ(fakes.stream_count, 1);
+}
+
 UNIT_TESTS(KEPT(what_was_in_flight_comes_first_in_its_order),
            KEPT(what_is_not_kept_any_more_is_forgotten),
            KEPT(another_page_is_asked_for_what_is_on_none), KEPT(a_smaller_window_is_minded),
+           KEPT(retained_messages_wait_until_all_was_sent_again),
            KEPT(what_is_behind_the_place_comes_by_the_stream),
            KEPT(what_the_client_has_already_is_not_sent_again))
