@@ -36,7 +36,9 @@ struct filter_options {
     uint8_t on_lag;      /* enum on_lag; ON_LAG_AUTO: it did not say */
     bool is_no_local;
     bool is_retained_as_published;
-    bool asks_offset; /* each message is to carry its offset and id */
+    bool asks_offset;           /* each message is to carry its offset and id */
+    uint64_t retained_boundary; /* retained messages up to this position are due; 0: none are … */
+    uint64_t retained_after;    /* … on channels behind this one */
 };
 
 struct filter {

@@ -487,6 +487,8 @@ static enum error_code start(struct outbound *outbound) {
             sys_reader_begin(outbound, filter);
         } else if (filter->options.kind == FILTER_SHARED) {
             code = shared_join(outbound, filter, &now, false);
+        } else if (filter->options.retained_boundary != 0) {
+            code = retained_begin(outbound, filter);
         }
     }
     return code == OK ? resend_begin(outbound) : code;

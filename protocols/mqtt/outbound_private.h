@@ -139,9 +139,9 @@ void resend_finish(struct outbound *outbound);
 
 /* --- retained.c --- */
 
-/* That filter of the session is to be sent the retained messages up to `boundary`. ERR_MEMORY. */
-MUST_USE enum error_code retained_begin(struct outbound *outbound, struct span filter,
-                                        uint64_t boundary);
+/* That filter of the session is to be sent the retained messages up to its retained_boundary, on
+ * channels behind its retained_after. ERR_MEMORY. */
+MUST_USE enum error_code retained_begin(struct outbound *outbound, const struct filter *filter);
 void retained_go_on(struct outbound *outbound);
 void retained_finish(struct outbound *outbound);
 

@@ -4,7 +4,9 @@
  * stands behind the boundary comes by the stream, and is left out here.
  *
  * QoS 2 of a stored session: the copies of a page are given ids (WAITING), the journal is told, and
- * the page is asked for again; then they find their entries. */
+ * the page is asked for again; then they find their entries.
+ *
+ * How far it has come stands with the filter, in the session: the next connection goes on there. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,16 +19,15 @@
 /* A filter that waits for its turn. */
 struct wish {
     struct list in_wishes;
-    uint64_t boundary;
+    uint64_t after_channel_id; /* it was served up to there */
     size_t length;
     uint8_t text[];
 };
 
 struct retained {
     struct outbound *outbound;
-    struct asking *asking;     /* NULL: no page is under way */
-    struct list wishes;        /* the first one is being served … */
-    uint64_t after_channel_id; /* … from behind this channel on */
+    struct asking *asking; /* NULL: no page is under way */
+    struct list wishes;    /* the first one is being served */
 };
 
 static struct wish *first_wish(const struct retained *retained) {
@@ -38,7 +39,6 @@ static void drop_wish(struct retained *retained, struct wish *wish) {
     if (wish == first_wish(retained)) {
         asking_cancel(retained->asking);
         retained->asking = NULL;
-        retained->after_channel_id = 0;
     }
     list_remove(&wish->in_wishes);
     free(wish);
@@ -90,7 +90,7 @@ static bool is_wanted(const struct retained *retained, const struct filter *filt
     struct span client_id = mqtt_client_id(retained->outbound->mqtt);
     bool is_own = options->is_no_local && span_is_equal(message->fields.publisher, client_id);
     *ret_qos = publishing_qos(message, options->qos);
-    return !is_own && message->place.position <= first_wish(retained)->boundary;
+    return !is_own && message->place.position <= options->retained_boundary;
 }
 
 static struct inflight_entry *find_entry(const struct outbound *outbound, uint64_t position) {
@@ -165,44 +165,60 @@ static void on_journaled(struct mqtt *mqtt, void *context, enum error_code code,
     outbound_go_on(mqtt->outbound);
 }
 
-static enum error_code journal(struct outbound *outbound) {
+/* The next connection goes on behind that channel. */
+static void note_swept(struct outbound *outbound, struct filter *filter, uint64_t channel_id) {
+    if (filter->options.retained_after < channel_id) {
+        filter->options.retained_after = channel_id;
+        keeping_note(outbound);
+    }
+}
+
+/* All up to that channel has an entry, or needs none. */
+static void journal(struct outbound *outbound, struct filter *filter, uint64_t channel_id) {
     struct mqtt *mqtt = outbound->mqtt;
     struct message *message =
-        session_step_sent(mqtt->session, mqtt_client_id(mqtt), &mqtt->session->place);
+        session_step_swept(mqtt->session, mqtt_client_id(mqtt), filter_text(filter), channel_id);
     enum error_code code = outbound_submit(mqtt, message, on_journaled);
     if (code == OK) {
         outbound->is_journaling = true;
         session_note_told(mqtt->session);
+        note_swept(outbound, filter, channel_id);
     } else {
         outbound->is_retry_due = true;
         keeping_note(outbound);
     }
-    return OK;
 }
 
-/* Gives ids to what the page has of QoS 2 from `index` on, as much as the window takes, and tells
- * the journal. */
-static enum error_code announce_page(struct retained *retained, const struct filter *filter,
+/* Gives ids to what the page has of QoS 2 from `index` on, as much as the window takes and up to
+ * the next of another QoS, and tells the journal. */
+static enum error_code announce_page(struct retained *retained, struct filter *filter,
                                      const struct storage_page *page, size_t index) {
     struct outbound *outbound = retained->outbound;
     uint32_t room = outbound_room(outbound);
-    enum error_code code = OK;
-    for (size_t i = index; code == OK && i < page->count && room > 0; i++) {
-        const struct message *message = page->messages[i];
+    uint64_t channel_id = 0;
+    for (size_t i = index; i < page->count && room > 0; i++) {
+        const struct place *place = &page->messages[i]->place;
         struct inflight_entry *entry = NULL;
         uint8_t qos = 0;
-        if (is_wanted(retained, filter, message, &qos) && qos == 2) {
-            room--;
-            if (find_entry(outbound, message->place.position) == NULL) {
-                code = add_entry(outbound, message->place.position, qos, &entry);
-            }
+        if (!is_wanted(retained, filter, page->messages[i], &qos)) {
+            continue;
         }
+        if (qos < 2) {
+            break;
+        }
+        if (find_entry(outbound, place->position) == NULL &&
+            add_entry(outbound, place->position, qos, &entry) != OK) {
+            return ERR_MEMORY;
+        }
+        channel_id = place->channel_id;
+        room--;
     }
-    return code == OK ? journal(outbound) : code;
+    journal(outbound, filter, channel_id);
+    return OK;
 }
 
 /* One message of the page. `ret_has_to_wait`: for the window, or for the journal. */
-static enum error_code take_message(struct retained *retained, const struct filter *filter,
+static enum error_code take_message(struct retained *retained, struct filter *filter,
                                     const struct storage_page *page, size_t index,
                                     bool *ret_has_to_wait) {
     struct outbound *outbound = retained->outbound;
@@ -230,8 +246,9 @@ static enum error_code take_message(struct retained *retained, const struct filt
     return code == OK ? send_copy(outbound, filter, message, entry) : code;
 }
 
-static enum error_code send_page(struct retained *retained, const struct filter *filter,
+static enum error_code send_page(struct retained *retained, struct filter *filter,
                                  const struct storage_page *page) {
+    struct wish *wish = first_wish(retained);
     enum error_code code = OK;
     bool has_to_wait = false;
     size_t index = 0;
@@ -239,14 +256,18 @@ static enum error_code send_page(struct retained *retained, const struct filter 
            !connection_is_blocked(retained->outbound->mqtt->connection)) {
         code = take_message(retained, filter, page, index, &has_to_wait);
         if (code == OK && !has_to_wait) {
-            retained->after_channel_id = page->messages[index++]->place.channel_id;
+            wish->after_channel_id = page->messages[index++]->place.channel_id;
         }
     }
     if (code == OK && index == page->count) {
-        retained->after_channel_id = page->channel_id;
-        if (page->at_head) {
-            drop_wish(retained, first_wish(retained));
-        }
+        wish->after_channel_id = page->channel_id;
+    }
+    note_swept(retained->outbound, filter, wish->after_channel_id);
+    if (code == OK && index == page->count && page->at_head) {
+        filter->options.retained_boundary = 0;
+        filter->options.retained_after = 0;
+        drop_wish(retained, wish);
+        keeping_note(retained->outbound);
     }
     return code;
 }
@@ -255,14 +276,14 @@ static void on_page(void *context, const struct read *read) {
     struct retained *retained = context;
     struct outbound *outbound = retained->outbound;
     struct mqtt *mqtt = outbound->mqtt;
-    const struct wish *wish = first_wish(retained);
+    struct wish *wish = first_wish(retained);
     retained->asking = NULL;
     INVARIANT(wish != NULL);
-    const struct filter *filter =
+    struct filter *filter =
         filters_find(&mqtt->session->filters, span_of(wish->text, wish->length));
     enum error_code code = read->result;
     if (code == OK && filter == NULL) {
-        drop_wish(retained, first_wish(retained)); /* unsubscribed meanwhile */
+        drop_wish(retained, wish); /* unsubscribed meanwhile */
     } else if (code == OK) {
         code = send_page(retained, filter, &read->page);
     }
@@ -279,7 +300,7 @@ static enum error_code ask(struct retained *retained, const struct filter *filte
     struct span pattern = filter_pattern(filter);
     struct storage_selector selector = {.text = pattern, .is_pattern = pattern_is_pattern(pattern)};
     struct storage_query query = {.is_retained = true,
-                                  .after_channel_id = retained->after_channel_id,
+                                  .after_channel_id = first_wish(retained)->after_channel_id,
                                   .limit = CATCH_UP_PAGE_MESSAGES_MAX,
                                   .bytes_max = CATCH_UP_PAGE_BYTES_MAX};
     return asking_submit(retained->outbound->mqtt->worker, &query, &selector, 1, on_page, retained,
@@ -312,7 +333,8 @@ void retained_go_on(struct outbound *outbound) {
     }
 }
 
-enum error_code retained_begin(struct outbound *outbound, struct span filter, uint64_t boundary) {
+enum error_code retained_begin(struct outbound *outbound, const struct filter *filter) {
+    struct span text = filter_text(filter);
     if (outbound->retained == NULL) {
         outbound->retained = calloc(1, sizeof(*outbound->retained));
         if (outbound->retained == NULL) {
@@ -324,18 +346,18 @@ enum error_code retained_begin(struct outbound *outbound, struct span filter, ui
     struct retained *retained = outbound->retained;
     LIST_EACH(&retained->wishes, node) {
         struct wish *wish = CONTAINER_OF(node, struct wish, in_wishes);
-        if (span_is_equal(span_of(wish->text, wish->length), filter)) {
+        if (span_is_equal(span_of(wish->text, wish->length), text)) {
             drop_wish(retained, wish);
             break;
         }
     }
-    struct wish *wish = malloc(sizeof(*wish) + filter.length);
+    struct wish *wish = malloc(sizeof(*wish) + text.length);
     if (wish == NULL) {
         return ERR_MEMORY;
     }
-    wish->boundary = boundary;
-    wish->length = filter.length;
-    memcpy(wish->text, filter.bytes, filter.length);
+    wish->after_channel_id = filter->options.retained_after;
+    wish->length = text.length;
+    memcpy(wish->text, text.bytes, text.length);
     list_put_tail(&retained->wishes, &wish->in_wishes);
     return OK;
 }

@@ -5,12 +5,16 @@
  *     SNAPSHOT  place, u16 last packet id, u16 count of filters, filters, u16 count of received
  *               ids, u16 each, u16 count of entries, entries
  *     SENT      place, u16 last packet id, u16 count of entries, entries
+ *     SWEPT     u64 channel, u16 length of a filter's text, the text, u16 last packet id, u16 count
+ *               of entries, entries: its retained messages up to that channel are none or have one
  *     COMPLETED u16 count of packet ids, u16 each: PUBLISH of QoS 2 that the client has
  *     RECEIVED  u16 packet id that came with a PUBLISH of QoS 2
  *     RELEASED  u16 packet id that came with its PUBREL
  *     place     u64 log, u32 generation, u64 position, u64 channel, u64 offset
  *     filter    u64 start, u32 identifier, u8 kind, u8 QoS, u8 on_lag, u8 flags (1 no local,
- *               2 retain as published, 4 asks for offsets), u16 length of its text, the text
+ *               2 retain as published, 4 asks for offsets, 8 retained messages are due), u16 length
+ *               of its text, the text; where they are due: u64 position up to which, u64 channel
+ *               behind which
  *     entry     u64 position, u16 packet id, u8 state, u8 QoS, u8 flags (1 retained copy)
  *
  * An unknown kind of record is a later version's, and is an error: a step that is passed over could
@@ -26,9 +30,9 @@
 
 #define STATE_VERSION 1
 
-enum record { SNAPSHOT = 1, SENT = 2, COMPLETED = 3, RECEIVED = 4, RELEASED = 5 };
+enum record { SNAPSHOT = 1, SENT = 2, COMPLETED = 3, RECEIVED = 4, RELEASED = 5, SWEPT = 6 };
 
-enum filter_flag { NO_LOCAL = 1, RETAIN_AS_PUBLISHED = 2, ASKS_OFFSET = 4 };
+enum filter_flag { NO_LOCAL = 1, RETAIN_AS_PUBLISHED = 2, ASKS_OFFSET = 4, AWAITS_RETAINED = 8 };
 
 #define RECORD_HEAD_BYTES 5
 #define RECEIVED_FIRST 4
@@ -127,6 +131,7 @@ static void put_filter(struct writer *writer, const struct filter *filter) {
     flags |= options->is_no_local ? NO_LOCAL : 0;
     flags |= options->is_retained_as_published ? RETAIN_AS_PUBLISHED : 0;
     flags |= options->asks_offset ? ASKS_OFFSET : 0;
+    flags |= options->retained_boundary != 0 ? AWAITS_RETAINED : 0;
     put_number(writer, options->start, 8);
     put_number(writer, options->identifier, 4);
     put_number(writer, options->kind, 1);
@@ -135,6 +140,10 @@ static void put_filter(struct writer *writer, const struct filter *filter) {
     put_number(writer, flags, 1);
     put_number(writer, filter->text_length, 2);
     put_bytes(writer, filter_text(filter));
+    if (options->retained_boundary != 0) {
+        put_number(writer, options->retained_boundary, 8);
+        put_number(writer, options->retained_after, 8);
+    }
 }
 
 /* Entries of shared subscriptions are not the session's to send again. What only waits and is not
@@ -259,6 +268,22 @@ struct message *session_step_sent(struct session *session, struct span client_id
     return make_step(&writer, client_id);
 }
 
+struct message *session_step_swept(struct session *session, struct span client_id,
+                                   struct span filter, uint64_t channel_id) {
+    struct buffer buffer;
+    struct writer writer = {.buffer = &buffer};
+    buffer_init(&buffer, SESSION_STATE_BYTES_MAX);
+    size_t at = begin_record(&writer, SWEPT);
+    put_number(&writer, channel_id, 8);
+    put_number(&writer, filter.length, 2);
+    put_bytes(&writer, filter);
+    put_number(&writer, session->inflight.packet_id_last, 2);
+    put_entries(&writer, &session->inflight, true);
+    end_record(&writer, at);
+    session->steps_bytes += (uint32_t)buffer.length;
+    return make_step(&writer, client_id);
+}
+
 void session_note_told(struct session *session) {
     for (struct inflight_entry *entry = inflight_next(&session->inflight, NULL); entry != NULL;
          entry = inflight_next(&session->inflight, entry)) {
@@ -315,6 +340,10 @@ static enum error_code take_filter(struct taker *taker, struct session *session)
     options.is_retained_as_published = (flags & RETAIN_AS_PUBLISHED) != 0;
     options.asks_offset = (flags & ASKS_OFFSET) != 0;
     struct span text = take_bytes(taker, (size_t)take_number(taker, 2));
+    if ((flags & AWAITS_RETAINED) != 0) {
+        options.retained_boundary = take_number(taker, 8);
+        options.retained_after = take_number(taker, 8);
+    }
     struct filter *filter = NULL;
     if (taker->has_failed || options.qos > 2) {
         return ERR_CORRUPT;
@@ -386,6 +415,17 @@ static enum error_code on_sent(struct taker *taker, struct session *session) {
     return take_entries(taker, &session->inflight, packet_id_last);
 }
 
+static enum error_code on_swept(struct taker *taker, struct session *session) {
+    uint64_t channel_id = take_number(taker, 8);
+    struct span text = take_bytes(taker, (size_t)take_number(taker, 2));
+    uint16_t packet_id_last = (uint16_t)take_number(taker, 2);
+    struct filter *filter = filters_find(&session->filters, text);
+    if (filter != NULL && filter->options.retained_after < channel_id) {
+        filter->options.retained_after = channel_id;
+    }
+    return take_entries(taker, &session->inflight, packet_id_last);
+}
+
 static enum error_code on_completed(struct taker *taker, struct session *session) {
     size_t count = (size_t)take_number(taker, 2);
     for (size_t i = 0; i < count && !taker->has_failed; i++) {
@@ -409,7 +449,7 @@ static enum error_code on_released(struct taker *taker, struct session *session)
 
 static enum error_code (*const READERS[])(struct taker *taker, struct session *session) = {
     [SNAPSHOT] = on_snapshot, [SENT] = on_sent,         [COMPLETED] = on_completed,
-    [RECEIVED] = on_received, [RELEASED] = on_released,
+    [RECEIVED] = on_received, [RELEASED] = on_released, [SWEPT] = on_swept,
 };
 
 static enum error_code read_record(struct taker *state, struct session *session) {

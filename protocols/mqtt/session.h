@@ -73,7 +73,12 @@ MUST_USE struct message *session_step_completed(struct session *session, struct 
 MUST_USE struct message *session_step_sent(struct session *session, struct span client_id,
                                            const struct place *place);
 
-/* The log has taken the step that session_step_sent() has just made: its entries are told. */
+/* The same of retained messages: those for that filter up to that channel are sent, none, or have
+ * entries. */
+MUST_USE struct message *session_step_swept(struct session *session, struct span client_id,
+                                            struct span filter, uint64_t channel_id);
+
+/* The log has taken the step of either kind that was just made: its entries are told. */
 void session_note_told(struct session *session);
 
 /* --- as bytes ------------------------------------------------------------------------------- */

@@ -257,9 +257,14 @@ static void write_grants(struct subscribing *subscribing) {
     buffer_finish(&packet);
 }
 
+static void await_retained(struct filter_options *options, const struct row *row) {
+    options->retained_boundary = row->place.position;
+    options->retained_after = 0;
+}
+
 /* What the new filters set going. */
 static enum error_code open_row(struct outbound *outbound, const struct row *row,
-                                const struct filter *filter) {
+                                struct filter *filter) {
     switch ((enum filter_kind)filter->options.kind) {
     case FILTER_SHARED:
         shared_open(outbound, filter_text(filter));
@@ -268,9 +273,11 @@ static enum error_code open_row(struct outbound *outbound, const struct row *row
         sys_reader_begin(outbound, filter);
         return OK;
     case FILTER_LOG:
-        return row->has_retained
-                   ? retained_begin(outbound, filter_text(filter), row->place.position)
-                   : OK;
+        if (!row->has_retained) {
+            return OK;
+        }
+        await_retained(&filter->options, row); /* what went on meanwhile was for the older one */
+        return retained_begin(outbound, filter);
     case FILTER_GAP:
         return OK;
     }
@@ -443,6 +450,12 @@ static void apply_row(struct subscribing *subscribing, struct row *row) {
     options->start = row->place.position;
     row->has_retained = row->retain_handling == RETAIN_ALWAYS ||
                         (row->retain_handling == RETAIN_IF_NEW && older == NULL);
+    if (options->kind == FILTER_LOG && row->has_retained) {
+        await_retained(options, row);
+    } else if (older != NULL) {
+        options->retained_boundary = older->options.retained_boundary;
+        options->retained_after = older->options.retained_after;
+    }
     if (older != NULL && older->options.kind == FILTER_SHARED) {
         shared_leave(outbound, filter_text(row->filter));
     }

@@ -218,6 +218,29 @@ def test_a_retained_copy_that_was_not_acknowledged_comes_again_as_one(broker, ve
         assert client.nothing_until(client, f"{channel}/1", qos=1) == []
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("is_killed", [False, True], ids=["closed", "killed"])
+def test_retained_messages_go_on_with_the_next_connection(start_broker, is_killed, qos):
+    broker = start_broker()
+    options = {"clean": False, "values": {"session_expiry": 3600, "receive_maximum": 5}}
+    with connected(broker, "away", **options) as client:
+        for number in range(40):
+            client.publish(f"a/{number}", str(number), 2, retain=True)
+        client.subscribe("a/#", qos=qos)
+        found = numbers(client.messages(10))
+        assert len([client.raw_message() for _ in range(5)]) == 5
+        if is_killed:
+            broker.kill()
+    if is_killed:
+        broker.start()
+    with connected(broker, "away", **options) as client:
+        client.send(publish("a/live", b"40", 1, 9, V5))
+        found += collect(client, 40)
+        assert set(found) == set(range(41))
+        if qos == 2 or not is_killed:
+            assert len(found) == 41
+
+
 @each_version
 def test_filters_are_kept_over_a_kill(start_broker, version):
     broker = start_broker()
@@ -259,6 +282,19 @@ def test_qos_2_goes_on_where_it_was_over_a_kill(start_broker, step):
         else:
             finish(client, b"mark")
         assert client.nothing_until(client, "a", qos=1) == []
+
+
+def collect(client, last):
+    """The numbers that come up to the last one, each acknowledged as it comes."""
+    found = []
+    while last not in found:
+        got = client.recv()
+        if got.kind == PUBREL:
+            client.send(acknowledge(PUBCOMP, got.number, V5))
+        elif got.kind == PUBLISH:
+            found.append(int(got.payload))
+            client.send(acknowledge(PUBACK if got.qos == 1 else PUBREC, got.number, V5))
+    return found
 
 
 def finish(client, payload):

@@ -36,6 +36,8 @@ static struct session *sample(void) {
                                         .identifier = 268435455,
                                         .is_no_local = true,
                                         .asks_offset = true,
+                                        .retained_boundary = 39,
+                                        .retained_after = 8,
                                         .on_lag = ON_LAG_CONFLATE});
     add_filter(session, "$share/g/b/#",
                &(struct filter_options){
@@ -90,6 +92,8 @@ TEST(a_session_survives_its_bytes) {
     EXPECT_TRUE(filter->options.is_no_local);
     EXPECT_TRUE(filter->options.asks_offset);
     EXPECT_FALSE(filter->options.is_retained_as_published);
+    EXPECT_EQ(filter->options.retained_boundary, 39);
+    EXPECT_EQ(filter->options.retained_after, 8);
     filter = filters_find(&again->filters, SPAN("$share/g/b/#"));
     EXPECT_TRUE(span_is_equal(filter_pattern(filter), SPAN("b/**")));
     EXPECT_TRUE(filter->options.is_retained_as_published);
@@ -135,6 +139,25 @@ TEST(a_step_of_what_was_sent_moves_the_place) {
     EXPECT_EQ(again->inflight.count, 2);
     EXPECT_EQ(inflight_find(&again->inflight, 1)->position, 10);
     EXPECT_EQ(inflight_find(&again->inflight, 2)->state, INFLIGHT_RELEASED);
+    session_destroy(again);
+    session_destroy(session);
+    buffer_finish(&state);
+}
+
+TEST(a_step_of_retained_messages_moves_their_filter) {
+    struct session *session = sample();
+    struct buffer state = encode(session);
+    struct inflight_entry *entry = add_entry(session, 12, 2, INFLIGHT_WAITING);
+    entry->is_retained = true;
+    append(&state, session_step_swept(session, SPAN("me"), SPAN("a/+"), 30));
+    append(&state, session_step_swept(session, SPAN("me"), SPAN("of nobody"), 31));
+    struct session *again = decode(&state);
+    const struct filter *filter = filters_find(&again->filters, SPAN("a/+"));
+    EXPECT_EQ(filter->options.retained_boundary, 39);
+    EXPECT_EQ(filter->options.retained_after, 30);
+    EXPECT_EQ(again->place.position, HERE.position);
+    EXPECT_EQ(inflight_find(&again->inflight, 4)->position, 12);
+    EXPECT_TRUE(inflight_find(&again->inflight, 4)->is_retained);
     session_destroy(again);
     session_destroy(session);
     buffer_finish(&state);
@@ -236,6 +259,7 @@ TEST(a_later_version_is_told_apart) {
 
 UNIT_TESTS(UNIT(a_session_survives_its_bytes), UNIT(received_ids_are_steps),
            UNIT(a_step_of_what_was_sent_moves_the_place),
+           UNIT(a_step_of_retained_messages_moves_their_filter),
            UNIT(a_step_says_what_no_step_said_before),
            UNIT(an_id_that_is_given_again_ends_its_older_entry),
            UNIT(what_waits_untold_is_not_kept), UNIT(entries_of_a_group_end_with_the_connection),
