@@ -56,10 +56,10 @@
       "--operator", "Where operators, probes and trusted back ends connect")                       \
     X(mqtt_listen, "mqtt.listen", LISTENER, "", "127.0.0.1:1883", NULL, NULL, AT_START, "--mqtt",  \
       "Where MQTT clients connect; port 0 takes a free one, `off` none")                           \
-    X(mqtt_receive_max, "mqtt.receive_max", COUNT, "messages", "1024", "1", "65535", AT_START,     \
+    X(mqtt_receive_max, "mqtt.receive_max", COUNT, "messages", "1024", "1", "32767", AT_START,     \
       NULL, "Messages of QoS 1 and 2 under way at once, to and from one MQTT client")              \
     X(mqtt_topic_aliases, "mqtt.topic_aliases", COUNT, "aliases", "64", "0", "1000", AT_START,     \
-      NULL, "Topic aliases that one MQTT client may set; 0 allows none")                           \
+      NULL, "Topic aliases that one MQTT client may set, and is sent at most; 0 allows none")      \
     X(mqtt_keep_alive_max_ms, "mqtt.keep_alive_max", DURATION, "milliseconds", "65535s", "1s",     \
       "65535s", AT_START, NULL,                                                                    \
       "The longest keep alive; MQTT 5 clients that want more are told, but for those without")     \

@@ -264,7 +264,9 @@ static void agree(struct mqtt *mqtt, const struct mqtt_connect *connect) {
         mqtt->out.packet_bytes_max = properties->maximum_packet_size;
     }
     if (mqtt_has(properties, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM)) {
-        mqtt->alias_max_peer = properties->topic_alias_maximum;
+        uint64_t max = mqtt_broker(mqtt)->config->mqtt_topic_aliases;
+        mqtt->alias_max_peer =
+            properties->topic_alias_maximum < max ? properties->topic_alias_maximum : (uint16_t)max;
     }
     if (mqtt_has(properties, MQTT_PROPERTY_REQUEST_PROBLEM_INFORMATION)) {
         mqtt->wants_problem_information = properties->request_problem_information != 0;

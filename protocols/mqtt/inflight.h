@@ -3,8 +3,9 @@
  *
  * Place:   a part of a session (session.h); written by outbound.c, retained.c and resend.c.
  * Thread:  its session's; pure but for memory.
- * Bounds:  as many as the owner puts: the client's receive maximum, of 24 bytes each, and at most
- *          as much again for what was taken away in the middle.
+ * Bounds:  as many as the owner puts: the client's receive maximum, of 24 bytes each, and as many
+ *          that wait (so mqtt.receive_max ends at 32,767, or the ids would); at most as much again
+ *          for what was taken away in the middle.
  *
  * An entry says where its message stands in the log, and no more: the message is read again when it
  * has to be sent again. Entries are in the order in which they were put.

@@ -48,7 +48,7 @@ struct mqtt {
     struct mqtt_dialect in;  /* what the client may send us … */
     struct mqtt_dialect out; /* … and what we may send it: packet_bytes_max is its own maximum */
     uint16_t receive_max_peer;      /* its Receive Maximum, at most ours; ours in 3.1.1 */
-    uint16_t alias_max_peer;        /* its Topic Alias Maximum; 0 in 3.1.1 */
+    uint16_t alias_max_peer;        /* its Topic Alias Maximum, at most ours; 0 in 3.1.1 */
     uint16_t keep_alive_s;          /* 0: none */
     bool wants_problem_information; /* reason strings and user properties on acknowledgements */
     bool is_session_present;        /* the CONNACK said so: `session` is from before */

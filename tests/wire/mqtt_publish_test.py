@@ -483,6 +483,18 @@ def test_topic_aliases_to_a_client_stay_below_what_it_takes(broker, channel):
             assert got.topic == topic and got.values.get("topic_alias", 1) in (1, 2)
 
 
+@pytest.mark.parametrize("most", [0, 3])
+def test_topic_aliases_to_a_client_are_no_more_than_are_allowed(start_broker, most):
+    broker = start_broker(config=f"mqtt: {{ topic_aliases: {most} }}")
+    with Client(broker) as client, connected(broker) as publisher:
+        client.connect(values={"topic_alias_maximum": 65535})
+        client.subscribe("#", qos=1)
+        for number in range(20):
+            publisher.publish(str(number % 10), b"x")
+        used = {got.values.get("topic_alias", 0) for got in client.messages(20)}
+        assert max(used) == most
+
+
 @proves(v5="3.3.2-7")
 def test_aliases_do_not_outlive_their_connection(broker, channel):
     name, values = name_of(channel), {"session_expiry": 60}
