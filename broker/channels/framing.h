@@ -24,7 +24,7 @@ struct frame_options {
 struct framing {
     const char *name;
     uint8_t slot;  /* 0 … FRAMING_SLOTS - 1, different for each kind; or FRAMING_OWN */
-    void *context; /* for put_message alone; NULL: it needs none. The worker's, like the framing */
+    void *context; /* NULL: it needs none. The worker's, like the framing */
     /* Appends exactly one frame. OK with nothing appended: this kind cannot carry the message. */
     enum error_code (*put_message)(struct buffer *buffer, const struct message *message,
                                    const struct frame_options *options);

@@ -95,7 +95,8 @@ static void count_gap(const struct stream *stream, const struct gap *gap) {
 }
 
 static void tell_gaps(struct stream *stream, const struct read *read) {
-    struct frame_options options = {.subscription = stream->subscription};
+    struct frame_options options = {.subscription = stream->subscription,
+                                    .context = stream->framing->context};
     struct storage_gap gap;
     size_t index = 0;
     while (stream->failure == OK &&

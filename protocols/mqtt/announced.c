@@ -94,6 +94,13 @@ void announced_forget(struct announced *announced, uint16_t alias, uint64_t posi
     }
 }
 
+void announced_forget_at(struct announced *announced, struct span channel, uint64_t position) {
+    const struct alias *alias = find(announced, channel);
+    if (alias != NULL) {
+        announced_forget(announced, (uint16_t)(alias - announced->aliases + 1), position);
+    }
+}
+
 static bool has_position(const struct stream_item *items, size_t count, uint64_t position) {
     size_t low = 0;
     size_t high = count;

@@ -35,5 +35,8 @@ uint16_t announced_choose(struct announced *announced, struct span channel, uint
 /* The frame that announced_choose() was asked for was not made. */
 void announced_forget(struct announced *announced, uint16_t alias, uint64_t position);
 
+/* There is no frame for that message any more, whatever announced_choose() was asked. */
+void announced_forget_at(struct announced *announced, struct span channel, uint64_t position);
+
 /* The frames of those messages left, in order of position. */
 void announced_on_left(struct announced *announced, const struct stream_item *items, size_t count);

@@ -120,7 +120,7 @@ enum error_code publishing_put(struct buffer *buffer, const struct message *mess
 /* --- a gap ---------------------------------------------------------------------------------- */
 
 static enum error_code put_gap_with(struct buffer *buffer, const struct storage_gap *gap,
-                                    bool is_websocket, enum mqtt_version version,
+                                    bool is_websocket, const struct mqtt_dialect *dialect,
                                     struct buffer *topic, struct buffer *payload) {
     enum error_code code = envelope_put_gap(payload, gap);
     if (code == OK) {
@@ -135,16 +135,15 @@ static enum error_code put_gap_with(struct buffer *buffer, const struct storage_
     if (code != OK) {
         return code;
     }
-    struct mqtt_dialect dialect = dialect_of((uint8_t)version, 0);
     struct mqtt_publish publish = {.topic = buffer_borrow(topic),
                                    .payload = buffer_borrow(payload)};
     mqtt_set_payload_format_indicator(&publish.properties, 1);
     mqtt_set_content_type(&publish.properties, SPAN("application/json"));
-    return put_packet(buffer, &publish, is_websocket, &dialect);
+    return put_packet(buffer, &publish, is_websocket, dialect);
 }
 
 enum error_code publishing_put_gap(struct buffer *buffer, const struct storage_gap *gap,
-                                   bool is_websocket, enum mqtt_version version) {
+                                   bool is_websocket, const struct mqtt_dialect *dialect) {
     struct buffer topic;
     struct buffer payload;
     if (gap->is_outlived) {
@@ -152,41 +151,17 @@ enum error_code publishing_put_gap(struct buffer *buffer, const struct storage_g
     }
     buffer_init(&topic, CHANNEL_NAME_BYTES_MAX + sizeof(GAP_TOPIC) + 1);
     buffer_init(&payload, WRITE_BYTES_MAX);
-    enum error_code code = put_gap_with(buffer, gap, is_websocket, version, &topic, &payload);
+    enum error_code code = put_gap_with(buffer, gap, is_websocket, dialect, &topic, &payload);
     buffer_finish(&payload);
     buffer_finish(&topic);
     return code;
 }
 
-static enum error_code gap_tcp_3_1_1(struct buffer *buffer, const struct storage_gap *gap,
-                                     const struct frame_options *options) {
-    (void)options;
-    return publishing_put_gap(buffer, gap, false, MQTT_VERSION_3_1_1);
-}
-
-static enum error_code gap_tcp_5(struct buffer *buffer, const struct storage_gap *gap,
-                                 const struct frame_options *options) {
-    (void)options;
-    return publishing_put_gap(buffer, gap, false, MQTT_VERSION_5);
-}
-
-static enum error_code gap_websocket_3_1_1(struct buffer *buffer, const struct storage_gap *gap,
-                                           const struct frame_options *options) {
-    (void)options;
-    return publishing_put_gap(buffer, gap, true, MQTT_VERSION_3_1_1);
-}
-
-static enum error_code gap_websocket_5(struct buffer *buffer, const struct storage_gap *gap,
-                                       const struct frame_options *options) {
-    (void)options;
-    return publishing_put_gap(buffer, gap, true, MQTT_VERSION_5);
-}
-
-framing_put_gap *framing_choose_gap(bool is_websocket, enum mqtt_version version) {
-    if (is_websocket) {
-        return version == MQTT_VERSION_5 ? gap_websocket_5 : gap_websocket_3_1_1;
-    }
-    return version == MQTT_VERSION_5 ? gap_tcp_5 : gap_tcp_3_1_1;
+static enum error_code put_shared_gap(struct buffer *buffer, const struct storage_gap *gap,
+                                      const struct frame_options *options) {
+    const struct publishing *row = options->context;
+    struct mqtt_dialect dialect = dialect_of(row->version, 0);
+    return publishing_put_gap(buffer, gap, row->is_websocket, &dialect);
 }
 
 /* --- shared frames -------------------------------------------------------------------------- */
@@ -238,7 +213,7 @@ static const struct framing FRAMINGS[MQTT_SLOT_COUNT] = {
                .slot = MQTT_SLOT_FIRST + (index),                                                  \
                .context = (void *)&VARIANTS[index],                                                \
                .put_message = put_shared,                                                          \
-               .put_gap = gap_##transport##_##number},
+               .put_gap = put_shared_gap},
     VARIANT_TABLE(FRAMING)
 #undef FRAMING
 };

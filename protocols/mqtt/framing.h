@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "broker/channels/framing.h"
+#include "broker/limits.h"
 #include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
@@ -25,6 +26,9 @@
 
 #define MQTT_SLOT_FIRST 6 /* of broker/channels/framing.h; MQTT_SLOT_COUNT from there on */
 #define MQTT_SLOT_COUNT 30
+
+/* A gap: the channel's name in the topic, and in its JSON, where an escape has six bytes. */
+#define PUBLISHING_GAP_BYTES_MAX (7 * CHANNEL_NAME_BYTES_MAX + 512)
 
 /* How a message is sent to one subscriber, or to all that share its frames. */
 struct publishing {
@@ -54,14 +58,9 @@ MUST_USE enum error_code publishing_put(struct buffer *buffer, const struct mess
 
 /* A gap as a PUBLISH of QoS 0 on `$gap/<channel>`, of a pattern on `$gap`. Messages whose own
  * time is over are not delivered, and no more is said of them [MQTT-3.3.2-5]: OK with nothing
- * appended. */
+ * appended, as where it is too large for the client [MQTT-3.1.2-24]. */
 MUST_USE enum error_code publishing_put_gap(struct buffer *buffer, const struct storage_gap *gap,
-                                            bool is_websocket, enum mqtt_version version);
-
-/* The put_gap of streams of that transport and version. */
-typedef enum error_code framing_put_gap(struct buffer *buffer, const struct storage_gap *gap,
-                                        const struct frame_options *options);
-framing_put_gap *framing_choose_gap(bool is_websocket, enum mqtt_version version);
+                                            bool is_websocket, const struct mqtt_dialect *dialect);
 
 /* The row for subscribers of that transport, version (3.1.1 has neither offsets nor retain as
  * published) and QoS. Frames carry the reader's number as subscription identifier. */

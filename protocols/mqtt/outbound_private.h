@@ -139,6 +139,12 @@ void resend_finish(struct outbound *outbound);
 
 /* --- retained.c --- */
 
+/* A filter of these options is to be sent all retained messages up to that position. */
+static inline void retained_await(struct filter_options *options, uint64_t boundary) {
+    options->retained_boundary = boundary;
+    options->retained_after = 0;
+}
+
 /* That filter of the session is to be sent the retained messages up to its retained_boundary, on
  * channels behind its retained_after. ERR_MEMORY. */
 MUST_USE enum error_code retained_begin(struct outbound *outbound, const struct filter *filter);

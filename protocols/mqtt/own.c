@@ -42,10 +42,13 @@ static enum error_code put_message(struct buffer *buffer, const struct message *
     struct announced *announced = outbound->announced;
     uint32_t identifiers[SELECTORS_MAX];
     struct publishing publishing;
+    uint64_t position = message->place.position;
     if (!own_choose(outbound, message, identifiers, &publishing)) {
+        if (announced != NULL) { /* its filters may have wanted it when it was framed before */
+            announced_forget_at(announced, message->fields.channel, position);
+        }
         return OK;
     }
-    uint64_t position = message->place.position;
     size_t length_before = buffer->length;
     publishing.skipped = options->skipped;
     if (announced != NULL) {
@@ -59,13 +62,19 @@ static enum error_code put_message(struct buffer *buffer, const struct message *
     return code;
 }
 
-void own_init(struct framing *framing, struct outbound *outbound) {
+static enum error_code put_gap(struct buffer *buffer, const struct storage_gap *gap,
+                               const struct frame_options *options) {
+    const struct outbound *outbound = options->context;
     const struct mqtt *mqtt = outbound->mqtt;
+    return publishing_put_gap(buffer, gap, mqtt_is_websocket(mqtt), &mqtt->out);
+}
+
+void own_init(struct framing *framing, struct outbound *outbound) {
     *framing = (struct framing){
         .name = "mqtt",
         .slot = FRAMING_OWN,
         .context = outbound,
         .put_message = put_message,
-        .put_gap = framing_choose_gap(mqtt_is_websocket(mqtt), mqtt_version(mqtt)),
+        .put_gap = put_gap,
     };
 }

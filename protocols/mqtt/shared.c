@@ -122,7 +122,7 @@ static void on_gap(void *context, const struct storage_gap *gap) {
     struct mqtt *mqtt = share->outbound->mqtt;
     struct buffer packet;
     buffer_init(&packet, WRITE_BYTES_MAX);
-    enum error_code code = publishing_put_gap(&packet, gap, false, mqtt_version(mqtt));
+    enum error_code code = publishing_put_gap(&packet, gap, false, &mqtt->out);
     if (code != OK) {
         mqtt_end_failed(mqtt, code);
     } else if (packet.length > 0) {

@@ -257,11 +257,6 @@ static void write_grants(struct subscribing *subscribing) {
     buffer_finish(&packet);
 }
 
-static void await_retained(struct filter_options *options, const struct row *row) {
-    options->retained_boundary = row->place.position;
-    options->retained_after = 0;
-}
-
 /* What the new filters set going. */
 static enum error_code open_row(struct outbound *outbound, const struct row *row,
                                 struct filter *filter) {
@@ -276,7 +271,7 @@ static enum error_code open_row(struct outbound *outbound, const struct row *row
         if (!row->has_retained) {
             return OK;
         }
-        await_retained(&filter->options, row); /* what went on meanwhile was for the older one */
+        retained_await(&filter->options, row->place.position); /* whatever was served meanwhile */
         return retained_begin(outbound, filter);
     case FILTER_GAP:
         return OK;
@@ -451,7 +446,7 @@ static void apply_row(struct subscribing *subscribing, struct row *row) {
     row->has_retained = row->retain_handling == RETAIN_ALWAYS ||
                         (row->retain_handling == RETAIN_IF_NEW && older == NULL);
     if (options->kind == FILTER_LOG && row->has_retained) {
-        await_retained(options, row);
+        retained_await(options, row->place.position);
     } else if (older != NULL) {
         options->retained_boundary = older->options.retained_boundary;
         options->retained_after = older->options.retained_after;
@@ -495,7 +490,7 @@ static enum error_code keep_gaps(struct subscribing *subscribing, const struct r
     size_t index = 0;
     enum error_code code = OK;
     while (code == OK && storage_page_next_gap(&read->page, &read->query, &index, &gap)) {
-        code = publishing_put_gap(&subscribing->gaps, &gap, false, mqtt_version(subscribing->mqtt));
+        code = publishing_put_gap(&subscribing->gaps, &gap, false, &subscribing->mqtt->out);
     }
     return code;
 }
@@ -570,7 +565,7 @@ static struct subscribing *begin(struct mqtt *mqtt, const struct mqtt_request *r
     subscribing->mqtt = mqtt;
     subscribing->packet_id = request->packet_id;
     subscribing->count = request->filter_count;
-    buffer_init(&subscribing->gaps, WRITE_BYTES_MAX);
+    buffer_init(&subscribing->gaps, SELECTORS_MAX * PUBLISHING_GAP_BYTES_MAX);
     buffer_init(&subscribing->reasons, request->filter_count);
     mqtt->outbound->subscribing = subscribing;
     mqtt_hold(mqtt);

@@ -197,6 +197,32 @@ def test_a_message_that_is_not_kept_any_more_is_not_sent_again(start_broker):
         assert client.nothing_until(client, "a/b", qos=1) == []
 
 
+FEW_KEPT = 'channels: [{ match: "**", history: { messages: 5 } }]'
+
+
+@proves(v5="3.1.2-24")
+def test_a_gap_that_is_too_large_for_the_client_is_not_told(start_broker):
+    broker = start_broker(config=FEW_KEPT)
+    with connected(broker, "small", values={"maximum_packet_size": 40}) as client:
+        for number in range(20):
+            client.publish("a/b", str(number), 1)
+        client.subscribe("a/b", qos=1, values=since("1"))
+        assert numbers(client.messages(5)) == [15, 16, 17, 18, 19]
+        assert client.nothing_until(client, "a/b", qos=1) == []
+
+
+def test_every_filter_of_a_packet_is_told_its_gap(start_broker):
+    broker = start_broker(config=FEW_KEPT)
+    topics = [f"{'long' * 80}/{number}" for number in range(100)]
+    with connected(broker) as client:
+        for topic in topics:
+            client.send(*[publish(topic, b"x", 0, None, V5) for _ in range(7)])
+        client.ping()
+        client.subscribe(*topics, values=since("1"))
+        got = [client.message().topic for _ in range(100)]
+        assert got == [f"$gap/{topic}" for topic in topics]
+
+
 @each_version
 def test_a_retained_copy_that_was_not_acknowledged_comes_again_as_one(broker, version, channel):
     name = name_of(channel)

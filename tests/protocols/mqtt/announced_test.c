@@ -45,6 +45,20 @@ TEST(a_frame_that_was_not_made_announced_nothing) {
     announced_destroy(announced);
 }
 
+/* A filter was put anew, and its frame comes as one of no bytes. */
+TEST(a_frame_that_is_for_the_client_no_more_announced_nothing) {
+    struct announced *announced = announced_create(2);
+    bool is_known = true;
+    EXPECT_EQ(announced_choose(announced, SPAN("a"), 5, &is_known), 1);
+    announced_forget_at(announced, SPAN("b"), 5);
+    announced_forget_at(announced, SPAN("a"), 5);
+    struct stream_item items[] = {item(5)};
+    announced_on_left(announced, items, 1);
+    EXPECT_EQ(announced_choose(announced, SPAN("a"), 6, &is_known), 1);
+    EXPECT_FALSE(is_known);
+    announced_destroy(announced);
+}
+
 /* [MQTT-3.1.2-26] */
 TEST(no_alias_lies_above_the_clients_maximum) {
     struct announced *announced = announced_create(2);
@@ -59,4 +73,5 @@ TEST(no_alias_lies_above_the_clients_maximum) {
 UNIT_TESTS(UNIT(an_alias_is_known_once_its_frame_left),
            UNIT(a_frame_that_never_left_announced_nothing),
            UNIT(a_frame_that_was_not_made_announced_nothing),
+           UNIT(a_frame_that_is_for_the_client_no_more_announced_nothing),
            UNIT(no_alias_lies_above_the_clients_maximum))

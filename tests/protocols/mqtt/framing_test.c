@@ -180,15 +180,16 @@ TEST(all_identifiers_and_the_alias_stand_in_a_frame) {
 
 TEST(a_gap_is_a_publish_on_a_topic_of_its_own) {
     struct storage_gap gap = {.gap = {GAP_EXPIRED, 1, 9}, .selector = SPAN("a/b")};
-    struct frame_options options = {0};
+    const struct framing *framing = framing_shared(false, MQTT_VERSION_3_1_1, 1, false, false);
+    struct frame_options options = {.context = framing->context};
     buffer_init(&frame, 65536);
-    EXPECT_EQ(framing_choose_gap(false, MQTT_VERSION_5)(&frame, &gap, &options), OK);
+    EXPECT_EQ(publishing_put_gap(&frame, &gap, false, &V5), OK);
     struct mqtt_publish publish = decode(&V5);
     EXPECT_EQ(publish.qos, 0);
     EXPECT_TRUE(span_is_equal(publish.topic, SPAN("$gap/a/b")));
     buffer_finish(&frame);
     gap.is_pattern = true;
-    EXPECT_EQ(framing_choose_gap(false, MQTT_VERSION_3_1_1)(&frame, &gap, &options), OK);
+    EXPECT_EQ(framing->put_gap(&frame, &gap, &options), OK);
     EXPECT_TRUE(span_is_equal(decode(&V3).topic, SPAN("$gap")));
     buffer_finish(&frame);
 }
@@ -198,7 +199,20 @@ TEST(messages_whose_time_is_over_are_no_gap) {
     struct storage_gap gap = {
         .gap = {GAP_EXPIRED, 1, 9}, .selector = SPAN("a/b"), .is_outlived = true};
     buffer_init(&frame, 65536);
-    EXPECT_EQ(publishing_put_gap(&frame, &gap, true, MQTT_VERSION_5), OK);
+    EXPECT_EQ(publishing_put_gap(&frame, &gap, true, &V5), OK);
+    EXPECT_EQ(frame.length, 0);
+}
+
+/* [MQTT-3.1.2-24] */
+TEST(a_gap_too_large_for_the_client_makes_no_frame) {
+    struct storage_gap gap = {.gap = {GAP_EXPIRED, 1, 9}, .selector = SPAN("a/b")};
+    struct mqtt_dialect dialect = V5;
+    buffer_init(&frame, 65536);
+    EXPECT_EQ(publishing_put_gap(&frame, &gap, false, &dialect), OK);
+    dialect.packet_bytes_max = (uint32_t)frame.length - 1;
+    buffer_finish(&frame);
+    buffer_init(&frame, 65536);
+    EXPECT_EQ(publishing_put_gap(&frame, &gap, false, &dialect), OK);
     EXPECT_EQ(frame.length, 0);
 }
 
@@ -212,4 +226,5 @@ UNIT_TESTS(UNIT(each_row_has_a_slot_of_its_own),
            UNIT(what_is_too_large_for_the_client_makes_no_frame),
            UNIT(all_identifiers_and_the_alias_stand_in_a_frame),
            UNIT(a_gap_is_a_publish_on_a_topic_of_its_own),
-           UNIT(messages_whose_time_is_over_are_no_gap))
+           UNIT(messages_whose_time_is_over_are_no_gap),
+           UNIT(a_gap_too_large_for_the_client_makes_no_frame))
