@@ -513,7 +513,8 @@ enum error_code home_restore(struct broker *broker, struct error *why) {
 }
 
 void home_flush(struct home *home) {
-    for (struct map_node *node = map_first(&home->groups); node != NULL;
+    bool has_log = home->worker->broker->log != NULL; /* a start that fails comes here without */
+    for (struct map_node *node = has_log ? map_first(&home->groups) : NULL; node != NULL;
          node = map_next(&home->groups, node)) {
         struct shared_group *shared = CONTAINER_OF(node, struct shared_group, in_home);
         if (shared->is_dirty) {

@@ -75,7 +75,8 @@ void house_finish(struct house *house) {
     EXPECT_EQ(nftw(house->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-void house_start(struct house *house) {
+/* Up to where the log comes. */
+static void prepare(struct house *house) {
     struct broker *broker = &house->broker;
     struct config *config = NULL;
     memset(broker, 0, sizeof(*broker));
@@ -95,6 +96,11 @@ void house_start(struct house *house) {
         house->listeners[i] = worker_listener(broker->workers[i]);
     }
     EXPECT_EQ(home_restore(broker, NULL), OK);
+}
+
+void house_start(struct house *house) {
+    struct broker *broker = &house->broker;
+    prepare(house);
     struct log_options options = {.storage = broker->storage,
                                   .listeners = house->listeners,
                                   .listener_count = HOUSE_WORKERS,
@@ -125,7 +131,9 @@ void house_stop(struct house *house) {
         worker_join(broker->workers[i]);
     }
     settle(house);
-    log_stop(broker->log);
+    if (broker->log != NULL) {
+        log_stop(broker->log);
+    }
     reads_stop(broker->reads);
     settle(house);
     for (size_t i = 0; i < HOUSE_WORKERS; i++) {
@@ -138,6 +146,11 @@ void house_stop(struct house *house) {
     metrics_destroy(broker->metrics);
     free(broker->workers);
     reloader_destroy(house->reloader);
+}
+
+void house_start_without_log(struct house *house) {
+    prepare(house);
+    house_stop(house);
 }
 
 /* --- calls ---------------------------------------------------------------------------------- */

@@ -38,6 +38,9 @@ void house_finish(struct house *house); /* stopped */
 void house_start(struct house *house);
 void house_stop(struct house *house);
 
+/* A start that fails because no log can be had, and its end. */
+void house_start_without_log(struct house *house);
+
 /* Runs it on that worker's thread, and returns when it has run. */
 void house_call(struct house *house, size_t worker, void (*run)(void *context), void *context);
 

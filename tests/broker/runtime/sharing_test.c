@@ -348,6 +348,18 @@ TEST(a_group_is_back_after_a_restart_with_what_was_not_done_with) {
     play_end();
 }
 
+TEST(a_start_that_fails_behind_its_groups_ends_in_order) {
+    play_begin(NULL);
+    EXPECT_EQ(player_join(play_cast_kept(1)), OK);
+    player_leave(&play.players[1], FOR_LONG_MS);
+    house_stop(&play.house);
+    house_start_without_log(&play.house);
+    house_start(&play.house);
+    EXPECT_EQ(metrics_sum(play.house.broker.metrics, METRIC_GROUPS, 0), 1); /* as it was */
+    EXPECT_EQ(player_join(play_cast_kept(1)), OK);
+    play_end();
+}
+
 static bool is_stored(void *context) {
     return log_position_readable(play.house.broker.log) > *(uint64_t *)context;
 }
@@ -480,5 +492,6 @@ UNIT_TESTS(UNIT(each_message_goes_to_one_member_whichever_worker_it_is_on),
            UNIT(a_member_that_is_forgotten_is_not_waited_for),
            UNIT(a_member_may_be_forgotten_in_all_groups_at_once),
            UNIT(a_group_is_back_after_a_restart_with_what_was_not_done_with),
+           UNIT(a_start_that_fails_behind_its_groups_ends_in_order),
            UNIT(after_a_kill_only_what_was_not_done_with_comes_again),
            UNIT(nothing_is_lost_or_with_two_members_whoever_comes_and_goes))
