@@ -43,7 +43,7 @@ static void on_read(struct read *read) {
     struct list *node;
     list_remove(&page_read->in_feed);
     metrics_add(page_read->worker->metrics, METRIC_PAGES_READ, 1);
-    if (read->result != OK) { /* once, however many ride on it */
+    if (read->result != OK && read->result != ERR_DRAINING) { /* once, however many ride on it */
         log_event(READ_FAILED, .code = error_row(read->result)->slug, .detail = read->why.detail);
     }
     while ((node = list_take_head(&page_read->riders)) != NULL) {

@@ -292,6 +292,13 @@ void stage_answer_skipped(struct stage *stage, struct read *read, uint64_t end, 
     stage_answer(stage, read, 0, 0, end, true);
 }
 
+void stage_refuse(struct stage *stage, struct read *read, enum error_code code) {
+    (void)stage;
+    list_remove(&read->in_queue);
+    read->result = code;
+    read->on_read(read);
+}
+
 /* --- frames ---------------------------------------------------------------------------------- */
 
 static enum error_code put_offset(struct buffer *buffer, const struct message *message,

@@ -64,6 +64,9 @@ struct read *stage_find_read(const struct stage *stage, uint64_t position);
 void stage_answer(struct stage *stage, struct read *read, uint64_t first, uint64_t last,
                   uint64_t end, bool at_head);
 
+/* No page: it failed like that. */
+void stage_refuse(struct stage *stage, struct read *read, enum error_code code);
+
 /* The same with what the test has put into the page of `read`, but for its start. */
 void stage_answer_filled(struct stage *stage, struct read *read);
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/runtime/stream.h"
 
+#include <unistd.h>
+
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
+#include "broker/support/logger.h"
 #include "tests/broker/runtime/stage.h"
 #include "tests/unit.h"
 
@@ -343,6 +346,40 @@ TEST(a_reader_that_lags_and_must_not_is_told_once) {
     stage_finish(&stage);
 }
 
+/* How many bytes the log says when a page is refused like that. */
+static ssize_t refuse_and_listen(struct stage *stage, struct read *asked, enum error_code code) {
+    char text[4096];
+    int ends[2];
+    int kept = dup(STDERR_FILENO);
+    logger_set_level(LOG_LEVEL_INFO);
+    EXPECT_EQ(pipe(ends), 0);
+    EXPECT_TRUE(dup2(ends[1], STDERR_FILENO) >= 0);
+    stage_refuse(stage, asked, code);
+    EXPECT_TRUE(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, sizeof(text));
+    close(ends[0]);
+    return length;
+}
+
+TEST(a_page_that_is_refused_because_the_broker_ends_is_no_failure_to_log) {
+    static const enum error_code codes[] = {ERR_DRAINING, ERR_IO};
+    for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
+        struct stage stage;
+        struct client client;
+        stage_init(&stage, 10);
+        client_init(&client, &stage, 7, ON_LAG_CATCH_UP, 0);
+        stage_turn(&stage);
+        ssize_t said = refuse_and_listen(&stage, stage_find_read(&stage, 7), codes[i]);
+        EXPECT_EQ(said > 0, codes[i] != ERR_DRAINING);
+        stage_turn(&stage);
+        EXPECT_EQ(client.failure, codes[i]);
+        client_finish(&client);
+        stage_finish(&stage);
+    }
+}
+
 UNIT_TESTS(UNIT(a_stream_goes_from_its_page_to_the_tail_without_a_seam),
            UNIT(readers_of_a_feed_share_a_page),
            UNIT(a_reader_near_the_head_does_not_wait_for_one_far_behind),
@@ -355,4 +392,5 @@ UNIT_TESTS(UNIT(a_stream_goes_from_its_page_to_the_tail_without_a_seam),
            UNIT(a_reader_of_its_history_may_be_slow),
            UNIT(a_reader_lags_once_until_it_has_caught_up),
            UNIT(a_fall_is_counted_once_however_many_pages_it_takes),
-           UNIT(a_reader_that_lags_and_must_not_is_told_once))
+           UNIT(a_reader_that_lags_and_must_not_is_told_once),
+           UNIT(a_page_that_is_refused_because_the_broker_ends_is_no_failure_to_log))
