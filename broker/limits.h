@@ -62,7 +62,9 @@
 #define MQTT_PUBLICATIONS_LAST_MAX 16384 /* when it is gone: of one read, nearly all it can hold */
 #define MQTT_PROGRESS_BYTES 4096         /* of a packet, in BODY_TIMEOUT_MS */
 #define SESSION_STATE_BYTES_MAX 917504   /* with a will it fits an object of 1 MiB */
-#define SESSIONS_BYTES_MAX 1073741824    /* of states that are away; above it no new session */
+#define SESSIONS_BYTES_MAX                                                                         \
+    1073741824                     /* of states and wills that are away: no new session above it */
+#define SESSION_BYTES_ALWAYS 1024  /* a state no larger is kept however many there are */
 #define SESSIONS_A_TURN 1024       /* ended in one turn of the log thread: about a millisecond */
 #define SESSIONS_BEAT_MS 64        /* what is due is at most so late */
 #define ERRANDS_BYTES_MAX 67108864 /* of what could not be stored and is tried again */

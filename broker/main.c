@@ -186,6 +186,7 @@ static enum error_code start_log(struct process *process, struct error *why) {
                                   .store_mailbox = store_mailbox(process->store),
                                   .metrics = broker->metrics,
                                   .sessions_max = process->config->mqtt_sessions_max,
+                                  .sessions_bytes_max = SESSIONS_BYTES_MAX,
                                   .on_session_over = on_session_over,
                                   .context = broker};
     enum error_code code = home_restore(broker, why);

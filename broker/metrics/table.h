@@ -298,7 +298,7 @@ enum metrics_unit {
     X(SESSIONS_AWAY, "tidings_mqtt_sessions_away", GAUGE, COUNT, NONE, NONE,                       \
       "MQTT sessions that are kept for a client to come back")                                     \
     X(SESSIONS_BYTES, "tidings_mqtt_sessions_away_bytes", GAUGE, BYTES, NONE, NONE,                \
-      "State of the MQTT sessions that are away")                                                  \
+      "State of the MQTT sessions that are away, and their wills")                                 \
     X(SESSIONS_LIMIT, "tidings_mqtt_sessions_limit", GAUGE, COUNT, NONE, NONE,                     \
       "MQTT sessions that there may be: mqtt.sessions_max")                                        \
     X(SESSIONS_EXPIRED, "tidings_mqtt_sessions_expired_total", COUNTER, COUNT, NONE, NONE,         \

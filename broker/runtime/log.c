@@ -341,6 +341,7 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
             .publishes = &log->waiting,
             .metrics = log->answers.metrics,
             .sessions_max = options->sessions_max,
+            .sessions_bytes_max = options->sessions_bytes_max,
             .time_ms = order_turn_clock(&log->order, clock_wall_ms()),
             .on_session_over = options->on_session_over,
             .context = options->context};

@@ -66,6 +66,7 @@ struct log_options {
     struct mailbox *store_mailbox; /* told when a fold is due; may be NULL */
     struct metrics *metrics;
     size_t sessions_max;                                           /* see registry.h */
+    size_t sessions_bytes_max;                                     /* see registry.h */
     void (*on_session_over)(void *context, struct span client_id); /* see registry.h */
     void *context;
 };

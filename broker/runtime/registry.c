@@ -56,6 +56,38 @@ static void free_entry(struct registry_entry *entry) {
     free(entry);
 }
 
+static void put_will(struct registry *registry, struct registry_entry *entry, struct message *will,
+                     uint64_t due_ms) {
+    entry->will = will;
+    entry->will_due_ms = due_ms;
+    registry->state_bytes += will == NULL ? 0 : message_size(will);
+}
+
+static struct message *take_will(struct registry *registry, struct registry_entry *entry) {
+    struct message *will = entry->will;
+    registry->state_bytes -= will == NULL ? 0 : message_size(will);
+    entry->will = NULL;
+    return will;
+}
+
+static void put_state(struct registry *registry, struct registry_entry *entry, uint8_t *state,
+                      size_t length) {
+    entry->state = state;
+    entry->state_length = length;
+    registry->state_bytes += length;
+}
+
+static void drop_state(struct registry *registry, struct registry_entry *entry) {
+    free(entry->state);
+    registry->state_bytes -= entry->state_length;
+    entry->state = NULL;
+    entry->state_length = 0;
+}
+
+static bool is_too_much(const struct registry *registry) {
+    return registry->state_bytes + registry->granted_bytes > registry->options.sessions_bytes_max;
+}
+
 static void forget(struct registry *registry, struct registry_entry *entry) {
     INVARIANT(entry->holder == NULL);
     INVARIANT(list_is_empty(&entry->waiting));
@@ -63,7 +95,8 @@ static void forget(struct registry *registry, struct registry_entry *entry) {
     heap_remove(&registry->dues, &entry->in_dues);
     map_remove(&registry->entries, &entry->in_map);
     list_remove(&entry->in_order);
-    registry->state_bytes -= entry->state_length;
+    drop_state(registry, entry);
+    message_unref(take_will(registry, entry));
     free_entry(entry);
 }
 
@@ -71,17 +104,14 @@ uint64_t registry_expires_ms(const struct registry_entry *entry) {
     return add_times(entry->released_ms, entry->expiry_ms);
 }
 
-static struct message *take_will(struct registry_entry *entry) {
-    struct message *will = entry->will;
-    entry->will = NULL;
-    return will;
-}
-
 /* Puts it where it will be found when something of it is due. */
 static void wait_for_due(struct registry *registry, struct registry_entry *entry) {
     uint64_t due_ms = registry_expires_ms(entry);
     if (entry->will != NULL && entry->will_due_ms < due_ms) {
         due_ms = entry->will_due_ms;
+    }
+    if (entry->is_adopted) {
+        due_ms = registry->time_ms;
     }
     if (due_ms == UINT64_MAX) {
         heap_remove(&registry->dues, &entry->in_dues);
@@ -92,7 +122,7 @@ static void wait_for_due(struct registry *registry, struct registry_entry *entry
 
 /* The session is over: a will that waited goes out now, and what is stored goes. */
 static void end_session(struct registry *registry, struct registry_entry *entry) {
-    struct message *will = take_will(entry);
+    struct message *will = take_will(registry, entry);
     if (entry->is_stored && registry->options.on_session_over != NULL) {
         registry->options.on_session_over(registry->options.context, registry_client_id(entry));
     }
@@ -101,10 +131,7 @@ static void end_session(struct registry *registry, struct registry_entry *entry)
     } else if (will != NULL) {
         errands_publish(registry, will);
     }
-    registry->state_bytes -= entry->state_length;
-    free(entry->state);
-    entry->state = NULL;
-    entry->state_length = 0;
+    drop_state(registry, entry);
     entry->is_stored = false;
     heap_remove(&registry->dues, &entry->in_dues);
 }
@@ -120,8 +147,10 @@ static bool settle(struct registry *registry, struct registry_entry *entry) {
         forget(registry, entry);
         return false;
     }
-    if (entry->will != NULL && entry->will_due_ms <= registry->time_ms) {
-        errands_store(registry, entry, take_will(entry));
+    bool is_will_due = entry->will != NULL && entry->will_due_ms <= registry->time_ms;
+    if (is_will_due || entry->is_adopted) {
+        entry->is_adopted = false;
+        errands_store(registry, entry, is_will_due ? take_will(registry, entry) : NULL);
     }
     wait_for_due(registry, entry);
     return true;
@@ -192,15 +221,16 @@ static void grant(struct registry *registry, struct registry_entry *entry,
         has_session = false;
     }
     heap_remove(&registry->dues, &entry->in_dues);
-    message_unref(take_will(entry)); /* its sender is back in time */
+    message_unref(take_will(registry, entry)); /* its sender is back in time */
     claim->is_present = has_session;
     claim->state = entry->state;
     claim->state_length = entry->state_length;
     claim->is_stored = entry->is_stored;
     claim->entry = entry;
-    registry->state_bytes -= entry->state_length;
-    entry->state = NULL;
-    entry->state_length = 0;
+    entry->granted_bytes = entry->state_length;
+    registry->granted_bytes += entry->granted_bytes;
+    entry->state = NULL; /* the claim's */
+    drop_state(registry, entry);
     entry->holder = claim;
     registry->held_count++;
     decide(claim, OK);
@@ -210,10 +240,10 @@ static enum error_code admit(struct registry *registry, struct session_claim *cl
                              struct registry_entry **ret_entry) {
     struct span client_id = span_of(claim->client_id, claim->client_id_length);
     size_t count = map_count(&registry->entries);
-    if (count >= registry->options.sessions_max || registry->state_bytes > SESSIONS_BYTES_MAX) {
+    if (count >= registry->options.sessions_max || is_too_much(registry)) {
         metrics_add(registry->options.metrics, METRIC_SESSIONS_REFUSED, 1);
         log_event(SESSIONS_FULL, .client_id = client_id, .sessions = count,
-                  .state_bytes = registry->state_bytes);
+                  .state_bytes = registry->state_bytes + registry->granted_bytes);
         return ERR_FULL;
     }
     *ret_entry = add(registry, client_id);
@@ -277,8 +307,15 @@ static void hand_on(struct registry *registry, struct registry_entry *entry, boo
     }
 }
 
-/* What the holder leaves becomes the entry's. */
-static void take_back(struct registry *registry, struct registry_entry *entry,
+/* One that is known comes and goes with what it had, or little, however full it is. */
+static bool is_kept(const struct registry *registry, const struct registry_entry *entry) {
+    return entry->expiry_ms > 0 &&
+           (entry->state_length <= SESSION_BYTES_ALWAYS ||
+            entry->state_length <= entry->granted_bytes || !is_too_much(registry));
+}
+
+/* What the holder leaves becomes the entry's. False: its session is over. */
+static bool take_back(struct registry *registry, struct registry_entry *entry,
                       struct session_claim *claim) {
     const struct session_release *release = &claim->release;
     entry->holder = NULL;
@@ -287,11 +324,16 @@ static void take_back(struct registry *registry, struct registry_entry *entry,
     entry->expiry_ms = entry->is_dismissed ? 0 : release->expiry_ms;
     entry->is_dismissed = false;
     entry->released_ms = registry->time_ms;
-    entry->state = release->state;
-    entry->state_length = release->state_length;
-    registry->state_bytes += entry->state_length;
-    entry->will = release->will;
-    entry->will_due_ms = add_times(registry->time_ms, release->will_delay_ms);
+    registry->granted_bytes -= entry->granted_bytes;
+    put_state(registry, entry, release->state, release->state_length);
+    bool is_kept_now = is_kept(registry, entry);
+    if (!is_kept_now && entry->expiry_ms > 0) {
+        log_event(MQTT_SESSION_LOST, .client = registry_client_id(entry),
+                  .detail = "sessions that are away take too much memory");
+    }
+    entry->granted_bytes = 0;
+    put_will(registry, entry, release->will, add_times(registry->time_ms, release->will_delay_ms));
+    return is_kept_now;
 }
 
 static void on_release(struct letter *letter, void *consumer) {
@@ -299,12 +341,12 @@ static void on_release(struct letter *letter, void *consumer) {
     struct registry *registry = log_borrow_registry(consumer);
     struct registry_entry *entry = claim->entry;
     INVARIANT(entry->holder == claim);
-    take_back(registry, entry, claim);
-    bool has_session = entry->expiry_ms > 0;
+    bool has_session = take_back(registry, entry, claim);
     if (has_session) {
-        bool is_will_due = entry->will != NULL && entry->will_due_ms <= registry->time_ms;
+        bool is_will_due = entry->will != NULL &&
+                           (entry->will_due_ms <= registry->time_ms || is_too_much(registry));
         entry->is_stored = true;
-        errands_store(registry, entry, is_will_due ? take_will(entry) : NULL);
+        errands_store(registry, entry, is_will_due ? take_will(registry, entry) : NULL);
     } else {
         end_session(registry, entry);
     }
@@ -374,15 +416,17 @@ static enum error_code learn(struct registry *registry, struct span client_id, s
     if (record.state.length > 0) {
         memcpy(state, record.state.bytes, record.state.length);
     }
-    entry->state = state;
-    entry->state_length = record.state.length;
+    put_state(registry, entry, state, record.state.length);
     entry->is_stored = true;
+    entry->is_adopted = record.is_held;
     entry->expiry_ms = record.expiry_ms;
     entry->released_ms = record.is_held ? registry->time_ms : record.released_ms;
-    entry->will = will;
-    entry->will_due_ms =
-        record.is_held ? add_times(registry->time_ms, record.will_due_ms) : record.will_due_ms;
-    registry->state_bytes += entry->state_length;
+    put_will(registry, entry, will,
+             record.is_held ? add_times(registry->time_ms, record.will_due_ms)
+                            : record.will_due_ms);
+    if (is_too_much(registry)) {
+        entry->will_due_ms = registry->time_ms;
+    }
     wait_for_due(registry, entry);
     return OK;
 }
@@ -461,9 +505,13 @@ void registry_turn(struct registry *registry, uint64_t time_ms) {
         return;
     }
     errands_retry(registry);
-    for (size_t i = 0; i < SESSIONS_A_TURN && is_any_due(registry); i++) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < SESSIONS_A_TURN && bytes < COMMIT_BYTES_MAX && is_any_due(registry);
+         i++) {
         struct heap_node *first = heap_first(&registry->dues);
-        IGNORE_RESULT(settle(registry, CONTAINER_OF(first, struct registry_entry, in_dues)));
+        struct registry_entry *entry = CONTAINER_OF(first, struct registry_entry, in_dues);
+        bytes += entry->state_length; /* of which a copy is made if it is stored */
+        IGNORE_RESULT(settle(registry, entry));
     }
 }
 

@@ -3,9 +3,11 @@
  *
  * Place:   the log thread decides; protocols/mqtt claims a client id and releases it.
  * Thread:  the calls: the claimer's worker. All else: the log thread's.
- * Bounds:  log_options.sessions_max sessions, SESSIONS_BYTES_MAX of states: above either a claim of
- *          a new client id is refused. Of a session that is away its state is kept here, of one
- *          that is connected its name and a pointer. One delayed will a session.
+ * Bounds:  log_options.sessions_max sessions, sessions_bytes_max of states and delayed wills. Of a
+ *          session that is away its state is kept here, of one that is connected its name and a
+ *          pointer. Above either bound a claim of a new client id is refused. Above that of bytes
+ *          a will does not wait for its delay, and a session that is released with more than it was
+ *          granted with (and more than SESSION_BYTES_ALWAYS) ends. One will a session.
  *
  *     claim -> on_granted -> (on_taken_over)? -> registry_release() -> on_released
  *
@@ -46,8 +48,9 @@ struct session_release {
     uint8_t *state;     /* malloc'd, the registry's from now on; stored if expiry_ms > 0 */
     size_t state_length;
     struct message *will; /* a reference, the registry's, to a message that has no place; it is
-                           * published after will_delay_ms, or when the session ends before, unless
-                           * the session is claimed (not clean); NULL: none */
+                           * published after will_delay_ms, or when the session ends before, or at
+                           * once above the bound of bytes, unless the session is claimed before
+                           * (not clean); NULL: none */
     uint64_t will_delay_ms;
 };
 
@@ -107,6 +110,7 @@ struct registry_options {
     struct list *publishes;  /* those that wait to be ordered; the registry's own go behind them */
     struct metrics_shard *metrics;
     size_t sessions_max;
+    size_t sessions_bytes_max;
     uint64_t time_ms; /* of the log */
     /* A session that was stored is over. On the log thread; NULL: nobody asks. */
     void (*on_session_over)(void *context, struct span client_id);
@@ -114,7 +118,7 @@ struct registry_options {
 };
 
 /* Learns all sessions that are stored. Those that a connection had when the process ended are
- * released at time_ms. Before the first append. */
+ * released at time_ms, which is stored with the first turns. Before the first append. */
 MUST_USE enum error_code registry_create(const struct registry_options *options,
                                          struct storage *storage, struct registry **ret_registry,
                                          struct error *why);

@@ -29,8 +29,10 @@ struct registry_entry {
     struct message *will; /* NULL: none */
     uint8_t *state;       /* while it is away */
     size_t state_length;
-    bool is_stored;    /* there may be an object of it */
-    bool is_dismissed; /* it ends when its holder releases it */
+    size_t granted_bytes; /* of the state that its holder found */
+    bool is_stored;       /* there may be an object of it */
+    bool is_dismissed;    /* it ends when its holder releases it */
+    bool is_adopted;      /* stored as held: that its time runs is to be stored */
     uint16_t client_id_length;
     uint8_t client_id[];
 };
@@ -44,8 +46,9 @@ struct registry {
     uint64_t time_ms;
     size_t held_count;
     size_t waiting_count;
-    size_t state_bytes;
-    struct list failed; /* errands to be tried again, the oldest first … */
+    size_t state_bytes;   /* of those that are away, with their wills */
+    size_t granted_bytes; /* of those that are held: they may come back as they went */
+    struct list failed;   /* errands to be tried again, the oldest first … */
     size_t failed_bytes;
     uint64_t retry_ms;        /* … then, on the monotonic clock */
     struct list musters;      /* walks that are under way */

@@ -100,6 +100,23 @@ TEST(a_session_that_somebody_had_at_a_kill_is_released_at_the_next_start) {
     world_remove(&world);
 }
 
+TEST(a_time_that_began_at_the_start_after_a_kill_does_not_begin_anew_at_the_next) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    put_state(&world, &client, HOUR_MS, "filters");
+    for (size_t i = 0; i < 3; i++) {
+        open_again(&world);
+        world_turn(&world);
+        atomic_fetch_add(&faults.ahead_ms, HOUR_MS / 2 - 60000);
+    }
+    open_again(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, 0, NULL);
+    world_remove(&world);
+}
+
 TEST(the_end_of_what_a_worker_stored_is_stored) {
     struct world world;
     struct client client;
@@ -235,6 +252,7 @@ UNIT_TESTS(UNIT(sessions_that_are_away_survive_the_process),
            UNIT(the_time_without_a_process_counts_for_the_expiry),
            UNIT(a_clean_claim_takes_what_was_stored_away),
            UNIT(a_session_that_somebody_had_at_a_kill_is_released_at_the_next_start),
+           UNIT(a_time_that_began_at_the_start_after_a_kill_does_not_begin_anew_at_the_next),
            UNIT(the_end_of_what_a_worker_stored_is_stored),
            UNIT(a_session_that_never_had_an_expiry_is_written_nowhere),
            UNIT(what_is_released_before_the_log_stops_is_written),

@@ -132,6 +132,76 @@ TEST(new_ids_are_refused_above_the_limit_and_known_ones_are_not) {
     world_remove(&world);
 }
 
+/* --- bytes ---------------------------------------------------------------------------------- */
+
+static void make_small(struct world *world, size_t bytes_max) {
+    make(world);
+    world_close(world);
+    world->sessions_bytes_max = bytes_max;
+    world_open(world);
+}
+
+/* Comes, leaves a state of so many bytes, and says whether there was a session. */
+static bool come_and_leave(struct world *world, const char *client_id, size_t state_bytes) {
+    static char state[16384];
+    struct client client;
+    bool is_present = client_come(world, &client, client_id, false);
+    memset(state, 'x', state_bytes);
+    state[state_bytes] = '\0';
+    client_leave(&client, HOUR_MS, state);
+    return is_present;
+}
+
+TEST(above_the_bound_of_bytes_a_session_is_kept_as_it_was_but_not_larger) {
+    struct world world;
+    make_small(&world, 10000);
+    EXPECT_FALSE(come_and_leave(&world, "one", 9500));
+    EXPECT_FALSE(come_and_leave(&world, "two", 9500)); /* no room */
+    EXPECT_FALSE(come_and_leave(&world, "two", SESSION_BYTES_ALWAYS));
+    EXPECT_TRUE(come_and_leave(&world, "one", 9500)); /* above the bound now, as before */
+    EXPECT_TRUE(come_and_leave(&world, "two", SESSION_BYTES_ALWAYS));
+    EXPECT_TRUE(come_and_leave(&world, "one", 9501));
+    EXPECT_FALSE(come_and_leave(&world, "one", 8000));
+    EXPECT_TRUE(come_and_leave(&world, "one", 8500));
+    EXPECT_TRUE(come_and_leave(&world, "one", 100));
+    world_remove(&world);
+}
+
+TEST(what_a_session_was_granted_with_stays_its_own_while_it_is_connected) {
+    struct world world;
+    struct client one;
+    make_small(&world, 10000);
+    EXPECT_FALSE(come_and_leave(&world, "one", 9500));
+    EXPECT_TRUE(client_come(&world, &one, "one", false));
+    EXPECT_FALSE(come_and_leave(&world, "two", 9500));
+    EXPECT_FALSE(come_and_leave(&world, "two", 100)); /* it was not kept */
+    client_leave(&one, 0, NULL);
+    world_remove(&world);
+}
+
+TEST(a_will_counts_while_it_waits_and_does_not_wait_above_the_bound) {
+    struct message_fields fields = {
+        .kind = MESSAGE_DATA, .channel = SPAN("a"), .payload = SPAN("gone")};
+    struct message *will = message_create(&fields);
+    struct world world;
+    struct client client;
+    make_small(&world, message_size(will) * 3 / 2);
+    message_unref(will);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, HOUR_MS, 60000);
+    EXPECT_FALSE(client_come(&world, &client, "two", false));
+    client_leave_will(&client, HOUR_MS, 60000); /* no room for a second one */
+    world_turn(&world);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    EXPECT_TRUE(client_come(&world, &client, "one", false)); /* and its will is not any more */
+    client_leave_will(&client, HOUR_MS, 60000);
+    world_turn(&world);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    world_pass(&world, 61000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 2);
+    world_remove(&world);
+}
+
 /* --- time ----------------------------------------------------------------------------------- */
 
 TEST(a_session_ends_once_its_expiry_is_over_also_in_a_log_of_nothing_else) {
@@ -368,6 +438,9 @@ UNIT_TESTS(UNIT(an_id_that_is_new_is_granted_without_a_session),
            UNIT(claims_of_one_id_are_granted_in_order_and_each_is_told_of_the_next),
            UNIT(a_release_that_crosses_the_notice_is_not_told_to_go),
            UNIT(new_ids_are_refused_above_the_limit_and_known_ones_are_not),
+           UNIT(above_the_bound_of_bytes_a_session_is_kept_as_it_was_but_not_larger),
+           UNIT(what_a_session_was_granted_with_stays_its_own_while_it_is_connected),
+           UNIT(a_will_counts_while_it_waits_and_does_not_wait_above_the_bound),
            UNIT(a_session_ends_once_its_expiry_is_over_also_in_a_log_of_nothing_else),
            UNIT(a_session_that_never_expires_stays), UNIT(sessions_that_expire_together_all_end),
            UNIT(a_will_goes_out_when_its_delay_is_over),

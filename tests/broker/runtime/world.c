@@ -138,7 +138,8 @@ static void prepare(struct world *world) {
                                       .listener_count = 1,
                                       .store_mailbox = store_mailbox(world->store),
                                       .metrics = world->metrics,
-                                      .sessions_max = world->sessions_max};
+                                      .sessions_max = world->sessions_max,
+                                      .sessions_bytes_max = world->sessions_bytes_max};
     EXPECT_EQ(log_create(&log_options, &world->log, &why), OK);
     world->position = log_position_readable(world->log);
     world->is_ordered = true;
@@ -167,7 +168,7 @@ void world_close(struct world *world) {
 }
 
 void world_make_waiting(struct world *world) {
-    *world = (struct world){.sessions_max = SESSIONS_MAX};
+    *world = (struct world){.sessions_max = SESSIONS_MAX, .sessions_bytes_max = SESSIONS_BYTES_MAX};
     is_tester = true;
     logger_set_level(LOG_LEVEL_INFO);
     snprintf(world->directory, sizeof(world->directory), "/tmp/tidings-log-test-XXXXXX");

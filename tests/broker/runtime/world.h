@@ -42,6 +42,7 @@ struct world {
     uint64_t position;
     uint64_t offsets[CHANNELS + 1]; /* the last that the listener saw */
     size_t sessions_max;
+    size_t sessions_bytes_max;
     uint32_t group_rest; /* of the message before */
     bool is_ordered;
 };
