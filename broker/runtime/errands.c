@@ -82,10 +82,15 @@ static struct message *make_step(struct span client_id, const struct registry_en
 
 /* --- errands -------------------------------------------------------------------------------- */
 
-static void destroy(struct errand *errand) {
+static void drop_messages(struct errand *errand) {
     for (size_t i = 0; i < errand->publish.count; i++) {
         message_unref(errand->messages[i]);
     }
+    errand->publish.count = 0;
+}
+
+static void destroy(struct errand *errand) {
+    drop_messages(errand);
     message_unref(errand->will);
     free(errand);
 }
@@ -105,10 +110,7 @@ static void fail(struct errand *errand) {
         destroy(errand);
         return;
     }
-    for (size_t i = 0; i < errand->publish.count; i++) {
-        message_unref(errand->messages[i]);
-    }
-    errand->publish.count = 0;
+    drop_messages(errand);
     registry->failed_bytes += size_of(errand);
     if (list_is_empty(&registry->failed)) {
         registry->retry_ms = clock_monotonic_ms() + RETRY_MS;
@@ -124,17 +126,7 @@ static void count_will(const struct errand *errand) {
                    errand->will->fields.payload.length);
 }
 
-static void on_answered(struct publish *publish) {
-    struct errand *errand = CONTAINER_OF(publish, struct errand, publish);
-    if (publish->result == OK) {
-        if (errand->will != NULL) {
-            count_will(errand);
-        }
-        destroy(errand);
-    } else {
-        fail(errand);
-    }
-}
+static void on_answered(struct publish *publish);
 
 static struct message *copy_will(const struct message *will) {
     struct message_fields fields = will->fields;
@@ -168,6 +160,38 @@ static void submit(struct errand *errand, struct registry_entry *entry) {
         destroy(errand);
     } else {
         list_put_tail(registry->options.publishes, &errand->publish.in_list);
+    }
+}
+
+/* As its session is by now. */
+static void resubmit(struct errand *errand) {
+    struct span client_id = span_of(errand->client_id, errand->client_id_length);
+    submit(errand, errand->has_step ? registry_find(errand->registry, client_id) : NULL);
+}
+
+/* There are too many channels for the will's: that does not pass by itself, and the session is not
+ * to wait for it. */
+static void drop_will(struct errand *errand) {
+    log_event(PUBLISH_FAILED, .channel = errand->will->fields.channel,
+              .code = error_row(errand->publish.result)->slug,
+              .detail = errand->publish.why.detail);
+    drop_messages(errand);
+    message_unref(errand->will);
+    errand->will = NULL;
+    resubmit(errand);
+}
+
+static void on_answered(struct publish *publish) {
+    struct errand *errand = CONTAINER_OF(publish, struct errand, publish);
+    if (publish->result == ERR_FULL && errand->will != NULL) {
+        drop_will(errand);
+    } else if (publish->result != OK) {
+        fail(errand);
+    } else {
+        if (errand->will != NULL) {
+            count_will(errand);
+        }
+        destroy(errand);
     }
 }
 
@@ -220,9 +244,7 @@ void errands_retry(struct registry *registry) {
     list_put_all(&failed, &registry->failed);
     registry->failed_bytes = 0;
     for (struct list *node; (node = list_take_head(&failed)) != NULL;) {
-        struct errand *errand = CONTAINER_OF(node, struct errand, in_failed);
-        struct span client_id = span_of(errand->client_id, errand->client_id_length);
-        submit(errand, errand->has_step ? registry_find(registry, client_id) : NULL);
+        resubmit(CONTAINER_OF(node, struct errand, in_failed));
     }
 }
 

@@ -248,6 +248,28 @@ TEST(an_end_that_could_not_be_stored_spares_the_session_that_came_after_it) {
     world_remove(&world);
 }
 
+TEST(a_will_that_no_channel_takes_does_not_hold_up_its_session) {
+    struct world world;
+    struct client client;
+    make(&world);
+    atomic_store(&faults.are_channels_full, true);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, HOUR_MS, 0);
+    world_turn(&world);
+    open_again(&world);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    EXPECT_TRUE(client_has_state(&client, "state"));
+    client_leave_will(&client, 0, 0); /* its end is stored too */
+    world_turn(&world);
+    atomic_store(&faults.are_channels_full, false);
+    open_again(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, 0, NULL);
+    world_pass(&world, 5000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 0); /* they are given up */
+    world_remove(&world);
+}
+
 UNIT_TESTS(UNIT(sessions_that_are_away_survive_the_process),
            UNIT(the_time_without_a_process_counts_for_the_expiry),
            UNIT(a_clean_claim_takes_what_was_stored_away),
@@ -259,4 +281,5 @@ UNIT_TESTS(UNIT(sessions_that_are_away_survive_the_process),
            UNIT(a_will_that_waits_survives_the_process_and_goes_out_once),
            UNIT(a_session_that_cannot_be_read_does_not_stop_the_broker),
            UNIT(what_could_not_be_stored_is_tried_again_as_it_is_by_then),
+           UNIT(a_will_that_no_channel_takes_does_not_hold_up_its_session),
            UNIT(an_end_that_could_not_be_stored_spares_the_session_that_came_after_it))

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/admission/idempotency.h"
+#include "broker/runtime/order.h"
 #include "broker/support/logger.h"
 
 #define SESSIONS_MAX 1000000
@@ -35,6 +36,20 @@ enum error_code __wrap_storage_append(struct storage *storage, struct message *c
         return error_set(why, ERR_STORAGE_FULL, "the disk is full");
     }
     return __real_storage_append(storage, messages, count, why);
+}
+
+enum error_code __real_order_prepare(struct order *order, struct message *const *messages,
+                                     size_t count, struct error *why);
+enum error_code __wrap_order_prepare(struct order *order, struct message *const *messages,
+                                     size_t count, struct error *why);
+
+enum error_code __wrap_order_prepare(struct order *order, struct message *const *messages,
+                                     size_t count, struct error *why) {
+    bool has_data = messages[0]->fields.kind == MESSAGE_DATA;
+    if (has_data && atomic_load(&faults.are_channels_full)) {
+        return error_set(why, ERR_FULL, "there are too many channels");
+    }
+    return __real_order_prepare(order, messages, count, why);
 }
 
 enum error_code __wrap_storage_sync(struct storage *storage, struct error *why) {

@@ -20,7 +20,8 @@
 /* A disk that fails, is slow, or holds more when it is told to; a post that is slow; and clocks. */
 struct faults {
     atomic_int appends_to_fail;
-    atomic_bool is_sync_held; /* each sync waits for a post of the gate */
+    atomic_bool are_channels_full; /* no message of data is ordered */
+    atomic_bool is_sync_held;      /* each sync waits for a post of the gate */
     sem_t sync_gate;
     struct storage_repeat stored;  /* what it has besides; of no messages: nothing */
     unsigned put_delay_ms;         /* of letters that the test's thread sends */
