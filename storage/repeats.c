@@ -105,6 +105,7 @@ enum error_code repeats_add(struct repeats_publish **publish, const struct store
                             MDB_txn *txn, const struct message *message, struct meta_row *meta,
                             struct error *why) {
     bool is_first = message->fields.idempotency_hash.length == HASH_BYTES;
+    bool is_command = message->fields.kind == MESSAGE_COMMAND;
     if (!is_first && (*publish == NULL || (*publish)->position == 0)) {
         return OK;
     }
@@ -112,7 +113,7 @@ enum error_code repeats_add(struct repeats_publish **publish, const struct store
     if (result == OK && is_first) {
         result = begin(*publish, message);
     }
-    if (result == OK) {
+    if (result == OK && !is_command) {
         result = add_place(*publish, &message->place);
     }
     if (result == OK && message->group_rest == 0) {

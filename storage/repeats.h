@@ -20,8 +20,8 @@
 struct repeats_publish;
 
 /* Accepts what apply meets, in order: a message with a hash begins a publish, the last one of it
- * (group_rest is 0) writes the row and counts it in `meta`. *publish is NULL at first; the caller
- * destroys it. */
+ * (group_rest is 0) writes the row and counts it in `meta`. Commands have no place in it. *publish
+ * is NULL at first; the caller destroys it. */
 MUST_USE enum error_code repeats_add(struct repeats_publish **publish, const struct store *store,
                                      MDB_txn *txn, const struct message *message,
                                      struct meta_row *meta, struct error *why);

@@ -6,7 +6,8 @@
  *
  * A publish is never split over two rounds. One that repeats an earlier one is written nowhere: it
  * joins the round of its turn, which comes after that of the first or is the same, and is answered
- * with it. A turn of nothing but repeats makes a round without messages.
+ * with it. A turn of nothing but repeats makes a round without messages. Only its commands are
+ * written: an MQTT session notes the packet id of a message that was there already.
  *
  * Rounds leave in the order in which they were written. A round that waits for its sync holds back
  * those behind it, also their answers: what was answered can be read, and every reader sees one
@@ -27,7 +28,7 @@
 struct turn {
     struct list fresh;   /* to be written; oldest first, as are the others */
     struct list repeats; /* their keys are known */
-    size_t count;        /* messages of the fresh ones */
+    size_t count;        /* messages of the fresh ones, and commands of the others */
     size_t bytes;
 };
 
@@ -57,10 +58,20 @@ static struct repeat *find_first(struct log *log, const struct publish *publish)
     return hash.length == 0 ? NULL : repeats_find(log->repeats, hash);
 }
 
+/* So many of a repeat are written; none of another body under the same key. */
+static size_t count_commands(const struct publish *repeat) {
+    return repeats_is_same(repeat->repeat, repeat->messages, repeat->count)
+               ? repeats_count_commands(repeat->messages, repeat->count)
+               : 0;
+}
+
 static void take(struct log *log, struct turn *turn, struct publish *publish) {
     struct error why = {0};
     publish->repeat = find_first(log, publish);
     if (publish->repeat != NULL) {
+        size_t commands = count_commands(publish);
+        turn->count += commands;
+        turn->bytes += commands > 0 ? publish->bytes : 0;
         list_put_tail(&turn->repeats, &publish->in_list);
         return;
     }
@@ -90,30 +101,54 @@ static void gather(struct log *log, struct turn *turn) {
     }
 }
 
-static void order_publish(struct log *log, struct round *round, struct publish *publish) {
-    for (size_t i = 0; i < publish->count; i++) {
-        struct message *message = publish->messages[i];
-        message->group_rest = (uint32_t)(publish->count - 1 - i);
+static void order_messages(struct log *log, struct round *round, struct message *const *messages,
+                           size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct message *message = messages[i];
+        message->group_rest = (uint32_t)(count - 1 - i);
         order_put(&log->order, message);
         commit_put(round->commit, message);
         round->needs_sync |= (message->fields.flags & MESSAGE_FSYNC) != 0;
         round->has_stored |= message->fields.kind != MESSAGE_TICK;
         round->data_count += message->fields.kind == MESSAGE_DATA;
     }
+}
+
+static void order_publish(struct log *log, struct round *round, struct publish *publish) {
+    commit_note_submitted(round->commit, publish->submitted_us);
+    order_messages(log, round, publish->messages, publish->count);
     if (publish->repeat != NULL) {
         repeats_place(publish->repeat, publish->messages, publish->count);
     }
 }
 
-/* Orders and writes the fresh ones. After an error nothing of them remains. */
-static enum error_code write_fresh(struct log *log, struct round *round, struct turn *turn,
-                                   struct error *why) {
+static void order_commands(struct log *log, struct round *round, struct publish *repeat) {
+    size_t count = count_commands(repeat);
+    if (count > 0) {
+        commit_note_submitted(round->commit, repeat->submitted_us);
+        order_messages(log, round, repeat->messages + repeat->count - count, count);
+    }
+}
+
+/* It is ordered once more: nobody saw the place that it had. */
+static void unorder_commands(struct publish *repeat) {
+    for (size_t i = repeat->count - count_commands(repeat); i < repeat->count; i++) {
+        repeat->messages[i]->place = (struct place){0};
+    }
+}
+
+/* Orders and writes the fresh ones and the commands of repeats. After an error nothing of them
+ * remains. */
+static enum error_code write_messages(struct log *log, struct round *round, struct turn *turn,
+                                      struct error *why) {
     struct metrics_shard *metrics = log->answers.metrics;
     struct commit *commit = round->commit;
     commit->time_ms = log->order.state.time_ms;
     LIST_EACH(&turn->fresh, node) {
-        commit_note_submitted(commit, publish_of(node)->submitted_us);
         order_publish(log, round, publish_of(node));
+    }
+    LIST_EACH(&turn->repeats, node) {
+        order_commands(log, round, publish_of(node));
     }
     INVARIANT(commit->count == turn->count);
     INVARIANT(commit->messages[commit->count - 1]->group_rest == 0);
@@ -135,6 +170,9 @@ static enum error_code write_fresh(struct log *log, struct round *round, struct 
 /* Nothing was written. A repeat of what failed is the first now; a turn of repeats alone ends. */
 static void fail(struct log *log, struct turn *turn, enum error_code code,
                  const struct error *why) {
+    LIST_EACH(&turn->repeats, node) {
+        unorder_commands(publish_of(node));
+    }
     LIST_EACH(&turn->fresh, node) {
         repeats_take_back(log->repeats, publish_of(node)->repeat);
     }
@@ -177,7 +215,7 @@ static enum error_code write_turn(struct log *log, struct turn *turn, struct rou
     if (turn->count == 0) {
         return OK;
     }
-    enum error_code code = write_fresh(log, round, turn, why);
+    enum error_code code = write_messages(log, round, turn, why);
     if (code != OK && !log->has_append_failed) { /* said once, until a write succeeds */
         log_event(APPEND_FAILED, .messages = turn->count, .code = error_row(code)->slug,
                   .detail = why->detail);

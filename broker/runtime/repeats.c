@@ -225,17 +225,20 @@ struct repeat *repeats_find(struct repeats *repeats, struct span hash) {
 }
 
 struct repeat *repeats_put(struct repeats *repeats, struct message *const *messages, size_t count) {
+    count -= repeats_count_commands(messages, count);
     INVARIANT(count > 0);
     return add(repeats, messages[0]->fields.idempotency_hash, count, count_runs(messages, count));
 }
 
 void repeats_place(struct repeat *repeat, struct message *const *messages, size_t count) {
+    count -= repeats_count_commands(messages, count);
     INVARIANT(repeat->position_first == 0);
     INVARIANT(repeat->message_count == count);
     repeat->time_ms = messages[0]->time_ms;
     repeat->position_first = messages[0]->place.position;
     repeat->generation = messages[0]->place.generation;
     for (size_t i = 0; i < count; i++) {
+        INVARIANT(messages[i]->fields.kind != MESSAGE_COMMAND);
         INVARIANT(messages[i]->place.position == repeat->position_first + i);
         put_place(repeat, messages[i]->place.channel_id, messages[i]->place.offset);
     }
@@ -247,17 +250,24 @@ void repeats_take_back(struct repeats *repeats, struct repeat *repeat) {
     }
 }
 
-static bool is_same_body(const struct repeat *repeat, struct message *const *messages,
-                         size_t count) {
+bool repeats_is_same(const struct repeat *repeat, struct message *const *messages, size_t count) {
     struct span hash = messages[0]->fields.idempotency_hash;
-    return repeat->message_count == count &&
+    return repeat->message_count == count - repeats_count_commands(messages, count) &&
            span_is_equal(hash, span_of(repeat->hash, sizeof(repeat->hash)));
+}
+
+size_t repeats_count_commands(struct message *const *messages, size_t count) {
+    size_t commands = 0;
+    while (commands < count && messages[count - 1 - commands]->fields.kind == MESSAGE_COMMAND) {
+        commands++;
+    }
+    return commands;
 }
 
 enum error_code repeats_answer(const struct repeats *repeats, const struct repeat *repeat,
                                struct message *const *messages, size_t count, struct error *why) {
     INVARIANT(repeat->position_first > 0);
-    if (!is_same_body(repeat, messages, count)) {
+    if (!repeats_is_same(repeat, messages, count)) {
         return error_set_field(why, ERR_UNPROCESSABLE, "Idempotency-Key",
                                "this key came with another content in the last %d minutes",
                                IDEMPOTENCY_AGE_MS / 60000);
@@ -274,7 +284,7 @@ enum error_code repeats_answer(const struct repeats *repeats, const struct repea
             place.position++;
         }
     }
-    INVARIANT(i == count);
+    INVARIANT(i == count - repeats_count_commands(messages, count));
     return OK;
 }
 

@@ -9,6 +9,9 @@
  *
  * A key is put before its messages have places (repeats_put), so that a second publish of the same
  * round is known as its repeat, and placed once they are ordered (repeats_place) or taken back.
+ *
+ * Commands, which stand behind all else of a publish, are not looked at: they are how the publisher
+ * keeps its own books, and neither part of the body nor answered with a place.
  */
 #pragma once
 
@@ -53,6 +56,12 @@ void repeats_place(struct repeat *repeat, struct message *const *messages, size_
 
 /* They were not, or their write failed: the key is new again. Accepts NULL for the key. */
 void repeats_take_back(struct repeats *repeats, struct repeat *repeat);
+
+/* The messages are those of the first, not another body under the same key. */
+bool repeats_is_same(const struct repeat *repeat, struct message *const *messages, size_t count);
+
+/* How many of a publish's messages are commands. */
+size_t repeats_count_commands(struct message *const *messages, size_t count);
 
 /* Gives the messages of a repeat the places and the time of the first, which is placed.
  * ERR_UNPROCESSABLE: they are another body under the same key; they stay without places. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Publishes with an idempotency key that come again: log.c and repeats.c together. */
-#include "tests/broker/runtime/world.h"
+#include <stdio.h>
+
+#include "tests/broker/runtime/client.h"
 
 /* What came before is ordered when this returns: a delete of nothing is refused at once. */
 static void await_turn(struct world *world) {
@@ -16,7 +18,7 @@ static void await_turn(struct world *world) {
 static void expect_repeated(const struct asked *first, const struct asked *again) {
     EXPECT_FALSE(first->publish.is_repeated);
     EXPECT_TRUE(again->publish.is_repeated);
-    for (size_t i = 0; i < first->publish.count; i++) {
+    for (size_t i = 0; i < first->publish.count && i < again->publish.count; i++) {
         const struct place *left = &first->messages[i]->place;
         const struct place *right = &again->messages[i]->place;
         EXPECT_EQ(right->log_id, left->log_id);
@@ -128,6 +130,92 @@ TEST(a_first_whose_write_failed_was_none_and_its_repeat_is_the_first) {
     world_remove(&world);
 }
 
+/* Steps go behind what is there. */
+static void put_session(struct world *world) {
+    world_submit(world, storage_object_message(STORAGE_OBJECT_GROUP, STORAGE_OBJECT_PUT, SPAN("me"),
+                                               SPAN("it: ")));
+}
+
+/* What the steps of the session `me` put behind one another. */
+static void on_object(void *context, struct span name, struct span state) {
+    char *text = context;
+    (void)name;
+    snprintf(text, 32, "%.*s", (int)state.length, (const char *)state.bytes);
+}
+
+static void expect_steps(struct world *world, const char *steps) {
+    char text[32] = "";
+    world_close(world);
+    world_open(world);
+    EXPECT_EQ(storage_each_object(world->storage, STORAGE_OBJECT_GROUP, on_object, text, NULL), OK);
+    EXPECT_STRING(text, steps);
+}
+
+TEST(the_commands_of_a_repeat_are_written_and_nothing_else_of_it) {
+    struct world world;
+    struct asked asked[4];
+    world_make(&world);
+    put_session(&world);
+    world_ask(&world, &asked[0], "aa", "k", "body", 0);
+    EXPECT_EQ(asked_await(&asked[0]), OK);
+    world_ask(&world, &asked[1], "aaS", "k", "body", 0);
+    EXPECT_EQ(asked_await(&asked[1]), OK);
+    expect_repeated(&asked[0], &asked[1]);
+    world_ask(&world, &asked[2], "aaS", "k", "other", 0);
+    EXPECT_EQ(asked_await(&asked[2]), ERR_UNPROCESSABLE);
+    EXPECT_EQ(world_count_stored(&world, "a"), 2);
+    expect_steps(&world, "it: body");
+    world_ask(&world, &asked[3], "aaS", "k", "body", 0); /* what was stored is told alike */
+    EXPECT_EQ(asked_await(&asked[3]), OK);
+    expect_repeated(&asked[0], &asked[3]);
+    EXPECT_EQ(world_count_stored(&world, "a"), 2);
+    for (size_t i = 0; i < ARRAY_COUNT(asked); i++) {
+        asked_finish(&asked[i]);
+    }
+    world_remove(&world);
+}
+
+TEST(the_key_of_a_publish_with_commands_is_stored_without_them) {
+    struct world world;
+    struct asked first;
+    struct asked again;
+    world_make(&world);
+    put_session(&world);
+    world_ask(&world, &first, "aS", "k", "body", 0);
+    EXPECT_EQ(asked_await(&first), OK);
+    expect_steps(&world, "it: body");
+    world_ask(&world, &again, "a", "k", "body", 0);
+    EXPECT_EQ(asked_await(&again), OK);
+    expect_repeated(&first, &again);
+    asked_finish(&first);
+    asked_finish(&again);
+    world_remove(&world);
+}
+
+TEST(commands_of_a_repeat_that_could_not_be_written_go_with_it_when_it_is_the_first) {
+    struct world world;
+    struct asked first;
+    struct asked again;
+    struct asked third;
+    world_make_waiting(&world);
+    atomic_store(&faults.appends_to_fail, 1);
+    world_ask(&world, &first, "aS", "k", "body", 0);
+    world_ask(&world, &again, "aS", "k", "body", 0);
+    world_start(&world);
+    EXPECT_EQ(asked_await(&first), ERR_STORAGE_FULL);
+    EXPECT_EQ(asked_await(&again), OK);
+    EXPECT_FALSE(again.publish.is_repeated);
+    atomic_store(&faults.appends_to_fail, 1);
+    world_ask(&world, &third, "aS", "k", "body", 0); /* nothing but a repeat, and it fails */
+    EXPECT_EQ(asked_await(&third), ERR_STORAGE_FULL);
+    EXPECT_EQ(again.messages[1]->place.position, 2);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    asked_finish(&first);
+    asked_finish(&again);
+    asked_finish(&third);
+    world_remove(&world);
+}
+
 TEST(a_full_disk_refuses_the_new_and_answers_the_known) {
     struct world world;
     struct asked first;
@@ -205,6 +293,9 @@ UNIT_TESTS(UNIT(a_repeat_is_answered_as_the_first_and_stores_nothing),
            UNIT(repeats_of_the_same_turn_are_answered_with_their_first),
            UNIT(a_repeat_waits_until_its_first_is_on_the_disk),
            UNIT(a_first_whose_write_failed_was_none_and_its_repeat_is_the_first),
+           UNIT(the_commands_of_a_repeat_are_written_and_nothing_else_of_it),
+           UNIT(the_key_of_a_publish_with_commands_is_stored_without_them),
+           UNIT(commands_of_a_repeat_that_could_not_be_written_go_with_it_when_it_is_the_first),
            UNIT(a_full_disk_refuses_the_new_and_answers_the_known),
            UNIT(a_repeat_is_answered_as_the_first_though_its_messages_were_deleted),
            UNIT(a_log_that_is_opened_again_knows_the_keys_that_storage_kept))

@@ -24,7 +24,7 @@ static struct span span_of_hash(const struct hash *hash) {
     return span_of(hash->bytes, sizeof(hash->bytes));
 }
 
-/* A publish to one channel a letter; D stands for a delete in "a". */
+/* A publish to one channel a letter; D stands for a delete in "a", S for a command. */
 struct batch {
     struct message *messages[BATCH];
     size_t count;
@@ -39,6 +39,9 @@ static struct batch batch_of(uint32_t key, uint32_t body, const char *channels) 
         if (channels[i] == 'D') {
             fields.kind = MESSAGE_DELETE;
             fields.channel = SPAN("a");
+        }
+        if (channels[i] == 'S') {
+            fields = (struct message_fields){.kind = MESSAGE_COMMAND};
         }
         if (i == 0) {
             fields.idempotency_hash = span_of_hash(&hash);
@@ -60,7 +63,7 @@ static void order_batch(struct batch *batch, uint64_t position, uint64_t time_ms
     uint64_t offsets[128] = {0};
     for (size_t i = 0; i < batch->count; i++) {
         const struct message_fields *fields = &batch->messages[i]->fields;
-        uint8_t channel = fields->channel.bytes[0];
+        uint8_t channel = fields->channel.length == 0 ? 0 : fields->channel.bytes[0];
         offsets[channel] += fields->kind == MESSAGE_DATA;
         struct place place = {.log_id = LOG_ID,
                               .generation = 3,
@@ -140,6 +143,28 @@ TEST(another_body_under_the_same_key_contradicts_itself) {
     batch_finish(&first);
     batch_finish(&other);
     batch_finish(&shorter);
+    repeats_destroy(repeats);
+}
+
+TEST(commands_are_no_part_of_the_body_and_get_no_place) {
+    struct repeats *repeats = make();
+    struct batch plain = put(repeats, 1, 7, "aa", 10, 1000);
+    struct batch again = batch_of(1, 7, "aaSS");
+    EXPECT_TRUE(repeats_is_same(find(repeats, 1), again.messages, again.count));
+    EXPECT_EQ(repeats_answer(repeats, find(repeats, 1), again.messages, again.count, NULL), OK);
+    EXPECT_EQ(again.messages[1]->place.position, plain.messages[1]->place.position);
+    EXPECT_EQ(again.messages[2]->place.position, 0);
+    struct batch other = batch_of(1, 7, "aS");
+    EXPECT_FALSE(repeats_is_same(find(repeats, 1), other.messages, other.count));
+    struct batch stepped = put(repeats, 2, 7, "aS", 20, 1000);
+    struct batch bare = batch_of(2, 7, "a");
+    EXPECT_EQ(repeats_answer(repeats, find(repeats, 2), bare.messages, bare.count, NULL), OK);
+    EXPECT_EQ(bare.messages[0]->place.position, 20);
+    batch_finish(&plain);
+    batch_finish(&again);
+    batch_finish(&other);
+    batch_finish(&stepped);
+    batch_finish(&bare);
     repeats_destroy(repeats);
 }
 
@@ -280,6 +305,7 @@ TEST(of_a_key_that_was_stored_twice_the_newer_counts) {
 
 UNIT_TESTS(UNIT(a_repeat_is_given_the_places_and_the_time_of_the_first),
            UNIT(another_body_under_the_same_key_contradicts_itself),
+           UNIT(commands_are_no_part_of_the_body_and_get_no_place),
            UNIT(a_key_is_known_for_ten_minutes_of_log_time),
            UNIT(many_old_keys_go_in_several_turns_and_are_new_all_the_same),
            UNIT(a_key_that_was_taken_back_is_new),

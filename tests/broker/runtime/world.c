@@ -239,7 +239,7 @@ void world_ask(struct world *world, struct asked *asked, const char *channels, c
                const char *body, uint32_t flags) {
     uint8_t hash[IDEMPOTENCY_HASH_BYTES];
     uint8_t deleted[MESSAGE_DELETE_BYTES];
-    const struct span parts[] = {span_of_string(channels), span_of_string(body)};
+    const struct span parts[] = {span_of(channels, strcspn(channels, "S")), span_of_string(body)};
     asked_init(world, asked, asked->messages, strlen(channels));
     EXPECT_TRUE(asked->publish.count <= ASKED_MAX);
     EXPECT_EQ(idempotency_hash(SPAN("me"), span_of_string(key), parts, 2, hash), OK);
