@@ -528,3 +528,26 @@ def test_an_idempotency_key_stores_once(broker, qos, channel):
         again = client.publish(channel, b"x", qos, values=values)
         assert first.user == again.user
     assert len(broker.page(channel)["messages"]) == 1
+
+
+def test_a_key_is_the_same_by_either_qos_and_qos_2_stays_exactly_once(start_broker):
+    broker = start_broker()
+    keyed = {"user": [("idempotency-key", "one")]}
+    kept = {"session_expiry": 3600}
+    client = connected(broker, "kept", clean=False, values=kept)
+    first = client.publish("a", b"x", 1, values=keyed)
+    number = client.next_number()
+    client.send(publish("a", b"x", 2, number, V5, values=keyed))
+    again = client.expect(PUBREC)
+    assert again.reason < 0x80 and dict(again.values["user"]) == first.user
+    client.close()
+    broker.kill()
+    broker.start()
+    with connected(broker, "kept", clean=False, values=kept) as client:
+        assert client.connack.is_present
+        # The id is in use still: whatever comes with it is that message again.
+        client.send(publish("a", b"of no key", 2, number, V5, dup=True))
+        assert client.expect(PUBREC).reason < 0x80
+        client.release(number)
+        assert client.publish("a", b"x", 2, values=keyed).user == first.user
+    assert [message["data"] for message in broker.page("a")["messages"]] == ["x"]
