@@ -6,10 +6,22 @@
 #include <stdlib.h>
 
 #include "broker/limits.h"
+#include "broker/support/invariant.h"
+#include "broker/support/list.h"
 #include "broker/support/varint.h"
+
+/* A name of an index, and all absences of that name; there while there is one. */
+struct mention {
+    struct map_node in_index;
+    struct list absences;
+    uint8_t name[];
+};
 
 struct absence {
     struct map_node in_roster;
+    struct roster *roster;
+    struct list in_mention; /* where the roster has an index, as is … */
+    struct mention *mention;
     uint64_t kept_ms;
     uint64_t until_ms; /* 0: it is here */
     uint8_t name[];
@@ -23,7 +35,61 @@ static uint64_t end_of(uint64_t kept_ms, uint64_t now_ms) {
     return kept_ms > ROSTER_FOR_EVER - now_ms ? ROSTER_FOR_EVER : now_ms + kept_ms;
 }
 
-enum error_code roster_init(struct roster *roster) {
+/* NULL: out of memory. */
+static struct mention *mention_of(struct roster_index *index, struct span name) {
+    struct map_node *node = map_find(&index->by_name, name);
+    if (node != NULL) {
+        return CONTAINER_OF(node, struct mention, in_index);
+    }
+    struct mention *mention = malloc(sizeof(*mention) + name.length);
+    if (mention != NULL) {
+        list_init(&mention->absences);
+        if (name.length > 0) {
+            memcpy(mention->name, name.bytes, name.length);
+        }
+        map_put(&index->by_name, &mention->in_index, span_of(mention->name, name.length));
+    }
+    return mention;
+}
+
+static void drop(struct roster *roster, struct absence *absence) {
+    struct mention *mention = absence->mention;
+    map_remove(&roster->by_name, &absence->in_roster);
+    list_remove(&absence->in_mention);
+    free(absence);
+    if (mention != NULL && list_is_empty(&mention->absences)) {
+        map_remove(&roster->index->by_name, &mention->in_index);
+        free(mention);
+    }
+}
+
+enum error_code roster_index_init(struct roster_index *index) {
+    return map_init(&index->by_name);
+}
+
+void roster_index_finish(struct roster_index *index) {
+    INVARIANT(map_count(&index->by_name) == 0);
+    map_finish(&index->by_name);
+}
+
+/* With the last absence the mention goes, so nothing of it is looked at behind that. */
+void roster_index_each(const struct roster_index *index, struct span name,
+                       roster_on_named *on_named) {
+    struct map_node *node = map_find(&index->by_name, name);
+    if (node == NULL) {
+        return;
+    }
+    struct list *absences = &CONTAINER_OF(node, struct mention, in_index)->absences;
+    bool is_last = false;
+    for (struct list *next, *at = absences->next; !is_last; at = next) {
+        next = at->next;
+        is_last = next == absences;
+        on_named(CONTAINER_OF(at, struct absence, in_mention)->roster, name);
+    }
+}
+
+enum error_code roster_init(struct roster *roster, struct roster_index *index) {
+    roster->index = index;
     return map_init(&roster->by_name);
 }
 
@@ -31,8 +97,7 @@ void roster_finish(struct roster *roster) {
     struct map_node *next;
     for (struct map_node *node = map_first(&roster->by_name); node != NULL; node = next) {
         next = map_next(&roster->by_name, node);
-        map_remove(&roster->by_name, node);
-        free(absence_of(node));
+        drop(roster, absence_of(node));
     }
     map_finish(&roster->by_name);
 }
@@ -56,8 +121,17 @@ enum error_code roster_put_here(struct roster *roster, struct span name, uint64_
         return ERR_FULL;
     }
     struct absence *absence = calloc(1, sizeof(*absence) + name.length);
-    if (absence == NULL) {
+    struct mention *mention =
+        absence == NULL || roster->index == NULL ? NULL : mention_of(roster->index, name);
+    if (absence == NULL || (mention == NULL && roster->index != NULL)) {
+        free(absence);
         return ERR_MEMORY;
+    }
+    absence->roster = roster;
+    absence->mention = mention;
+    list_init(&absence->in_mention);
+    if (mention != NULL) {
+        list_put_tail(&mention->absences, &absence->in_mention);
     }
     absence->kept_ms = kept_ms;
     if (name.length > 0) {
@@ -80,8 +154,7 @@ bool roster_remove(struct roster *roster, struct span name) {
     if (node == NULL) {
         return false;
     }
-    map_remove(&roster->by_name, node);
-    free(absence_of(node));
+    drop(roster, absence_of(node));
     return true;
 }
 
@@ -96,8 +169,7 @@ size_t roster_expire(struct roster *roster, uint64_t now_ms, uint64_t *ret_next_
             continue;
         }
         if (until_ms <= now_ms) {
-            map_remove(&roster->by_name, node);
-            free(absence_of(node));
+            drop(roster, absence_of(node));
             expired++;
         } else if (until_ms < *ret_next_ms) {
             *ret_next_ms = until_ms;

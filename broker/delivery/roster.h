@@ -3,7 +3,7 @@
  *
  * Place:   broker/runtime/sharing.c keeps one a group, and stores it beside the group's place.
  * Thread:  its owner's. No clock: the time is handed in, as milliseconds since 1970.
- * Bounds:  GROUP_KEPT_MAX names.
+ * Bounds:  GROUP_KEPT_MAX names, about 150 bytes each beside the name itself.
  *
  * A name is here, or away until a time. A group is kept as long as its roster is not empty.
  */
@@ -24,10 +24,25 @@
 /* Embedded by value. */
 struct roster {
     struct map by_name;
+    struct roster_index *index;
+};
+
+/* In which of several rosters a name is. */
+struct roster_index {
+    struct map by_name;
 };
 
 /* ERR_MEMORY. */
-MUST_USE enum error_code roster_init(struct roster *roster);
+MUST_USE enum error_code roster_index_init(struct roster_index *index);
+void roster_index_finish(struct roster_index *index); /* its rosters have gone */
+
+/* Calls on_named for each roster that the name is in, which may remove it from that one. */
+typedef void roster_on_named(struct roster *roster, struct span name);
+void roster_index_each(const struct roster_index *index, struct span name,
+                       roster_on_named *on_named);
+
+/* `index` may be NULL. ERR_MEMORY. */
+MUST_USE enum error_code roster_init(struct roster *roster, struct roster_index *index);
 void roster_finish(struct roster *roster);
 
 size_t roster_count(const struct roster *roster);

@@ -46,7 +46,7 @@ static enum error_code create(struct home *home, struct span key,
         return ERR_FULL;
     }
     struct shared_group *shared = calloc(1, sizeof(*shared) + key.length);
-    if (shared == NULL || roster_init(&shared->roster) != OK) {
+    if (shared == NULL || roster_init(&shared->roster, &home->kept) != OK) {
         free(shared);
         return ERR_MEMORY;
     }
@@ -378,22 +378,21 @@ static void on_leave(struct sharing_member *member, struct note *note) {
     }
 }
 
-static void forget_in(struct shared_group *shared, struct span name) {
+static void forget_in(struct roster *roster, struct span name) {
+    struct shared_group *shared = CONTAINER_OF(roster, struct shared_group, roster);
     if (forget(shared, name) && !end_if_empty(shared)) {
         home_touch(shared);
     }
 }
 
 void home_forget(struct home *home, struct span key, struct span name) {
-    struct shared_group *shared = key.length > 0 ? find(home, key) : NULL;
-    if (shared != NULL) {
-        forget_in(shared, name);
+    if (key.length == 0) {
+        roster_index_each(&home->kept, name, forget_in);
+        return;
     }
-    struct map_node *next;
-    for (struct map_node *node = key.length > 0 ? NULL : map_first(&home->groups); node != NULL;
-         node = next) {
-        next = map_next(&home->groups, node);
-        forget_in(CONTAINER_OF(node, struct shared_group, in_home), name);
+    struct shared_group *shared = find(home, key);
+    if (shared != NULL) {
+        forget_in(&shared->roster, name);
     }
 }
 
@@ -448,6 +447,11 @@ enum error_code home_create(struct worker *worker, struct home **ret_home) {
         free(home);
         return ERR_MEMORY;
     }
+    if (roster_index_init(&home->kept) != OK) {
+        map_finish(&home->groups);
+        free(home);
+        return ERR_MEMORY;
+    }
     home->worker = worker;
     *ret_home = home;
     return OK;
@@ -467,6 +471,7 @@ void home_destroy(struct home *home) {
         destroy(shared);
     }
     map_finish(&home->groups);
+    roster_index_finish(&home->kept);
     free(home->spare);
     free(home);
 }

@@ -91,7 +91,7 @@ void sharing_leave(struct sharing_member *member);
 void sharing_leave_kept(struct sharing_member *member, uint64_t kept_ms);
 
 /* A member that was kept comes back no more to that group, or to any. Nothing happens where it is
- * there. Any thread; the second looks at every group. ERR_MEMORY: it is kept until its time is
+ * there. Any thread. ERR_MEMORY: it is kept until its time is
  * over. */
 MUST_USE enum error_code sharing_forget(struct broker *broker, struct span group,
                                         struct span filter, struct span name);

@@ -96,7 +96,8 @@ struct sharing_member {
 /* The groups of a home. */
 struct home {
     struct worker *worker;
-    struct map groups; /* struct shared_group */
+    struct map groups;        /* struct shared_group */
+    struct roster_index kept; /* in whose rosters a name is */
     struct given *spare;
 };
 

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         check_order(group);
         group_destroy(group);
     }
-    CLAIM(roster_init(&roster) == OK);
+    CLAIM(roster_init(&roster, NULL) == OK);
     if (roster_decode(&roster, &rest, NOW_MS) == OK) {
         size_t count = roster_count(&roster);
         CLAIM(count - roster_expire(&roster, NOW_MS, &next_ms) == roster_count(&roster));

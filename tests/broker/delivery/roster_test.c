@@ -9,7 +9,7 @@
 TEST(who_is_here_is_not_missed_however_long) {
     struct roster roster;
     uint64_t next_ms = 0;
-    EXPECT_EQ(roster_init(&roster), OK);
+    EXPECT_EQ(roster_init(&roster, NULL), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("a"), 1000), OK);
     EXPECT_EQ(roster_expire(&roster, UINT64_MAX - 1, &next_ms), 0);
     EXPECT_TRUE(next_ms == ROSTER_FOR_EVER);
@@ -20,7 +20,7 @@ TEST(who_is_here_is_not_missed_however_long) {
 TEST(who_is_away_is_kept_until_its_time_and_not_longer) {
     struct roster roster;
     uint64_t next_ms = 0;
-    EXPECT_EQ(roster_init(&roster), OK);
+    EXPECT_EQ(roster_init(&roster, NULL), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("a"), 1000), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("b"), 1000), OK);
     roster_put_away(&roster, SPAN("a"), 500, 100);
@@ -40,7 +40,7 @@ TEST(who_is_away_is_kept_until_its_time_and_not_longer) {
 TEST(who_comes_back_is_here_again) {
     struct roster roster;
     uint64_t next_ms = 0;
-    EXPECT_EQ(roster_init(&roster), OK);
+    EXPECT_EQ(roster_init(&roster, NULL), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("a"), 1000), OK);
     roster_put_away(&roster, SPAN("a"), 500, 100);
     EXPECT_EQ(roster_put_here(&roster, SPAN("a"), 1000), OK);
@@ -49,10 +49,53 @@ TEST(who_comes_back_is_here_again) {
     roster_finish(&roster);
 }
 
+static struct roster rosters[3];
+static size_t named[3];
+
+static void on_named(struct roster *roster, struct span name) {
+    named[roster - rosters]++;
+    EXPECT_TRUE(roster_remove(roster, name));
+}
+
+static void expect_named(const struct roster_index *index, size_t one, size_t two, size_t three) {
+    memset(named, 0, sizeof(named));
+    roster_index_each(index, SPAN("a"), on_named);
+    EXPECT_EQ(named[0], one);
+    EXPECT_EQ(named[1], two);
+    EXPECT_EQ(named[2], three);
+}
+
+TEST(an_index_knows_in_which_rosters_a_name_is) {
+    struct roster_index index;
+    uint64_t next_ms = 0;
+    EXPECT_EQ(roster_index_init(&index), OK);
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_EQ(roster_init(&rosters[i], &index), OK);
+        EXPECT_EQ(roster_put_here(&rosters[i], SPAN("b"), 1000), OK);
+    }
+    expect_named(&index, 0, 0, 0);
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_EQ(roster_put_here(&rosters[i], SPAN("a"), 1000), OK);
+        EXPECT_EQ(roster_put_here(&rosters[i], SPAN("a"), 1000), OK);
+    }
+    EXPECT_TRUE(roster_remove(&rosters[1], SPAN("a")));
+    expect_named(&index, 1, 0, 1);
+    expect_named(&index, 0, 0, 0); /* they were removed in the walk */
+    EXPECT_EQ(roster_put_here(&rosters[0], SPAN("a"), 1000), OK);
+    EXPECT_EQ(roster_put_here(&rosters[2], SPAN("a"), 1000), OK);
+    roster_put_away(&rosters[2], SPAN("a"), 1, 1);
+    EXPECT_EQ(roster_expire(&rosters[2], 10, &next_ms), 1);
+    expect_named(&index, 1, 0, 0);
+    for (size_t i = 0; i < 3; i++) {
+        roster_finish(&rosters[i]); /* with names in them */
+    }
+    roster_index_finish(&index);
+}
+
 TEST(no_more_names_than_the_bound) {
     struct roster roster;
     char name[32];
-    EXPECT_EQ(roster_init(&roster), OK);
+    EXPECT_EQ(roster_init(&roster, NULL), OK);
     for (int i = 0; i < GROUP_KEPT_MAX; i++) {
         snprintf(name, sizeof(name), "%d", i);
         EXPECT_EQ(roster_put_here(&roster, span_of_string(name), 1), OK);
@@ -68,8 +111,8 @@ TEST(what_was_stored_comes_back_and_who_was_here_is_away_from_then_on) {
     struct buffer buffer;
     uint64_t next_ms = 0;
     buffer_init(&buffer, 1024);
-    EXPECT_EQ(roster_init(&roster), OK);
-    EXPECT_EQ(roster_init(&again), OK);
+    EXPECT_EQ(roster_init(&roster, NULL), OK);
+    EXPECT_EQ(roster_init(&again, NULL), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("here"), 1000), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("away"), 1000), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN(""), ROSTER_FOR_EVER), OK);
@@ -92,13 +135,13 @@ TEST(what_is_cut_off_is_refused) {
     struct roster roster;
     struct buffer buffer;
     buffer_init(&buffer, 1024);
-    EXPECT_EQ(roster_init(&roster), OK);
+    EXPECT_EQ(roster_init(&roster, NULL), OK);
     EXPECT_EQ(roster_put_here(&roster, SPAN("abc"), 1000), OK);
     EXPECT_EQ(roster_encode(&roster, &buffer), OK);
     for (size_t length = 0; length < buffer.length; length++) {
         struct roster again;
         struct span rest = span_of(buffer.bytes, length);
-        EXPECT_EQ(roster_init(&again), OK);
+        EXPECT_EQ(roster_init(&again, NULL), OK);
         EXPECT_EQ(roster_decode(&again, &rest, 1), ERR_CORRUPT);
         roster_finish(&again);
     }
@@ -108,6 +151,7 @@ TEST(what_is_cut_off_is_refused) {
 
 UNIT_TESTS(UNIT(who_is_here_is_not_missed_however_long),
            UNIT(who_is_away_is_kept_until_its_time_and_not_longer),
-           UNIT(who_comes_back_is_here_again), UNIT(no_more_names_than_the_bound),
+           UNIT(who_comes_back_is_here_again), UNIT(an_index_knows_in_which_rosters_a_name_is),
+           UNIT(no_more_names_than_the_bound),
            UNIT(what_was_stored_comes_back_and_who_was_here_is_away_from_then_on),
            UNIT(what_is_cut_off_is_refused))
