@@ -75,6 +75,7 @@
 #define GROUP_KEPT_MAX 2000     /* names that may come back: with a group's leases one object */
 #define GROUP_LEASES_MAX 16384  /* a hundred members with over a hundred each; 2 MiB a group */
 #define GROUP_KEY_BYTES_MAX 480 /* its name and its filter: the name of a stored object */
+#define FORGETTINGS_MAX 16384   /* letters of ends of sessions on their way; 300 bytes each */
 #define GROUP_STORE_INTERVAL_MS 1000 /* what was done with since may come again after a kill */
 
 /* --- delivery --- */

@@ -177,6 +177,10 @@ static void on_session_over(void *context, struct span client_id) {
     IGNORE_RESULT(sharing_forget_everywhere(context, client_id));
 }
 
+static bool is_over_busy(void *context) {
+    return sharing_is_forgetting(context);
+}
+
 /* Groups come back before the log can change what is stored of them. */
 static enum error_code start_log(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
@@ -188,6 +192,7 @@ static enum error_code start_log(struct process *process, struct error *why) {
                                   .sessions_max = process->config->mqtt_sessions_max,
                                   .sessions_bytes_max = SESSIONS_BYTES_MAX,
                                   .on_session_over = on_session_over,
+                                  .is_over_busy = is_over_busy,
                                   .context = broker};
     enum error_code code = home_restore(broker, why);
     if (code == OK) {

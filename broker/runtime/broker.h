@@ -52,5 +52,6 @@ struct broker {
     uint64_t drain_connection_count;
     atomic_uint_fast64_t connection_count; /* of all workers, against limits.connections */
     atomic_uint_fast64_t connection_id_next;
-    atomic_uint survey_count; /* under way: see survey.h */
+    atomic_uint survey_count;     /* under way: see survey.h */
+    atomic_uint forgetting_count; /* letters under way: see sharing.h */
 };

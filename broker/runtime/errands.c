@@ -48,6 +48,7 @@ struct message *registry_put_message(struct span client_id, const struct session
     INVARIANT(release->state_length <= SESSION_STATE_BYTES_MAX);
     struct session_record record = {
         .is_held = true,
+        .has_shares = release->has_shares,
         .expiry_ms = release->expiry_ms,
         .has_will = release->will != NULL,
         .will_due_ms = release->will_delay_ms,
@@ -61,6 +62,7 @@ struct message *registry_put_message(struct span client_id, const struct session
 
 static struct message *put_entry(const struct registry_entry *entry) {
     struct session_record record = {
+        .has_shares = entry->has_shares,
         .expiry_ms = entry->expiry_ms,
         .released_ms = entry->released_ms,
         .has_will = entry->will != NULL,

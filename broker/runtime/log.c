@@ -382,6 +382,7 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
             .sessions_bytes_max = options->sessions_bytes_max,
             .time_ms = order_turn_clock(&log->order, clock_wall_ms()),
             .on_session_over = options->on_session_over,
+            .is_over_busy = options->is_over_busy,
             .context = options->context};
         code = registry_create(&registry_options, options->storage, &log->registry, why);
     }

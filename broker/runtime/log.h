@@ -68,6 +68,7 @@ struct log_options {
     size_t sessions_max;                                           /* see registry.h */
     size_t sessions_bytes_max;                                     /* see registry.h */
     void (*on_session_over)(void *context, struct span client_id); /* see registry.h */
+    bool (*is_over_busy)(void *context);                           /* see registry.h */
     void *context;
 };
 

@@ -123,7 +123,7 @@ static void wait_for_due(struct registry *registry, struct registry_entry *entry
 /* The session is over: a will that waited goes out now, and what is stored goes. */
 static void end_session(struct registry *registry, struct registry_entry *entry) {
     struct message *will = take_will(registry, entry);
-    if (entry->is_stored && registry->options.on_session_over != NULL) {
+    if (entry->is_stored && entry->has_shares && registry->options.on_session_over != NULL) {
         registry->options.on_session_over(registry->options.context, registry_client_id(entry));
     }
     if (entry->is_stored) {
@@ -133,6 +133,7 @@ static void end_session(struct registry *registry, struct registry_entry *entry)
     }
     drop_state(registry, entry);
     entry->is_stored = false;
+    entry->has_shares = false;
     heap_remove(&registry->dues, &entry->in_dues);
 }
 
@@ -321,6 +322,7 @@ static bool take_back(struct registry *registry, struct registry_entry *entry,
     entry->holder = NULL;
     registry->held_count--;
     entry->is_stored |= claim->is_stored;
+    entry->has_shares |= release->has_shares;
     entry->expiry_ms = entry->is_dismissed ? 0 : release->expiry_ms;
     entry->is_dismissed = false;
     entry->released_ms = registry->time_ms;
@@ -419,6 +421,7 @@ static enum error_code learn(struct registry *registry, struct span client_id, s
     put_state(registry, entry, state, record.state.length);
     entry->is_stored = true;
     entry->is_adopted = record.is_held;
+    entry->has_shares = record.has_shares;
     entry->expiry_ms = record.expiry_ms;
     entry->released_ms = record.is_held ? registry->time_ms : record.released_ms;
     put_will(registry, entry, will,
@@ -495,7 +498,9 @@ static void set_figures(struct registry *registry) {
  * publishes wait for the fold (measured: 0.9 s; like this 0.2 s). Whoever claims one of them finds
  * it ended. */
 static bool is_held_up(const struct registry *registry) {
-    return !list_is_empty(registry->options.publishes) || storage_is_fold_due(registry->storage);
+    const struct registry_options *options = &registry->options;
+    return !list_is_empty(options->publishes) || storage_is_fold_due(registry->storage) ||
+           (options->is_over_busy != NULL && options->is_over_busy(options->context));
 }
 
 void registry_turn(struct registry *registry, uint64_t time_ms) {

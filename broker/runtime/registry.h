@@ -52,6 +52,7 @@ struct session_release {
                            * once above the bound of bytes, unless the session is claimed before
                            * (not clean); NULL: none */
     uint64_t will_delay_ms;
+    bool has_shares; /* groups wait for it, which are to hear when it is over */
 };
 
 /* A connection's hold on a client id. On the heap, apart from the connection, which may be gone
@@ -112,8 +113,10 @@ struct registry_options {
     size_t sessions_max;
     size_t sessions_bytes_max;
     uint64_t time_ms; /* of the log */
-    /* A session that was stored is over. On the log thread; NULL: nobody asks. */
+    /* A session that was stored, and for which groups may wait, is over; and: so much of that is
+     * under way that the next ones are to end later. On the log thread; NULL: nobody asks. */
     void (*on_session_over)(void *context, struct span client_id);
+    bool (*is_over_busy)(void *context);
     void *context;
 };
 

@@ -32,6 +32,7 @@ struct registry_entry {
     size_t granted_bytes; /* of the state that its holder found */
     bool is_stored;       /* there may be an object of it */
     bool is_dismissed;    /* it ends when its holder releases it */
+    bool has_shares;      /* or had: on_session_over is told */
     bool is_adopted;      /* stored as held: that its time runs is to be stored */
     uint16_t client_id_length;
     uint8_t client_id[];

@@ -2,7 +2,7 @@
 /* Numbers are little-endian.
  *
  *     0  u8   version: 1
- *     1  u8   bits: 1 it is held, 2 there is a will
+ *     1  u8   bits: 1 it is held, 2 there is a will, 4 groups may wait for it
  *     2  u64  expiry in milliseconds; all ones: never
  *    10  u64  released, milliseconds of log time; 0 while it is held
  *    18  the will, where there is one:
@@ -20,7 +20,7 @@
 #define VERSION 1
 #define WILL_HEAD_BYTES 22
 
-enum bit { BIT_HELD = 1, BIT_WILL = 2 };
+enum bit { BIT_HELD = 1, BIT_WILL = 2, BIT_SHARES = 4 };
 
 static const size_t will_fields[] = {
     offsetof(struct message_fields, channel),
@@ -79,7 +79,10 @@ size_t session_record_size(const struct session_record *record) {
 
 void session_record_put(const struct session_record *record, uint8_t *ret_bytes) {
     uint8_t *to = put_number(ret_bytes, VERSION, 1);
-    to = put_number(to, (record->is_held ? BIT_HELD : 0) | (record->has_will ? BIT_WILL : 0), 1);
+    to = put_number(to,
+                    (record->is_held ? BIT_HELD : 0) | (record->has_will ? BIT_WILL : 0) |
+                        (record->has_shares ? BIT_SHARES : 0),
+                    1);
     to = put_number(to, record->expiry_ms, 8);
     to = put_number(to, record->released_ms, 8);
     if (record->has_will) {
@@ -136,9 +139,10 @@ bool session_record_parse(struct span bytes, struct session_record *ret_record) 
     uint64_t bits = take_number(&rest, 1);
     record.is_held = (bits & BIT_HELD) != 0;
     record.has_will = (bits & BIT_WILL) != 0;
+    record.has_shares = (bits & BIT_SHARES) != 0;
     record.expiry_ms = take_number(&rest, 8);
     record.released_ms = take_number(&rest, 8);
-    bool is_good = version == VERSION && bits <= (BIT_HELD | BIT_WILL) &&
+    bool is_good = version == VERSION && bits <= (BIT_HELD | BIT_WILL | BIT_SHARES) &&
                    (!record.has_will || take_will(&rest, &record)) && !rest.is_short;
     if (is_good) {
         record.state = rest.bytes;

@@ -20,6 +20,7 @@
 
 struct session_record {
     bool is_held;         /* a connection had it when this was written */
+    bool has_shares;      /* groups may wait for it */
     uint64_t expiry_ms;   /* from the release on; SESSION_EXPIRY_NEVER */
     uint64_t released_ms; /* of log time; 0 while it is held */
     bool has_will;

@@ -246,6 +246,7 @@ void sharing_leave_kept(struct sharing_member *member, uint64_t kept_ms) {
 
 struct forgetting {
     struct letter letter;
+    struct broker *broker;
     struct span key;
     struct span name;
 };
@@ -253,23 +254,28 @@ struct forgetting {
 static void on_forget(struct letter *letter, void *consumer) {
     struct forgetting *forgetting = CONTAINER_OF(letter, struct forgetting, letter);
     home_forget(((struct worker *)consumer)->home, forgetting->key, forgetting->name);
+    atomic_fetch_sub(&forgetting->broker->forgetting_count, 1);
     free(forgetting);
 }
 
 /* NULL: out of memory. */
-static struct forgetting *create_forgetting(size_t key_bytes, struct span name) {
+static struct forgetting *create_forgetting(struct broker *broker, size_t key_bytes,
+                                            struct span name) {
     struct forgetting *forgetting = calloc(1, sizeof(*forgetting) + key_bytes + name.length);
     if (forgetting != NULL) {
         uint8_t *to = (uint8_t *)(forgetting + 1);
         forgetting->name = put_text(&to, name);
         forgetting->letter.on_delivered = on_forget;
+        forgetting->broker = broker;
+        atomic_fetch_add(&broker->forgetting_count, 1);
     }
     return forgetting;
 }
 
 enum error_code sharing_forget(struct broker *broker, struct span group, struct span filter,
                                struct span name) {
-    struct forgetting *forgetting = create_forgetting(group.length + 1 + filter.length, name);
+    struct forgetting *forgetting =
+        create_forgetting(broker, group.length + 1 + filter.length, name);
     if (forgetting == NULL) {
         return ERR_MEMORY;
     }
@@ -281,11 +287,15 @@ enum error_code sharing_forget(struct broker *broker, struct span group, struct 
 
 enum error_code sharing_forget_everywhere(struct broker *broker, struct span name) {
     for (size_t i = 0; i < broker->worker_count; i++) {
-        struct forgetting *forgetting = create_forgetting(0, name);
+        struct forgetting *forgetting = create_forgetting(broker, 0, name);
         if (forgetting == NULL) {
             return ERR_MEMORY;
         }
         mailbox_put_answer(worker_mailbox(broker->workers[i]), &forgetting->letter);
     }
     return OK;
+}
+
+bool sharing_is_forgetting(const struct broker *broker) {
+    return atomic_load(&broker->forgetting_count) >= FORGETTINGS_MAX;
 }

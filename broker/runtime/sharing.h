@@ -96,3 +96,6 @@ void sharing_leave_kept(struct sharing_member *member, uint64_t kept_ms);
 MUST_USE enum error_code sharing_forget(struct broker *broker, struct span group,
                                         struct span filter, struct span name);
 MUST_USE enum error_code sharing_forget_everywhere(struct broker *broker, struct span name);
+
+/* FORGETTINGS_MAX letters of that are on their way: more should wait. Any thread. */
+bool sharing_is_forgetting(const struct broker *broker);

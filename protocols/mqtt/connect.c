@@ -187,7 +187,9 @@ static void on_released(struct session_claim *claim) {
 void connect_release(struct mqtt *mqtt) {
     struct session_release release = {.expiry_ms = mqtt->session_expiry_ms,
                                       .will = mqtt->will,
-                                      .will_delay_ms = mqtt->will_delay_ms};
+                                      .will_delay_ms = mqtt->will_delay_ms,
+                                      .has_shares = mqtt->session != NULL &&
+                                                    session_has_shares(mqtt->session)};
     struct buffer state;
     buffer_init(&state, SESSION_STATE_BYTES_MAX);
     if (mqtt->session == NULL) { /* it could not be opened: it stays as it was */

@@ -61,7 +61,8 @@ struct message *keeping_make_put(struct outbound *outbound) {
                                           .state = state.bytes,
                                           .state_length = state.length,
                                           .will = mqtt->will,
-                                          .will_delay_ms = mqtt->will_delay_ms};
+                                          .will_delay_ms = mqtt->will_delay_ms,
+                                          .has_shares = session_has_shares(mqtt->session)};
         message = registry_put_message(mqtt_client_id(mqtt), &release);
     }
     buffer_finish(&state);

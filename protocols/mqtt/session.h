@@ -44,6 +44,11 @@ MUST_USE struct session *session_create(void);
 /* Accepts NULL. */
 void session_destroy(struct session *session);
 
+/* Groups know its client. */
+static inline bool session_has_shares(const struct session *session) {
+    return filters_count(&session->filters, FILTER_SHARED) > 0;
+}
+
 /* --- packet ids of QoS 2 that the client sent, in doubt until it releases them ---------------- */
 
 bool session_has_received(const struct session *session, uint16_t packet_id);

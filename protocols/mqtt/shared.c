@@ -2,10 +2,7 @@
 /* A shared subscription is a member of a group (broker/runtime/sharing.h), which hands out messages
  * as far as the client's receive maximum and its socket go. What is in flight to the client of it
  * is the group's to send again, to whomever: so these entries end with the connection.
- *
- * WEAKNESS: a clean start that finds a kept session leaves that one's memberships behind until
- * their time is over (its state goes on the log thread, and nobody here sees its filters). cure:
- * let the claim have the state that it discards, and sharing_forget() each. */
+ * A kept session that ends, also with a clean start, leaves them by sharing_forget_everywhere(). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -49,7 +49,8 @@ bool client_come(struct world *world, struct client *client, const char *client_
 
 void client_release(struct client *client, uint64_t expiry_ms, const char *state,
                     const char *will_channel, uint64_t will_delay_ms) {
-    struct session_release release = {.expiry_ms = expiry_ms, .will_delay_ms = will_delay_ms};
+    struct session_release release = {
+        .expiry_ms = expiry_ms, .will_delay_ms = will_delay_ms, .has_shares = client->has_shares};
     if (state != NULL) {
         release.state_length = strlen(state);
         release.state = malloc(release.state_length + 1);

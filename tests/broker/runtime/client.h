@@ -17,6 +17,7 @@ struct client {
     bool is_granted;
     bool is_told; /* to go */
     bool is_released;
+    bool has_shares; /* told when it releases */
 };
 
 /* Claims and does not wait. */

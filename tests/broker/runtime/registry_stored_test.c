@@ -117,6 +117,28 @@ TEST(a_time_that_began_at_the_start_after_a_kill_does_not_begin_anew_at_the_next
     world_remove(&world);
 }
 
+TEST(groups_hear_of_the_end_of_a_session_that_had_shares_and_of_no_other) {
+    struct world world;
+    struct client one;
+    struct client two;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &one, "one", false));
+    EXPECT_FALSE(client_come(&world, &two, "two", false));
+    one.has_shares = true;
+    client_leave(&one, HOUR_MS, "kept");
+    client_leave(&two, HOUR_MS, "kept");
+    open_again(&world);
+    atomic_store(&world.is_over_busy, true);
+    world_pass(&world, HOUR_MS + 1);
+    EXPECT_EQ(metrics_sum(world.metrics, METRIC_SESSIONS_EXPIRED, 0), 0);
+    atomic_store(&world.is_over_busy, false);
+    while (metrics_sum(world.metrics, METRIC_SESSIONS_EXPIRED, 0) < 2) {
+        world_turn(&world);
+    }
+    EXPECT_EQ(atomic_load(&world.over_count), 1);
+    world_remove(&world);
+}
+
 TEST(the_end_of_what_a_worker_stored_is_stored) {
     struct world world;
     struct client client;
@@ -275,6 +297,7 @@ UNIT_TESTS(UNIT(sessions_that_are_away_survive_the_process),
            UNIT(a_clean_claim_takes_what_was_stored_away),
            UNIT(a_session_that_somebody_had_at_a_kill_is_released_at_the_next_start),
            UNIT(a_time_that_began_at_the_start_after_a_kill_does_not_begin_anew_at_the_next),
+           UNIT(groups_hear_of_the_end_of_a_session_that_had_shares_and_of_no_other),
            UNIT(the_end_of_what_a_worker_stored_is_stored),
            UNIT(a_session_that_never_had_an_expiry_is_written_nowhere),
            UNIT(what_is_released_before_the_log_stops_is_written),

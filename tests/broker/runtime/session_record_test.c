@@ -16,6 +16,7 @@ static struct span write_record(const struct session_record *record) {
 
 static struct session_record make_record(void) {
     return (struct session_record){
+        .has_shares = true,
         .expiry_ms = 3600000,
         .released_ms = 1764164086000,
         .has_will = true,
@@ -42,6 +43,7 @@ TEST(what_is_written_is_read) {
     EXPECT_EQ(read.expiry_ms, record.expiry_ms);
     EXPECT_EQ(read.released_ms, record.released_ms);
     EXPECT_FALSE(read.is_held);
+    EXPECT_TRUE(read.has_shares);
     EXPECT_EQ(read.will_due_ms, record.will_due_ms);
     EXPECT_EQ(read.will.kind, MESSAGE_DATA);
     EXPECT_EQ(read.will.payload_kind, PAYLOAD_TEXT);
@@ -69,6 +71,7 @@ TEST(what_is_put_behind_belongs_to_the_state) {
     EXPECT_TRUE(session_record_parse(span_of(longer, bytes.length + 3), &read));
     EXPECT_TRUE(read.is_held);
     EXPECT_FALSE(read.has_will);
+    EXPECT_FALSE(read.has_shares);
     EXPECT_TRUE(read.expiry_ms == UINT64_MAX);
     EXPECT_SPAN(read.state, "steps: 1, 2");
     free((void *)bytes.bytes);

@@ -128,6 +128,15 @@ static void on_commit(struct log_listener *listener, struct commit *commit) {
     commit_unref(commit);
 }
 
+static void on_session_over(void *context, struct span client_id) {
+    (void)client_id;
+    atomic_fetch_add(&((struct world *)context)->over_count, 1);
+}
+
+static bool is_over_busy(void *context) {
+    return atomic_load(&((struct world *)context)->is_over_busy);
+}
+
 static void prepare(struct world *world) {
     struct error why = {0};
     struct storage_options options = {.directory = world->directory,
@@ -154,7 +163,10 @@ static void prepare(struct world *world) {
                                       .store_mailbox = store_mailbox(world->store),
                                       .metrics = world->metrics,
                                       .sessions_max = world->sessions_max,
-                                      .sessions_bytes_max = world->sessions_bytes_max};
+                                      .sessions_bytes_max = world->sessions_bytes_max,
+                                      .on_session_over = on_session_over,
+                                      .is_over_busy = is_over_busy,
+                                      .context = world};
     EXPECT_EQ(log_create(&log_options, &world->log, &why), OK);
     world->position = log_position_readable(world->log);
     world->is_ordered = true;

@@ -44,6 +44,8 @@ struct world {
     uint64_t offsets[CHANNELS + 1]; /* the last that the listener saw */
     size_t sessions_max;
     size_t sessions_bytes_max;
+    atomic_size_t over_count; /* sessions that were told to be over */
+    atomic_bool is_over_busy;
     uint32_t group_rest; /* of the message before */
     bool is_ordered;
 };
