@@ -28,6 +28,7 @@ static void on_touched(struct reader *reader) {
     struct shared_group *shared = CONTAINER_OF(reader, struct shared_group, reader);
     keep_nothing_in_tail(shared);
     dealing_go_on(shared);
+    home_note_news(shared);
 }
 
 enum error_code dealing_follow(struct shared_group *shared) {

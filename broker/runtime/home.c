@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A group is there as long as it has members or names in its roster. A beat a second does what can
- * wait: storing, leases and absences that are over, trying again what failed.
+ * wait: storing, leases and absences that are over, trying again what failed, counting the lag.
  *
  * A member is told that it joined once the start is resolved and, if it may come back, the roster
  * with its name is stored. */
@@ -120,8 +120,8 @@ static bool end_if_empty(struct shared_group *shared) {
 
 static void mind_beat(struct shared_group *shared) {
     struct worker *worker = shared->home->worker;
-    bool is_wanted =
-        shared->is_dirty || shared->is_paused || shared->is_someone_away || shared->timed_count > 0;
+    bool is_wanted = shared->is_dirty || shared->is_paused || shared->is_someone_away ||
+                     shared->timed_count > 0 || shared->lag_counted > 0;
     if (is_wanted && !shared->is_over && !wheel_is_armed(&shared->beat)) {
         wheel_arm(&worker->wheel, &shared->beat, worker->now_ms + GROUP_STORE_INTERVAL_MS);
     }
@@ -151,6 +151,10 @@ static void on_beat(struct wheel_timer *timer) {
 
 void home_touch(struct shared_group *shared) {
     shared->is_dirty |= shared->is_stored || roster_count(&shared->roster) > 0;
+    home_note_news(shared);
+}
+
+void home_note_news(struct shared_group *shared) {
     count_figures(shared);
     mind_beat(shared);
 }

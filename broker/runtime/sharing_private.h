@@ -161,6 +161,9 @@ bool home_on_resolved(struct shared_group *shared, enum error_code code);
 /* The stores up to that number are in the journal, or (not OK) are not. */
 bool home_on_stored(struct shared_group *shared, uint64_t number, enum error_code code);
 
+/* The log moved on: its lag is old, whether or not anybody can be given something. */
+void home_note_news(struct shared_group *shared);
+
 /* Tries again what failed, at the next beat. */
 void home_pause(struct shared_group *shared);
 

@@ -72,6 +72,19 @@ TEST(a_member_gets_no_more_than_its_credit_and_goes_on_with_more) {
     play_end();
 }
 
+TEST(what_waits_for_members_that_are_stuck_is_counted) {
+    play_begin(NULL);
+    struct player *player = play_cast(1);
+    player->options.credit = 2;
+    EXPECT_EQ(player_join(player), OK);
+    play_publish(1, 10);
+    play_wait_given(2);
+    house_wait_metric(&play.house, METRIC_GROUP_LAG, 8);
+    play_publish(11, 100);
+    house_wait_metric(&play.house, METRIC_GROUP_LAG, 108);
+    play_end();
+}
+
 TEST(what_a_member_does_not_take_goes_to_another_as_if_never_given) {
     play_begin(NULL);
     struct player *refuser = play_cast(1);
@@ -478,6 +491,7 @@ TEST(nothing_is_lost_or_with_two_members_whoever_comes_and_goes) {
 UNIT_TESTS(UNIT(each_message_goes_to_one_member_whichever_worker_it_is_on),
            UNIT(groups_of_another_name_or_filter_get_the_same_messages),
            UNIT(a_member_gets_no_more_than_its_credit_and_goes_on_with_more),
+           UNIT(what_waits_for_members_that_are_stuck_is_counted),
            UNIT(what_a_member_does_not_take_goes_to_another_as_if_never_given),
            UNIT(what_is_acknowledged_in_the_call_is_done_with),
            UNIT(what_a_member_leaves_behind_goes_to_others_in_order),
