@@ -54,6 +54,7 @@ struct connection {
     uint64_t id;
     uint64_t opened_ms;
     uint64_t bytes_sent;
+    uint64_t sent_ms;
     struct buffer kept;
     size_t kept_sent; /* bytes at its front that have left */
     struct wheel_timer deadline;
@@ -90,6 +91,10 @@ uint64_t connection_opened_ms(const struct connection *connection) {
 
 uint64_t connection_bytes_sent(const struct connection *connection) {
     return connection->bytes_sent;
+}
+
+uint64_t connection_sent_ms(const struct connection *connection) {
+    return connection->sent_ms;
 }
 
 const char *connection_protocol_name(const struct connection *connection) {
@@ -149,6 +154,7 @@ static size_t send_some(struct connection *connection, struct span bytes) {
     }
     return (size_t)sent;
 }
+    connection->sent_ms = connection->worker->now_ms;
 
 size_t connection_send(struct connection *connection, struct span bytes) {
     OWNER_CHECK(connection->worker);
@@ -404,6 +410,7 @@ static struct connection *allocate(struct worker *worker, int fd,
 /* libwebsockets takes the socket over; it closes it when that fails. */
 static bool adopt(struct connection *connection) {
     lws_adopt_desc_t adoption = {.vh = connection->worker->vhost,
+    connection->sent_ms = worker->now_ms;
                                  .type = LWS_ADOPT_SOCKET,
                                  .fd.sockfd = connection->fd,
                                  .vh_prot_name = "tidings",

@@ -58,6 +58,9 @@ struct list *connection_streams(struct connection *connection);
 /* "127.0.0.1:40001"; lives as long as the connection. */
 const char *connection_peer(const struct connection *connection);
 
+/* When the socket last took bytes, of the monotonic clock; until it does, when it was opened. */
+uint64_t connection_sent_ms(const struct connection *connection);
+
 /* connection_close() or connection_abort() was called. */
 bool connection_is_closing(const struct connection *connection);
 

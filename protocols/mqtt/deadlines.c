@@ -21,8 +21,16 @@ static uint64_t silence_due_ms(const struct mqtt *mqtt) {
     return is_counting ? mqtt->received_ms + (uint64_t)mqtt->keep_alive_s * KEEP_ALIVE_MS : 0;
 }
 
+/* Since when the peer takes nothing, if it is blocked. */
+static uint64_t stalled_since_ms(const struct mqtt *mqtt) {
+    uint64_t sent_ms = connection_sent_ms(mqtt->connection);
+    return sent_ms > mqtt->free_ms ? sent_ms : mqtt->free_ms;
+}
+
 void deadlines_arm(struct mqtt *mqtt) {
-    uint64_t due_ms = mqtt_now_ms(mqtt) + stall_timeout_ms(mqtt);
+    bool is_blocked = connection_is_blocked(mqtt->connection);
+    uint64_t due_ms =
+        (is_blocked ? stalled_since_ms(mqtt) : mqtt_now_ms(mqtt)) + stall_timeout_ms(mqtt);
     uint64_t others[] = {silence_due_ms(mqtt), mqtt->packet_due_ms, mqtt->retry_due_ms};
     if (mqtt->is_closed) {
         return;
@@ -33,14 +41,6 @@ void deadlines_arm(struct mqtt *mqtt) {
     if (mqtt->armed_ms == 0 || due_ms < mqtt->armed_ms) {
         mqtt->armed_ms = due_ms;
         connection_set_deadline(mqtt->connection, due_ms);
-    }
-}
-
-void deadlines_note_sent(struct mqtt *mqtt) {
-    uint64_t bytes_sent = connection_bytes_sent(mqtt->connection);
-    if (bytes_sent != mqtt->bytes_sent) {
-        mqtt->bytes_sent = bytes_sent;
-        mqtt->moved_ms = mqtt_now_ms(mqtt);
     }
 }
 
@@ -67,10 +67,9 @@ static void mind_packet(struct mqtt *mqtt, uint64_t now_ms) {
 
 /* A peer that takes nothing of what it is sent. */
 static void mind_stall(struct mqtt *mqtt, uint64_t now_ms) {
-    deadlines_note_sent(mqtt);
     if (!connection_is_blocked(mqtt->connection)) {
-        mqtt->moved_ms = now_ms;
-    } else if (now_ms - mqtt->moved_ms >= stall_timeout_ms(mqtt)) {
+        mqtt->free_ms = now_ms;
+    } else if (now_ms - stalled_since_ms(mqtt) >= stall_timeout_ms(mqtt)) {
         mqtt_end(mqtt, MQTT_REASON_QUOTA_EXCEEDED, CLOSE_STALLED, NULL);
     }
 }

@@ -465,7 +465,6 @@ static void on_writable(struct connection *connection, void *state) {
     if (mqtt->is_closed) {
         return;
     }
-    deadlines_note_sent(mqtt);
     mqtt->is_choked = mqtt->is_choked && connection_is_blocked(connection);
     mqtt_resume(mqtt);
     if (mqtt->phase == MQTT_PHASE_OPEN) {
@@ -539,7 +538,7 @@ static struct mqtt *create(struct connection *connection) {
 }
 
 void mqtt_start(struct mqtt *mqtt) {
-    mqtt->received_ms = mqtt->moved_ms = mqtt_now_ms(mqtt);
+    mqtt->received_ms = mqtt->free_ms = mqtt_now_ms(mqtt);
     mqtt->packet_due_ms = mqtt->received_ms + HANDSHAKE_TIMEOUT_MS;
     deadlines_arm(mqtt);
 }

@@ -95,8 +95,7 @@ struct mqtt {
     uint32_t packet_seen_bytes; /* of it, when that was set */
     uint64_t retry_due_ms;      /* the log was busy; 0: it was not */
     uint64_t armed_ms;          /* the connection's deadline; 0: none */
-    uint64_t moved_ms;          /* when the last bytes left */
-    uint64_t bytes_sent;        /* as seen then */
+    uint64_t free_ms;           /* when the socket was last seen to take bytes at a deadline */
 };
 
 static inline enum mqtt_version mqtt_version(const struct mqtt *mqtt) {
@@ -167,9 +166,6 @@ MUST_USE enum error_code mqtt_submit(struct mqtt *mqtt, struct message *const *m
 
 /* Something that is due may have changed. */
 void deadlines_arm(struct mqtt *mqtt);
-
-/* Bytes may have left. */
-void deadlines_note_sent(struct mqtt *mqtt);
 
 /* protocol.on_deadline. */
 void deadlines_on_deadline(struct mqtt *mqtt);

@@ -10,9 +10,17 @@ static uint64_t stall_timeout_ms(const struct websocket *websocket) {
     return worker_broker(websocket_worker(websocket))->config->stall_timeout_ms;
 }
 
+/* When anything last moved in either direction. */
+static uint64_t moved_ms(const struct websocket *websocket) {
+    uint64_t sent_ms = connection_sent_ms(websocket->connection);
+    return sent_ms > websocket->received_ms ? sent_ms : websocket->received_ms;
+}
+
 /* At the next thing that is due, and often enough to see a peer that takes nothing. */
 static void arm(struct websocket *websocket) {
-    uint64_t due_ms = websocket_now_ms(websocket) + stall_timeout_ms(websocket);
+    bool is_blocked = connection_is_blocked(websocket->connection);
+    uint64_t due_ms = (is_blocked ? moved_ms(websocket) : websocket_now_ms(websocket)) +
+                      stall_timeout_ms(websocket);
     uint64_t others[] = {websocket->ping_due_ms, websocket->pong_due_ms,
                          websocket->progress_due_ms};
     for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
@@ -23,19 +31,11 @@ static void arm(struct websocket *websocket) {
 
 void clocks_start(struct websocket *websocket) {
     uint64_t now = websocket_now_ms(websocket);
-    websocket->moved_ms = now;
+    websocket->received_ms = now;
     websocket->ping_due_ms = now + PING_INTERVAL_MS;
     websocket->progress_due_ms = now + HEARTBEAT_MS;
     websocket->bytes_sent = connection_bytes_sent(websocket->connection);
     arm(websocket);
-}
-
-void clocks_note_sent(struct websocket *websocket) {
-    uint64_t bytes_sent = connection_bytes_sent(websocket->connection);
-    if (bytes_sent != websocket->bytes_sent) {
-        websocket->bytes_sent = bytes_sent;
-        websocket->moved_ms = websocket_now_ms(websocket);
-    }
 }
 
 /* The deadline counts from when the ping left: while it stands behind other bytes in the kernel,
@@ -108,10 +108,9 @@ static void tell_progress(struct websocket *websocket) {
 }
 
 void clocks_on_deadline(struct websocket *websocket) {
-    clocks_note_sent(websocket);
     /* A peer that takes what it is sent is asked by pings; this is for one that does not. */
     if (connection_is_blocked(websocket->connection) &&
-        websocket_now_ms(websocket) - websocket->moved_ms >= stall_timeout_ms(websocket)) {
+        websocket_now_ms(websocket) - moved_ms(websocket) >= stall_timeout_ms(websocket)) {
         websocket_end_because(websocket, CLOSE_STALLED, NULL);
         return;
     }

@@ -365,7 +365,7 @@ static void on_answered(void *context, struct span ref, enum error_code code,
 static void on_bytes(struct connection *connection, void *state, struct span bytes) {
     struct websocket *websocket = state;
     (void)connection;
-    websocket->moved_ms = websocket_now_ms(websocket);
+    websocket->received_ms = websocket_now_ms(websocket);
     if (!websocket->is_paused) {
         take_frames(websocket, bytes);
     } else if (buffer_put(&websocket->input, bytes) != OK) {
@@ -379,7 +379,6 @@ static void on_writable(struct connection *connection, void *state) {
     if (websocket->has_ended) {
         return;
     }
-    clocks_note_sent(websocket);
     resume(websocket);
     if (websocket->subscriptions != NULL) {
         subscriptions_on_writable(websocket);

@@ -32,11 +32,10 @@ struct websocket {
     size_t message_room_bytes;
     struct buffer input; /* came while reading was to be paused */
     bool is_paused;
-    bool has_ended;      /* the close frame is written */
-    bool deflates;       /* permessage-deflate was agreed on: compression_borrow() is there */
-    uint64_t moved_ms;   /* when anything last moved in either direction */
-    uint64_t bytes_sent; /* as seen then */
-    uint64_t own_bytes;  /* of them not the streams' */
+    bool has_ended;       /* the close frame is written */
+    bool deflates;        /* permessage-deflate was agreed on: compression_borrow() is there */
+    uint64_t received_ms; /* when the last bytes came */
+    uint64_t own_bytes;   /* sent, and not the streams' */
     uint64_t ping_due_ms;
     uint64_t pong_due_ms;     /* 0: none is awaited */
     size_t ping_unsent_bytes; /* what stood before the ping and with it, as last seen */
@@ -72,9 +71,6 @@ void websocket_end_failed(struct websocket *websocket, enum error_code code);
 /* --- clocks.c --- */
 
 void clocks_start(struct websocket *websocket);
-
-/* Bytes may have left. */
-void clocks_note_sent(struct websocket *websocket);
 
 /* protocol.on_deadline. */
 void clocks_on_deadline(struct websocket *websocket);

@@ -61,6 +61,11 @@ uint64_t connection_opened_ms(const struct connection *self) {
     return START_MS;
 }
 
+uint64_t connection_sent_ms(const struct connection *self) {
+    (void)self;
+    return fakes.sent_ms;
+}
+
 uint64_t connection_bytes_sent(const struct connection *self) {
     (void)self;
     return fakes.sent.length;

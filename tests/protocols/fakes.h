@@ -34,6 +34,7 @@ struct fakes {
     void *state;
     struct buffer sent;
     struct buffer scratch;
+    uint64_t sent_ms;    /* when the socket last took bytes; as the test says */
     bool is_blocked;     /* what is written is kept, and connection_is_blocked() says so */
     size_t unsent_bytes; /* what connection_unsent_bytes() says */
     bool is_paused;

@@ -91,6 +91,19 @@ TEST(a_peer_that_takes_nothing_is_stalled) {
     EXPECT_EQ(fakes.reason, CLOSE_STALLED);
 }
 
+/* What left between two looks at it counts from when it left. */
+TEST(a_stall_lasts_no_longer_than_its_timeout) {
+    const uint64_t timeout_ms = fakes.broker.config->stall_timeout_ms;
+    peer_connect("0004 'MQTT' 04 02 0000 0001 'a'");
+    fakes_pass(1000);
+    fakes.is_blocked = true;
+    fakes.sent_ms = fakes.now_ms;
+    fakes_pass(timeout_ms - 1);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_pass(1);
+    EXPECT_EQ(fakes.reason, CLOSE_STALLED);
+}
+
 UNIT_TESTS(PEER(a_connect_has_to_come_in_time),
            PEER(a_silent_client_is_cut_off_after_one_and_a_half_keep_alives),
            PEER(a_client_without_a_keep_alive_may_be_silent),
@@ -98,4 +111,5 @@ UNIT_TESTS(PEER(a_connect_has_to_come_in_time),
            PEER(a_packet_that_has_begun_has_to_go_on),
            PEER(a_packet_that_makes_progress_has_its_time),
            PEER(a_packet_has_its_time_anew_when_it_is_read_again),
-           PEER(a_peer_that_takes_nothing_is_stalled))
+           PEER(a_peer_that_takes_nothing_is_stalled),
+           PEER(a_stall_lasts_no_longer_than_its_timeout))

@@ -312,6 +312,19 @@ TEST(a_peer_that_takes_nothing_is_closed_after_the_stall_timeout) {
     EXPECT_EQ(fakes.reason, CLOSE_STALLED);
 }
 
+TEST(a_stall_lasts_no_longer_than_its_timeout) {
+    uint64_t stall_ms = fakes.broker.config->stall_timeout_ms;
+    fakes_pass(1000);
+    fakes.is_blocked = true;
+    fakes.sent_ms = fakes.now_ms;
+    for (uint64_t passed = 1000; passed < stall_ms; passed += 1000) {
+        fakes_pass(1000);
+    }
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_pass(1000);
+    EXPECT_EQ(fakes.reason, CLOSE_STALLED);
+}
+
 TEST(progress_is_told_where_the_log_went_on_without_this_channel) {
     struct place place = {.log_id = 1, .generation = 1, .position = 5};
     fakes.stream_options.on_started(fakes.stream_options.context, &place);
@@ -353,5 +366,6 @@ UNIT_TESTS(SOCKET(a_publish_is_answered_with_its_ref),
            SOCKET(a_pong_keeps_it_and_a_ping_that_waits_in_line_has_no_deadline),
            SOCKET(a_ping_behind_bytes_that_get_fewer_has_time),
            SOCKET(a_peer_that_takes_nothing_is_closed_after_the_stall_timeout),
+           SOCKET(a_stall_lasts_no_longer_than_its_timeout),
            SOCKET(progress_is_told_where_the_log_went_on_without_this_channel),
            SOCKET(going_down_it_says_1001))
