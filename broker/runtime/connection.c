@@ -109,6 +109,14 @@ const char *connection_peer(const struct connection *connection) {
     return connection->peer;
 }
 
+void connection_get_client(const struct connection *connection,
+                           struct connection_client *ret_client) {
+    *ret_client = (struct connection_client){0};
+    if (connection->protocol->get_client != NULL) {
+        connection->protocol->get_client(connection->state, ret_client);
+    }
+}
+
 bool connection_is_closing(const struct connection *connection) {
     return connection->phase != CONNECTION_OPEN;
 }
@@ -146,6 +154,7 @@ static size_t send_some(struct connection *connection, struct span bytes) {
         sent = 0;
     }
     connection->bytes_sent += (uint64_t)sent;
+    connection->sent_ms = connection->worker->now_ms;
     metrics_add_at(connection->worker->metrics, METRIC_SENT_BYTES, connection->counted_as,
                    (uint64_t)sent);
     if ((size_t)sent < bytes.length) {
@@ -154,7 +163,6 @@ static size_t send_some(struct connection *connection, struct span bytes) {
     }
     return (size_t)sent;
 }
-    connection->sent_ms = connection->worker->now_ms;
 
 size_t connection_send(struct connection *connection, struct span bytes) {
     OWNER_CHECK(connection->worker);
@@ -239,7 +247,9 @@ static void linger(struct connection *connection) {
 static void set_reason(struct connection *connection, enum close_reason reason) {
     connection->close_reason = reason;
     if (reason == CLOSE_STALLED) {
-        log_event(CONNECTION_STALLED, .peer = connection->peer,
+        struct connection_client client;
+        connection_get_client(connection, &client);
+        log_event(CONNECTION_STALLED, .peer = connection->peer, .client_id = client.client_id,
                   .protocol = connection->protocol->name,
                   .unsent_bytes = connection_unsent_bytes(connection));
     }
@@ -353,10 +363,12 @@ static void destroy(struct connection *connection) {
         worker->metrics, METRIC_CONNECTIONS_CLOSED,
         METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as, connection->close_reason),
         1);
-    log_event(CONNECTION_CLOSED, .peer = connection->peer, .protocol = connection->protocol->name,
-              .reason = close_row(connection->close_reason)->name,
-              .sent_bytes = connection->bytes_sent,
-              .open_ms = worker->now_ms - connection->opened_ms);
+    struct connection_client client;
+    connection_get_client(connection, &client);
+    log_event(
+        CONNECTION_CLOSED, .peer = connection->peer, .client_id = client.client_id,
+        .protocol = connection->protocol->name, .reason = close_row(connection->close_reason)->name,
+        .sent_bytes = connection->bytes_sent, .open_ms = worker->now_ms - connection->opened_ms);
     connection->protocol->on_closed(connection, connection->state, connection->close_reason);
     INVARIANT(list_is_empty(&connection->streams)); /* their protocol has ended them */
     wheel_disarm(&worker->wheel, &connection->deadline);
@@ -398,6 +410,7 @@ static struct connection *allocate(struct worker *worker, int fd,
     connection->fd = fd;
     connection->id = atomic_fetch_add(&worker->broker->connection_id_next, 1);
     connection->opened_ms = worker->now_ms;
+    connection->sent_ms = worker->now_ms;
     connection->deadline.on_due = on_deadline;
     connection->address = address_key_of(address);
     list_init(&connection->in_doomed);
@@ -410,7 +423,6 @@ static struct connection *allocate(struct worker *worker, int fd,
 /* libwebsockets takes the socket over; it closes it when that fails. */
 static bool adopt(struct connection *connection) {
     lws_adopt_desc_t adoption = {.vh = connection->worker->vhost,
-    connection->sent_ms = worker->now_ms;
                                  .type = LWS_ADOPT_SOCKET,
                                  .fd.sockfd = connection->fd,
                                  .vh_prot_name = "tidings",

@@ -23,6 +23,13 @@
 struct connection;
 struct worker;
 
+/* Who is at the other end, as far as its protocol knows. */
+struct connection_client {
+    struct span client_id;   /* empty: it has none; valid until the protocol is called again */
+    uint64_t unacknowledged; /* messages that it was sent and has not acknowledged */
+    bool is_window_full;     /* it is sent no more of them until it does */
+};
+
 /* What a protocol does with its connection. on_closed is the last call, exactly once. */
 struct protocol {
     const char *name; /* for logs, metrics and the operator: "http", "sse", "websocket" */
@@ -36,6 +43,8 @@ struct protocol {
     void (*on_drain)(struct connection *connection, void *state);
     /* Say goodbye for that reason and close. NULL: it is closed without a word. */
     void (*on_dismissed)(struct connection *connection, void *state, enum close_reason reason);
+    /* Fills in what it knows; *ret_client is zeroed. NULL: it knows nothing. */
+    void (*get_client)(const void *state, struct connection_client *ret_client);
     /* Frees `state`. The connection may not be used any more. */
     void (*on_closed)(struct connection *connection, void *state, enum close_reason reason);
 };
@@ -49,6 +58,9 @@ uint64_t connection_id(const struct connection *connection);
 uint64_t connection_opened_ms(const struct connection *connection);
 uint64_t connection_bytes_sent(const struct connection *connection);
 
+/* When the socket last took bytes, of the monotonic clock; until it does, when it was opened. */
+uint64_t connection_sent_ms(const struct connection *connection);
+
 /* The name of the protocol that is spoken now. */
 const char *connection_protocol_name(const struct connection *connection);
 
@@ -58,8 +70,9 @@ struct list *connection_streams(struct connection *connection);
 /* "127.0.0.1:40001"; lives as long as the connection. */
 const char *connection_peer(const struct connection *connection);
 
-/* When the socket last took bytes, of the monotonic clock; until it does, when it was opened. */
-uint64_t connection_sent_ms(const struct connection *connection);
+/* For logs and the operator. */
+void connection_get_client(const struct connection *connection,
+                           struct connection_client *ret_client);
 
 /* connection_close() or connection_abort() was called. */
 bool connection_is_closing(const struct connection *connection);

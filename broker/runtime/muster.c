@@ -39,6 +39,7 @@ static void fill(struct muster_row *row, const struct registry_entry *entry) {
     *row = (struct muster_row){
         .client_id_length = entry->client_id_length,
         .is_connected = entry->holder != NULL,
+        .connection_id = entry->holder == NULL ? 0 : entry->holder->connection_id,
         .away_since_ms = entry->released_ms,
         .expires_ms = registry_expires_ms(entry),
         .state_bytes = entry->state_length,

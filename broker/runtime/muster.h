@@ -33,6 +33,7 @@ struct muster_row {
     uint16_t client_id_length;
     uint8_t client_id[CLIENT_ID_BYTES_MAX];
     bool is_connected;
+    uint64_t connection_id; /* of one that is */
     uint64_t away_since_ms; /* of log time, as is expires_ms; of one that is away … */
     uint64_t expires_ms;    /* … UINT64_MAX: never */
     uint64_t state_bytes;

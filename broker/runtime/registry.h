@@ -64,7 +64,8 @@ struct session_claim {
         struct session_claim *claim);                 /* not after registry_release() was called */
     void (*on_released)(struct session_claim *claim); /* the maker may free it */
     void *context;
-    bool is_clean; /* what is stored of the session goes */
+    uint64_t connection_id; /* for the operator */
+    bool is_clean;          /* what is stored of the session goes */
     uint16_t client_id_length;
     const uint8_t *client_id; /* 1 to CLIENT_ID_BYTES_MAX; lives as long as the claim */
 

@@ -106,7 +106,10 @@ void stream_use_up(struct stream *stream, size_t count) {
 static void note_too_slow(const struct stream *stream) {
     uint64_t newest = log_position_readable(stream->worker->broker->log);
     uint64_t position = stream->reader.place.position;
+    struct connection_client client;
+    connection_get_client(stream->connection, &client);
     log_event(READER_TOO_SLOW, .peer = connection_peer(stream->connection),
+              .client_id = client.client_id,
               .protocol = connection_protocol_name(stream->connection),
               .channels = stream->reader.link_count,
               .positions = newest > position ? newest - position : 0);

@@ -189,8 +189,15 @@ static void lay_readers(struct layout *layout, const struct survey_part *part,
 }
 
 static void fill_row(struct survey_row *row, const struct survey_part *part,
-                     struct connection *connection) {
+                     struct connection *connection, const struct connection_client *client) {
     const struct broker *broker = part->worker->broker;
+    struct span client_id = client->client_id;
+    uint8_t *text = (uint8_t *)row + row->size - client_id.length;
+    if (client_id.length > 0) {
+        memcpy(text, client_id.bytes, client_id.length);
+    }
+    row->client = *client;
+    row->client.client_id.bytes = text;
     snprintf(row->peer, sizeof(row->peer), "%s", connection_peer(connection));
     row->protocol = connection_protocol_name(connection);
     row->opened_ms =
@@ -203,18 +210,22 @@ static void fill_row(struct survey_row *row, const struct survey_part *part,
 /* NULL: out of memory. */
 static struct survey_row *make_row(const struct survey_part *part, struct connection *connection,
                                    const struct survey_rank *rank, uint64_t head) {
-    struct layout layout = {.bytes = sizeof(struct survey_row)};
+    struct connection_client client;
+    connection_get_client(connection, &client);
+    size_t id_size = client.client_id.length; /* behind all else */
+    struct layout layout = {.bytes = sizeof(struct survey_row) + id_size};
     lay_readers(&layout, part, connection, head);
     size_t readers_size = layout.reader_count * sizeof(struct survey_reader);
     size_t selectors_size = layout.selector_count * sizeof(struct storage_selector);
-    size_t size = sizeof(struct survey_row) + readers_size + selectors_size + layout.text_bytes;
+    size_t size =
+        sizeof(struct survey_row) + readers_size + selectors_size + layout.text_bytes + id_size;
     struct survey_row *row = calloc(1, size);
     if (row == NULL) {
         return NULL;
     }
     uint8_t *behind = (uint8_t *)(row + 1) + readers_size;
     struct layout filled = {.row = row,
-                            .bytes = sizeof(struct survey_row),
+                            .bytes = sizeof(struct survey_row) + id_size,
                             .selectors = (void *)behind,
                             .text = behind + selectors_size};
     lay_readers(&filled, part, connection, head);
@@ -224,7 +235,7 @@ static struct survey_row *make_row(const struct survey_part *part, struct connec
     row->size = size;
     row->reader_count = filled.reader_count;
     row->readers_left_out = filled.left_out;
-    fill_row(row, part, connection);
+    fill_row(row, part, connection, &client);
     return row;
 }
 

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "broker/config/config.h"
+#include "broker/runtime/connection.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/mailbox.h"
@@ -86,6 +87,7 @@ struct survey_row {
     struct survey_rank rank;
     size_t size;
     char peer[SURVEY_PEER_BYTES];
+    struct connection_client client; /* its client id is in this allocation */
     const char *protocol;
     uint64_t opened_ms; /* wall clock */
     uint64_t bytes_sent;

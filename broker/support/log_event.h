@@ -144,13 +144,15 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       LOG_TEXT(reason) LOG_TEXT(peer))                                                             \
     X(CONNECTION_STALLED, WARNING, "a peer took nothing for limits.stall_timeout",                 \
       "It was closed with so much unsent. It may resume from its last id.",                        \
-      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(unsent_bytes))                                   \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(protocol) LOG_COUNT(unsent_bytes))               \
     X(CONNECTION_CLOSED, DEBUG, "a connection ended", "`reason` as in the metrics.",               \
-      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_TEXT(reason) LOG_COUNT(sent_bytes) LOG_COUNT(open_ms)) \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(protocol) LOG_TEXT(reason) LOG_COUNT(sent_bytes) \
+          LOG_COUNT(open_ms))                                                                      \
     X(READER_TOO_SLOW, WARNING, "a reader was disconnected because it fell behind",                \
       "Its policy is on_lag=disconnect. `channels` are its selectors, `positions` how far the "    \
       "log has gone on without it.",                                                               \
-      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_COUNT(channels) LOG_COUNT(positions))                  \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(protocol) LOG_COUNT(channels)                    \
+          LOG_COUNT(positions))                                                                    \
     X(SESSION_TAKEN_OVER, INFO, "a client id was claimed by another connection",                   \
       "The connection that had it was told to go. Where this goes on and on, two clients have "    \
       "the same id.",                                                                              \
@@ -183,18 +185,18 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
     X(MQTT_REFUSED, INFO, "an MQTT client was refused",                                            \
       "What it sent breaks the protocol, or asks for what is not granted; the connection ended. "  \
       "`statement` is the normative statement of the specification.",                              \
-      LOG_TEXT(peer) LOG_TEXT(statement) LOG_TEXT(detail))                                         \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(statement) LOG_TEXT(detail))                     \
     X(MQTT_PUBLISH_REFUSED, DEBUG, "a publish of an MQTT client was refused",                      \
       "The client was told by a reason code, or MQTT_PUBLISH_DROPPED stands before it.",           \
-      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))                            \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))        \
     X(MQTT_PUBLISH_DROPPED, INFO, "a publish of an MQTT client was refused, and it is not told",   \
       "With 3.1.1, or QoS 0. It counts as acknowledged; where it was too large and not of QoS 0, " \
       "the connection ended instead. Further ones of the connection are MQTT_PUBLISH_REFUSED.",    \
-      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))                            \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))        \
     X(MQTT_SESSION_LOST, ERROR, "a session of an MQTT client begins anew",                         \
       "Its stored state could not be read (`detail`), or not be kept: what it subscribed to and "  \
       "what was in flight is gone.",                                                               \
-      LOG_SPAN(client) LOG_TEXT(detail))                                                           \
+      LOG_SPAN(client_id) LOG_TEXT(detail))                                                        \
     X(REQUEST, DEBUG, "a request was answered", "One line a request, on both ports.",              \
       LOG_TEXT(peer) LOG_SPAN(method) LOG_SPAN(path) LOG_COUNT(status) LOG_COUNT(body_bytes)       \
           LOG_SPAN(trace_id))                                                                      \

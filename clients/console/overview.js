@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // At a glance: what goes in and out, who is behind, how full and how busy it is.
 import { readJson } from './broker.js';
-import { Sightings, lagColumns, readsColumn } from './connections.js';
+import { Sightings, clientColumn, lagColumns, readsColumn } from './connections.js';
 import { copyTemplate, drawSparkline, field, fillRows, fillTable, fillTerms, setFields }
     from './dom.js';
 import { HISTORY_SAMPLES_MAX } from './figures.js';
@@ -135,7 +135,7 @@ function threadRows(figures) {
 }
 
 function isBehind(row) {
-    return row.blocked || row.readers.some(reader => reader.lag_messages > 0);
+    return row.blocked || row.window_full || row.readers.some(reader => reader.lag_messages > 0);
 }
 
 export function show(view, _, { figures, onFigures }) {
@@ -159,6 +159,6 @@ export function show(view, _, { figures, onFigures }) {
         const rows = sightings.judge(page.connections).filter(isBehind);
         field(view, 'behind-none').hidden = rows.length > 0;
         behindTable.hidden = rows.length === 0;
-        fillTable(behindTable, [...lagColumns, readsColumn], rows, row => row.id);
+        fillTable(behindTable, [...lagColumns, readsColumn, clientColumn], rows, row => row.id);
     };
 }

@@ -65,10 +65,10 @@ void connect_refuse(struct mqtt *mqtt, enum mqtt_version version, enum mqtt_reas
     mqtt_close(mqtt, close_reason);
 }
 
-static void refuse(struct mqtt *mqtt, enum mqtt_reason reason, enum close_reason close_reason,
-                   const char *text) {
-    log_event(MQTT_REFUSED, .peer = connection_peer(mqtt->connection), .statement = "",
-              .detail = text);
+static void refuse(struct mqtt *mqtt, struct span client_id, enum mqtt_reason reason,
+                   enum close_reason close_reason, const char *text) {
+    log_event(MQTT_REFUSED, .peer = connection_peer(mqtt->connection), .client_id = client_id,
+              .statement = "", .detail = text);
     connect_refuse(mqtt, mqtt_version(mqtt), reason, close_reason, text);
 }
 
@@ -102,7 +102,7 @@ static enum error_code open_session(struct mqtt *mqtt, struct error *why) {
         code = session_decode(span_of(claim->state, claim->state_length), &mqtt->session, why);
     }
     if (code != OK) {
-        log_event(MQTT_SESSION_LOST, .client = mqtt_client_id(mqtt), .detail = why->detail);
+        log_event(MQTT_SESSION_LOST, .client_id = mqtt_client_id(mqtt), .detail = why->detail);
     }
     mqtt->is_session_present = claim->is_present && code == OK;
     if (mqtt->session == NULL && code != ERR_MEMORY) {
@@ -196,7 +196,7 @@ void connect_release(struct mqtt *mqtt) {
         state.bytes = mqtt->claim->state;
         state.length = mqtt->claim->state_length;
     } else if (release.expiry_ms > 0 && session_encode(mqtt->session, &state) != OK) {
-        log_event(MQTT_SESSION_LOST, .client = mqtt_client_id(mqtt),
+        log_event(MQTT_SESSION_LOST, .client_id = mqtt_client_id(mqtt),
                   .detail = "there was no memory for its state");
         buffer_finish(&state);
     }
@@ -205,8 +205,23 @@ void connect_release(struct mqtt *mqtt) {
     session_destroy(mqtt->session);
     mqtt->session = NULL;
     mqtt->will = NULL;
+    IGNORE_RESULT(buffer_put(&mqtt->left_as, mqtt_client_id(mqtt))); /* for one line of the log */
     registry_release(mqtt_broker(mqtt)->log, mqtt->claim, &release);
     mqtt->claim = NULL;
+}
+
+/* --- who it is -------------------------------------------------------------------------------- */
+
+struct span connect_known_id(const struct mqtt *mqtt) {
+    return mqtt->claim != NULL ? mqtt_client_id(mqtt) : buffer_borrow(&mqtt->left_as);
+}
+
+void connect_get_client(const void *state, struct connection_client *ret_client) {
+    const struct mqtt *mqtt = state;
+    if (mqtt != NULL) {
+        ret_client->client_id = connect_known_id(mqtt);
+        ret_client->unacknowledged = outbound_unacknowledged(mqtt, &ret_client->is_window_full);
+    }
 }
 
 /* --- the question ----------------------------------------------------------------------------- */
@@ -297,6 +312,7 @@ static enum error_code claim(struct mqtt *mqtt, struct span client_id, bool is_c
     }
     memcpy(claim + 1, client_id.bytes, client_id.length);
     claim->reply_to = worker_mailbox(mqtt->worker);
+    claim->connection_id = connection_id(mqtt->connection);
     claim->on_granted = on_granted;
     claim->on_taken_over = on_taken_over;
     claim->on_released = on_released;
@@ -317,12 +333,12 @@ static enum error_code claim(struct mqtt *mqtt, struct span client_id, bool is_c
 static bool check(struct mqtt *mqtt, const struct mqtt_connect *connect, struct span client_id) {
     struct error why = {0};
     if (mqtt_has(&connect->properties, MQTT_PROPERTY_AUTHENTICATION_METHOD)) {
-        refuse(mqtt, MQTT_REASON_BAD_AUTHENTICATION_METHOD, CLOSE_NOT_ALLOWED,
+        refuse(mqtt, client_id, MQTT_REASON_BAD_AUTHENTICATION_METHOD, CLOSE_NOT_ALLOWED,
                "Authentication in steps is not in this version");
         return false;
     }
     if (client_id.length > CLIENT_ID_BYTES_MAX) {
-        refuse(mqtt, MQTT_REASON_CLIENT_IDENTIFIER_NOT_VALID, CLOSE_NOT_ALLOWED,
+        refuse(mqtt, client_id, MQTT_REASON_CLIENT_IDENTIFIER_NOT_VALID, CLOSE_NOT_ALLOWED,
                "The client identifier is too long");
         return false;
     }
@@ -331,7 +347,7 @@ static bool check(struct mqtt *mqtt, const struct mqtt_connect *connect, struct 
         if (connect->version == MQTT_VERSION_3_1_1) {
             reason = MQTT_REASON_NOT_AUTHORIZED; /* the only return code that comes near */
         }
-        refuse(mqtt, reason, CLOSE_NOT_ALLOWED, why.detail);
+        refuse(mqtt, client_id, reason, CLOSE_NOT_ALLOWED, why.detail);
         return false;
     }
     return true;

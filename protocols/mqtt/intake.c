@@ -190,11 +190,11 @@ static void log_refused(struct mqtt *mqtt, bool is_told, enum error_code code, s
                   .detail = why->detail);
     } else if (!is_told && !mqtt->is_drop_logged) {
         mqtt->is_drop_logged = true;
-        log_event(MQTT_PUBLISH_DROPPED, .peer = peer, .channel = channel, .code = slug,
-                  .detail = why->detail);
+        log_event(MQTT_PUBLISH_DROPPED, .peer = peer, .client_id = connect_known_id(mqtt),
+                  .channel = channel, .code = slug, .detail = why->detail);
     } else {
-        log_event(MQTT_PUBLISH_REFUSED, .peer = peer, .channel = channel, .code = slug,
-                  .detail = why->detail);
+        log_event(MQTT_PUBLISH_REFUSED, .peer = peer, .client_id = connect_known_id(mqtt),
+                  .channel = channel, .code = slug, .detail = why->detail);
     }
 }
 

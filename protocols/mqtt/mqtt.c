@@ -105,6 +105,7 @@ void mqtt_settle(struct mqtt *mqtt) {
     if (mqtt->connection == NULL && mqtt->claim == NULL) {
         INVARIANT(list_is_empty(&mqtt->publications));
         message_unref(mqtt->will);
+        buffer_finish(&mqtt->left_as);
         free(mqtt);
     }
 }
@@ -194,7 +195,8 @@ void mqtt_refuse(struct mqtt *mqtt, const struct mqtt_refusal *refusal, enum err
                                                       : CLOSE_PROTOCOL_ERROR;
     metrics_add_at(worker_metrics(mqtt->worker), METRIC_MQTT_REFUSED, code, 1);
     log_event(MQTT_REFUSED, .peer = connection_peer(mqtt->connection),
-              .statement = refusal->statement, .detail = why->detail);
+              .client_id = connect_known_id(mqtt), .statement = refusal->statement,
+              .detail = why->detail);
     if (mqtt->phase == MQTT_PHASE_OPENING) {
         connect_refuse(mqtt, refusal->answer, refusal->reason, reason, why->detail);
     } else {
@@ -520,6 +522,7 @@ const struct protocol mqtt_protocol = {
     .on_deadline = on_deadline,
     .on_drain = on_drain,
     .on_dismissed = on_dismissed,
+    .get_client = connect_get_client,
     .on_closed = on_closed,
 };
 
@@ -534,6 +537,7 @@ static struct mqtt *create(struct connection *connection) {
     mqtt->out = (struct mqtt_dialect){MQTT_VERSION_NONE, MQTT_SERVER, MQTT_LENGTH_MAX};
     list_init(&mqtt->publications);
     buffer_init(&mqtt->output, FRAME_BYTES_MAX);
+    buffer_init(&mqtt->left_as, CLIENT_ID_BYTES_MAX);
     return mqtt;
 }
 

@@ -89,6 +89,7 @@ struct mqtt {
     size_t input_room_bytes;  /* of the worker's room for bodies */
     struct buffer output;     /* gathered in this turn; likewise */
     struct letter flush;
+    struct buffer left_as; /* the client id, once the claim is given back; else empty */
 
     uint64_t received_ms;       /* when the last bytes came */
     uint64_t packet_due_ms;     /* the CONNECT, or the packet that has begun, is to come by then */
@@ -188,6 +189,12 @@ void connect_on_packet(struct mqtt *mqtt, const struct mqtt_frame *frame);
 /* Writes a CONNACK that refuses, as that version, and closes. */
 void connect_refuse(struct mqtt *mqtt, enum mqtt_version version, enum mqtt_reason reason,
                     enum close_reason close_reason, const char *text);
+
+/* The client's identifier; empty before it is known. */
+struct span connect_known_id(const struct mqtt *mqtt);
+
+/* protocol.get_client. */
+void connect_get_client(const void *state, struct connection_client *ret_client);
 
 /* What the client asks for, at most mqtt.session_expiry_max. */
 uint64_t connect_cap_expiry(const struct mqtt *mqtt, uint32_t asked_s);

@@ -33,6 +33,12 @@ uint32_t outbound_room(const struct outbound *outbound) {
     return outbound->on_link_count < max ? max - outbound->on_link_count : 0;
 }
 
+uint64_t outbound_unacknowledged(const struct mqtt *mqtt, bool *ret_is_full) {
+    const struct outbound *outbound = mqtt->outbound;
+    *ret_is_full = outbound != NULL && outbound_room(outbound) == 0;
+    return outbound == NULL ? 0 : outbound->on_link_count;
+}
+
 void outbound_note_sent(struct outbound *outbound, struct inflight_entry *entry) {
     INVARIANT(!entry->is_on_link);
     if (outbound_is_waiting(entry)) {

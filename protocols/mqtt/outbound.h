@@ -21,6 +21,10 @@
 struct mqtt;
 struct outbound;
 
+/* How many messages of QoS 1 and 2 it was sent on this connection and has not acknowledged; 0 where
+ * it is not sent anything. `ret_is_full`: they are its Receive Maximum. */
+uint64_t outbound_unacknowledged(const struct mqtt *mqtt, bool *ret_is_full);
+
 /* The session was granted and the CONNACK written: begins to send. May end the connection. */
 void outbound_start(struct mqtt *mqtt);
 

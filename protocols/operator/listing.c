@@ -146,12 +146,16 @@ enum error_code listing_put_connection(struct buffer *buffer, const struct surve
                                        const struct listing_lag *lags, uint64_t budget_bytes) {
     TRY(buffer_printf(buffer, "{\"id\":%llu,\"peer\":", (unsigned long long)row->rank.id));
     TRY(json_escape_put(buffer, span_of_string(row->peer)));
-    TRY(buffer_printf(buffer, ",\"protocol\":\"%s\"", row->protocol));
+    TRY(buffer_printf(buffer, ",\"protocol\":\"%s\",\"client_id\":", row->protocol));
+    TRY(row->client.client_id.length == 0 ? buffer_put(buffer, SPAN("null"))
+                                          : json_escape_put(buffer, row->client.client_id));
     TRY(put_time(buffer, "opened", row->opened_ms));
     TRY(put_number(buffer, "bytes_sent", row->bytes_sent));
     TRY(put_number(buffer, "bytes_unsent", row->bytes_unsent));
     TRY(put_number(buffer, "budget", budget_bytes));
     TRY(put_switch(buffer, "blocked", row->is_blocked));
+    TRY(put_number(buffer, "unacknowledged", row->client.unacknowledged));
+    TRY(put_switch(buffer, "window_full", row->client.is_window_full));
     TRY(buffer_put(buffer, SPAN(",\"readers\":[")));
     for (size_t i = 0; i < row->reader_count; i++) {
         if (i > 0) {

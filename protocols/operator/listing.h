@@ -49,8 +49,8 @@ MUST_USE enum error_code listing_put_channel(struct buffer *buffer,
                                              const struct storage_channel *channel,
                                              uint64_t reader_count);
 
-/* {"id","peer","protocol","opened","bytes_sent","bytes_unsent","budget","blocked","readers":[…]};
- * `lags` are those of the row's readers. */
+/* {"id","peer","protocol","client_id","opened","bytes_sent","bytes_unsent","budget","blocked",
+ * "unacknowledged","window_full","readers":[…]}; `lags` are those of the row's readers. */
 MUST_USE enum error_code listing_put_connection(struct buffer *buffer, const struct survey_row *row,
                                                 const struct listing_lag *lags,
                                                 uint64_t budget_bytes);

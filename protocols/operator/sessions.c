@@ -71,6 +71,9 @@ static enum error_code put_row(struct buffer *body, const struct muster_row *row
     TRY(buffer_put(body, SPAN("{\"client_id\":")));
     TRY(json_escape_put(body, client_id(row)));
     TRY(buffer_printf(body, ",\"connected\":%s", row->is_connected ? "true" : "false"));
+    TRY(is_away
+            ? buffer_put(body, SPAN(",\"connection\":null"))
+            : buffer_printf(body, ",\"connection\":%llu", (unsigned long long)row->connection_id));
     TRY(put_time(body, "away_since", is_away, row->away_since_ms));
     TRY(put_time(body, "expires", is_away && row->expires_ms != UINT64_MAX, row->expires_ms));
     return is_away ? buffer_printf(body, ",\"state_bytes\":%llu,\"will\":%s}",

@@ -34,7 +34,6 @@ void clocks_start(struct websocket *websocket) {
     websocket->received_ms = now;
     websocket->ping_due_ms = now + PING_INTERVAL_MS;
     websocket->progress_due_ms = now + HEARTBEAT_MS;
-    websocket->bytes_sent = connection_bytes_sent(websocket->connection);
     arm(websocket);
 }
 

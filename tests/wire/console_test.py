@@ -183,33 +183,6 @@ def test_the_filter_and_the_order_of_connections_are_a_link(start_broker, open_c
         console.wait_for_rows(lambda rows: {row[4] for row in rows} == {"a", "b/1"}, "both")
 
 
-def test_the_reason_follows_from_the_row(broker, open_console):
-    def row(blocked, *live, sent=100, unsent=0):
-        return {"id": 1, "blocked": blocked, "bytes_sent": sent, "bytes_unsent": unsent,
-                "readers": [{"live": one} for one in live]}
-
-    full = row(True, False, unsent=50)
-    cases = [([(0, full)], "socket full"), ([(0, full), (29, full)], "socket full"),
-             ([(0, full), (30, full)], "takes nothing"),
-             # What the kernel took is no news of the peer.
-             ([(0, full), (31, row(True, False, sent=150, unsent=100))], "takes nothing"),
-             ([(0, full), (2, row(True, False, unsent=40))], "too slow"),
-             ([(0, full), (2, row(True, False, unsent=40)), (4, row(True, False, unsent=40))],
-              "too slow"),
-             ([(0, full), (2, row(True, False, unsent=40)), (32, row(True, False, unsent=40))],
-              "takes nothing"),
-             ([(0, row(False, True, False))], "reads history"),
-             ([(0, row(False, True, True))], "keeps up"), ([(0, row(False))], "no reader")]
-    console = open_console(broker)
-    said = console.run_module(
-        "connections.js",
-        f"return {json.dumps([looks for looks, _ in cases])}.map(looks => {{"
-        "    const sightings = new it.Sightings();"
-        "    return looks.map(([s, row]) => sightings.judge([row], s * 1000)[0].why.word).at(-1);"
-        "});")
-    assert said == [word for _, word in cases]
-
-
 def test_sessions_are_listed_and_ended(start_broker, open_console):
     broker = start_broker()
     connected(broker, HOSTILE, clean=False, values={"session_expiry": 7200}).disconnect()

@@ -22,6 +22,7 @@ void client_claim(struct world *world, struct client *client, const char *client
                   bool is_clean) {
     *client = (struct client){.world = world,
                               .claim = {.reply_to = &world->answers,
+                                        .connection_id = 17,
                                         .on_granted = on_granted,
                                         .on_taken_over = on_taken_over,
                                         .on_released = on_released,

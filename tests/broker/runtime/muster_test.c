@@ -100,6 +100,7 @@ TEST(a_row_says_who_is_there_and_until_when_the_others_are_kept) {
     EXPECT_TRUE(answer->rows[0]->has_will);
     expect_id(muster, 1, "here");
     EXPECT_TRUE(answer->rows[1]->is_connected);
+    EXPECT_EQ(answer->rows[1]->connection_id, 17);
     muster_destroy(muster);
     client_leave(&here, 0, NULL);
     world_remove(&world);

@@ -75,6 +75,12 @@ const char *connection_peer(const struct connection *connection) {
     return "peer";
 }
 
+void connection_get_client(const struct connection *connection,
+                           struct connection_client *ret_client) {
+    (void)connection;
+    *ret_client = (struct connection_client){0};
+}
+
 const char *connection_protocol_name(const struct connection *connection) {
     (void)connection;
     return "stage";

@@ -239,7 +239,7 @@ enum error_code muster_ask(struct log *log, struct span after, size_t limit,
                            struct mailbox *reply_to, muster_on_answered *on_answered,
                            void *context) {
     static const struct muster_row rows[FAKES_SESSIONS] = {
-        {.client_id = "a/\"1", .client_id_length = 4, .is_connected = true},
+        {.client_id = "a/\"1", .client_id_length = 4, .is_connected = true, .connection_id = 7},
         {.client_id = "b",
          .client_id_length = 1,
          .away_since_ms = 1769846709123,

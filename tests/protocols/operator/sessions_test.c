@@ -6,17 +6,18 @@
 
 TEST(a_page_says_who_is_connected_and_until_when_the_others_are_kept) {
     struct broker *broker = fakes_create(NULL);
-    expect_body(broker, "/api/v1/sessions",
-                "{\"sessions\":["
-                "{\"client_id\":\"a/\\\"1\",\"connected\":true,\"away_since\":null,"
-                "\"expires\":null,\"state_bytes\":null,\"will\":null},"
-                "{\"client_id\":\"b\",\"connected\":false,"
-                "\"away_since\":\"2026-01-31T08:05:09.123Z\","
-                "\"expires\":\"2026-01-31T09:05:09.123Z\",\"state_bytes\":17,\"will\":true},"
-                "{\"client_id\":\"c\",\"connected\":false,"
-                "\"away_since\":\"1970-01-01T00:00:00.001Z\","
-                "\"expires\":null,\"state_bytes\":0,\"will\":false}"
-                "],\"next\":null}");
+    expect_body(
+        broker, "/api/v1/sessions",
+        "{\"sessions\":["
+        "{\"client_id\":\"a/\\\"1\",\"connected\":true,\"connection\":7,\"away_since\":null,"
+        "\"expires\":null,\"state_bytes\":null,\"will\":null},"
+        "{\"client_id\":\"b\",\"connected\":false,\"connection\":null,"
+        "\"away_since\":\"2026-01-31T08:05:09.123Z\","
+        "\"expires\":\"2026-01-31T09:05:09.123Z\",\"state_bytes\":17,\"will\":true},"
+        "{\"client_id\":\"c\",\"connected\":false,\"connection\":null,"
+        "\"away_since\":\"1970-01-01T00:00:00.001Z\","
+        "\"expires\":null,\"state_bytes\":0,\"will\":false}"
+        "],\"next\":null}");
     fakes_destroy(broker);
 }
 
