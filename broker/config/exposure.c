@@ -17,7 +17,9 @@ enum error_code exposure_parse_listener(struct span text, struct config_address 
         *ret_address = (struct config_address){0};
         return OK;
     }
-    return value_parse_address(text, ret_address, why);
+    struct error cause = {0};
+    enum error_code code = value_parse_address(text, ret_address, &cause);
+    return code == OK ? OK : error_set(why, code, "%s; `" EXPOSURE_OFF "` for none", cause.detail);
 }
 
 bool exposure_is_off(const struct config_address *address) {

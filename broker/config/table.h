@@ -55,7 +55,8 @@
     X(operator_listen, "operator.listen", ADDRESS, "", "127.0.0.1:8081", NULL, NULL, AT_START,     \
       "--operator", "Where operators, probes and trusted back ends connect")                       \
     X(mqtt_listen, "mqtt.listen", LISTENER, "", "127.0.0.1:1883", NULL, NULL, AT_START, "--mqtt",  \
-      "Where MQTT clients connect; port 0 takes a free one, `off` none")                           \
+      "Where MQTT clients connect; port 0 takes a free one, `off` none: MQTT over WebSocket is "   \
+      "on the public port all the same")                                                           \
     X(mqtt_receive_max, "mqtt.receive_max", COUNT, "messages", "1024", "1", "32767", AT_START,     \
       NULL, "Messages of QoS 1 and 2 under way at once, to and from one MQTT client")              \
     X(mqtt_topic_aliases, "mqtt.topic_aliases", COUNT, "aliases", "64", "0", "1000", AT_START,     \

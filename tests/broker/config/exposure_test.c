@@ -55,6 +55,14 @@ TEST(people_on_the_machine_are_told_localhost_where_it_leads_there) {
     }
 }
 
+TEST(a_listener_that_is_no_address_is_told_that_it_may_be_off) {
+    struct config_address address;
+    struct error why = {0};
+    EXPECT_EQ(exposure_parse_listener(SPAN("on"), &address, &why), ERR_CONFIG);
+    EXPECT_NOT_NULL(strstr(why.detail, "\"on\" has no port"));
+    EXPECT_NOT_NULL(strstr(why.detail, "`off` for none"));
+}
+
 TEST(a_listener_may_be_off) {
     struct config *config = load((struct config_sources){FLAGS("--mqtt", "off")});
     char text[EXPOSURE_ADDRESS_BYTES];
@@ -67,6 +75,7 @@ TEST(a_listener_may_be_off) {
                  "no port");
 }
 
-UNIT_TESTS(UNIT(a_listener_may_be_off),
+UNIT_TESTS(UNIT(a_listener_that_is_no_address_is_told_that_it_may_be_off),
+           UNIT(a_listener_may_be_off),
            UNIT(people_on_the_machine_are_told_localhost_where_it_leads_there),
            UNIT(without_credentials_nothing_beyond_loopback_is_listened_on))
