@@ -230,7 +230,8 @@ static enum error_code admit_route(struct request *request, struct error *why) {
     }
     const struct route *route = route_find(request->path, request->is_operator);
     if (route == NULL) {
-        return error_set(why, ERR_NOT_FOUND, "channels are below /channels/");
+        return error_set(why, ERR_NOT_FOUND, "channels are below /channels/%s",
+                         request->is_upgrade ? "; MQTT needs Sec-WebSocket-Protocol: mqtt" : "");
     }
     request->route = route;
     request->counted_as = class_of(route, request->method_bit);

@@ -22,8 +22,10 @@ def test_the_subprotocol_is_mqtt_on_any_path(broker, offered, target):
 
 @pytest.mark.parametrize("offered", ["MQTTX", "mqttv3.1"])
 def test_another_subprotocol_is_not_mqtt(broker, offered):
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as refused:
         WebSocket(broker.public, "/mqtt", {"Sec-WebSocket-Protocol": offered}).close()
+    detail = refused.value.response.json()["detail"]
+    assert detail.endswith("MQTT needs Sec-WebSocket-Protocol: mqtt")
 
 
 @proves(v3="6.0.0-1", v5="6.0.0-1")
