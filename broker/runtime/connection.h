@@ -25,9 +25,10 @@ struct worker;
 
 /* Who is at the other end, as far as its protocol knows. */
 struct connection_client {
-    struct span client_id;   /* empty: it has none; valid until the protocol is called again */
-    uint64_t unacknowledged; /* messages that it was sent and has not acknowledged */
-    bool is_window_full;     /* it is sent no more of them until it does */
+    struct span client_id;      /* empty: it has none; valid until the protocol is called again */
+    uint64_t unacknowledged;    /* messages that it was sent and has not acknowledged … */
+    uint64_t unacknowledged_ms; /* … and how long ago it last acknowledged one, or had none */
+    bool is_window_full;        /* it is sent no more of them until it does */
 };
 
 /* What a protocol does with its connection. on_closed is the last call, exactly once. */

@@ -330,7 +330,7 @@ static bool take_back(struct registry *registry, struct registry_entry *entry,
     put_state(registry, entry, release->state, release->state_length);
     bool is_kept_now = is_kept(registry, entry);
     if (!is_kept_now && entry->expiry_ms > 0) {
-        log_event(MQTT_SESSION_LOST, .client = registry_client_id(entry),
+        log_event(MQTT_SESSION_LOST, .client_id = registry_client_id(entry),
                   .detail = "sessions that are away take too much memory");
     }
     entry->granted_bytes = 0;

@@ -20,29 +20,22 @@ function distinct(row, valuesOf) {
     return [...new Set(row.readers.flatMap(valuesOf))];
 }
 
-/** What the peer took: what was sent, less what still waits in the socket. With a full window that
- *  is answers to its pings too, so there it is how far its readers came. */
-function takenOf(row) {
-    return row.blocked || !row.window_full ? row.bytes_sent - row.bytes_unsent
-        : row.readers.reduce((sum, reader) => sum + (reader.position ?? 0), 0);
-}
+/** What the peer took: what was sent, less what still waits in the socket. */
+const takenOf = row => row.bytes_sent - row.bytes_unsent;
 
-/** What it waits for: room in its socket, or (MQTT) acknowledgements. */
-const waitsFor = row => row.blocked ? 'socket' : row.window_full ? 'window' : '';
-
-const WORDS = {
-    socket: { moving: 'too slow', still: 'takes nothing', unknown: 'socket full' },
-    window: { moving: 'acknowledges slowly', still: 'not acknowledged', unknown: 'window full' },
-};
-
-/** Why a connection is where it is: {word, tone}. Of a full socket or window the sight of it tells
- *  whether the peer takes nothing, or only too little. */
+/** Why a connection is where it is: {word, tone}. Of a full socket the sight of it tells whether
+ *  the peer takes nothing, or only too little. */
 function diagnose(row, sight, nowMs) {
-    const words = WORDS[waitsFor(row)];
-    if (words !== undefined) {
-        return sight.hasMoved ? { word: words.moving, tone: 'wait' }
-            : nowMs - sight.movedMs >= STILL_MS ? { word: words.still, tone: 'bad' }
-                : { word: words.unknown, tone: 'wait' };
+    if (row.blocked && row.readers.length > 0) {
+        return sight.hasMoved ? { word: 'too slow', tone: 'wait' }
+            : nowMs - sight.movedMs >= STILL_MS ? { word: 'takes nothing', tone: 'bad' }
+                : { word: 'socket full', tone: 'wait' };
+    }
+    if (row.unacknowledged_ms >= STILL_MS) { // of a member of shared subscriptions too
+        return { word: 'not acknowledged', tone: 'bad' };
+    }
+    if (row.window_full) {
+        return { word: 'window full', tone: 'wait' };
     }
     if (row.readers.length === 0) {
         return { word: 'no reader', tone: '' };
@@ -62,13 +55,11 @@ export class Sightings {
         for (const row of rows) {
             const before = this.sights.get(row.id);
             const taken = takenOf(row);
-            const waits = waitsFor(row);
-            const isMoving = before !== undefined &&
-                (waits !== before.waits || taken > before.taken);
+            const isMoving = before !== undefined && taken > before.taken;
             const movedMs = before === undefined || isMoving ? nowMs : before.movedMs;
             const hasMoved = isMoving ||
                 (before?.hasMoved === true && nowMs - movedMs < STILL_MS);
-            sights.set(row.id, { taken, waits, movedMs, hasMoved });
+            sights.set(row.id, { taken, movedMs, hasMoved });
             row.why = diagnose(row, sights.get(row.id), nowMs);
         }
         this.sights = sights;

@@ -135,7 +135,8 @@ function threadRows(figures) {
 }
 
 function isBehind(row) {
-    return row.blocked || row.window_full || row.readers.some(reader => reader.lag_messages > 0);
+    return row.blocked || row.window_full || row.why.tone === 'bad' ||
+        row.readers.some(reader => reader.lag_messages > 0);
 }
 
 export function show(view, _, { figures, onFigures }) {

@@ -211,6 +211,7 @@ enum mqtt_reason outbound_on_pubrec(struct mqtt *mqtt, uint16_t packet_id,
     if (!entry->is_on_link) { /* the client has it from before, and it is not to be sent again */
         outbound_note_sent(mqtt->outbound, entry);
     }
+    outbound_note_acknowledged(mqtt->outbound);
     return complete(mqtt->outbound, entry);
 }
 

@@ -220,7 +220,7 @@ void connect_get_client(const void *state, struct connection_client *ret_client)
     const struct mqtt *mqtt = state;
     if (mqtt != NULL) {
         ret_client->client_id = connect_known_id(mqtt);
-        ret_client->unacknowledged = outbound_unacknowledged(mqtt, &ret_client->is_window_full);
+        outbound_get_unacknowledged(mqtt, ret_client);
     }
 }
 

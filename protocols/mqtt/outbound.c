@@ -33,10 +33,17 @@ uint32_t outbound_room(const struct outbound *outbound) {
     return outbound->on_link_count < max ? max - outbound->on_link_count : 0;
 }
 
-uint64_t outbound_unacknowledged(const struct mqtt *mqtt, bool *ret_is_full) {
+void outbound_get_unacknowledged(const struct mqtt *mqtt, struct connection_client *ret_client) {
     const struct outbound *outbound = mqtt->outbound;
-    *ret_is_full = outbound != NULL && outbound_room(outbound) == 0;
-    return outbound == NULL ? 0 : outbound->on_link_count;
+    if (outbound != NULL && outbound->on_link_count > 0) {
+        ret_client->unacknowledged = outbound->on_link_count;
+        ret_client->unacknowledged_ms = mqtt_now_ms(mqtt) - outbound->acknowledged_ms;
+        ret_client->is_window_full = outbound_room(outbound) == 0;
+    }
+}
+
+void outbound_note_acknowledged(struct outbound *outbound) {
+    outbound->acknowledged_ms = mqtt_now_ms(outbound->mqtt);
 }
 
 void outbound_note_sent(struct outbound *outbound, struct inflight_entry *entry) {
@@ -47,7 +54,9 @@ void outbound_note_sent(struct outbound *outbound, struct inflight_entry *entry)
     }
     entry->state = INFLIGHT_SENT;
     entry->is_on_link = true;
-    outbound->on_link_count++;
+    if (outbound->on_link_count++ == 0) {
+        outbound_note_acknowledged(outbound);
+    }
     metrics_add(worker_metrics(outbound->mqtt->worker), METRIC_MQTT_IN_FLIGHT, 1);
 }
 
@@ -59,6 +68,7 @@ void outbound_take(struct outbound *outbound, struct inflight_entry *entry) {
     if (entry->is_on_link) {
         INVARIANT(outbound->on_link_count > 0);
         outbound->on_link_count--;
+        outbound_note_acknowledged(outbound);
         metrics_sub(worker_metrics(outbound->mqtt->worker), METRIC_MQTT_IN_FLIGHT, 1);
     }
     inflight_take(&outbound->mqtt->session->inflight, entry);
@@ -457,6 +467,7 @@ enum error_code outbound_make(struct mqtt *mqtt) {
         }
     }
     outbound->mqtt = mqtt;
+    outbound->acknowledged_ms = mqtt_now_ms(mqtt);
     outbound->place = mqtt->session->place;
     outbound->waiting_count = sort_waiting(mqtt->session);
     list_init(&outbound->shares);

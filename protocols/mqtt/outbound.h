@@ -18,12 +18,12 @@
 #include "broker/support/macros.h"
 #include "protocols/mqtt/packet.h"
 
+struct connection_client;
 struct mqtt;
 struct outbound;
 
-/* How many messages of QoS 1 and 2 it was sent on this connection and has not acknowledged; 0 where
- * it is not sent anything. `ret_is_full`: they are its Receive Maximum. */
-uint64_t outbound_unacknowledged(const struct mqtt *mqtt, bool *ret_is_full);
+/* What the client was sent with QoS 1 and 2 on this connection and has not acknowledged. */
+void outbound_get_unacknowledged(const struct mqtt *mqtt, struct connection_client *ret_client);
 
 /* The session was granted and the CONNACK written: begins to send. May end the connection. */
 void outbound_start(struct mqtt *mqtt);

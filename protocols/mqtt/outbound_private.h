@@ -38,6 +38,7 @@ struct outbound {
     bool is_changed;              /* the session, since its last snapshot */
     bool is_retry_due;            /* the log was busy */
     bool is_begin_due;            /* … for what a connection begins with: nothing is sent */
+    uint64_t acknowledged_ms;     /* when one of those that follow was last acknowledged */
     uint32_t on_link_count;       /* entries that count for the client's receive maximum */
     uint32_t waiting_count;       /* entries of the stream that have an id and wait */
     const struct stream_item *items; /* of the run that is about to leave */
@@ -71,6 +72,9 @@ static inline bool outbound_is_waiting(const struct inflight_entry *entry) {
 
 /* How many messages of QoS 1 and 2 the client takes now. */
 uint32_t outbound_room(const struct outbound *outbound);
+
+/* The client acknowledged something of them, or had none. */
+void outbound_note_acknowledged(struct outbound *outbound);
 
 /* One more is sent and counts; one counts no longer. */
 void outbound_note_sent(struct outbound *outbound, struct inflight_entry *entry);

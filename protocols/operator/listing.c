@@ -155,6 +155,7 @@ enum error_code listing_put_connection(struct buffer *buffer, const struct surve
     TRY(put_number(buffer, "budget", budget_bytes));
     TRY(put_switch(buffer, "blocked", row->is_blocked));
     TRY(put_number(buffer, "unacknowledged", row->client.unacknowledged));
+    TRY(put_number(buffer, "unacknowledged_ms", row->client.unacknowledged_ms));
     TRY(put_switch(buffer, "window_full", row->client.is_window_full));
     TRY(buffer_put(buffer, SPAN(",\"readers\":[")));
     for (size_t i = 0; i < row->reader_count; i++) {

@@ -50,7 +50,8 @@ MUST_USE enum error_code listing_put_channel(struct buffer *buffer,
                                              uint64_t reader_count);
 
 /* {"id","peer","protocol","client_id","opened","bytes_sent","bytes_unsent","budget","blocked",
- * "unacknowledged","window_full","readers":[…]}; `lags` are those of the row's readers. */
+ * "unacknowledged","unacknowledged_ms","window_full","readers":[…]}; `lags` are those of the row's
+ * readers. */
 MUST_USE enum error_code listing_put_connection(struct buffer *buffer, const struct survey_row *row,
                                                 const struct listing_lag *lags,
                                                 uint64_t budget_bytes);

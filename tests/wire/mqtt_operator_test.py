@@ -39,6 +39,7 @@ def test_a_client_that_acknowledges_nothing_is_not_told_from_its_socket(start_br
             silent.acknowledge(one)
         silent.messages(20 - ROOM)
         wait_for(lambda: row_of(broker, "silent")["unacknowledged"] == 0)
+        assert row_of(broker, "silent")["unacknowledged_ms"] == 0
         assert not row_of(broker, "silent")["window_full"]
 
 
@@ -52,6 +53,7 @@ def test_a_member_of_a_group_that_is_stuck_is_seen_and_so_is_what_waits(start_br
             wait_for(lambda lag=count - ROOM: broker.metric("tidings_group_lag_positions") == lag)
         row = row_of(broker, "stuck")
         assert row["window_full"] and row["unacknowledged"] == ROOM and row["readers"] == []
+        wait_for(lambda: row_of(broker, "stuck")["unacknowledged_ms"] > 1000)
 
 
 def test_a_session_names_its_connection(start_broker):

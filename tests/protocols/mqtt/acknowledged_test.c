@@ -28,6 +28,19 @@ TEST(a_puback_ends_qos_1) {
     EXPECT_EQ(outbound_on_puback(&subscriber.mqtt, 1, MQTT_REASON_SUCCESS), MQTT_REASON_SUCCESS);
 }
 
+TEST(how_long_nothing_was_acknowledged_is_known) {
+    struct connection_client client = {0};
+    deliver("12");
+    fakes.now_ms += 5000;
+    outbound_get_unacknowledged(&subscriber.mqtt, &client);
+    EXPECT_EQ(client.unacknowledged, 2);
+    EXPECT_EQ(client.unacknowledged_ms, 5000);
+    EXPECT_FALSE(client.is_window_full);
+    EXPECT_EQ(outbound_on_pubrec(&subscriber.mqtt, 2, MQTT_REASON_SUCCESS), MQTT_REASON_SUCCESS);
+    outbound_get_unacknowledged(&subscriber.mqtt, &client);
+    EXPECT_EQ(client.unacknowledged_ms, 0);
+}
+
 /* [MQTT-4.4.0-2] */
 TEST(a_refusal_ends_a_message_too) {
     deliver("12");
@@ -84,7 +97,8 @@ TEST(a_pubrec_of_nothing_is_told_so) {
     EXPECT_EQ(reason, MQTT_REASON_PACKET_IDENTIFIER_NOT_FOUND);
 }
 
-UNIT_TESTS(SUBSCRIBER(a_puback_ends_qos_1), SUBSCRIBER(a_refusal_ends_a_message_too),
+UNIT_TESTS(SUBSCRIBER(how_long_nothing_was_acknowledged_is_known), SUBSCRIBER(a_puback_ends_qos_1),
+           SUBSCRIBER(a_refusal_ends_a_message_too),
            SUBSCRIBER(an_acknowledgement_of_the_other_qos_is_a_protocol_error),
            SUBSCRIBER(qos_2_takes_pubrec_pubrel_pubcomp),
            KEPT(of_a_kept_session_the_journal_knows_before_the_client),

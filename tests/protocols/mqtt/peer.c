@@ -50,10 +50,9 @@ void outbound_stop(struct mqtt *mqtt) {
     peer.stop_count++;
 }
 
-uint64_t outbound_unacknowledged(const struct mqtt *mqtt, bool *ret_is_full) {
+void outbound_get_unacknowledged(const struct mqtt *mqtt, struct connection_client *ret_client) {
     (void)mqtt;
-    *ret_is_full = false;
-    return 0;
+    (void)ret_client;
 }
 
 void outbound_on_writable(struct mqtt *mqtt) {

@@ -17,6 +17,11 @@ struct broker *mqtt_broker(const struct mqtt *mqtt) {
     return &fakes.broker;
 }
 
+uint64_t mqtt_now_ms(const struct mqtt *mqtt) {
+    (void)mqtt;
+    return fakes.now_ms;
+}
+
 struct span mqtt_client_id(const struct mqtt *mqtt) {
     (void)mqtt;
     return SPAN("me");

@@ -100,7 +100,7 @@ static struct survey_row *make_row(struct storage_selector *selector) {
                                .bytes_sent = 2,
                                .bytes_unsent = 3,
                                .is_blocked = true,
-                               .client = {SPAN("dev\"1"), 20, true},
+                               .client = {SPAN("dev\"1"), 20, 21, true},
                                .reader_count = 1};
     row->readers[0] = (struct survey_reader){.subscription = 2,
                                              .on_lag = ON_LAG_CONFLATE,
@@ -120,7 +120,8 @@ TEST(a_connection_is_written_with_its_readers) {
         written(),
         "{\"id\":9,\"peer\":\"[::1]:5\",\"protocol\":\"sse\",\"client_id\":\"dev\\\"1\","
         "\"opened\":\"1970-01-01T00:00:00.001Z\",\"bytes_sent\":2,\"bytes_unsent\":3,"
-        "\"budget\":4096,\"blocked\":true,\"unacknowledged\":20,\"window_full\":true,"
+        "\"budget\":4096,\"blocked\":true,\"unacknowledged\":20,"
+        "\"unacknowledged_ms\":21,\"window_full\":true,"
         "\"readers\":[{\"sub\":2,\"channels\":[\"a/**\"],"
         "\"id\":null,\"position\":null,\"lag_messages\":7,\"lag_bytes\":8,\"lag_exact\":true,"
         "\"lag_positions\":5,\"on_lag\":\"conflate\",\"budget\":4096,\"skipped\":6,"
