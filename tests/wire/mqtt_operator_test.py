@@ -4,7 +4,7 @@ import pytest
 
 from harness import http
 from harness.broker import wait_for
-from harness.mqtt import connected, each_version
+from harness.mqtt import V5, connected, each_version
 
 ROOM = 5
 CONFIG = f"mqtt: {{receive_max: {ROOM}}}\nlog: {{level: debug}}\n"
@@ -71,7 +71,8 @@ def test_lines_about_a_client_name_it(start_broker, version):
     broker = start_broker(config=CONFIG)
     with connected(broker, "wrong", version) as wrong:
         wrong.publish("no*name", "", 1, expect=None)
-        line, = broker.wait_logged("MQTT_PUBLISH_REFUSED")
+        line, = broker.wait_logged("MQTT_PUBLISH_REFUSED" if version == V5
+                                   else "MQTT_PUBLISH_DROPPED")
         assert line["client_id"] == "wrong"
         wrong.send(b"\x00\x00")
         line, = broker.wait_logged("MQTT_REFUSED")
