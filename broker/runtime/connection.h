@@ -59,7 +59,7 @@ uint64_t connection_id(const struct connection *connection);
 uint64_t connection_opened_ms(const struct connection *connection);
 uint64_t connection_bytes_sent(const struct connection *connection);
 
-/* When the socket last took bytes, of the monotonic clock; until it does, when it was opened. */
+/* When the socket last took bytes or was found full (monotonic); until then, when it was opened. */
 uint64_t connection_sent_ms(const struct connection *connection);
 
 /* The name of the protocol that is spoken now. */

@@ -421,7 +421,8 @@ static enum error_code learn(struct registry *registry, struct span client_id, s
     put_state(registry, entry, state, record.state.length);
     entry->is_stored = true;
     entry->is_adopted = record.is_held;
-    entry->has_shares = record.has_shares;
+    entry->has_shares =
+        record.has_shares || record.is_held; /* its groups are stored for themselves */
     entry->expiry_ms = record.expiry_ms;
     entry->released_ms = record.is_held ? registry->time_ms : record.released_ms;
     put_will(registry, entry, will,

@@ -3,7 +3,8 @@
  *
  * Place:   called by mqtt.c; submits to the log.
  * Thread:  its connection's worker.
- * Bounds:  MQTT_PUBLICATIONS_MAX and MQTT_PUBLICATIONS_BYTES_MAX under way: mqtt.c stops reading.
+ * Bounds:  MQTT_PUBLICATIONS_MAX and MQTT_PUBLICATIONS_BYTES_MAX under way: mqtt.c stops reading;
+ *          MQTT_PUBLICATIONS_LAST_MAX where the network has failed.
  *          QoS 2 packet ids that were not released: mqtt.receive_max.
  *
  * Acknowledgements go out in the order in which the packets came [MQTT-4.6.0-2] [MQTT-4.6.0-3],

@@ -102,9 +102,10 @@ static void on_deleted(struct mqtt *mqtt, void *context, enum error_code code,
     if (code != OK) {
         mqtt_end_failed(mqtt, code); /* or it would be found again as it was left */
     }
+    mqtt_unhold(mqtt);
 }
 
-bool keeping_begin(struct outbound *outbound) {
+enum error_code keeping_begin(struct outbound *outbound) {
     struct mqtt *mqtt = outbound->mqtt;
     enum error_code code = OK;
     if (outbound_is_stored(outbound)) {
@@ -113,12 +114,15 @@ bool keeping_begin(struct outbound *outbound) {
         struct message *message = storage_object_message(
             STORAGE_OBJECT_SESSION, STORAGE_OBJECT_DELETE, mqtt_client_id(mqtt), (struct span){0});
         code = outbound_submit(mqtt, message, on_deleted);
+        if (code == OK) {
+            mqtt_hold(mqtt); /* a PUBCOMP says that an id is free: not before the old one is gone */
+        }
     }
-    if (code != OK) {
+    if (code == ERR_BUSY) {
         outbound->is_retry_due = true;
         keeping_note(outbound);
     }
-    return code == OK;
+    return code;
 }
 
 static void on_tick(struct wheel_timer *timer) {

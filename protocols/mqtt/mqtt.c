@@ -163,6 +163,7 @@ static void put_disconnect(struct mqtt *mqtt, enum mqtt_reason reason, const cha
 void mqtt_end(struct mqtt *mqtt, enum mqtt_reason reason, enum close_reason close_reason,
               const char *text) {
     if (mqtt->is_closed) {
+        mqtt->is_leaving = true; /* goodbye.c takes nothing behind what is refused */
         return;
     }
     if (mqtt->phase == MQTT_PHASE_CLAIMING) {

@@ -6,11 +6,13 @@
  * Thread:  its worker's.
  * Bounds:  MQTT_CONNECT_BYTES_MAX until the CONNECT is there, then one packet, out of the worker's
  *          room for bodies; MQTT_PUBLICATIONS_MAX publishes under way, beyond which nothing is
- *          read; acknowledgements only while the socket takes them; a session (session.h).
+ *          read (MQTT_PUBLICATIONS_LAST_MAX of one whose network has failed); acknowledgements only
+ *          while the socket takes them; a session (session.h).
  *
  * Where a packet breaks the protocol, 5.0 is told by a DISCONNECT and 3.1.1 by the close. Where a
  * publish cannot be taken, 5.0 is told by its acknowledgement; 3.1.1 has no word for that: what the
- * client may not do is acknowledged and dropped, what the broker cannot do closes the connection.
+ * client may not do is acknowledged and dropped; what is too large, or the broker cannot do, closes
+ * the connection.
  */
 #pragma once
 

@@ -394,23 +394,27 @@ void outbound_note_place(struct outbound *outbound) {
     }
 }
 
-/* What has an id, waits and is not told comes again with another one, if a filter wants it. */
-static void forget_untold(struct outbound *outbound) {
-    struct inflight_entry *entry = next_waiting(outbound, NULL);
-    while (entry != NULL) {
-        struct inflight_entry *next = next_waiting(outbound, entry);
-        if (!entry->is_told) {
+/* What waits comes again with another id; what is told keeps its own, unless `is_told_too`. */
+static void forget_waiting(struct outbound *outbound, bool is_told_too) {
+    struct inflight_entry *next;
+    for (struct inflight_entry *entry = next_waiting(outbound, NULL); entry != NULL; entry = next) {
+        next = next_waiting(outbound, entry);
+        if (is_told_too || !entry->is_told) {
             outbound_take(outbound, entry);
         }
-        entry = next;
     }
 }
 
 void outbound_close(struct outbound *outbound) {
     outbound_note_place(outbound);
-    forget_untold(outbound);
+    forget_waiting(outbound, false);
     stream_destroy(outbound->stream);
     outbound->stream = NULL;
+}
+
+void outbound_move_to(struct outbound *outbound, const struct place *place) {
+    forget_waiting(outbound, true); /* none has left and all come again: else they pile up */
+    outbound->place = outbound->mqtt->session->place = *place;
 }
 
 enum error_code outbound_reopen(struct outbound *outbound) {
@@ -514,12 +518,12 @@ static enum error_code start(struct outbound *outbound) {
 /* Once the log has taken what is to be there before anything else, packets are taken. */
 static void begin(struct outbound *outbound) {
     struct mqtt *mqtt = outbound->mqtt;
-    outbound->is_begin_due = !keeping_begin(outbound);
+    enum error_code code = keeping_begin(outbound);
+    outbound->is_begin_due = code == ERR_BUSY;
     if (outbound->is_begin_due) {
         return;
     }
-    enum error_code code = start(outbound);
-    if (code != OK) {
+    if (code != OK || (code = start(outbound)) != OK) {
         mqtt_end_failed(mqtt, code);
     }
     mqtt_unhold(mqtt);

@@ -8,8 +8,8 @@
  *          a stream, the session's table of what is in flight, and one page while it is being sent.
  *
  * A session is one place in the log and several filters. It is sent in this order: first what was
- * in flight when the client went (resend.c), then what stands behind the place; beside it the
- * retained messages of new subscriptions (retained.c).
+ * in flight when the client went (resend.c), then the retained messages of new subscriptions
+ * (retained.c), then what stands behind the place.
  */
 #pragma once
 

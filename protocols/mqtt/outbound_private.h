@@ -90,6 +90,9 @@ MUST_USE enum error_code outbound_submit(struct mqtt *mqtt, struct message *mess
 /* Ends the stream; its place is noted. */
 void outbound_close(struct outbound *outbound);
 
+/* Before a snapshot: the session and its stream, which is closed, stand at another place. */
+void outbound_move_to(struct outbound *outbound, const struct place *place);
+
 /* The filters have changed: the stream is opened anew from where it stands. ERR_MEMORY. */
 MUST_USE enum error_code outbound_reopen(struct outbound *outbound);
 
@@ -118,8 +121,8 @@ void keeping_note(struct outbound *outbound);
 
 /* What the log is given before anything of the connection: the session, if it is kept, so that
  * steps are put behind it; else what is stored of it goes, for it ends with the connection, and
- * with the broker too. False: the log did not take it; retry. */
-MUST_USE bool keeping_begin(struct outbound *outbound);
+ * with the broker too. ERR_BUSY: it is to be tried again, by on_tick; ERR_MEMORY, ERR_DRAINING. */
+MUST_USE enum error_code keeping_begin(struct outbound *outbound);
 
 /* Stores the session as it is now. */
 void keeping_put(struct outbound *outbound);

@@ -279,6 +279,9 @@ static void on_page(void *context, const struct read *read) {
     struct wish *wish = first_wish(retained);
     retained->asking = NULL;
     INVARIANT(wish != NULL);
+    if (read->result == OK && outbound->subscribing != NULL) {
+        return; /* what a SUBSCRIBE stores is not moved behind its back; it goes on with its end */
+    }
     struct filter *filter =
         filters_find(&mqtt->session->filters, span_of(wish->text, wish->length));
     enum error_code code = read->result;
@@ -311,7 +314,7 @@ void retained_go_on(struct outbound *outbound) {
     struct retained *retained = outbound->retained;
     struct mqtt *mqtt = outbound->mqtt;
     if (retained == NULL || retained->asking != NULL || outbound->resend != NULL ||
-        outbound->is_journaling || outbound->is_retry_due) {
+        outbound->subscribing != NULL || outbound->is_journaling || outbound->is_retry_due) {
         return;
     }
     const struct filter *filter = NULL;

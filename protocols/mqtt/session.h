@@ -4,8 +4,8 @@
  * Place:   made or decoded by connect.c at the grant, changed by publications.c (received ids) and
  *          by outbound.c and its files (all else), encoded for the registry.
  * Thread:  its connection's worker; pure but for memory.
- * Bounds:  SELECTORS_MAX filters, mqtt.receive_max entries in flight and as many received ids. As
- *          bytes SESSION_STATE_BYTES_MAX, of which steps are SESSION_STEPS_BYTES_MAX.
+ * Bounds:  SELECTORS_MAX filters, mqtt.receive_max received ids and twice as many entries in
+ *          flight. As bytes SESSION_STATE_BYTES_MAX, of which steps are SESSION_STEPS_BYTES_MAX.
  *
  * No message waits here: a session is one place in the log, and what is unacknowledged is read
  * there again. So a session that is away costs its filters.

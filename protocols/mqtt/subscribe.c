@@ -420,16 +420,14 @@ static void move_back(struct outbound *outbound, const struct row *row) {
             options->start = outbound->place.position;
         }
     }
-    outbound->place = row->place;
-    session->place = row->place;
+    outbound_move_to(outbound, &row->place);
 }
 
 static void place_row(struct subscribing *subscribing, const struct row *row) {
     struct outbound *outbound = subscribing->mqtt->outbound;
     struct session *session = subscribing->mqtt->session;
     if (filters_count(&session->filters, FILTER_LOG) == 0) {
-        outbound->place = row->place;
-        session->place = row->place;
+        outbound_move_to(outbound, &row->place);
         outbound->begins_now = !subscribing->has_since && !outbound_is_stored(outbound);
     } else if (row->place.position < outbound->place.position) {
         move_back(outbound, row);

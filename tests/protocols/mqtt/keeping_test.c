@@ -40,8 +40,23 @@ TEST(what_is_stored_of_a_session_that_ends_with_its_connection_goes) {
     outbound_start(&subscriber.mqtt);
     EXPECT_EQ(subscriber.submitted_count, 1);
     EXPECT_TRUE(is_step(STORAGE_OBJECT_DELETE));
+    EXPECT_EQ(subscriber.hold_count, 1);
+    subscriber_answer(OK);
     EXPECT_EQ(subscriber.hold_count, 0);
+    EXPECT_EQ(subscriber.end_count, 0);
+}
+
+TEST(a_session_that_cannot_be_deleted_ends_the_connection) {
+    subscriber.claim.is_stored = true;
+    outbound_start(&subscriber.mqtt);
     subscriber_answer(ERR_IO);
+    EXPECT_EQ(subscriber.hold_count, 0);
+    EXPECT_EQ(subscriber.end_count, 1);
+}
+
+TEST(a_session_that_the_log_cannot_take_ends_the_connection) {
+    subscriber.submit_result = ERR_MEMORY;
+    outbound_start(&subscriber.mqtt);
     EXPECT_EQ(subscriber.end_count, 1);
 }
 
@@ -89,6 +104,8 @@ TEST(what_could_not_be_stored_is_tried_again) {
 UNIT_TESTS(KEPT(a_session_is_stored_when_it_is_granted),
            SUBSCRIBER(a_session_that_ends_with_its_connection_is_not_stored),
            SUBSCRIBER(what_is_stored_of_a_session_that_ends_with_its_connection_goes),
+           SUBSCRIBER(a_session_that_cannot_be_deleted_ends_the_connection),
+           KEPT(a_session_that_the_log_cannot_take_ends_the_connection),
            KEPT(nothing_is_taken_before_the_log_takes_the_session),
            KEPT(what_changed_is_stored_once_however_often),
            KEPT(what_could_not_be_stored_is_tried_again))

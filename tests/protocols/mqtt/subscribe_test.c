@@ -53,6 +53,25 @@ TEST(a_filter_that_goes_back_leaves_the_others_where_they_are) {
     EXPECT_EQ(fakes.stream_options.framing->slot, FRAMING_OWN);
 }
 
+/* None of it has left, and all of it comes again: else each SUBSCRIBE would add as many ids. */
+TEST(what_waits_is_dropped_where_the_session_goes_back) {
+    subscriber_subscribe("a", 0x22, NULL, NULL);
+    subscriber_answer(OK);
+    for (int round = 0; round < 3; round++) {
+        EXPECT_EQ(subscriber_prepare("a", 101, "22"), 0);
+        EXPECT_EQ(subscriber.mqtt.session->inflight.count, 2);
+        subscriber_subscribe("a", 0x22, "since", "earliest");
+        fakes.page.end.log_id = 7;
+        fakes.page.start =
+            (struct place){.log_id = 7, .generation = 1, .position = 20 - (uint64_t)round};
+        fakes_answer_read(OK);
+        while (subscriber.submitted_count > 0) {
+            subscriber_answer(OK);
+        }
+        EXPECT_EQ(subscriber.mqtt.session->inflight.count, 0);
+    }
+}
+
 TEST(a_connection_that_goes_leaves_no_lookup_behind) {
     subscriber_subscribe("a", 0x21, "since", "earliest");
     outbound_stop(&subscriber.mqtt);
@@ -135,4 +154,5 @@ UNIT_TESTS(KEPT(a_connection_that_goes_before_the_suback_keeps_what_it_asked_for
            SUBSCRIBER(a_filter_that_goes_back_leaves_the_others_where_they_are),
            SUBSCRIBER(a_connection_that_goes_leaves_no_lookup_behind),
            SUBSCRIBER(unsubscribe_says_what_was_not_there), KEPT(a_full_disk_ends_the_connection),
+           KEPT(what_waits_is_dropped_where_the_session_goes_back),
            KEPT(the_stream_stands_still_until_the_answer))
