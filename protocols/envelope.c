@@ -48,14 +48,9 @@ static void put_given(struct writer *writer, struct span name, struct span value
 }
 
 static void put_number(struct writer *writer, struct span name, uint64_t number) {
-    uint8_t digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (uint8_t)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
+    uint8_t digits[SPAN_U64_DIGITS];
     put(writer, name);
-    put(writer, span_of(digits + at, sizeof(digits) - at));
+    put(writer, span_format_u64(number, digits));
 }
 
 /* The id as a string, with its quotes. */

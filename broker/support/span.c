@@ -46,6 +46,15 @@ struct span span_split(struct span *rest, uint8_t separator) {
     return span_of(whole.bytes, before);
 }
 
+struct span span_format_u64(uint64_t number, uint8_t digits[SPAN_U64_DIGITS]) {
+    size_t at = SPAN_U64_DIGITS;
+    do {
+        digits[--at] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return span_of(digits + at, SPAN_U64_DIGITS - at);
+}
+
 bool span_parse_u64(struct span span, uint64_t *ret_number) {
     if (span.length == 0) {
         return false;

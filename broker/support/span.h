@@ -48,6 +48,10 @@ struct span span_trim(struct span span);
  * Without a separator all is returned and `rest` becomes empty. */
 struct span span_split(struct span *rest, uint8_t separator);
 
+/* The number in decimal digits, which are written to the end of `digits`. */
+#define SPAN_U64_DIGITS 20
+struct span span_format_u64(uint64_t number, uint8_t digits[SPAN_U64_DIGITS]);
+
 /* A decimal number of digits alone that fits 64 bits. False otherwise, with `ret_number`
  * untouched. */
 bool span_parse_u64(struct span span, uint64_t *ret_number);

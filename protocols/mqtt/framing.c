@@ -11,7 +11,6 @@
 
 /* User properties and identifiers of one packet: names and values have two bytes of length each. */
 #define PROPERTIES_BYTES_MAX (2 * MESSAGE_HEADERS_BYTES_MAX + 8 * SELECTORS_MAX)
-#define NUMBER_BYTES_MAX 20
 #define PACKET_ID_OPEN UINT16_MAX /* the sender of a shared frame writes its own */
 #define GAP_TOPIC "$gap"
 
@@ -23,14 +22,8 @@ uint8_t publishing_qos(const struct message *message, uint8_t qos) {
 }
 
 static enum error_code put_skipped(struct buffer *properties, uint64_t skipped) {
-    char digits[NUMBER_BYTES_MAX];
-    size_t at = sizeof(digits);
-    while (skipped > 0) {
-        digits[--at] = (char)('0' + skipped % 10);
-        skipped /= 10;
-    }
-    return mqtt_user_property_put(properties, SPAN("skipped"),
-                                  span_of(digits + at, sizeof(digits) - at));
+    uint8_t digits[SPAN_U64_DIGITS];
+    return mqtt_user_property_put(properties, SPAN("skipped"), span_format_u64(skipped, digits));
 }
 
 static enum error_code put_identifiers(struct buffer *identifiers,

@@ -9,7 +9,6 @@
 #include "protocols/rest/media.h"
 
 #define MS_PER_SECOND 1000
-#define DIGITS_MAX 20
 
 /* --- in ------------------------------------------------------------------------------------- */
 
@@ -167,14 +166,10 @@ static enum error_code put_given(struct buffer *properties, struct span name, st
 }
 
 enum error_code mapping_put_place(struct buffer *properties, const struct place *place) {
-    char digits[DIGITS_MAX];
+    uint8_t digits[SPAN_U64_DIGITS];
     char id[ID_TEXT_BYTES_MAX];
-    size_t at = sizeof(digits);
-    for (uint64_t rest = place->offset; rest > 0 || at == sizeof(digits); rest /= 10) {
-        digits[--at] = (char)('0' + rest % 10);
-    }
-    enum error_code code = mqtt_user_property_put(properties, SPAN("offset"),
-                                                  span_of(digits + at, sizeof(digits) - at));
+    enum error_code code =
+        mqtt_user_property_put(properties, SPAN("offset"), span_format_u64(place->offset, digits));
     return code != OK
                ? code
                : mqtt_user_property_put(properties, SPAN("id"), span_of(id, id_format(place, id)));

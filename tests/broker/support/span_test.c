@@ -32,6 +32,13 @@ TEST(splitting_gives_each_part_once) {
     EXPECT_EQ(rest.length, 0);
 }
 
+TEST(numbers_are_written_in_their_shortest_form) {
+    uint8_t digits[SPAN_U64_DIGITS];
+    EXPECT_SPAN(span_format_u64(0, digits), "0");
+    EXPECT_SPAN(span_format_u64(1090, digits), "1090");
+    EXPECT_SPAN(span_format_u64(UINT64_MAX, digits), "18446744073709551615");
+}
+
 TEST(numbers_are_digits_alone_within_64_bits) {
     uint64_t number = 5;
     EXPECT_TRUE(span_parse_u64(SPAN("18446744073709551615"), &number));
@@ -45,4 +52,5 @@ TEST(numbers_are_digits_alone_within_64_bits) {
 
 UNIT_TESTS(UNIT(equal_bytes_are_equal_spans), UNIT(a_prefix_is_no_longer_than_its_span),
            UNIT(trimming_takes_blanks_and_tabs_at_both_ends), UNIT(splitting_gives_each_part_once),
+           UNIT(numbers_are_written_in_their_shortest_form),
            UNIT(numbers_are_digits_alone_within_64_bits))
