@@ -14,11 +14,11 @@
 #include "broker/channels/id.h"
 
 #include "broker/support/base64.h"
+#include "broker/support/varint.h"
 
 #define CHECK_BYTES 2
 #define LOG_ID_BYTES 8
-#define NUMBER_BYTES_MAX 10
-#define ID_BYTES_MAX (CHECK_BYTES + LOG_ID_BYTES + 4 * NUMBER_BYTES_MAX)
+#define ID_BYTES_MAX (CHECK_BYTES + LOG_ID_BYTES + 4 * VARINT_BYTES_MAX)
 
 static const struct span PREFIX = {(const uint8_t *)"t1", 2};
 
@@ -32,31 +32,11 @@ static uint16_t check_of(struct span bytes) {
     return (uint16_t)(hash >> 16 ^ hash);
 }
 
-static size_t write_number(uint64_t number, uint8_t *ret_bytes) {
-    size_t length = 0;
-    while (number >= 0x80) {
-        ret_bytes[length++] = (uint8_t)(number | 0x80);
-        number >>= 7;
-    }
-    ret_bytes[length++] = (uint8_t)number;
-    return length;
-}
-
 /* False: cut, longer than needed, or above 64 bits. */
 static bool take_number(struct span *rest, uint64_t *ret_number) {
-    uint64_t number = 0;
-    for (size_t i = 0; i < rest->length && i < NUMBER_BYTES_MAX; i++) {
-        uint8_t byte = rest->bytes[i];
-        number |= (uint64_t)(byte & 0x7F) << (7 * i);
-        if (byte < 0x80) {
-            bool is_shortest = byte != 0 || i == 0;
-            bool is_in_range = i < NUMBER_BYTES_MAX - 1 || byte == 1;
-            *ret_number = number;
-            *rest = span_of(rest->bytes + i + 1, rest->length - i - 1);
-            return is_shortest && is_in_range;
-        }
-    }
-    return false;
+    const uint8_t *first = rest->bytes;
+    return varint_take(rest, ret_number) &&
+           (rest->bytes == first + 1 || rest->bytes[-1] != 0); /* the last byte says something */
 }
 
 size_t id_format(const struct place *place, char ret_text[ID_TEXT_BYTES_MAX]) {
@@ -65,10 +45,10 @@ size_t id_format(const struct place *place, char ret_text[ID_TEXT_BYTES_MAX]) {
     for (size_t i = 0; i < LOG_ID_BYTES; i++) {
         bytes[length++] = (uint8_t)(place->log_id >> (8 * i));
     }
-    length += write_number(place->generation, bytes + length);
-    length += write_number(place->channel_id, bytes + length);
-    length += write_number(place->position, bytes + length);
-    length += write_number(place->offset, bytes + length);
+    length += varint_write(place->generation, bytes + length);
+    length += varint_write(place->channel_id, bytes + length);
+    length += varint_write(place->position, bytes + length);
+    length += varint_write(place->offset, bytes + length);
     uint16_t check = check_of(span_of(bytes + CHECK_BYTES, length - CHECK_BYTES));
     bytes[0] = (uint8_t)check;
     bytes[1] = (uint8_t)(check >> 8);

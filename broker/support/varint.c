@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/support/varint.h"
 
-enum error_code varint_put(struct buffer *buffer, uint64_t number) {
-    uint8_t bytes[VARINT_BYTES_MAX];
+size_t varint_write(uint64_t number, uint8_t ret_bytes[VARINT_BYTES_MAX]) {
     size_t count = 0;
     for (; number >= 128; number >>= 7) {
-        bytes[count++] = (uint8_t)(number | 128);
+        ret_bytes[count++] = (uint8_t)(number | 128);
     }
-    bytes[count++] = (uint8_t)number;
-    return buffer_put(buffer, span_of(bytes, count));
+    ret_bytes[count++] = (uint8_t)number;
+    return count;
+}
+
+enum error_code varint_put(struct buffer *buffer, uint64_t number) {
+    uint8_t bytes[VARINT_BYTES_MAX];
+    return buffer_put(buffer, span_of(bytes, varint_write(number, bytes)));
 }
 
 bool varint_take(struct span *rest, uint64_t *ret_number) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* varint.h — numbers as bytes, seven bits each, the low ones first: small numbers are short.
  *
- * Place:   states that are stored as objects; storage/ has its own beside its keys.
+ * Place:   ids, and states that are stored as objects; storage/ has its own beside its keys.
  * Thread:  pure.
  * Bounds:  VARINT_BYTES_MAX a number.
  */
@@ -16,6 +16,9 @@
 #include "broker/support/span.h"
 
 #define VARINT_BYTES_MAX 10
+
+/* Writes it in its shortest form; returns how many bytes that takes. */
+size_t varint_write(uint64_t number, uint8_t ret_bytes[VARINT_BYTES_MAX]);
 
 /* Appends. ERR_TOO_LARGE, ERR_MEMORY: nothing was added. */
 MUST_USE enum error_code varint_put(struct buffer *buffer, uint64_t number);
