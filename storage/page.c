@@ -13,6 +13,20 @@ void storage_page_finish(struct storage_page *page) {
     *page = (struct storage_page){0};
 }
 
+size_t storage_page_find_after(const struct storage_page *page, uint64_t position) {
+    size_t low = 0;
+    size_t high = page->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (page->messages[middle]->place.position > position) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
 bool storage_page_next_gap(const struct storage_page *page, const struct storage_query *query,
                            size_t *index, struct storage_gap *ret_gap) {
     size_t at = (*index)++;

@@ -274,6 +274,10 @@ MUST_USE enum error_code storage_read(struct storage *storage, const struct stor
 /* Unrefs the messages and empties the page. */
 void storage_page_finish(struct storage_page *page);
 
+/* The index of the first message of a page of the log that stands behind `position`; its count:
+ * none does. */
+size_t storage_page_find_after(const struct storage_page *page, uint64_t position);
+
 /* Walks the gaps of a page, whatever its query was: start with *index at 0. False: no more. */
 MUST_USE bool storage_page_next_gap(const struct storage_page *page,
                                     const struct storage_query *query, size_t *index,

@@ -116,20 +116,6 @@ static void tell_gaps(struct stream *stream, const struct read *read) {
     }
 }
 
-static size_t find_after(const struct storage_page *page, uint64_t position) {
-    size_t low = 0;
-    size_t high = page->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (page->messages[middle]->place.position > position) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
 /* Sends as much of the page as the socket takes. True: all of it left. */
 static bool send_page(struct stream *stream, const struct read *read) {
     const struct storage_page *page = &read->page;
@@ -137,7 +123,7 @@ static bool send_page(struct stream *stream, const struct read *read) {
     if (page->start.position >= stream->reader.place.position) {
         stream->reader.place = page->start;
     }
-    size_t index = find_after(page, stream->reader.place.position);
+    size_t index = storage_page_find_after(page, stream->reader.place.position);
     while (index < page->count && stream->failure == OK && stream_get_room(stream) > 0 &&
            !connection_is_blocked(stream->connection)) {
         index += send_page_part(stream, page, index);

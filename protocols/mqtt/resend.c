@@ -44,12 +44,9 @@ static enum error_code end(struct outbound *outbound) {
 }
 
 static const struct message *find_message(const struct storage_page *page, uint64_t position) {
-    for (size_t i = 0; i < page->count; i++) {
-        if (page->messages[i]->place.position == position) {
-            return page->messages[i];
-        }
-    }
-    return NULL;
+    size_t index = storage_page_find_after(page, position - 1);
+    bool is_there = index < page->count && page->messages[index]->place.position == position;
+    return is_there ? page->messages[index] : NULL;
 }
 
 static enum error_code send_again(struct outbound *outbound, struct inflight_entry *entry,
