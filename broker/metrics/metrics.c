@@ -138,3 +138,10 @@ void metrics_observe_at(struct metrics_shard *shard, enum metric metric, size_t 
     metrics_bump(&slots[metrics_bucket_of(metrics_rows[metric].unit, value)], 1);
     metrics_bump(&slots[METRICS_BUCKETS + 1], value);
 }
+
+void metrics_count_gap(struct metrics_shard *shard, size_t reason, uint64_t from, uint64_t to) {
+    metrics_add_at(shard, METRIC_GAPS, reason, 1);
+    if (from > 0 && to >= from) {
+        metrics_add_at(shard, METRIC_GAP_MESSAGES, reason, to - from + 1);
+    }
+}

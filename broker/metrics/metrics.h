@@ -159,3 +159,6 @@ static inline void metrics_observe(struct metrics_shard *shard, enum metric metr
                                    uint64_t value) {
     metrics_observe_at(shard, metric, 0, value);
 }
+
+/* A reader is told of a gap; the offsets that it lacks count where they are known (not 0). */
+void metrics_count_gap(struct metrics_shard *shard, size_t reason, uint64_t from, uint64_t to);

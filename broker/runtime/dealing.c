@@ -71,19 +71,11 @@ static struct sharing_member *next_member(const struct shared_group *shared) {
     return seat == NULL ? NULL : CONTAINER_OF(seat, struct sharing_member, seat);
 }
 
-static void count_gap(const struct shared_group *shared, const struct gap *gap) {
-    struct metrics_shard *metrics = shared->home->worker->metrics;
-    metrics_add_at(metrics, METRIC_GAPS, gap->reason, 1);
-    if (gap->from > 0 && gap->to >= gap->from) {
-        metrics_add_at(metrics, METRIC_GAP_MESSAGES, gap->reason, gap->to - gap->from + 1);
-    }
-}
-
 static void tell_gap(struct shared_group *shared, const struct storage_gap *gap) {
     struct sharing_member *member = next_member(shared);
     struct told_gap *told = malloc(sizeof(*told));
     INVARIANT(member != NULL);
-    count_gap(shared, &gap->gap);
+    metrics_count_gap(shared->home->worker->metrics, gap->gap.reason, gap->gap.from, gap->gap.to);
     if (told == NULL) {
         return; /* WEAKNESS: without memory a loss is counted and not told. cure: ask again */
     }

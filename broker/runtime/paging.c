@@ -86,14 +86,6 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
     return count;
 }
 
-static void count_gap(const struct stream *stream, const struct gap *gap) {
-    struct metrics_shard *metrics = stream->worker->metrics;
-    metrics_add_at(metrics, METRIC_GAPS, gap->reason, 1);
-    if (gap->from > 0 && gap->to >= gap->from) {
-        metrics_add_at(metrics, METRIC_GAP_MESSAGES, gap->reason, gap->to - gap->from + 1);
-    }
-}
-
 static void tell_gaps(struct stream *stream, const struct read *read) {
     struct frame_options options = {.subscription = stream->subscription,
                                     .context = stream->framing->context};
@@ -109,7 +101,7 @@ static void tell_gaps(struct stream *stream, const struct read *read) {
             stream_fail(stream, ERR_MEMORY);
             return;
         }
-        count_gap(stream, &gap.gap);
+        metrics_count_gap(stream->worker->metrics, gap.gap.reason, gap.gap.from, gap.gap.to);
         if (scratch->length > 0) {
             connection_write(stream->connection, buffer_borrow(scratch));
         }
