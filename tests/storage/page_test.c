@@ -33,4 +33,17 @@ TEST(the_gaps_of_a_page_are_walked_whatever_its_query_was) {
     EXPECT_NULL(page.gaps);
 }
 
-UNIT_TESTS(UNIT(the_gaps_of_a_page_are_walked_whatever_its_query_was))
+TEST(the_first_message_behind_a_position_is_found) {
+    struct message messages[3] = {
+        {.place.position = 4}, {.place.position = 7}, {.place.position = 9}};
+    struct message *list[] = {&messages[0], &messages[1], &messages[2]};
+    struct storage_page page = {.messages = list, .count = 3};
+    EXPECT_EQ(storage_page_find_after(&page, 0), 0);
+    EXPECT_EQ(storage_page_find_after(&page, 4), 1);
+    EXPECT_EQ(storage_page_find_after(&page, 8), 2);
+    EXPECT_EQ(storage_page_find_after(&page, 9), 3);
+    EXPECT_EQ(storage_page_find_after(&(struct storage_page){0}, 9), 0);
+}
+
+UNIT_TESTS(UNIT(the_gaps_of_a_page_are_walked_whatever_its_query_was),
+           UNIT(the_first_message_behind_a_position_is_found))
