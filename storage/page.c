@@ -1,7 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <string.h>
 
 #include "storage/storage.h"
+
+size_t storage_selectors_size(const struct storage_selector *selectors, size_t count) {
+    size_t size = count * sizeof(*selectors);
+    for (size_t i = 0; i < count; i++) {
+        size += selectors[i].text.length;
+    }
+    return size;
+}
+
+void storage_selectors_copy(struct storage_selector *ret_copy,
+                            const struct storage_selector *selectors, size_t count) {
+    uint8_t *text = (uint8_t *)&ret_copy[count];
+    for (size_t i = 0; i < count; i++) {
+        struct span original = selectors[i].text;
+        if (original.length > 0) {
+            memcpy(text, original.bytes, original.length);
+        }
+        ret_copy[i] = (struct storage_selector){.text = span_of(text, original.length),
+                                                .is_pattern = selectors[i].is_pattern};
+        text += original.length;
+    }
+}
 
 void storage_page_finish(struct storage_page *page) {
     for (size_t i = 0; i < page->count; i++) {

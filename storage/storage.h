@@ -197,6 +197,13 @@ struct storage_selector {
     bool is_pattern;
 };
 
+/* The memory of a copy: the selectors, and their texts behind them. */
+size_t storage_selectors_size(const struct storage_selector *selectors, size_t count);
+
+/* Copies them, and their texts, to memory of that size. */
+void storage_selectors_copy(struct storage_selector *ret_copy,
+                            const struct storage_selector *selectors, size_t count);
+
 /* What is read is one channel, or what any of the selectors names: in order of position, each
  * message once. With selectors AFTER_OFFSET has no meaning (ERR_BAD_SINCE), nor has `before` by
  * offset. */

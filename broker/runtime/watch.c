@@ -205,23 +205,12 @@ void watches_end_all(struct worker *worker) {
 }
 
 static struct watch *allocate(const struct watch_options *options) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < options->selector_count; i++) {
-        bytes += options->selectors[i].text.length;
-    }
     struct watch *watch = calloc(
-        1, sizeof(*watch) + options->selector_count * sizeof(struct storage_selector) + bytes);
+        1, sizeof(*watch) + storage_selectors_size(options->selectors, options->selector_count));
     if (watch == NULL) {
         return NULL;
     }
-    uint8_t *text = (uint8_t *)&watch->selectors[options->selector_count];
-    for (size_t i = 0; i < options->selector_count; i++) {
-        struct storage_selector selector = options->selectors[i];
-        memcpy(text, selector.text.bytes, selector.text.length);
-        selector.text.bytes = text;
-        watch->selectors[i] = selector;
-        text += selector.text.length;
-    }
+    storage_selectors_copy(watch->selectors, options->selectors, options->selector_count);
     watch->selector_count = options->selector_count;
     return watch;
 }

@@ -2,7 +2,6 @@
 #include "protocols/mqtt/asking.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker/runtime/broker.h"
 #include "broker/runtime/worker.h"
@@ -25,36 +24,17 @@ static void on_read(struct read *read) {
     free(asking);
 }
 
-static struct asking *create(const struct storage_selector *selectors, size_t count) {
-    size_t text_bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        text_bytes += selectors[i].text.length;
-    }
-    struct asking *asking =
-        calloc(1, sizeof(*asking) + count * sizeof(struct storage_selector) + text_bytes);
-    if (asking == NULL) {
-        return NULL;
-    }
-    uint8_t *text = (uint8_t *)&asking->selectors[count];
-    for (size_t i = 0; i < count; i++) {
-        size_t length = selectors[i].text.length;
-        memcpy(text, selectors[i].text.bytes, length);
-        asking->selectors[i] = (struct storage_selector){.text = span_of(text, length),
-                                                         .is_pattern = selectors[i].is_pattern};
-        text += length;
-    }
-    return asking;
-}
-
 enum error_code asking_submit(struct worker *worker, const struct storage_query *query,
                               const struct storage_selector *selectors, size_t selector_count,
                               asking_on_answer *on_answer, void *context,
                               struct asking **ret_asking) {
     INVARIANT(selector_count > 0);
-    struct asking *asking = create(selectors, selector_count);
+    struct asking *asking =
+        calloc(1, sizeof(*asking) + storage_selectors_size(selectors, selector_count));
     if (asking == NULL) {
         return ERR_MEMORY;
     }
+    storage_selectors_copy(asking->selectors, selectors, selector_count);
     asking->reads = worker_broker(worker)->reads;
     asking->on_answer = on_answer;
     asking->context = context;

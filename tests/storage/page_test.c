@@ -33,6 +33,20 @@ TEST(the_gaps_of_a_page_are_walked_whatever_its_query_was) {
     EXPECT_NULL(page.gaps);
 }
 
+TEST(selectors_are_copied_with_their_texts) {
+    char name[] = "a/b";
+    const struct storage_selector selectors[] = {{span_of_string(name), false},
+                                                 {SPAN("c/*"), true}};
+    struct storage_selector *copy = malloc(storage_selectors_size(selectors, 2));
+    storage_selectors_copy(copy, selectors, 2);
+    name[0] = 'x';
+    EXPECT_SPAN(copy[0].text, "a/b");
+    EXPECT_FALSE(copy[0].is_pattern);
+    EXPECT_SPAN(copy[1].text, "c/*");
+    EXPECT_TRUE(copy[1].is_pattern);
+    free(copy);
+}
+
 TEST(the_first_message_behind_a_position_is_found) {
     struct message messages[3] = {
         {.place.position = 4}, {.place.position = 7}, {.place.position = 9}};
@@ -46,4 +60,5 @@ TEST(the_first_message_behind_a_position_is_found) {
 }
 
 UNIT_TESTS(UNIT(the_gaps_of_a_page_are_walked_whatever_its_query_was),
+           UNIT(selectors_are_copied_with_their_texts),
            UNIT(the_first_message_behind_a_position_is_found))
