@@ -11,7 +11,6 @@
 #include "broker/runtime/watch.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker/delivery/reader.h"
 #include "broker/metrics/metrics.h"
