@@ -7,6 +7,10 @@
 
 #include "broker/support/invariant.h"
 
+/* Short enough for glibc's fast bins (chunks of 128 bytes): many short ones at once, as the names,
+ * headers and bodies of answers are, cost neither a search nor a merge. Above it capacities are
+ * powers of two, so that a body of a mebibyte has one of a mebibyte. */
+#define CAPACITY_SHORT 112
 #define CAPACITY_FIRST 256
 
 void buffer_init(struct buffer *buffer, size_t ceiling) {
@@ -28,6 +32,9 @@ enum error_code buffer_reserve(struct buffer *buffer, size_t more) {
         return OK;
     }
     size_t capacity = buffer->capacity < CAPACITY_FIRST ? CAPACITY_FIRST : buffer->capacity;
+    if (needed <= CAPACITY_SHORT) {
+        capacity = CAPACITY_SHORT;
+    }
     while (capacity < needed) {
         capacity *= 2;
     }

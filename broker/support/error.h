@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,12 +24,16 @@
     X(ERR_BAD_SINCE, 400, 1008, 0x83, "bad-since", "The starting point means nothing")             \
     X(ERR_BAD_UTF8, 400, 1007, 0x99, "bad-utf8", "The text is not UTF-8")                          \
     X(ERR_UNAUTHORIZED, 401, 1008, 0x87, "unauthorized", "Credentials are needed")                 \
+    X(ERR_TOKEN_EXPIRED, 401, 4001, 0x87, "token-expired", "The token has expired")                \
+    X(ERR_REVOKED, 401, 1008, 0x87, "revoked", "The credentials were revoked")                     \
     X(ERR_FORBIDDEN, 403, 1008, 0x87, "forbidden", "This is not allowed")                          \
     X(ERR_FORBIDDEN_ORIGIN, 403, 1008, 0x87, "forbidden-origin", "This web page may not do that")  \
+    X(ERR_QUOTA, 403, 1008, 0x97, "quota", "The tenant has used up what it may have")              \
     X(ERR_NOT_FOUND, 404, 1008, 0x8F, "not-found", "There is nothing here")                        \
     X(ERR_METHOD, 405, 1008, 0x83, "method-not-allowed", "The method is not allowed here")         \
     X(ERR_NOT_ACCEPTABLE, 406, 1008, 0x83, "not-acceptable", "No acceptable form of this exists")  \
     X(ERR_REQUEST_TIMEOUT, 408, 1008, 0x83, "request-timeout", "The request came too slowly")      \
+    X(ERR_CONFLICT, 409, 1008, 0x83, "conflict", "The present state does not allow this")          \
     X(ERR_LENGTH_REQUIRED, 411, 1008, 0x83, "length-required", "The request needs a length")       \
     X(ERR_TOO_LARGE, 413, 1009, 0x95, "too-large", "The message is too large")                     \
     X(ERR_URI_TOO_LONG, 414, 1009, 0x95, "uri-too-long", "The address is too long")                \
@@ -64,6 +69,15 @@ enum error_code {
         ERROR_CODE_COUNT
 };
 
+/* Ends the function with the first failure. */
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        enum error_code try_code = (call);                                                         \
+        if (try_code != OK) {                                                                      \
+            return try_code;                                                                       \
+        }                                                                                          \
+    } while (0)
+
 struct error_row {
     uint16_t http_status;
     uint16_t websocket_close;
@@ -75,8 +89,10 @@ struct error_row {
 /* Why a call failed, beyond its code. Passed as a last, nullable parameter. */
 struct error {
     enum error_code code;
-    char detail[256]; /* one sentence for the caller; never a secret */
-    char field[64];   /* the field to blame, or empty */
+    char detail[256];        /* one sentence, of whole characters; never a secret */
+    char field[64];          /* the field to blame, or empty */
+    uint32_t retry_after_ms; /* when the same may succeed; 0: not told */
+    bool is_too_deep;        /* JSON beyond JSON_DEPTH_MAX: a limit, which is counted */
 };
 
 /* The row of a code that is not OK. */
@@ -90,6 +106,18 @@ enum error_code error_set(struct error *why, enum error_code code, const char *f
 enum error_code error_set_field(struct error *why, enum error_code code, const char *field,
                                 const char *format, ...) PRINTF_LIKE(4, 5);
 
+/* The same for who has a `...` of their own; an empty field is none. */
+enum error_code error_set_arguments(struct error *why, enum error_code code, const char *field,
+                                    const char *format, va_list arguments) PRINTF_LIKE(4, 0);
+
+/* Names the field to blame for what was refused by a call that knows none, unless `code` is OK;
+ * returns `code`. */
+enum error_code error_blame(struct error *why, enum error_code code, const char *field);
+
+/* Says when the same may succeed; returns `code`. Above an hour it is an hour. */
+#define ERROR_RETRY_MS_MAX 3600000
+enum error_code error_set_retry(struct error *why, enum error_code code, uint64_t retry_after_ms);
+
 /* X(reason, name, WebSocket close code, may the client reconnect, text) */
 #define CLOSE_REASON_TABLE(X)                                                                      \
     X(CLOSE_NORMAL, "normal", 1000, true, "normal")                                                \
@@ -97,6 +125,7 @@ enum error_code error_set_field(struct error *why, enum error_code code, const c
     X(CLOSE_DRAINING, "draining", 1001, true, "draining")                                          \
     X(CLOSE_REPLIED, "replied", 1000, true, "replied, and the connection was not to be kept")      \
     X(CLOSE_HANDSHAKE_TIMEOUT, "handshake_timeout", 1008, true, "no request in time")              \
+    X(CLOSE_TLS, "tls", 1015, true, "the TLS handshake failed")                                    \
     X(CLOSE_IDLE, "idle", 1000, true, "idle")                                                      \
     X(CLOSE_STALLED, "stalled", 4008, true, "stalled")                                             \
     X(CLOSE_PONG_LATE, "pong_late", 1002, true, "no pong in time")                                 \
@@ -108,6 +137,8 @@ enum error_code error_set_field(struct error *why, enum error_code code, const c
     X(CLOSE_UNSUPPORTED, "unsupported", 1003, false, "bytes where text is spoken")                 \
     X(CLOSE_NOT_ALLOWED, "not_allowed", 1008, false, "not allowed")                                \
     X(CLOSE_TOKEN_EXPIRED, "token_expired", 4001, true, "token expired")                           \
+    X(CLOSE_REVOKED, "revoked", 1008, false, "the credentials were revoked")                       \
+    X(CLOSE_UNAUTHORIZED, "unauthorized", 1008, false, "credentials are needed")                   \
     X(CLOSE_TAKEN_OVER, "taken_over", 4009, false, "taken over by a newer session")                \
     X(CLOSE_TOO_MANY, "too_many", 1013, true, "too many connections")                              \
     X(CLOSE_MEMORY, "memory", 1013, true, "out of memory")                                         \

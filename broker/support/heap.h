@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* heap.h — what is due first: an intrusive binary heap for due times of any clock.
  *
- * Place:   the registry of sessions, whose clock is the log's and may jump by years (a wheel would
- *          turn through all of them).
+ * Place:   the registry of sessions and revocations, whose clock is the log's and may jump by years
+ *          (a wheel would turn through all of them); the timers of the sinks; groups, by position.
  * Thread:  its owner's; no locks.
  * Bounds:  8 bytes a node that was reserved; the nodes are the caller's.
  */

@@ -4,6 +4,8 @@
  * fast; after it only ASCII decides, and a string is skipped eight bytes at a time. */
 #include "broker/support/json.h"
 
+#include <endian.h>
+
 #include "broker/support/utf8.h"
 
 _Static_assert(JSON_DEPTH_MAX <= 64, "the open containers are the bits of one word");
@@ -19,6 +21,8 @@ struct scan {
     enum expects expects;
     const char *fault;
 };
+
+static const char too_deep[] = "more than 64 values inside each other";
 
 static bool fail(struct scan *scan, const char *fault) {
     scan->fault = fault;
@@ -38,19 +42,26 @@ static bool is_hexadecimal(uint8_t byte) {
     return is_digit(byte) || (lower >= 'a' && lower <= 'f');
 }
 
-/* How many bytes from `at` on need no look: neither quote, backslash nor control character. */
+/* The first byte is the lowest, on every machine. */
+static uint64_t load_word(const uint8_t *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return le64toh(word);
+}
+
+/* How many bytes need no look: neither quote, backslash nor control character. A borrow can mark a
+ * byte falsely, but only above one that is marked with reason. */
 static size_t plain_length(const uint8_t *bytes, size_t length) {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
     size_t at = 0;
-    for (; length - at >= 8; at += 8) {
-        uint64_t word;
-        memcpy(&word, bytes + at, sizeof(word));
+    for (; length - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word = load_word(bytes + at);
         uint64_t quote = word ^ (ones * '"');
         uint64_t backslash = word ^ (ones * '\\');
         uint64_t found = (word - ones * 0x20) & ~word;
         found |= ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
         if ((found & highs) != 0) {
-            break; /* one of these eight, or none: a borrow may lie, so the loop below looks */
+            return at + (size_t)__builtin_ctzll(found & highs) / 8;
         }
     }
     while (at < length && bytes[at] >= 0x20 && bytes[at] != '"' && bytes[at] != '\\') {
@@ -151,7 +162,7 @@ static bool scan_word(struct scan *scan, const char *word) {
 
 static bool open_container(struct scan *scan, bool is_object) {
     if (scan->depth == JSON_DEPTH_MAX) {
-        return fail(scan, "more than 64 values inside each other");
+        return fail(scan, too_deep);
     }
     scan->depth++;
     scan->containers = scan->containers << 1 | is_object;
@@ -286,21 +297,39 @@ static struct span without_blanks(struct span text) {
     return text;
 }
 
+/* At the opening bracket of checked text: the value ends with the bracket that closes it, and only
+ * a string can hide one. (A byte of '[' or ']' with 0x20 is that of '{' or '}'.) */
+static bool skip_container(struct scan *scan) {
+    size_t depth = 0;
+    while (scan->at < scan->length) {
+        uint8_t byte = scan->bytes[scan->at];
+        if (byte == '"') {
+            if (!scan_string(scan)) {
+                return false;
+            }
+            continue;
+        }
+        depth += (byte | 0x20) == '{';
+        depth -= (byte | 0x20) == '}';
+        scan->at++;
+        if (depth == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The value at the front of checked text; `rest` moves on behind it. */
 static bool take_value(struct span *rest, struct json_value *ret_value) {
     struct span text = without_blanks(*rest);
     if (text.length == 0) {
         return false;
     }
-    struct scan scan = {.bytes = text.bytes, .length = text.length, .expects = A_VALUE};
-    do {
-        while (scan.at < text.length && is_blank(text.bytes[scan.at])) {
-            scan.at++;
-        }
-        if (scan.at == text.length || !scan_token(&scan)) {
-            return false;
-        }
-    } while (scan.depth > 0);
+    struct scan scan = {.bytes = text.bytes, .length = text.length};
+    bool is_container = (text.bytes[0] | 0x20) == '{';
+    if (!(is_container ? skip_container(&scan) : scan_value(&scan))) {
+        return false;
+    }
     static const enum json_kind kinds[256] = {
         ['n'] = JSON_KIND_NULL,   ['f'] = JSON_KIND_FALSE, ['t'] = JSON_KIND_TRUE,
         ['"'] = JSON_KIND_STRING, ['['] = JSON_KIND_ARRAY, ['{'] = JSON_KIND_OBJECT,
@@ -330,6 +359,16 @@ enum error_code json_parse(struct span text, struct json_value *ret_value,
         return OK;
     }
     return take_value(&rest, ret_value) ? OK : ERR_BAD_JSON;
+}
+
+enum error_code json_refuse(struct error *why, const char *what, size_t position,
+                            const char *fault) {
+    enum error_code code =
+        error_set(why, ERR_BAD_JSON, "%s at byte %zu: %s", what, position, fault);
+    if (why != NULL) {
+        why->is_too_deep = fault == too_deep;
+    }
+    return code;
 }
 
 struct json_walk json_walk_of(struct json_value container) {

@@ -62,6 +62,10 @@ struct json_walk {
     struct span rest;
 };
 
+/* Refuses a text for the fault that was found: "`what` at byte 7: …". ERR_BAD_JSON. */
+enum error_code json_refuse(struct error *why, const char *what, size_t position,
+                            const char *fault);
+
 /* Of anything but an array or object: a walk that is at its end. */
 struct json_walk json_walk_of(struct json_value container);
 

@@ -38,6 +38,15 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       "Readers are told to come back, publishes under way are answered, what is not folded yet "   \
       "is folded.",                                                                                \
       LOG_COUNT(signal) LOG_COUNT(connections))                                                    \
+    X(REVOKED, INFO, "tokens were revoked",                                                        \
+      "The operator asked for it: `claim` is jti, sub or tenant. So many connections were ended.", \
+      LOG_TEXT(claim) LOG_SPAN(name) LOG_SPAN(tenant) LOG_COUNT(connections))                      \
+    X(REVOCATION_LIFTED, INFO, "a revocation was taken back", "The operator asked for it.",        \
+      LOG_TEXT(claim) LOG_SPAN(name) LOG_SPAN(tenant))                                             \
+    X(USAGE_NOT_READ, WARNING, "what a tenant has used is not known",                              \
+      "Its stored counters are of a later version, or there are too many tenants; it is counted "  \
+      "from zero.",                                                                                \
+      LOG_SPAN(tenant))                                                                            \
     X(DRAINING, INFO, "the broker goes out of service",                                            \
       "The operator asked for it: /readyz is 503, and readers are told to go, evenly over "        \
       "`over_ms`. The process goes on.",                                                           \
@@ -49,12 +58,16 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
     X(STOPPED, INFO, "the broker has ended", "The last line of a process that ended as told.",     \
       LOG_COUNT(exit_code) LOG_COUNT(took_ms))                                                     \
     X(RELOADED, INFO, "the configuration was read again",                                          \
-      "The rules of channels and log.level changed at once. `waiting` names what differs from "    \
-      "what the broker runs with and waits for the next start.",                                   \
+      "The rules of channels, `auth`, `tenants` and log.level changed at once. `waiting` names "   \
+      "what differs from what the broker runs with and waits for the next start.",                 \
       LOG_COUNT(rules) LOG_TEXT(waiting))                                                          \
+    X(AUTH_RELOADED, INFO, "who may do what is other than before",                                 \
+      "A reload brought another `auth`, or another key in a file that it names. `ended` "          \
+      "connections were told to go: the row that let them in is gone, or is another.",             \
+      LOG_COUNT(ended))                                                                            \
     X(RELOAD_REFUSED, ERROR, "the old configuration stays",                                        \
       "The new one has faults, each of which is a line before this one (`tidings check` tells "    \
-      "them too); or there were so many reloads that a restart is needed.",                        \
+      "them too); or there were so many reloads that a restart is needed, or no memory for it.",   \
       LOG_COUNT(faults) LOG_TEXT(reason))                                                          \
     X(CONFIGURATION_FAULT, ERROR, "the configuration has a fault",                                 \
       "One fault of a configuration that was refused at a reload.",                                \
@@ -95,7 +108,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
       LOG_COUNT(segments) LOG_COUNT(position) LOG_COUNT(bytes_max))                                \
     X(OBJECT_FULL, WARNING, "a state has no room for what happened last",                          \
       "Of a session (kind 1) or a group (kind 2) the last steps are not kept, until its whole "    \
-      "state is written again.",                                                                   \
+      "state is written again. Of a tenant's, `name` has the tenant between \\u0001 and a slash.", \
       LOG_COUNT(kind) LOG_SPAN(name) LOG_COUNT(bytes_max))                                         \
     X(DISK_FULL, WARNING, "nothing is published until there is room",                              \
       "Publishes are refused with 507, reading goes on. Retention makes room by itself; else "     \
@@ -130,21 +143,52 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
     X(GROUPS_RESTORED, INFO, "groups were brought back",                                           \
       "They wait for their members where they stood.", LOG_COUNT(groups))                          \
     X(GROUP_NOT_RESTORED, ERROR, "a group could not be brought back",                              \
-      "Its members begin a new one.", LOG_SPAN(group) LOG_TEXT(code))                              \
+      "Its members begin a new one.",                                                              \
+      LOG_SPAN(group) LOG_SPAN(filter) LOG_SPAN(tenant) LOG_TEXT(code))                            \
     X(GROUP_NOT_STORED, WARNING, "what a group has done could not be stored",                      \
       "Tried again each second. A new start would give again what was done with since.",           \
-      LOG_SPAN(group) LOG_TEXT(code))                                                              \
+      LOG_SPAN(group) LOG_SPAN(filter) LOG_SPAN(tenant) LOG_TEXT(code))                            \
     X(ACCEPT_PAUSED, WARNING, "connections wait because the system gives no more",                 \
       "`error` is the system's: raise the limit of descriptors (ulimit -n) or its memory.",        \
       LOG_TEXT(error) LOG_COUNT(connections))                                                      \
     X(CONNECTIONS_FULL, WARNING, "connections wait because limits.connections is reached",         \
       "They are in the kernel's queue until others end.", LOG_COUNT(connections))                  \
     X(CONNECTION_REFUSED, WARNING, "a connection was closed at once",                              \
-      "`reason` is `too_many` (limits.connections_per_address) or `memory`.",                      \
-      LOG_TEXT(reason) LOG_TEXT(peer))                                                             \
+      "`reason` is `too_many` (LIMIT_REACHED says which limit) or `memory`.", LOG_TEXT(reason))    \
+    X(LIMIT_REACHED, WARNING, "a limit turned somebody away",                                      \
+      "`limit` is what the configuration calls it and `most` what it is set to; `identity` is "    \
+      "who it was, as far as it is known. tidings_limits_refused_total counts each.",              \
+      LOG_TEXT(limit) LOG_COUNT(most) LOG_TEXT(protocol) LOG_TEXT(peer) LOG_TEXT(identity))        \
+    X(MEMORY_SHORT, WARNING, "memory is short",                                                    \
+      "Of limits.memory so much is used that from now on new connections are refused (`stage` "    \
+      "1), publishes too (2), or the readers that lag most are closed (3).",                       \
+      LOG_COUNT(stage) LOG_COUNT(used_bytes) LOG_COUNT(bytes_max))                                 \
+    X(MEMORY_ENOUGH, INFO, "there is enough memory again", "Everything is taken again.",           \
+      LOG_COUNT(used_bytes) LOG_COUNT(bytes_max))                                                  \
+    X(MEMORY_SHED, WARNING, "readers were closed because memory is short",                         \
+      "Those of a worker that hold most, or lag most; they may resume from their last id. "        \
+      "`kept_most_bytes` were kept for one of them.",                                              \
+      LOG_COUNT(connections) LOG_COUNT(kept_most_bytes))                                           \
     X(CONNECTION_STALLED, WARNING, "a peer took nothing for limits.stall_timeout",                 \
       "It was closed with so much unsent. It may resume from its last id.",                        \
       LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(protocol) LOG_COUNT(unsent_bytes))               \
+    X(TLS_REFUSED, INFO, "a TLS handshake failed",                                                 \
+      "`reason` is OpenSSL's: the peer speaks no TLS (`http request`), offers only what is out "   \
+      "of date (`unsupported protocol`, `no shared cipher`), does not trust our certificate "      \
+      "(`… alert unknown ca`) or shows none that we trust (`certificate verify failed`).",         \
+      LOG_TEXT(peer) LOG_TEXT(reason))                                                             \
+    X(TLS_CERTIFICATE_LOADED, INFO, "a certificate is in force",                                   \
+      "New connections get it; those that are open keep theirs.",                                  \
+      LOG_TEXT(file) LOG_TEXT(subject) LOG_TEXT(expires))                                          \
+    X(TLS_CERTIFICATE_EXPIRED, WARNING, "the certificate has expired",                             \
+      "Clients will refuse it. Put a new one in its place and reload.",                            \
+      LOG_TEXT(file) LOG_TEXT(expires))                                                            \
+    X(TLS_KEY_EXPOSED, WARNING, "others may read the file of a private key",                       \
+      "Or its group may write it: chmod 640, or 600.", LOG_TEXT(file))                             \
+    X(TLS_NOT_RELOADED, ERROR, "the old certificate stays",                                        \
+      "The files could not be read again; the detail says which and why.", LOG_TEXT(detail))       \
+    X(RUNS_AS_ROOT, WARNING, "the broker runs as root",                                            \
+      "It does not need to: name an account in `user`, or start it as one.", LOG_TEXT(user))       \
     X(CONNECTION_CLOSED, DEBUG, "a connection ended", "`reason` as in the metrics.",               \
       LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(protocol) LOG_TEXT(reason) LOG_COUNT(sent_bytes) \
           LOG_COUNT(open_ms))                                                                      \
@@ -156,51 +200,125 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
     X(SESSION_TAKEN_OVER, INFO, "a client id was claimed by another connection",                   \
       "The connection that had it was told to go. Where this goes on and on, two clients have "    \
       "the same id.",                                                                              \
-      LOG_SPAN(client_id))                                                                         \
+      LOG_SPAN(client_id) LOG_SPAN(tenant))                                                        \
+    X(SESSION_NOT_THEIRS, INFO, "a client id that is another's was claimed",                       \
+      "The session was made by another identity, which still has it: the claimer is refused "      \
+      "(not authorized), the owner hears nothing of it.",                                          \
+      LOG_SPAN(client_id) LOG_SPAN(tenant) LOG_SWITCH(connected))                                  \
     X(SESSION_EXPIRED, DEBUG, "a session ended because its client stayed away",                    \
       "It had been away for its session expiry. A client that comes back begins anew.",            \
-      LOG_SPAN(client_id) LOG_COUNT(away_ms))                                                      \
+      LOG_SPAN(client_id) LOG_SPAN(tenant) LOG_COUNT(away_ms))                                     \
     X(SESSION_DISMISSED, INFO, "the operator ended a session",                                     \
-      "A client that has it is told to go.", LOG_SPAN(client_id) LOG_SWITCH(connected))            \
+      "A client that has it is told to go.",                                                       \
+      LOG_SPAN(client_id) LOG_SPAN(tenant) LOG_SWITCH(connected))                                  \
     X(SESSIONS_FULL, WARNING, "a new session was refused",                                         \
       "There are mqtt.sessions_max sessions, or those that are away take too much memory. Raise "  \
       "the limit, or lower mqtt.session_expiry_max.",                                              \
-      LOG_SPAN(client_id) LOG_COUNT(sessions) LOG_COUNT(state_bytes))                              \
+      LOG_SPAN(client_id) LOG_SPAN(tenant) LOG_COUNT(sessions) LOG_COUNT(state_bytes))             \
     X(SESSION_UNREADABLE, ERROR, "a stored session cannot be read",                                \
       "It is of a later version, or damaged, and left as it is. Its client begins anew.",          \
-      LOG_SPAN(client_id))                                                                         \
+      LOG_SPAN(client_id) LOG_SPAN(tenant))                                                        \
     X(SESSION_NOT_STORED, ERROR, "the end or the state of a session was not stored",               \
       "The disk took nothing for long. The next start may find the session as it was before; a "   \
       "will that was due is lost.",                                                                \
-      LOG_SPAN(client_id) LOG_TEXT(code))                                                          \
+      LOG_SPAN(client_id) LOG_SPAN(tenant) LOG_TEXT(code))                                         \
     X(ORIGIN_REFUSED, WARNING, "a page or host was refused",                                       \
       "`misdirected`: `host` is none of public.hosts (DNS rebinding, or a name that is missing "   \
       "there). `forbidden-origin`: a page of `origin` may not use the broker; list it in "         \
       "public.origins if it should.",                                                              \
       LOG_TEXT(peer) LOG_TEXT(code) LOG_SPAN(host) LOG_SPAN(origin) LOG_SPAN(fetch_site)           \
           LOG_SPAN(path))                                                                          \
+    X(AUTH_REFUSED, INFO, "somebody was not let in",                                               \
+      "`detail` names the claim or the row of the configuration. Nothing of the credentials is "   \
+      "ever logged. Many of these lines are somebody who guesses, or an issuer whose keys "        \
+      "changed.",                                                                                  \
+      LOG_TEXT(peer) LOG_TEXT(protocol) LOG_TEXT(credentials) LOG_TEXT(code) LOG_TEXT(detail))     \
+    X(JWKS_FETCHED, INFO, "keys of an issuer were fetched",                                        \
+      "Said the first time, when there are more or fewer keys, and after failures.",               \
+      LOG_TEXT(url) LOG_COUNT(keys) LOG_COUNT(failures))                                           \
+    X(JWKS_FAILED, WARNING, "keys of an issuer could not be fetched",                              \
+      "Those that were fetched before stay good; tried again in a minute at most. Without any, "   \
+      "all tokens of the issuer are refused.",                                                     \
+      LOG_TEXT(url) LOG_COUNT(status) LOG_TEXT(code) LOG_TEXT(detail) LOG_COUNT(failures)          \
+          LOG_COUNT(keys))                                                                         \
+    X(WEBHOOK_FAILED, WARNING, "the application did not answer a question",                        \
+      "auth.webhook did not say yes or no; auth.webhook.when_down decides.",                       \
+      LOG_TEXT(url) LOG_COUNT(status) LOG_TEXT(code) LOG_TEXT(detail))                             \
+    X(SINK_STATE, INFO, "a sink is in another state",                                              \
+      "It is `live` again, or was paused. The channel $events/sinks/NAME tells it, too.",          \
+      LOG_TEXT(sink) LOG_TEXT(state) LOG_TEXT(before))                                             \
+    X(SINK_TROUBLE, WARNING, "a sink does not get rid of its messages",                            \
+      "`broken`: what it sends to does not take them, and is tried again by itself; nothing is "   \
+      "lost meanwhile but what the channels' retention takes. `disabled`: not before it is "       \
+      "resumed. `detail` says what came back last.",                                               \
+      LOG_TEXT(sink) LOG_TEXT(state) LOG_TEXT(before) LOG_COUNT(status) LOG_TEXT(detail))          \
+    X(SINK_DEAD_LETTER, WARNING, "a sink has given a message up",                                  \
+      "After its last attempt, or because it will never be taken. It is in the channel "           \
+      "$dlq/NAME, from where it can be sent again.",                                               \
+      LOG_TEXT(sink) LOG_SPAN(channel) LOG_SPAN(tenant) LOG_SPAN(id) LOG_COUNT(attempts)           \
+          LOG_COUNT(status) LOG_TEXT(detail))                                                      \
+    X(SINK_GAP, WARNING, "messages were gone before a sink could send them",                       \
+      "Retention, a delete or storage.bytes_max took them; it goes on behind. `from` and `to` "    \
+      "are offsets of a channel, where they are known.",                                           \
+      LOG_TEXT(sink) LOG_SPAN(selector) LOG_TEXT(reason) LOG_COUNT(from) LOG_COUNT(to))            \
+    X(SINK_NOT_STORED, WARNING, "where a sink stands could not be stored",                         \
+      "Tried again each second. A new start would send again what was sent since.",                \
+      LOG_TEXT(sink) LOG_TEXT(code) LOG_TEXT(detail))                                              \
+    X(SINK_NOT_MADE, ERROR, "a sink is not there",                                                 \
+      "Its row, or what is stored of it, could not be read, or there is no memory: nothing is "    \
+      "sent. What is stored stays.",                                                               \
+      LOG_TEXT(sink) LOG_TEXT(code) LOG_TEXT(detail))                                              \
+    X(SOURCE_NOT_MADE, ERROR, "a source is not there",                                             \
+      "`detail` says why: nothing comes from it.",                                                 \
+      LOG_TEXT(source) LOG_TEXT(code) LOG_TEXT(detail))                                            \
     X(PUBLISH_FAILED, WARNING, "a publish was refused through no fault of its own",                \
       "The status was 5xx: the broker is busy, drains, or its disk is full.",                      \
-      LOG_TEXT(peer) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail) LOG_SPAN(trace_id))         \
+      LOG_TEXT(peer) LOG_SPAN(channel) LOG_SPAN(tenant) LOG_TEXT(code) LOG_TEXT(detail)            \
+          LOG_SPAN(trace_id))                                                                      \
     X(MQTT_REFUSED, INFO, "an MQTT client was refused",                                            \
       "What it sent breaks the protocol, or asks for what is not granted; the connection ended. "  \
       "`statement` is the normative statement of the specification.",                              \
       LOG_TEXT(peer) LOG_SPAN(client_id) LOG_TEXT(statement) LOG_TEXT(detail))                     \
     X(MQTT_PUBLISH_REFUSED, DEBUG, "a publish of an MQTT client was refused",                      \
       "The client was told by a reason code, or MQTT_PUBLISH_DROPPED stands before it.",           \
-      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))        \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_SPAN(channel) LOG_SPAN(tenant) LOG_TEXT(code)         \
+          LOG_TEXT(detail))                                                                        \
     X(MQTT_PUBLISH_DROPPED, INFO, "a publish of an MQTT client was refused, and it is not told",   \
       "With 3.1.1, or QoS 0. It counts as acknowledged; where it was too large and not of QoS 0, " \
       "the connection ended instead. Further ones of the connection are MQTT_PUBLISH_REFUSED.",    \
-      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_SPAN(channel) LOG_TEXT(code) LOG_TEXT(detail))        \
+      LOG_TEXT(peer) LOG_SPAN(client_id) LOG_SPAN(channel) LOG_SPAN(tenant) LOG_TEXT(code)         \
+          LOG_TEXT(detail))                                                                        \
+    X(MQTT_FILTER_DROPPED, INFO, "a session came back, and may not read all that it did",          \
+      "The subscription is taken off: `detail` says what rule does not allow it any more.",        \
+      LOG_SPAN(client_id) LOG_SPAN(filter) LOG_SPAN(tenant) LOG_TEXT(detail))                      \
     X(MQTT_SESSION_LOST, ERROR, "a session of an MQTT client begins anew",                         \
       "Its stored state could not be read (`detail`), or not be kept: what it subscribed to and "  \
       "what was in flight is gone.",                                                               \
-      LOG_SPAN(client_id) LOG_TEXT(detail))                                                        \
+      LOG_SPAN(client_id) LOG_SPAN(tenant) LOG_TEXT(detail))                                       \
+    X(SOURCE_UP, INFO, "a source reads",                                                           \
+      "Said at the start, and when it reads again after SOURCE_DOWN.",                             \
+      LOG_TEXT(source) LOG_TEXT(driver))                                                           \
+    X(SOURCE_DOWN, WARNING, "a source cannot read",                                                \
+      "The other system is not there, or refuses; `detail` is its word. It is tried again, from "  \
+      "the same position.",                                                                        \
+      LOG_TEXT(source) LOG_TEXT(driver) LOG_TEXT(detail) LOG_COUNT(retry_ms))                      \
+    X(SOURCE_WAITS, WARNING, "what a source brought could not be published",                       \
+      "The disk is full, a quota is used up, or the log is overloaded: it waits and is tried "     \
+      "again; nothing more is read meanwhile.",                                                    \
+      LOG_TEXT(source) LOG_TEXT(code) LOG_TEXT(detail) LOG_COUNT(retry_ms))                        \
+    X(SOURCE_PASSED_OVER, WARNING, "a record of a source was not published",                       \
+      "No channel takes it: its name breaks the rules, or it is too large. Counted as refused; "   \
+      "the source goes on behind it. `partition` and `at` say which it was.",                      \
+      LOG_TEXT(source) LOG_SPAN(topic) LOG_SPAN(partition) LOG_SPAN(at) LOG_TEXT(code)             \
+          LOG_TEXT(detail))                                                                        \
+    X(SOURCE_GAP, WARNING, "records were gone before a source read them",                          \
+      "The other system keeps less than what the source has still to read. It goes on with the "   \
+      "first that is kept; also told on `$events/sources/NAME`. `records` is 0 where it is not "   \
+      "known.",                                                                                    \
+      LOG_TEXT(source) LOG_SPAN(partition) LOG_COUNT(records) LOG_TEXT(detail))                    \
     X(REQUEST, DEBUG, "a request was answered", "One line a request, on both ports.",              \
       LOG_TEXT(peer) LOG_SPAN(method) LOG_SPAN(path) LOG_COUNT(status) LOG_COUNT(body_bytes)       \
           LOG_SPAN(trace_id))                                                                      \
-    X(LIBWEBSOCKETS, WARNING, "libwebsockets reports", "Its own words.", LOG_SPAN(detail))         \
     X(INVARIANT_BROKEN, ERROR, "the broker aborts because it is not what it should be",            \
       "A defect: report it with this line. A new start recovers what was answered.",               \
       LOG_TEXT(claim) LOG_TEXT(file) LOG_COUNT(line))

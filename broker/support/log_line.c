@@ -32,10 +32,6 @@ static void put_string(struct line *line, const char *string) {
 
 /* --- texts ---------------------------------------------------------------------------------- */
 
-static size_t character_length(uint8_t first) {
-    return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
-
 /* C1 too: a terminal may take them for the beginning of a command. */
 static bool is_control(struct span character) {
     uint8_t first = character.bytes[0];
@@ -44,7 +40,7 @@ static bool is_control(struct span character) {
 
 /* Writes the first character of `rest` as it stands between quotes, and moves on behind it. */
 static struct span take_escaped(struct span *rest, char piece[PIECE_BYTES_MAX]) {
-    size_t length = character_length(rest->bytes[0]);
+    size_t length = utf8_character_length(rest->bytes[0]);
     struct span character = span_of(rest->bytes, length);
     bool is_valid = length <= rest->length && utf8_is_valid(character);
     length = is_valid ? length : 1;

@@ -2,7 +2,8 @@
 /* Why no wake-up is lost: the consumer sets is_sleeping and then looks at the stack; a producer
  * pushes and then looks at is_sleeping. Both are sequentially consistent, so at least one of the
  * two sees the other. A producer that clears is_sleeping owns the write to the eventfd: one write a
- * sleep, however many letters come. */
+ * sleep, however many letters come. The look may come later than the push: until then the letter
+ * lies, and the consumer may find it or not. */
 #include "broker/support/mailbox.h"
 
 #include <poll.h>
@@ -25,13 +26,22 @@ void mailbox_finish(struct mailbox *mailbox) {
     mailbox->event_fd = -1;
 }
 
-void mailbox_put_answer(struct mailbox *mailbox, struct letter *letter) {
+static bool is_full(const struct mailbox *mailbox) {
+    /* The count may be passed by as many letters as there are producers: a bound, not a law. */
+    return atomic_load_explicit(&mailbox->letter_count, memory_order_relaxed) >=
+           mailbox->letters_max;
+}
+
+static void push(struct mailbox *mailbox, struct letter *letter) {
     INVARIANT(letter->on_delivered != NULL);
     atomic_fetch_add_explicit(&mailbox->letter_count, 1, memory_order_relaxed);
     struct letter *newest = atomic_load_explicit(&mailbox->newest, memory_order_relaxed);
     do {
         letter->next = newest;
     } while (!atomic_compare_exchange_weak(&mailbox->newest, &newest, letter));
+}
+
+static void wake_sleeping(struct mailbox *mailbox) {
     bool was_sleeping = true;
     if (atomic_load(&mailbox->is_sleeping) &&
         atomic_compare_exchange_strong(&mailbox->is_sleeping, &was_sleeping, false)) {
@@ -40,14 +50,39 @@ void mailbox_put_answer(struct mailbox *mailbox, struct letter *letter) {
     }
 }
 
+void mailbox_put_answer(struct mailbox *mailbox, struct letter *letter) {
+    push(mailbox, letter);
+    wake_sleeping(mailbox);
+}
+
 enum error_code mailbox_put(struct mailbox *mailbox, struct letter *letter) {
-    /* The count may be passed by as many letters as there are producers: a bound, not a law. */
-    if (atomic_load_explicit(&mailbox->letter_count, memory_order_relaxed) >=
-        mailbox->letters_max) {
+    if (is_full(mailbox)) {
         return ERR_BUSY;
     }
     mailbox_put_answer(mailbox, letter);
     return OK;
+}
+
+void mailbox_put_answer_quietly(struct mailbox *mailbox, struct letter *letter) {
+    push(mailbox, letter);
+}
+
+enum error_code mailbox_put_quietly(struct mailbox *mailbox, struct letter *letter) {
+    if (is_full(mailbox)) {
+        return ERR_BUSY;
+    }
+    push(mailbox, letter);
+    return OK;
+}
+
+void mailbox_nudge(struct mailbox *mailbox) {
+    if (atomic_load(&mailbox->newest) != NULL) {
+        wake_sleeping(mailbox);
+    }
+}
+
+bool mailbox_is_empty(const struct mailbox *mailbox) {
+    return atomic_load(&mailbox->newest) == NULL;
 }
 
 static struct letter *take_all(struct mailbox *mailbox) {

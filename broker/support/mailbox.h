@@ -45,6 +45,17 @@ void mailbox_put_answer(struct mailbox *mailbox, struct letter *letter);
 /* ERR_BUSY: full, and the letter stays the caller's. */
 MUST_USE enum error_code mailbox_put(struct mailbox *mailbox, struct letter *letter);
 
+/* The same without waking the consumer: for letters that come many at a time. A mailbox_nudge() of
+ * the same thread follows behind the last of them, or they may lie for ever. */
+void mailbox_put_answer_quietly(struct mailbox *mailbox, struct letter *letter);
+MUST_USE enum error_code mailbox_put_quietly(struct mailbox *mailbox, struct letter *letter);
+
+/* Wakes the consumer if it sleeps while letters are there. */
+void mailbox_nudge(struct mailbox *mailbox);
+
+/* Nothing waits at this moment. */
+bool mailbox_is_empty(const struct mailbox *mailbox);
+
 /* Delivers all that waits, oldest first; returns how many. Letters put meanwhile wait for the next
  * call, so a turn ends. */
 uint32_t mailbox_deliver_all(struct mailbox *mailbox, void *consumer);

@@ -44,11 +44,13 @@ static uint8_t *copy_span(struct span *span, uint8_t *to) {
 struct message *message_create(const struct message_fields *fields) {
     INVARIANT(fields->kind >= MESSAGE_DATA);
     INVARIANT(fields->kind <= MESSAGE_COMMAND);
-    struct message *message = malloc(sizeof(*message) + bytes_of(fields));
+    size_t bytes = bytes_of(fields);
+    INVARIANT(bytes <= UINT32_MAX);
+    struct message *message = malloc(sizeof(*message) + bytes);
     if (message == NULL) {
         return NULL;
     }
-    *message = (struct message){.fields = *fields};
+    *message = (struct message){.bytes = (uint32_t)bytes, .fields = *fields};
     atomic_init(&message->reference_count, 1);
     struct span *spans[MESSAGE_SPAN_COUNT];
     spans_of(&message->fields, spans);
@@ -109,5 +111,5 @@ void message_unref(struct message *message) {
 }
 
 size_t message_size(const struct message *message) {
-    return sizeof(*message) + bytes_of(&message->fields);
+    return sizeof(*message) + message->bytes;
 }

@@ -69,6 +69,7 @@ struct message_fields {
 
 struct message {
     atomic_uint reference_count;
+    uint32_t bytes;      /* of all spans */
     struct place place;  /* zero until ordered */
     uint32_t group_rest; /* records of the same publish that follow: it counts with all of them */
     uint64_t time_ms;    /* since the epoch, UTC; never before the previous record's */

@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/support/percent.h"
 
-static bool digit_of(uint8_t character, uint8_t *ret_digit) {
-    uint8_t lower = character | 0x20;
-    if (character >= '0' && character <= '9') {
-        *ret_digit = (uint8_t)(character - '0');
-        return true;
-    }
-    *ret_digit = (uint8_t)(lower - 'a' + 10);
-    return lower >= 'a' && lower <= 'f';
-}
+#include "broker/support/hex.h"
 
 bool percent_take_byte(struct span *text, enum percent_kind kind, uint8_t *ret_byte) {
     uint8_t byte = text->bytes[0];
     size_t taken = 1;
     if (byte == '%') {
-        uint8_t high, low;
-        if (text->length < 3 || !digit_of(text->bytes[1], &high) ||
-            !digit_of(text->bytes[2], &low)) {
+        int high = text->length < 3 ? -1 : hex_digit(text->bytes[1]);
+        int low = high < 0 ? -1 : hex_digit(text->bytes[2]);
+        if (low < 0) {
             return false;
         }
         byte = (uint8_t)(high << 4 | low);

@@ -8,15 +8,34 @@ bool span_is_equal(struct span left, struct span right) {
            (left.length == 0 || memcmp(left.bytes, right.bytes, left.length) == 0);
 }
 
+/* Tables of names are searched with it: nearly all that have the right length differ in the first
+ * byte, also when its case is folded away. */
 bool span_is_equal_nocase(struct span left, struct span right) {
-    return left.length == right.length &&
-           (left.length == 0 ||
-            strncasecmp((const char *)left.bytes, (const char *)right.bytes, left.length) == 0);
+    if (left.length != right.length || left.length == 0) {
+        return left.length == right.length;
+    }
+    return ((left.bytes[0] ^ right.bytes[0]) & ~0x20) == 0 &&
+           strncasecmp((const char *)left.bytes, (const char *)right.bytes, left.length) == 0;
+}
+
+int span_compare(struct span left, struct span right) {
+    size_t common = left.length < right.length ? left.length : right.length;
+    int order = common == 0 ? 0 : memcmp(left.bytes, right.bytes, common);
+    return order != 0 ? order : (left.length > right.length) - (left.length < right.length);
 }
 
 bool span_has_prefix(struct span span, struct span prefix) {
     return span.length >= prefix.length &&
            span_is_equal(span_of(span.bytes, prefix.length), prefix);
+}
+
+bool span_consists_of(struct span span, struct span characters) {
+    size_t known = 0;
+    while (known < span.length &&
+           memchr(characters.bytes, span.bytes[known], characters.length) != NULL) {
+        known++;
+    }
+    return known > 0 && known == span.length;
 }
 
 static bool is_blank(uint8_t byte) {

@@ -22,6 +22,10 @@ struct span {
 /* A span over a string literal. */
 #define SPAN(literal) ((struct span){(const uint8_t *)(literal), sizeof(literal) - 1})
 
+/* The same for a static table, where a compound literal is no constant. */
+#define SPAN_ROW(literal)                                                                          \
+    { (const uint8_t *)(literal), sizeof(literal) - 1 }
+
 /* For printf's "%.*s". */
 #define SPAN_PRINTF(span) (int)(span).length, (const char *)(span).bytes
 
@@ -39,7 +43,18 @@ bool span_is_equal(struct span left, struct span right);
 /* ASCII case is folded, as for header names and schemes (RFC 9110, section 5.1). */
 bool span_is_equal_nocase(struct span left, struct span right);
 
+/* Less than, equal to or greater than 0, as memcmp(3); what the other begins with is less. */
+int span_compare(struct span left, struct span right);
+
 bool span_has_prefix(struct span span, struct span prefix);
+
+/* ASCII, to be written beside one another: SPAN(SPAN_LOWER SPAN_DIGITS "-_"). */
+#define SPAN_DIGITS "0123456789"
+#define SPAN_LOWER "abcdefghijklmnopqrstuvwxyz"
+#define SPAN_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" SPAN_LOWER
+
+/* Whether it has at least one byte, and none but those. */
+bool span_consists_of(struct span span, struct span characters);
 
 /* Without the ASCII blanks and tabs at both ends. */
 struct span span_trim(struct span span);

@@ -61,3 +61,19 @@ bool utf8_is_valid(struct span text) {
     struct utf8_state state = {0};
     return utf8_feed(&state, text) && utf8_is_complete(&state);
 }
+
+size_t utf8_character_length(uint8_t first) {
+    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
+struct span utf8_cut(struct span text, size_t length_max) {
+    struct utf8_state state = {0};
+    size_t whole = 0;
+    for (size_t i = 0; i < text.length && i < length_max; i++) {
+        if (!utf8_feed(&state, span_of(text.bytes + i, 1))) {
+            break;
+        }
+        whole = utf8_is_complete(&state) ? i + 1 : whole;
+    }
+    return span_of(text.bytes, whole);
+}

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "broker/support/span.h"
@@ -30,3 +31,10 @@ bool utf8_is_complete(const struct utf8_state *state);
 
 /* Of bytes that are whole. */
 bool utf8_is_valid(struct span text);
+
+/* How many bytes a character has by its first; 1 for what is none. */
+size_t utf8_character_length(uint8_t first);
+
+/* The beginning of `text` that is whole characters of UTF-8, of at most so many bytes: where a text
+ * is shortened for room. */
+struct span utf8_cut(struct span text, size_t length_max);

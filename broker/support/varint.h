@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* varint.h — numbers as bytes, seven bits each, the low ones first: small numbers are short.
  *
- * Place:   ids, and states that are stored as objects; storage/ has its own beside its keys.
+ * Place:   ids, states that are stored as objects, and rows and records of storage.
  * Thread:  pure.
  * Bounds:  VARINT_BYTES_MAX a number.
  */

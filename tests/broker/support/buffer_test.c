@@ -47,5 +47,19 @@ TEST(the_front_can_be_dropped) {
     buffer_finish(&buffer);
 }
 
-UNIT_TESTS(UNIT(bytes_are_kept_in_order_while_it_grows), UNIT(what_does_not_fit_is_refused_whole),
+TEST(a_short_buffer_takes_little_and_a_long_one_a_power_of_two) {
+    struct buffer buffer;
+    static const uint8_t bytes[1000000];
+    buffer_init(&buffer, 4 * sizeof(bytes));
+    EXPECT_EQ(buffer_put(&buffer, span_of(bytes, 100)), OK);
+    EXPECT_EQ(buffer.capacity, 112);
+    EXPECT_EQ(buffer_put(&buffer, span_of(bytes, 100)), OK);
+    EXPECT_EQ(buffer.capacity, 256);
+    EXPECT_EQ(buffer_put(&buffer, span_of(bytes, sizeof(bytes))), OK);
+    EXPECT_EQ(buffer.capacity, 1048576);
+    buffer_finish(&buffer);
+}
+
+UNIT_TESTS(UNIT(a_short_buffer_takes_little_and_a_long_one_a_power_of_two),
+           UNIT(bytes_are_kept_in_order_while_it_grows), UNIT(what_does_not_fit_is_refused_whole),
            UNIT(an_empty_put_gives_bytes_that_are_there), UNIT(the_front_can_be_dropped))

@@ -73,10 +73,32 @@ TEST(nobody_goes_to_sleep_on_a_letter) {
     struct seen seen = {0};
     EXPECT_EQ(mailbox_init(&mailbox, 10), OK);
     EXPECT_EQ(mailbox_put(&mailbox, &letter.letter), OK);
+    EXPECT_FALSE(mailbox_is_empty(&mailbox));
     EXPECT_FALSE(mailbox_sleep(&mailbox));
     EXPECT_EQ(mailbox_deliver_all(&mailbox, &seen), 1);
+    EXPECT_TRUE(mailbox_is_empty(&mailbox));
     EXPECT_TRUE(mailbox_sleep(&mailbox));
     mailbox_wake(&mailbox);
+    mailbox_finish(&mailbox);
+}
+
+TEST(letters_that_are_put_quietly_wake_with_one_nudge) {
+    struct mailbox mailbox;
+    struct numbered letters[2] = {{.letter.on_delivered = note}, {.letter.on_delivered = note}};
+    struct seen seen = {0};
+    uint64_t woken = 0;
+    EXPECT_EQ(mailbox_init(&mailbox, 1), OK);
+    EXPECT_TRUE(mailbox_sleep(&mailbox));
+    mailbox_nudge(&mailbox); /* nothing is there to wake for */
+    EXPECT_EQ(mailbox_put_quietly(&mailbox, &letters[0].letter), OK);
+    EXPECT_EQ(mailbox_put_quietly(&mailbox, &letters[1].letter), ERR_BUSY);
+    mailbox_put_answer_quietly(&mailbox, &letters[1].letter);
+    EXPECT_EQ(read(mailbox.event_fd, &woken, sizeof(woken)), -1);
+    mailbox_nudge(&mailbox);
+    mailbox_nudge(&mailbox);
+    EXPECT_EQ(read(mailbox.event_fd, &woken, sizeof(woken)), sizeof(woken));
+    EXPECT_EQ(woken, 1);
+    EXPECT_EQ(mailbox_deliver_all(&mailbox, &seen), 2);
     mailbox_finish(&mailbox);
 }
 
@@ -119,4 +141,5 @@ TEST(each_producer_keeps_its_order_and_no_letter_is_lost) {
 
 UNIT_TESTS(UNIT(letters_arrive_in_the_order_they_were_put),
            UNIT(a_full_mailbox_refuses_but_takes_answers), UNIT(nobody_goes_to_sleep_on_a_letter),
+           UNIT(letters_that_are_put_quietly_wake_with_one_nudge),
            UNIT(each_producer_keeps_its_order_and_no_letter_is_lost))

@@ -32,6 +32,25 @@ TEST(splitting_gives_each_part_once) {
     EXPECT_EQ(rest.length, 0);
 }
 
+TEST(spans_are_ordered_by_their_bytes_and_then_by_length) {
+    EXPECT_TRUE(span_compare(SPAN("a"), SPAN("b")) < 0);
+    EXPECT_TRUE(span_compare(SPAN("b"), SPAN("aa")) > 0);
+    EXPECT_TRUE(span_compare(SPAN("a"), SPAN("aa")) < 0);
+    EXPECT_TRUE(span_compare(SPAN("\xff"), SPAN("a")) > 0);
+    EXPECT_TRUE(span_compare(SPAN("a"), (struct span){0}) > 0);
+    EXPECT_EQ(span_compare(SPAN(""), (struct span){0}), 0);
+}
+
+TEST(a_word_consists_of_known_characters_and_is_not_empty) {
+    struct span known = SPAN(SPAN_LETTERS SPAN_DIGITS "-");
+    EXPECT_TRUE(span_consists_of(SPAN("A-z09"), known));
+    EXPECT_FALSE(span_consists_of(SPAN("A z"), known));
+    EXPECT_FALSE(span_consists_of(SPAN("A\0"), known));
+    EXPECT_FALSE(span_consists_of(SPAN("\xc3\xa4"), known));
+    EXPECT_FALSE(span_consists_of(SPAN(""), known));
+    EXPECT_FALSE(span_consists_of((struct span){0}, known));
+}
+
 TEST(numbers_are_written_in_their_shortest_form) {
     uint8_t digits[SPAN_U64_DIGITS];
     EXPECT_SPAN(span_format_u64(0, digits), "0");
@@ -52,5 +71,7 @@ TEST(numbers_are_digits_alone_within_64_bits) {
 
 UNIT_TESTS(UNIT(equal_bytes_are_equal_spans), UNIT(a_prefix_is_no_longer_than_its_span),
            UNIT(trimming_takes_blanks_and_tabs_at_both_ends), UNIT(splitting_gives_each_part_once),
+           UNIT(spans_are_ordered_by_their_bytes_and_then_by_length),
+           UNIT(a_word_consists_of_known_characters_and_is_not_empty),
            UNIT(numbers_are_written_in_their_shortest_form),
            UNIT(numbers_are_digits_alone_within_64_bits))

@@ -66,5 +66,21 @@ TEST(a_bad_sequence_is_refused_at_its_first_impossible_byte) {
     EXPECT_FALSE(utf8_feed(&state, SPAN("\xA0")));
 }
 
-UNIT_TESTS(UNIT(text_is_told_from_other_bytes), UNIT(pieces_give_the_same_answer_as_the_whole),
+TEST(a_text_is_cut_behind_a_whole_character) {
+    for (size_t i = 0; i < ARRAY_COUNT(GOOD); i++) {
+        struct span all = utf8_cut(GOOD[i], SIZE_MAX);
+        EXPECT_EQ(all.length, GOOD[i].length);
+        EXPECT_EQ(utf8_cut(GOOD[i], 0).length, 0);
+    }
+    struct span text = SPAN("a\xC3\xBC\xF0\x9F\x8E\xBEz");
+    static const size_t lengths[] = {0, 1, 1, 3, 3, 3, 3, 7, 8, 8};
+    for (size_t room = 0; room < ARRAY_COUNT(lengths); room++) {
+        EXPECT_EQ(utf8_cut(text, room).length, lengths[room]);
+    }
+    EXPECT_SPAN(utf8_cut(SPAN("ab\xFFz"), SIZE_MAX), "ab");
+    EXPECT_SPAN(utf8_cut(SPAN("ab\xE2\x82"), SIZE_MAX), "ab");
+}
+
+UNIT_TESTS(UNIT(a_text_is_cut_behind_a_whole_character), UNIT(text_is_told_from_other_bytes),
+           UNIT(pieces_give_the_same_answer_as_the_whole),
            UNIT(a_bad_sequence_is_refused_at_its_first_impossible_byte))
