@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bytes.h — numbers as bytes: little-endian in values, big-endian in keys, varints in runs.
  *
- * Place:   used by the codecs of storage/ alone.
+ * Place:   used by the codecs of storage/ alone; calls varint.h.
  * Thread:  pure.
- * Bounds:  a varint takes BYTES_VARINT_MAX bytes at most.
+ * Bounds:  a varint takes VARINT_BYTES_MAX bytes at most.
  *
- * Keys are big-endian because LMDB orders keys as bytes. A varint holds seven bits a byte, the
- * lowest first; the top bit says that another byte follows.
+ * Keys are big-endian because LMDB orders keys as bytes.
  */
 #pragma once
 
@@ -14,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BYTES_VARINT_MAX 10
+#include "broker/support/varint.h"
 
 static inline uint64_t bytes_get_little(const uint8_t *at, size_t width) {
     uint64_t number = 0;
@@ -55,26 +54,13 @@ static inline size_t bytes_varint_size(uint64_t number) {
 }
 
 static inline uint8_t *bytes_put_varint(uint8_t *to, uint64_t number) {
-    for (; number >= 128; number >>= 7) {
-        *to++ = (uint8_t)(number | 128);
-    }
-    *to++ = (uint8_t)number;
-    return to;
+    return to + varint_write(number, to);
 }
 
 /* Moves `at` behind the varint. False: it is cut off, or does not fit 64 bits. */
 static inline bool bytes_get_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_number) {
-    uint64_t number = 0;
-    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
-        uint8_t byte = *(*at)++;
-        if (shift == 63 && byte > 1) {
-            return false;
-        }
-        number |= (uint64_t)(byte & 127) << shift;
-        if (byte < 128) {
-            *ret_number = number;
-            return true;
-        }
-    }
-    return false;
+    struct span rest = span_of(*at, (size_t)(end - *at));
+    bool is_taken = varint_take(&rest, ret_number);
+    *at = rest.bytes;
+    return is_taken;
 }

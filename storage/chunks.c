@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "broker/support/invariant.h"
 #include "storage/bytes.h"
 
 #define LENGTH_BYTES 4

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A record of the kind `command` (record.c) has no channel, and the offset 0. Its field publisher
- * is the name of an object, 1 to 480 bytes, and its payload:
+ * is the name of an object, 1 to 506 bytes, and its payload:
  *
  *   0  u8   what it is about: 1 an object
- *   1  u8   kind: 1 session, 2 group
+ *   1  u8   kind: 1 session, 2 group, 3 revocation, 4 usage of a tenant
  *   2  u8   step: 1 put, 2 append, 3 delete
  *   3       bytes; none behind `delete`
  *
@@ -45,7 +45,7 @@ bool command_read(const struct message *message, struct command *ret_command) {
     struct span payload = message->fields.payload;
     struct span name = message->fields.publisher;
     if (payload.length < HEAD_BYTES || payload.bytes[0] != ABOUT_OBJECT ||
-        payload.bytes[1] < STORAGE_OBJECT_SESSION || payload.bytes[1] > STORAGE_OBJECT_GROUP ||
+        payload.bytes[1] < STORAGE_OBJECT_SESSION || payload.bytes[1] > STORAGE_OBJECT_SOURCE ||
         payload.bytes[2] < STORAGE_OBJECT_PUT || payload.bytes[2] > STORAGE_OBJECT_DELETE ||
         payload.length - HEAD_BYTES > STORAGE_OBJECT_BYTES_MAX || name.length == 0 ||
         name.length > STORAGE_OBJECT_NAME_BYTES_MAX) {

@@ -3,7 +3,12 @@
 
 #include "storage/bytes.h"
 #include "storage/objects.h"
+#include "storage/record.h"
 #include "storage/repeats.h"
+
+uint64_t storage_counted_bytes(const struct message_fields *fields) {
+    return record_counted_bytes(fields);
+}
 
 static enum error_code walk_channels(MDB_cursor *cursor, storage_on_channel *on_channel,
                                      void *context, struct error *why) {
@@ -15,7 +20,8 @@ static enum error_code walk_channels(MDB_cursor *cursor, storage_on_channel *on_
         if (key.mv_size != 8 || !channel_row_read(store_span(value), &row)) {
             return error_set(why, ERR_CORRUPT, "a row of the table of channels is damaged");
         }
-        on_channel(context, row.name, bytes_get_big(key.mv_data, 8), row.offset_last);
+        on_channel(context, row.name, bytes_get_big(key.mv_data, 8), row.offset_last,
+                   row.bytes_total - row.bytes_gone);
     }
     return code == MDB_NOTFOUND ? OK : store_error(why, code, "list its channels");
 }

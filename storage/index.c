@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "broker/support/invariant.h"
 #include "storage/bytes.h"
 
 static enum error_code no_run(struct error *why, uint64_t channel_id, uint64_t offset) {

@@ -15,7 +15,8 @@
  *
  * When a delete has been folded, its file takes nothing more: what was deleted stands in it or
  * before it, and all of them go as soon as they are folded, also when nothing follows. Not at once
- * with the append: a file for each delete would cost a descriptor and two syncs each.
+ * with the append: a file for each delete would cost a descriptor and two syncs each. What was
+ * appended behind the delete while it was folded holds the file until it is folded, too.
  *
  * A file is written at an offset that only a whole append moves; what a failed write left behind is
  * cut off before anything else is written, for else the rest of it could look like records. */
@@ -401,20 +402,20 @@ enum error_code journal_sync(struct journal *journal, struct error *why) {
 
 /* --- shortening --- */
 
-/* Under the lock: takes the oldest file off the list if it may go, and ends the current one if what
- * it deletes is folded. An append that is under way is folded later, and its file goes then. */
+/* Under the lock: takes the oldest file off the list if it may go, and ends it if what it deletes
+ * is folded: then all before it have gone. An append that is under way is folded later, and its
+ * file goes then. */
 static struct journal_file *take_folded(struct journal *journal, uint64_t position,
                                         bool with_current) {
     struct journal_file *file = journal->oldest;
-    struct journal_file *current = journal->current;
-    if (current != NULL && current->position_deleted != 0 &&
-        current->position_deleted <= position) {
-        current->is_ended = true;
-    }
-    if (file == NULL || file->position_last > position) {
+    if (file == NULL) {
         return NULL;
     }
-    bool is_written = file == current && (!file->is_ended || journal->is_appending);
+    file->is_ended |= file->position_deleted != 0 && file->position_deleted <= position;
+    if (file->position_last > position) {
+        return NULL;
+    }
+    bool is_written = file == journal->current && (!file->is_ended || journal->is_appending);
     if (is_written && !with_current) {
         return NULL;
     }
@@ -446,6 +447,13 @@ enum error_code journal_remove(struct journal *journal, uint64_t position, bool 
     }
     enum error_code sealed = sync_all(journal, false, result == OK ? why : NULL);
     return result == OK ? sealed : result;
+}
+
+bool journal_has_ended(struct journal *journal) {
+    pthread_mutex_lock(&journal->lock);
+    bool has_ended = journal->oldest != NULL && journal->oldest->is_ended;
+    pthread_mutex_unlock(&journal->lock);
+    return has_ended;
 }
 
 bool journal_has_failed(const struct journal *journal) {

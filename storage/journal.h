@@ -3,8 +3,8 @@
  *
  * Place:   written by storage_append(), synced by storage_sync(), shortened after a fold; read back
  *          by recovery alone.
- * Thread:  journal_append(): the log thread. journal_sync(): the sync thread. journal_remove(): the
- *          store thread. All three may run at once.
+ * Thread:  journal_append(): the log thread. journal_sync(): the sync thread, or the log thread
+ *          between two appends. journal_remove(): the store thread. All three may run at once.
  * Bounds:  files of options.journal_file_bytes and one append more each; as many as are not folded.
  *
  * The byte layout of a file stands at the top of journal.c, that of a record in record.c.
@@ -50,6 +50,10 @@ MUST_USE enum error_code journal_sync(struct journal *journal, struct error *why
  * it takes no more, and goes like others. */
 MUST_USE enum error_code journal_remove(struct journal *journal, uint64_t position,
                                         bool with_current, struct error *why);
+
+/* A file that takes no more could not go yet: what a folded delete took away is still in it,
+ * because of something newer that is not folded. */
+bool journal_has_ended(struct journal *journal);
 
 /* A sync failed, or what a failed write left could not be cut off. Any thread. */
 bool journal_has_failed(const struct journal *journal);

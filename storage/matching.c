@@ -126,7 +126,7 @@ static enum error_code visit_candidate(struct visit *visit, size_t number, struc
 static enum error_code visit_range(struct visit *visit, size_t number, struct span prefix,
                                    MDB_cursor *cursor, struct error *why) {
     uint8_t from[KEY_NAME_BYTES_MAX + 1];
-    size_t length = 1 + prefix.length; /* behind no tenant, as key_write_name() would */
+    size_t length = 1 + prefix.length; /* as key_write_name() would */
     INVARIANT(length <= sizeof(from));
     from[0] = 0;
     memcpy(from + 1, prefix.bytes, prefix.length);

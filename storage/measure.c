@@ -131,14 +131,8 @@ struct list {
     bool is_over;
 };
 
-static int compare_names(struct span left, struct span right) {
-    size_t common = left.length < right.length ? left.length : right.length;
-    int order = common == 0 ? 0 : memcmp(left.bytes, right.bytes, common);
-    return order != 0 ? order : (left.length > right.length) - (left.length < right.length);
-}
-
 static bool is_listed(const struct list *list, struct span name) {
-    return compare_names(name, list->after) > 0 &&
+    return span_compare(name, list->after) > 0 &&
            (list->pattern.length == 0 || list->options->on_match(list->pattern, name));
 }
 
@@ -148,7 +142,7 @@ static void insert(struct list *list, struct span name) {
     size_t to = list->open_count;
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        if (compare_names(list->open[middle], name) < 0) {
+        if (span_compare(list->open[middle], name) < 0) {
             from = middle + 1;
         } else {
             to = middle;
@@ -236,7 +230,7 @@ static enum error_code give_row(struct list *list, struct span name, uint64_t fo
 static enum error_code give_open(struct list *list, struct span name, struct error *why) {
     enum error_code result = OK;
     while (result == OK && !list->is_over && list->open_at < list->open_count &&
-           (name.length == 0 || compare_names(list->open[list->open_at], name) < 0)) {
+           (name.length == 0 || span_compare(list->open[list->open_at], name) < 0)) {
         result = give_row(list, list->open[list->open_at++], 0, why);
     }
     return result;
@@ -254,8 +248,8 @@ static struct span prefix_of(struct span pattern) {
 
 static enum error_code list_folded(struct list *list, MDB_cursor *cursor, struct error *why) {
     struct span prefix = prefix_of(list->pattern);
-    struct span from = compare_names(list->after, prefix) > 0 ? list->after : prefix;
-    uint8_t bytes[KEY_NAME_BYTES_MAX + 1] = {0}; /* no tenant, as key_write_name() would */
+    struct span from = span_compare(list->after, prefix) > 0 ? list->after : prefix;
+    uint8_t bytes[KEY_NAME_BYTES_MAX + 1] = {0}; /* as key_write_name() would */
     size_t length = from.length < KEY_NAME_BYTES_MAX ? from.length : KEY_NAME_BYTES_MAX - 1;
     if (length > 0) {
         memcpy(bytes + 1, from.bytes, length);

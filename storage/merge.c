@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 
-#include "broker/support/invariant.h"
 #include "storage/resolve.h"
 #include "storage/strand.h"
 

@@ -11,7 +11,6 @@
 
 #include <string.h>
 
-#include "broker/support/invariant.h"
 #include "storage/builder.h"
 #include "storage/record.h"
 #include "storage/resolve.h"

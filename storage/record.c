@@ -22,8 +22,9 @@
  *             out; a tag stands at most once; unknown tags are skipped. Varints: see bytes.h.
  *
  *   tags: 1 channel, 2 media type, 3 event, 4 key, 5 headers (string_map.h), 6 publisher,
- *         7 response topic, 8 correlation data, 9 idempotency hash, 10 tenant (kept for later),
- *         11 records of the same publish that follow, u32 (4 bytes), 15 payload
+ *         7 response topic, 8 correlation data, 9 idempotency hash, 10 never written (a tenant is
+ *         part of the channel's name), 11 records of the same publish that follow, u32 (4 bytes),
+ *         15 payload
  *
  * A later version that changes the meaning of these bytes has another version byte, and readers of
  * version 1 refuse it; one that only adds fields stays version 1. */

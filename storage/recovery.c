@@ -26,6 +26,7 @@
 #include "broker/support/logger.h"
 #include "storage/journal.h"
 #include "storage/rows.h"
+#include "storage/storage.h"
 
 struct file_list {
     uint64_t *positions;
@@ -145,7 +146,7 @@ static bool is_possible(const struct replay *replay, const struct record *record
            record->place.generation >= replay->generation && is_in_group(replay, record) &&
            (record->fields.kind != MESSAGE_DATA ||
             (record->fields.channel.length > 0 &&
-             record->fields.channel.length < KEY_NAME_BYTES_MAX - 1));
+             record->fields.channel.length <= STORAGE_CHANNEL_BYTES_MAX));
 }
 
 static void write_path(const struct replay *replay, uint64_t file, char *ret_path, size_t bytes) {

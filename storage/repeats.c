@@ -17,14 +17,13 @@
 
 #include "broker/limits.h"
 #include "broker/support/buffer.h"
-#include "broker/support/invariant.h"
 #include "storage/bytes.h"
 #include "storage/chunks.h"
 
 #define HASH_BYTES 64
 #define LENGTH_BYTES 4
 #define HEAD_BYTES (LENGTH_BYTES + HASH_BYTES + 16)
-#define ROW_BYTES_TOTAL_MAX (HEAD_BYTES + (size_t)PUBLISH_MESSAGES_MAX * 3 * BYTES_VARINT_MAX)
+#define ROW_BYTES_TOTAL_MAX (HEAD_BYTES + (size_t)PUBLISH_MESSAGES_MAX * 3 * VARINT_BYTES_MAX)
 
 struct repeats_publish {
     uint64_t position; /* of the first message; 0: none is gathered */
@@ -36,7 +35,7 @@ struct repeats_publish {
 };
 
 static enum error_code put_run(struct repeats_publish *publish) {
-    uint8_t bytes[3 * BYTES_VARINT_MAX];
+    uint8_t bytes[3 * VARINT_BYTES_MAX];
     uint8_t *at = bytes_put_varint(bytes, publish->channel_id);
     at = bytes_put_varint(bytes_put_varint(at, publish->offset), publish->run);
     return buffer_put(&publish->row, span_of(bytes, (size_t)(at - bytes)));

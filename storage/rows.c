@@ -5,10 +5,11 @@
  *                next channel id, position floor, segments opened, cold messages; then, where the
  *                row is that long, u64 walk floor, forgotten through, repeats, u8 scrub due
  *   generations  u32 generation -> u64 its first position
- *   names        u8 tenant length, tenant, name -> u64 channel id
+ *   names        u8 0, name -> u64 channel id
  *   channels     u64 channel id -> u64 offset last, position last, time last, bytes total, birth
  *                position, birth offset, trimmed offset, trimmed position, trimmed time, keep from;
- *                then, unless the next byte is none of a name, u8 0, u64 keyless last; the name
+ *                then, unless the next byte is one of a name, u8 0, u64 keyless last; likewise
+ *                u8 0, u64 bytes gone; the name
  *   segments     u16 slot -> u8 state, u64 number, position first, position last, messages, live,
  *                bytes
  *   index        u64 channel id, u64 offset of the first message of the run -> the run
@@ -43,6 +44,7 @@
 
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
+#include "storage/storage.h"
 
 #define META_BYTES 61
 #define META_MORE_BYTES 25
@@ -53,8 +55,9 @@
 #define RUN_HEAD_BYTES 52
 #define RUN_BYTES_MAX 512 /* about 100 messages: a search in a run is short, a page holds eight */
 
-static_assert(RUN_BYTES_MAX + 3 * BYTES_VARINT_MAX <= ROW_BYTES_MAX, "a row fits its buffer");
-static_assert(CHANNEL_HEAD_BYTES + CHANNEL_MORE_BYTES + KEY_NAME_BYTES_MAX <= ROW_BYTES_MAX,
+static_assert(RUN_BYTES_MAX + 3 * VARINT_BYTES_MAX <= ROW_BYTES_MAX, "a row fits its buffer");
+static_assert(STORAGE_CHANNEL_BYTES_MAX + 1 <= KEY_NAME_BYTES_MAX, "a name is a key of LMDB");
+static_assert(CHANNEL_HEAD_BYTES + 2 * CHANNEL_MORE_BYTES + KEY_NAME_BYTES_MAX <= ROW_BYTES_MAX,
               "a row fits its buffer");
 
 static uint8_t *put_u64s(uint8_t *to, const uint64_t *numbers, size_t count) {
@@ -111,12 +114,16 @@ size_t channel_row_write(const struct channel_row *row, uint8_t *to) {
                              row->bytes_total,    row->birth_position,   row->birth_offset,
                              row->trimmed_offset, row->trimmed_position, row->trimmed_time,
                              row->keep_from};
-    INVARIANT(row->name.length <= KEY_NAME_BYTES_MAX - 1);
+    INVARIANT(row->name.length <= STORAGE_CHANNEL_BYTES_MAX);
     uint8_t *at = put_u64s(to, head, ARRAY_COUNT(head));
     *at++ = 0;
     at = bytes_put_little(at, row->keyless_last, 8);
+    if (row->bytes_gone > 0) {
+        *at++ = 0;
+        at = bytes_put_little(at, row->bytes_gone, 8);
+    }
     memcpy(at, row->name.bytes, row->name.length);
-    return CHANNEL_HEAD_BYTES + CHANNEL_MORE_BYTES + row->name.length;
+    return (size_t)(at - to) + row->name.length;
 }
 
 bool channel_row_read(struct span bytes, struct channel_row *ret_row) {
@@ -135,8 +142,14 @@ bool channel_row_read(struct span bytes, struct channel_row *ret_row) {
         ret_row->keyless_last = bytes_get_little(bytes.bytes + at + 1, 8);
         at += CHANNEL_MORE_BYTES;
     }
+    ret_row->bytes_gone = 0;
+    if (bytes.bytes[at] == 0 && bytes.length > at + CHANNEL_MORE_BYTES) {
+        ret_row->bytes_gone = bytes_get_little(bytes.bytes + at + 1, 8);
+        at += CHANNEL_MORE_BYTES;
+    }
     ret_row->name = span_of(bytes.bytes + at, bytes.length - at);
-    return ret_row->trimmed_offset <= ret_row->offset_last && ret_row->birth_offset > 0;
+    return ret_row->trimmed_offset <= ret_row->offset_last && ret_row->birth_offset > 0 &&
+           ret_row->bytes_gone <= ret_row->bytes_total;
 }
 
 size_t segment_row_write(const struct segment_row *row, uint8_t *to) {
@@ -266,7 +279,7 @@ struct span run_builder_borrow(struct run_builder *builder) {
 
 size_t key_write_name(struct span name, uint8_t *to) {
     INVARIANT(name.length > 0);
-    INVARIANT(name.length < KEY_NAME_BYTES_MAX);
+    INVARIANT(name.length <= STORAGE_CHANNEL_BYTES_MAX);
     to[0] = 0;
     memcpy(to + 1, name.bytes, name.length);
     return name.length + 1;

@@ -50,6 +50,7 @@ struct channel_row {
     uint64_t trimmed_time;
     uint64_t keep_from;    /* offsets before it were trimmed by command */
     uint64_t keyless_last; /* the newest offset without a key; 0: none */
+    uint64_t bytes_gone;   /* of bytes_total: told to be lost; 0 where nobody counts */
     struct span name;
 };
 
@@ -146,7 +147,8 @@ struct span run_builder_borrow(struct run_builder *builder);
 #define KEY_REPEAT_BYTES 10
 #define KEY_NAME_BYTES_MAX 511
 
-/* A channel's name as a key: u8 length of the tenant, tenant, name. There are no tenants yet. */
+/* A channel's name as a key: u8 0, name. Whose the channel is stands in the name itself, before
+ * what its clients call it (broker/channels/scope.h): so a tenant's channels are neighbours. */
 size_t key_write_name(struct span name, uint8_t *to);
 void key_write_index(uint64_t channel_id, uint64_t offset, uint8_t *to);
 void key_write_segment(uint64_t position, uint16_t chunk, uint8_t *to);

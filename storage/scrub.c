@@ -324,11 +324,7 @@ static enum error_code commit_meta(struct store *store, bool is_scrub_due, struc
         meta.is_scrub_due = is_scrub_due;
         result = store_put_meta(store, txn, &meta, why);
     }
-    if (result != OK) {
-        mdb_txn_abort(txn);
-        return result;
-    }
-    return store_commit(txn, why);
+    return store_end(txn, result, why);
 }
 
 static enum error_code begin_scrub(struct scrub *scrub, struct store *store, struct error *why) {

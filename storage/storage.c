@@ -164,12 +164,7 @@ static enum error_code fold_messages(struct storage *storage, struct message *co
     if (result != OK) {
         return note_failure(storage, result);
     }
-    result = fold_in(storage, txn, messages, count, &meta, why);
-    if (result == OK) {
-        result = store_commit(txn, why);
-    } else {
-        mdb_txn_abort(txn);
-    }
+    result = store_end(txn, fold_in(storage, txn, messages, count, &meta, why), why);
     if (result != OK) {
         return undo(storage, result);
     }
@@ -356,11 +351,7 @@ static enum error_code try_to_mark_clean(struct storage *storage, struct error *
         meta.is_clean = true;
         result = store_put_meta(&storage->store, txn, &meta, why);
     }
-    if (result != OK) {
-        mdb_txn_abort(txn);
-        return result;
-    }
-    return store_commit(txn, why);
+    return store_end(txn, result, why);
 }
 
 static enum error_code mark_clean(struct storage *storage, struct error *why) {
@@ -464,19 +455,7 @@ enum error_code storage_sync(struct storage *storage, struct error *why) {
     return result == OK ? OK : note_failure(storage, result);
 }
 
-static enum error_code fold_piece(struct storage *storage, struct error *why) {
-    struct message *const *messages = NULL;
-    size_t count = open_batch_begin_fold(&storage->batch, &messages);
-    storage->folded = (struct storage_folded){0};
-    if (count == 0) {
-        return OK;
-    }
-    enum error_code result = fold_messages(storage, messages, count, why);
-    if (result != OK) {
-        return result;
-    }
-    storage->folded.messages = count;
-    storage->folded.bytes = open_batch_end_fold(&storage->batch);
+static void shorten_journal(struct storage *storage) {
     struct error detail = {0};
     if (storage->journal != NULL &&
         journal_remove(storage->journal, atomic_load(&storage->position_folded), false, &detail) !=
@@ -485,9 +464,20 @@ static enum error_code fold_piece(struct storage *storage, struct error *why) {
         log_event(JOURNAL_NOT_REMOVED, .detail = detail.detail);
         IGNORE_RESULT(note_failure(storage, OK)); /* a file may stay; a failed sync is told */
     }
-    count_tables(storage);
-    atomic_fetch_add(&storage->fold_count, 1);
-    return OK;
+}
+
+static enum error_code fold_piece(struct storage *storage, struct error *why) {
+    struct message *const *messages = NULL;
+    size_t count = open_batch_begin_fold(&storage->batch, &messages);
+    storage->folded = (struct storage_folded){0};
+    enum error_code result = count == 0 ? OK : fold_messages(storage, messages, count, why);
+    if (count > 0 && result == OK) {
+        storage->folded.messages = count;
+        storage->folded.bytes = open_batch_end_fold(&storage->batch);
+        count_tables(storage);
+        atomic_fetch_add(&storage->fold_count, 1);
+    }
+    return result;
 }
 
 static enum error_code erase(struct storage *storage, bool *ret_more, struct error *why) {
@@ -506,10 +496,15 @@ enum error_code storage_fold(struct storage *storage, struct error *why) {
     if (result == ERR_STORAGE_FULL && give_up_reserve(storage, why)) {
         result = fold_piece(storage, why);
     }
-    if (result == OK) { /* tried again, and told, by storage_retain() */
-        IGNORE_RESULT(erase(storage, &is_more, NULL));
+    if (result == OK) {
+        shorten_journal(storage); /* also of nothing: an append that kept a file may have failed */
+        IGNORE_RESULT(erase(storage, &is_more, NULL)); /* tried again, and told, by retention */
     }
     return result;
+}
+
+bool storage_holds_deleted(const struct storage *storage) {
+    return storage->journal != NULL && journal_has_ended(storage->journal);
 }
 
 void storage_get_folded(const struct storage *storage, struct storage_folded *ret_folded) {
@@ -520,6 +515,7 @@ static enum error_code sweep(struct storage *storage, bool *ret_more, struct err
     struct sweep_options options = {.bytes_max = storage->options.bytes_max,
                                     .time_ms = open_batch_get_time(&storage->batch),
                                     .on_retention = storage->options.on_retention,
+                                    .on_counts = storage->options.on_counts,
                                     .context = storage->options.context};
     enum error_code result = storage->is_stale ? reload_segments(storage, why) : OK;
     if (result != OK) {
@@ -533,9 +529,9 @@ static enum error_code sweep(struct storage *storage, bool *ret_more, struct err
 enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why) {
     bool is_more = false;
     *ret_more = false;
+    sweep_finish(&storage->sweep); /* whatever fails now, what was told is not told again */
     enum error_code erased = erase(storage, &is_more, why);
     if (erased == OK && erasure_has_work(&storage->erasure)) { /* its index is not to go before */
-        sweep_finish(&storage->sweep);
         *ret_more = true;
         return OK;
     }
@@ -549,10 +545,9 @@ enum error_code storage_retain(struct storage *storage, bool *ret_more, struct e
     return result == OK ? erased : result;
 }
 
-void storage_each_forgotten(struct storage *storage, storage_on_channel *on_channel,
-                            void *context) {
-    for (const struct forgotten *at = storage->sweep.forgotten; at != NULL; at = at->next) {
-        on_channel(context, span_of(at->name, at->name_length), at->channel_id, at->offset_last);
+void storage_each_swept(struct storage *storage, storage_on_swept *on_swept, void *context) {
+    for (const struct swept *at = storage->sweep.swept; at != NULL; at = at->next) {
+        on_swept(context, &at->told);
     }
 }
 

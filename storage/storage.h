@@ -23,6 +23,8 @@
 
 struct storage;
 
+#define STORAGE_CHANNEL_BYTES_MAX 510 /* a channel's name, in a key of LMDB with a byte before it */
+
 /* How much of a channel is kept: whichever limit is reached first. */
 #define RETENTION_UNLIMITED UINT64_MAX
 struct retention {
@@ -47,6 +49,9 @@ struct storage_options {
     /* Whether a channel retains its newest message, whatever that says. Called from the store
      * thread and the read threads. NULL: only messages with MESSAGE_RETAIN are retained. */
     bool (*on_retain_latest)(void *context, struct span channel);
+    /* Whether it is told what a channel loses: see storage_each_swept(). Called from the store
+     * thread, and always answered alike. NULL: of none. */
+    bool (*on_counts)(void *context, struct span channel);
     void *context;
 };
 
@@ -72,9 +77,14 @@ void storage_close(struct storage *storage);
 
 void storage_get_state(const struct storage *storage, struct storage_state *ret_state);
 
-/* Calls on_channel for each channel with its id and last offset. Before the first append. */
+/* What a message counts for where bytes are: its payload and what its publisher said of it. */
+uint64_t storage_counted_bytes(const struct message_fields *fields);
+
+/* Calls on_channel for each channel with its id, its last offset, and the counted bytes that it has
+ * not been told to have lost (where options.on_counts names it; else of all messages ever). Before
+ * the first append. */
 typedef void storage_on_channel(void *context, struct span name, uint64_t channel_id,
-                                uint64_t offset_last);
+                                uint64_t offset_last, uint64_t bytes);
 MUST_USE enum error_code storage_each_channel(struct storage *storage,
                                               storage_on_channel *on_channel, void *context,
                                               struct error *why);
@@ -103,6 +113,11 @@ MUST_USE enum error_code storage_each_repeat(struct storage *storage, storage_on
 enum storage_object_kind {
     STORAGE_OBJECT_SESSION = 1, /* of MQTT, by client id */
     STORAGE_OBJECT_GROUP = 2,   /* of shared subscriptions */
+    STORAGE_OBJECT_REVOCATION = 3,
+    STORAGE_OBJECT_USAGE = 4,  /* of a tenant, by its name */
+    STORAGE_OBJECT_SINK = 5,   /* that was declared at the operator's port: its row */
+    STORAGE_OBJECT_LEDGER = 6, /* of a sink: its place, and what is done beyond it */
+    STORAGE_OBJECT_SOURCE = 7, /* of a source: how far it is read */
 };
 
 enum storage_object_step {
@@ -111,8 +126,8 @@ enum storage_object_step {
     STORAGE_OBJECT_DELETE = 3,
 };
 
-#define STORAGE_OBJECT_NAME_BYTES_MAX 480
-#define STORAGE_OBJECT_BYTES_MAX 1048576 /* of a state: a thousand filters and all packet ids */
+#define STORAGE_OBJECT_NAME_BYTES_MAX 506 /* as much as a key of LMDB has room for */
+#define STORAGE_OBJECT_BYTES_MAX 1048576  /* of a state: a thousand filters and all packet ids */
 
 /* A MESSAGE_COMMAND that does so once it is ordered; it may be one of the messages of a publish.
  * Bytes mean nothing to the storage. An append for which the state has no room is passed over, as
@@ -151,7 +166,7 @@ bool storage_is_fold_due(const struct storage *storage);
  * that was answered as durable is on the disk. Logged once. The process should end. Any thread. */
 bool storage_has_failed(const struct storage *storage);
 
-/* --- the sync thread ------------------------------------------------------------------------ */
+/* --- one thread at a time: sync's, or the log's where nothing is to be appended meanwhile ----- */
 
 /* All that was appended before this call is on the disk when it returns OK. Runs beside appends. */
 MUST_USE enum error_code storage_sync(struct storage *storage, struct error *why);
@@ -164,6 +179,10 @@ MUST_USE enum error_code storage_sync(struct storage *storage, struct error *why
  * be tried again. */
 MUST_USE enum error_code storage_fold(struct storage *storage, struct error *why);
 
+/* What a folded delete took away is still in the journal, because of records that came while it was
+ * folded. They may be nothing but time, which asks for no fold: so fold again, at the next beat. */
+bool storage_holds_deleted(const struct storage *storage);
+
 /* What the last storage_fold() moved into LMDB. */
 struct storage_folded {
     uint64_t messages;
@@ -175,9 +194,20 @@ void storage_get_folded(const struct storage *storage, struct storage_folded *re
  * the cold table, drops segments, forgets channels. `ret_more` says that another step is due. */
 MUST_USE enum error_code storage_retain(struct storage *storage, bool *ret_more, struct error *why);
 
-/* Calls on_channel for the channels that the last storage_retain() forgot, with their last offsets:
- * the next message of such a name may make a new channel, with a new id. */
-void storage_each_forgotten(struct storage *storage, storage_on_channel *on_channel, void *context);
+/* What a step of retention took away from a channel. */
+struct storage_swept {
+    struct span name;
+    uint64_t channel_id;
+    uint64_t offset_last;
+    uint64_t bytes;    /* counted, which retention lets go of since it was told last: of the
+                        * channels that options.on_counts names. What was deleted from the middle
+                        * counts until retention comes by it */
+    bool is_forgotten; /* the next message of such a name may make a new channel, with a new id */
+};
+
+/* Calls on_swept for what the last storage_retain() did. */
+typedef void storage_on_swept(void *context, const struct storage_swept *swept);
+void storage_each_swept(struct storage *storage, storage_on_swept *on_swept, void *context);
 
 /* --- reading, any thread -------------------------------------------------------------------- */
 

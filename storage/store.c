@@ -17,6 +17,7 @@
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
+#include "storage/storage.h"
 
 #define STORE_FILE "log.mdb"
 #define STORE_FILE_NEW "log.mdb.new"
@@ -130,11 +131,7 @@ static enum error_code write_first_rows(struct store *store, uint64_t log_id, st
     if (result == OK) {
         result = store_put_generation(store, txn, 1, 1, why);
     }
-    if (result != OK) {
-        mdb_txn_abort(txn);
-        return result;
-    }
-    return store_commit(txn, why);
+    return store_end(txn, result, why);
 }
 
 static enum error_code make_environment(const char *directory, const char *path, uint64_t bytes_max,
@@ -245,6 +242,14 @@ enum error_code store_commit(MDB_txn *txn, struct error *why) {
         code = full_or_failed(fd);
     }
     return code == 0 ? OK : store_error(why, code, "commit");
+}
+
+enum error_code store_end(MDB_txn *txn, enum error_code result, struct error *why) {
+    if (result != OK) {
+        mdb_txn_abort(txn);
+        return result;
+    }
+    return store_commit(txn, why);
 }
 
 static MDB_txn *take_pooled(struct store *store) {
@@ -375,7 +380,7 @@ enum error_code store_put_channel(const struct store *store, MDB_txn *txn, uint6
 
 enum error_code store_get_channel_id(const struct store *store, MDB_txn *txn, struct span name,
                                      uint64_t *ret_channel_id, struct error *why) {
-    if (name.length == 0 || name.length >= KEY_NAME_BYTES_MAX) {
+    if (name.length == 0 || name.length > STORAGE_CHANNEL_BYTES_MAX) {
         return ERR_NOT_FOUND;
     }
     uint8_t key[KEY_NAME_BYTES_MAX];

@@ -69,11 +69,14 @@ void store_close(struct store *store);
 
 /* --- transactions --- */
 
-/* A write transaction: ended by store_commit(), or by mdb_txn_abort(). */
+/* A write transaction: ended by store_end(), store_commit() or mdb_txn_abort(). */
 MUST_USE enum error_code store_begin(struct store *store, MDB_txn **ret_txn, struct error *why);
 
 /* Commits and syncs; the transaction is gone in either case. ERR_STORAGE_FULL, ERR_IO. */
 MUST_USE enum error_code store_commit(MDB_txn *txn, struct error *why);
+
+/* The same where what was done in it is OK; else aborts, and returns that. */
+MUST_USE enum error_code store_end(MDB_txn *txn, enum error_code result, struct error *why);
 
 /* A snapshot out of the pool; given back by store_release(). */
 MUST_USE enum error_code store_take_snapshot(struct store *store, MDB_txn **ret_txn,

@@ -297,18 +297,44 @@ static enum error_code sweep_runs(struct step *step, struct view *view, bool *re
 
 /* --- channels --- */
 
-static void note_forgotten(struct sweep *sweep, const struct view *view) {
-    struct span name = view->row.name;
-    struct forgotten *forgotten = malloc(sizeof(*forgotten) + name.length);
-    if (forgotten == NULL) {
-        return;
+/* False: there is no memory for it. */
+static bool note_swept(struct sweep *sweep, const struct view *view, uint64_t bytes,
+                       bool is_forgotten) {
+    struct storage_swept told = {.name = view->row.name,
+                                 .channel_id = view->channel_id,
+                                 .offset_last = view->row.offset_last,
+                                 .bytes = bytes,
+                                 .is_forgotten = is_forgotten};
+    return swept_put(&sweep->swept, &told);
+}
+
+static bool is_counted(const struct step *step, struct span name) {
+    return step->options->on_counts != NULL &&
+           step->options->on_counts(step->options->context, name);
+}
+
+/* What retention lets go of since it was told last; the row remembers that it was. Without memory
+ * the next walk tells it. */
+static enum error_code count_gone(struct step *step, struct view *view, struct error *why) {
+    struct channel_row *row = &view->row;
+    uint64_t gone = row->bytes_total;
+    if (!is_counted(step, row->name)) {
+        return OK;
     }
-    *forgotten = (struct forgotten){.next = sweep->forgotten,
-                                    .channel_id = view->channel_id,
-                                    .offset_last = view->row.offset_last,
-                                    .name_length = name.length};
-    memcpy(forgotten->name, name.bytes, name.length);
-    sweep->forgotten = forgotten;
+    if (view->first <= view->offset_last) {
+        struct run_entry entry;
+        enum error_code result = index_get_entry(step->store, step->txn, view->channel_id,
+                                                 view->first, NULL, &entry, why);
+        if (result != OK) {
+            return result;
+        }
+        gone = entry.bytes_before;
+    }
+    if (gone > row->bytes_gone && note_swept(step->sweep, view, gone - row->bytes_gone, false)) {
+        row->bytes_gone = gone;
+        step->is_changed = true;
+    }
+    return OK;
 }
 
 static enum error_code forget_channel(struct step *step, const struct view *view,
@@ -329,7 +355,9 @@ static enum error_code forget_channel(struct step *step, const struct view *view
     if (code != 0 && code != MDB_NOTFOUND) {
         return store_error(why, code, "forget a channel");
     }
-    note_forgotten(step->sweep, view);
+    uint64_t bytes =
+        is_counted(step, view->row.name) ? view->row.bytes_total - view->row.bytes_gone : 0;
+    IGNORE_RESULT(note_swept(step->sweep, view, bytes, true)); /* without memory it is not told */
     return OK;
 }
 
@@ -375,8 +403,12 @@ static enum error_code sweep_channel(struct step *step, uint64_t channel_id,
     step->options->on_retention(step->options->context, view.row.name, &retention);
     enum error_code result = view_apply_retention(&view, &retention, why);
     uint64_t trimmed = view.row.trimmed_offset;
+    uint64_t gone = view.row.bytes_gone;
     if (result == OK) {
         result = sweep_runs(step, &view, ret_done, why);
+    }
+    if (result == OK) {
+        result = count_gone(step, &view, why);
     }
     if (result != OK) {
         return result;
@@ -388,7 +420,8 @@ static enum error_code sweep_channel(struct step *step, uint64_t channel_id,
     if (result == OK && !is_kept) {
         return forget_channel(step, &view, why);
     }
-    return result != OK || view.row.trimmed_offset == trimmed
+    bool is_same = view.row.trimmed_offset == trimmed && view.row.bytes_gone == gone;
+    return result != OK || is_same
                ? result
                : store_put_channel(step->store, step->txn, channel_id, &view.row, why);
 }
@@ -513,11 +546,7 @@ static enum error_code do_step(struct step *step, bool *ret_more, struct error *
 }
 
 void sweep_finish(struct sweep *sweep) {
-    while (sweep->forgotten != NULL) {
-        struct forgotten *next = sweep->forgotten->next;
-        free(sweep->forgotten);
-        sweep->forgotten = next;
-    }
+    swept_finish(&sweep->swept);
 }
 
 enum error_code sweep_step(struct sweep *sweep, struct store *store, struct segments *segments,

@@ -16,6 +16,7 @@
 #include "storage/segments.h"
 #include "storage/storage.h"
 #include "storage/store.h"
+#include "storage/swept.h"
 
 #define SWEEP_UNITS_MAX 2000 /* runs, moved messages and channels looked at in a step */
 #define SWEEP_DROPS_MAX 16   /* segments let go in a step: all of a limit's worth */
@@ -24,17 +25,8 @@
 #define SWEEP_SLACK_PART 16 /* a segment that lost less than this part in a walk is evacuated … */
 #define SWEEP_LIVE_PART 2   /* … if no more than this part of it lives */
 
-/* A channel that a step forgot. */
-struct forgotten {
-    struct forgotten *next;
-    uint64_t channel_id;
-    uint64_t offset_last;
-    size_t name_length;
-    uint8_t name[];
-};
-
 struct sweep {
-    struct forgotten *forgotten; /* in the last step; one without memory for it is left out */
+    struct swept *swept; /* in the last step; a forgotten one without memory for it is left out */
     bool is_walking;
     bool has_walked;
     uint64_t channel_id;      /* the next one to look at … */
@@ -55,6 +47,7 @@ struct sweep_options {
     uint64_t
         time_ms; /* of the newest readable record: in a silent log, ticks that wait for a fold */
     void (*on_retention)(void *context, struct span channel, struct retention *ret_retention);
+    bool (*on_counts)(void *context, struct span channel); /* NULL: nothing is counted */
     void *context;
 };
 

@@ -53,7 +53,8 @@ TEST(what_a_later_version_says_is_no_step) {
     EXPECT_TRUE(reads(SPAN("a"), SPAN("\1\2\3")));
     EXPECT_FALSE(reads(SPAN("a"), SPAN("\2\1\1x")));
     EXPECT_FALSE(reads(SPAN("a"), SPAN("\1\0\1x")));
-    EXPECT_FALSE(reads(SPAN("a"), SPAN("\1\3\1x")));
+    EXPECT_TRUE(reads(SPAN("a"), SPAN("\1\7\1x")));
+    EXPECT_FALSE(reads(SPAN("a"), SPAN("\1\10\1x")));
     EXPECT_FALSE(reads(SPAN("a"), SPAN("\1\1\0x")));
     EXPECT_FALSE(reads(SPAN("a"), SPAN("\1\1\4x")));
     EXPECT_FALSE(reads(SPAN("a"), SPAN("\1\1")));

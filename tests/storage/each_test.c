@@ -31,9 +31,11 @@ static void on_repeat(void *context, const struct storage_repeat *repeat) {
     *sum = *sum * 10 + repeat->position_first;
 }
 
-static void on_channel(void *context, struct span name, uint64_t channel_id, uint64_t offset_last) {
+static void on_channel(void *context, struct span name, uint64_t channel_id, uint64_t offset_last,
+                       uint64_t bytes) {
     EXPECT_SPAN(name, "a");
     EXPECT_EQ(channel_id, 1);
+    EXPECT_TRUE(bytes > 0);
     *(uint64_t *)context = offset_last;
 }
 

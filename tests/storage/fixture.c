@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "broker/support/macros.h"
 
@@ -57,10 +56,7 @@ static bool on_match(struct span pattern, struct span name) {
 }
 
 static void make_directory(struct fixture *fixture) {
-    const char *base = getenv("TMPDIR");
-    snprintf(fixture->directory, sizeof(fixture->directory), "%s/tidings-test-XXXXXX",
-             base == NULL || strlen(base) > 30 ? "/tmp" : base);
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_create_folder(fixture->directory);
     fixture->options.directory = fixture->directory;
 }
 
@@ -85,10 +81,12 @@ void fixture_init(struct fixture *fixture) {
 
 void fixture_finish(struct fixture *fixture) {
     fixture_close(fixture);
-    fixture_shell("rm -rf %s", fixture->directory);
+    scratch_remove(fixture->directory);
 }
 
-static void on_channel(void *context, struct span name, uint64_t channel_id, uint64_t offset_last) {
+static void on_channel(void *context, struct span name, uint64_t channel_id, uint64_t offset_last,
+                       uint64_t bytes) {
+    (void)bytes;
     struct fixture *fixture = context;
     struct fixture_channel *channel = &fixture->channels[fixture->channel_count++];
     snprintf(channel->name, sizeof(channel->name), "%.*s", SPAN_PRINTF(name));
@@ -117,7 +115,7 @@ void fixture_close(struct fixture *fixture) {
 }
 
 void fixture_kill(struct fixture *fixture) {
-    char old[64];
+    char old[SCRATCH_PATH_BYTES];
     char command[256];
     memcpy(old, fixture->directory, sizeof(old));
     make_directory(fixture);
@@ -126,7 +124,7 @@ void fixture_kill(struct fixture *fixture) {
     fixture->options.directory = old;
     fixture_close(fixture);
     fixture->options.directory = fixture->directory;
-    fixture_shell("rm -rf %s", old);
+    scratch_remove(old);
 }
 
 static struct fixture_channel *find_channel(struct fixture *fixture, const char *name) {

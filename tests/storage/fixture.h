@@ -8,6 +8,7 @@
 #pragma once
 
 #include "storage/storage.h"
+#include "tests/scratch.h"
 #include "tests/unit.h"
 
 #define FIXTURE_CHANNELS_MAX 1100
@@ -20,7 +21,7 @@ struct fixture_channel {
 };
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_PATH_BYTES];
     struct storage_options options;
     struct retention retention; /* of every channel but those named "keep/…", which keep all */
     struct storage *storage;

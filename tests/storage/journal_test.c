@@ -267,14 +267,14 @@ static void live_for_a_while(struct fixture *fixture, unsigned *seed) {
 
 /* Pulls the plug; the broker's process is gone too. */
 static void cut_power(struct fixture *fixture, unsigned seed) {
-    char old[64];
+    char old[SCRATCH_PATH_BYTES];
     memcpy(old, fixture->directory, sizeof(old));
     fixture->directory[strlen(old) - 1] = fixture->directory[strlen(old) - 1] == 'x' ? 'y' : 'x';
     disk_cut(fixture->directory, seed);
     disk_forget();
     fixture->options.directory = old;
     fixture_close(fixture);
-    fixture_shell("rm -rf %s", old);
+    scratch_remove(old);
     fixture->options.directory = fixture->directory;
 }
 
@@ -370,7 +370,65 @@ TEST(many_deletes_share_a_file_that_ends_with_their_fold) {
     fixture_finish(&fixture);
 }
 
-UNIT_TESTS(UNIT(many_deletes_share_a_file_that_ends_with_their_fold),
+/* A tick that comes while a delete is folded asks for no fold, and nothing else may ever come. */
+TEST(what_comes_while_a_delete_is_folded_keeps_its_file_until_the_next_fold) {
+    struct fixture fixture;
+    struct storage_figures figures;
+    struct message *late;
+    init_in_memory(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 10, NULL), OK);
+    fixture_fold(&fixture);
+    EXPECT_FALSE(storage_holds_deleted(fixture.storage));
+    fixture_delete(&fixture, "a", 1, 5);
+    EXPECT_FALSE(storage_holds_deleted(fixture.storage)); /* a fold is asked for */
+    late = fixture_make(&fixture, "a", SPAN("a:11"));
+    EXPECT_EQ(storage_append(fixture.storage, &late, 1, NULL), OK);
+    fixture_fold(&fixture);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 1);
+    EXPECT_TRUE(storage_holds_deleted(fixture.storage));
+    fixture_fold(&fixture); /* not admitted yet */
+    EXPECT_TRUE(storage_holds_deleted(fixture.storage));
+    storage_admit(fixture.storage, &late, 1);
+    fixture_fold(&fixture);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 0);
+    EXPECT_FALSE(storage_holds_deleted(fixture.storage));
+    message_unref(late);
+    fixture_finish(&fixture);
+}
+
+/* The delete's file is full before it is folded: then it is not the one that is written. */
+TEST(a_full_file_with_a_folded_delete_is_known_as_well) {
+    struct fixture fixture;
+    struct storage_figures figures;
+    struct message *late[2];
+    init_in_memory(&fixture);
+    fixture.options.journal_file_bytes = 1500;
+    fixture_open(&fixture);
+    EXPECT_EQ(try_publish(&fixture, "a", 10, NULL), OK);
+    fixture_delete(&fixture, "a", 1, 5);
+    char large[1500] = {0};
+    late[0] = fixture_make(&fixture, "a", span_of(large, sizeof(large)));
+    late[1] = fixture_make(&fixture, "a", SPAN("a:12"));
+    EXPECT_EQ(storage_append(fixture.storage, &late[0], 1, NULL), OK);
+    EXPECT_EQ(storage_append(fixture.storage, &late[1], 1, NULL), OK);
+    fixture_fold(&fixture);
+    storage_get_figures(fixture.storage, &figures);
+    EXPECT_EQ(figures.journal_file_count, 2);
+    EXPECT_TRUE(storage_holds_deleted(fixture.storage));
+    storage_admit(fixture.storage, late, 2);
+    fixture_fold(&fixture);
+    EXPECT_FALSE(storage_holds_deleted(fixture.storage));
+    message_unref(late[0]);
+    message_unref(late[1]);
+    fixture_finish(&fixture);
+}
+
+UNIT_TESTS(UNIT(what_comes_while_a_delete_is_folded_keeps_its_file_until_the_next_fold),
+           UNIT(a_full_file_with_a_folded_delete_is_known_as_well),
+           UNIT(many_deletes_share_a_file_that_ends_with_their_fold),
            UNIT(what_was_deleted_leaves_the_journal_with_its_fold),
            UNIT(an_append_to_a_full_disk_leaves_nothing_behind),
            UNIT(a_journal_that_cannot_be_cut_back_takes_nothing_more),

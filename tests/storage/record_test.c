@@ -189,7 +189,7 @@ TEST(a_length_beyond_all_bounds_is_bad_and_not_believed) {
 TEST(varints_keep_every_number) {
     const uint64_t numbers[] = {0, 1, 127, 128, 16383, 16384, UINT32_MAX, UINT64_MAX};
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
-        uint8_t bytes[BYTES_VARINT_MAX];
+        uint8_t bytes[VARINT_BYTES_MAX];
         const uint8_t *at = bytes;
         uint64_t number = 1;
         const uint8_t *end = bytes_put_varint(bytes, numbers[i]);

@@ -17,13 +17,14 @@ TEST(rows_survive_a_round_trip) {
     EXPECT_EQ(meta_again.repeat_count, 11);
     EXPECT_TRUE(meta_again.is_scrub_due);
 
-    struct channel_row channel = {10, 2, 3, 4, 5, 6, 7, 8, 9, 1, 12, SPAN("a/b")};
+    struct channel_row channel = {10, 2, 3, 4, 5, 6, 7, 8, 9, 1, 12, 3, SPAN("a/b")};
     struct channel_row channel_again;
     size = channel_row_write(&channel, bytes);
     EXPECT_TRUE(channel_row_read(span_of(bytes, size), &channel_again));
     EXPECT_EQ(channel_again.offset_last, 10);
     EXPECT_EQ(channel_again.keep_from, 1);
     EXPECT_EQ(channel_again.keyless_last, 12);
+    EXPECT_EQ(channel_again.bytes_gone, 3);
     EXPECT_SPAN(channel_again.name, "a/b");
 
     struct segment_row segment = {SEGMENT_CLOSED, 1, 2, 3, 4, 5, 6};
@@ -51,6 +52,7 @@ TEST(rows_of_an_older_broker_are_read_and_what_they_lack_is_taken_for_the_worst)
     EXPECT_TRUE(channel_row_read(span_of(bytes, size - 9), &channel));
     EXPECT_SPAN(channel.name, "a/b");
     EXPECT_EQ(channel.keyless_last, 0);
+    EXPECT_EQ(channel.bytes_gone, 0);
 }
 
 TEST(a_run_gives_back_each_of_its_messages) {

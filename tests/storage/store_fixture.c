@@ -6,17 +6,14 @@
 
 void store_fixture_init(struct store_fixture *fixture) {
     memset(fixture, 0, sizeof(*fixture));
-    snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/tidings-test-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_create_folder(fixture->directory);
     fixture->limits = (struct segment_limits){1000, 1 << 30};
     EXPECT_EQ(store_open(&fixture->store, fixture->directory, 1 << 30, 77, NULL), OK);
 }
 
 void store_fixture_finish(struct store_fixture *fixture) {
-    char command[128];
     store_close(&fixture->store);
-    snprintf(command, sizeof(command), "rm -rf %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(fixture->directory);
 }
 
 struct message *store_fixture_make(struct store_fixture *fixture, uint64_t channel_id,

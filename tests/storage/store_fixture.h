@@ -8,10 +8,11 @@
 #pragma once
 
 #include "storage/apply.h"
+#include "tests/scratch.h"
 #include "tests/unit.h"
 
 struct store_fixture {
-    char directory[64];
+    char directory[SCRATCH_PATH_BYTES];
     struct store store;
     struct segments segments;
     struct segment_limits limits;

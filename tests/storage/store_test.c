@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "broker/support/macros.h"
 #include "storage/keys.h"
 #include "tests/storage/store_fixture.h"
 
@@ -43,6 +44,23 @@ TEST(a_snapshot_does_not_see_what_is_committed_after_it) {
     EXPECT_EQ(store_take_snapshot(&fixture.store, &before, NULL), OK);
     EXPECT_EQ(store_get_channel(&fixture.store, before, 3, &row, NULL), OK);
     store_release(&fixture.store, before);
+    store_fixture_finish(&fixture);
+}
+
+TEST(what_failed_in_a_transaction_leaves_nothing_of_it) {
+    static const enum error_code results[] = {ERR_MEMORY, OK};
+    struct store_fixture fixture;
+    struct channel_row row = {.offset_last = 5, .birth_offset = 1, .name = SPAN("a")};
+    store_fixture_init(&fixture);
+    for (size_t i = 0; i < ARRAY_COUNT(results); i++) {
+        MDB_txn *txn = store_fixture_begin(&fixture);
+        EXPECT_EQ(store_put_channel(&fixture.store, txn, 3, &row, NULL), OK);
+        EXPECT_EQ(store_end(txn, results[i], NULL), results[i]);
+        EXPECT_EQ(store_take_snapshot(&fixture.store, &txn, NULL), OK);
+        EXPECT_EQ(store_get_channel(&fixture.store, txn, 3, &row, NULL),
+                  results[i] == OK ? OK : ERR_NOT_FOUND);
+        store_release(&fixture.store, txn);
+    }
     store_fixture_finish(&fixture);
 }
 
@@ -116,6 +134,7 @@ TEST(a_directory_without_the_newer_tables_is_opened) {
 
 UNIT_TESTS(UNIT(a_new_store_is_the_first_generation_of_its_log),
            UNIT(a_snapshot_does_not_see_what_is_committed_after_it),
+           UNIT(what_failed_in_a_transaction_leaves_nothing_of_it),
            UNIT(full_disks_are_told_from_broken_ones),
            UNIT(names_that_cannot_be_keys_are_not_found),
            UNIT(a_directory_without_the_newer_tables_is_opened))

@@ -292,12 +292,13 @@ TEST(a_forgotten_channel_may_go_on_with_its_offsets) {
     fixture_finish(&fixture);
 }
 
-static void on_forgotten(void *context, struct span name, uint64_t channel_id,
-                         uint64_t offset_last) {
+static void on_forgotten(void *context, const struct storage_swept *swept) {
     size_t *count = context;
-    EXPECT_SPAN(name, "a");
-    EXPECT_EQ(channel_id, 1);
-    EXPECT_EQ(offset_last, 5);
+    EXPECT_SPAN(swept->name, "a");
+    EXPECT_EQ(swept->channel_id, 1);
+    EXPECT_EQ(swept->offset_last, 5);
+    EXPECT_EQ(swept->bytes, 0); /* nobody counts */
+    EXPECT_TRUE(swept->is_forgotten);
     ++*count;
 }
 
@@ -314,10 +315,10 @@ TEST(a_forgotten_channel_may_begin_anew_while_the_log_is_open) {
     fixture_tick(&fixture);
     fixture_fold(&fixture);
     fixture_retain(&fixture);
-    storage_each_forgotten(fixture.storage, on_forgotten, &count);
+    storage_each_swept(fixture.storage, on_forgotten, &count);
     EXPECT_EQ(count, 1);
     fixture_retain(&fixture);
-    storage_each_forgotten(fixture.storage, on_forgotten, &count);
+    storage_each_swept(fixture.storage, on_forgotten, &count);
     EXPECT_EQ(count, 1); /* said once */
     fixture.channel_count = 0;
     fixture_publish_many(&fixture, "a", 2);
@@ -397,6 +398,75 @@ TEST(the_index_of_what_is_yet_to_be_erased_is_kept) {
     store_fixture_finish(&fixture);
 }
 
+/* --- what is counted --- */
+
+#define COUNTED "t/a"
+
+static bool on_counts(void *context, struct span channel) {
+    (void)context;
+    return span_has_prefix(channel, SPAN("t/"));
+}
+
+static void add_swept(void *context, const struct storage_swept *swept) {
+    EXPECT_SPAN(swept->name, COUNTED);
+    *(uint64_t *)context += swept->bytes;
+}
+
+static void add_kept(void *context, struct span name, uint64_t channel_id, uint64_t offset_last,
+                     uint64_t bytes) {
+    (void)channel_id;
+    (void)offset_last;
+    *(uint64_t *)context += span_is_equal(name, SPAN(COUNTED)) ? bytes : 0;
+}
+
+/* Folds and retains; returns the bytes that the step told to be lost, and each only once. */
+static uint64_t lose(struct fixture *fixture) {
+    bool is_more = true;
+    uint64_t bytes = 0;
+    fixture->time_ms += SWEEP_REST_MS;
+    fixture_tick(fixture);
+    fixture_fold(fixture);
+    while (is_more) {
+        EXPECT_EQ(storage_retain(fixture->storage, &is_more, NULL), OK);
+        storage_each_swept(fixture->storage, add_swept, &bytes);
+    }
+    return bytes;
+}
+
+static uint64_t kept(struct fixture *fixture) {
+    uint64_t bytes = 0;
+    EXPECT_EQ(storage_each_channel(fixture->storage, add_kept, &bytes, NULL), OK);
+    return bytes;
+}
+
+TEST(what_a_counted_channel_loses_is_told_to_the_byte_and_once) {
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.on_counts = on_counts;
+    fixture.retention.messages_max = 3;
+    fixture_open(&fixture);
+    fixture_publish_many(&fixture, COUNTED, 2);
+    fixture_publish_many(&fixture, "other", 9);
+    EXPECT_EQ(lose(&fixture), 0);
+    uint64_t each = kept(&fixture) / 2;
+    EXPECT_TRUE(each > 0);
+    fixture_publish_many(&fixture, COUNTED, 6);
+    EXPECT_EQ(lose(&fixture), 5 * each);
+    EXPECT_EQ(lose(&fixture), 0);
+    EXPECT_EQ(kept(&fixture), 3 * each);
+    fixture_kill(&fixture);
+    fixture_open(&fixture);
+    EXPECT_EQ(kept(&fixture), 3 * each);
+    EXPECT_EQ(lose(&fixture), 0);
+    fixture_delete(&fixture, COUNTED, 1, 7);
+    EXPECT_EQ(lose(&fixture), 2 * each);
+    EXPECT_EQ(kept(&fixture), each);
+    fixture_delete(&fixture, COUNTED, 1, 8);
+    EXPECT_EQ(lose(&fixture), each);
+    EXPECT_EQ(kept(&fixture), 0);
+    fixture_finish(&fixture);
+}
+
 UNIT_TESTS(UNIT(dead_segments_are_dropped_and_the_file_stops_growing),
            UNIT(survivors_outlive_their_segments_in_the_cold_table),
            UNIT(ids_and_offsets_lead_to_cold_messages_too),
@@ -408,5 +478,6 @@ UNIT_TESTS(UNIT(dead_segments_are_dropped_and_the_file_stops_growing),
            UNIT(a_run_is_moved_to_the_cold_table_in_parts),
            UNIT(a_forgotten_channel_may_go_on_with_its_offsets),
            UNIT(a_forgotten_channel_may_begin_anew_while_the_log_is_open),
+           UNIT(what_a_counted_channel_loses_is_told_to_the_byte_and_once),
            UNIT(a_step_is_bounded_and_the_next_goes_on),
            UNIT(the_index_of_what_is_yet_to_be_erased_is_kept))
