@@ -15,7 +15,9 @@ static bool is_port(struct span text) {
     return text.length <= 5 && span_parse_u64(text, &number) && number <= 65535;
 }
 
-bool origin_split_host(struct span host, struct span *ret_name, struct span *ret_port) {
+/* "name:port", "[address]:port": the parts. `ret_port` is empty where there is none. False: neither
+ * form (RFC 9110, section 7.2). */
+static bool split_host(struct span host, struct span *ret_name, struct span *ret_port) {
     struct span rest = host;
     struct span name = {0};
     if (host.length > 0 && host.bytes[0] == '[') {
@@ -41,7 +43,8 @@ bool origin_split_host(struct span host, struct span *ret_name, struct span *ret
     return true;
 }
 
-bool origin_is_loopback_name(struct span name) {
+/* "localhost", a name below it, an address of 127.0.0.0/8, or "[::1]". */
+static bool is_loopback_name(struct span name) {
     struct span below = SPAN(".localhost");
     if (span_is_equal_nocase(name, SPAN("localhost")) || span_is_equal(name, SPAN("[::1]"))) {
         return true;
@@ -62,8 +65,7 @@ bool origin_is_loopback_name(struct span name) {
 
 /* May a page of this scheme have come over a connection of that kind? */
 static bool fits_connection(bool is_scheme_secure, bool is_secure, struct span host_name) {
-    return is_scheme_secure == is_secure ||
-           (is_scheme_secure && !origin_is_loopback_name(host_name));
+    return is_scheme_secure == is_secure || (is_scheme_secure && !is_loopback_name(host_name));
 }
 
 bool origin_is_same(struct span origin, struct span host, bool is_secure) {
@@ -74,9 +76,9 @@ bool origin_is_same(struct span origin, struct span host, bool is_secure) {
             continue;
         }
         struct span origin_name, origin_port, host_name, host_port;
-        if (!origin_split_host(span_of(origin.bytes + prefix.length, origin.length - prefix.length),
-                               &origin_name, &origin_port) ||
-            !origin_split_host(host, &host_name, &host_port)) {
+        if (!split_host(span_of(origin.bytes + prefix.length, origin.length - prefix.length),
+                        &origin_name, &origin_port) ||
+            !split_host(host, &host_name, &host_port)) {
             return false;
         }
         struct span standard = span_of_string(schemes[i].port_default);
@@ -91,8 +93,7 @@ bool origin_is_same(struct span origin, struct span host, bool is_secure) {
 /* The port has to be told: the default one of https is not that of a clear connection. */
 static bool is_same_but_for_scheme(struct span origin, struct span host) {
     struct span name, port;
-    return origin_split_host(host, &name, &port) && port.length > 0 &&
-           origin_is_same(origin, host, true);
+    return split_host(host, &name, &port) && port.length > 0 && origin_is_same(origin, host, true);
 }
 
 static bool is_own(const struct origin_question *question) {
@@ -117,10 +118,10 @@ static enum error_code check_host(const struct origin_policy *policy,
     if (!question->has_host || (policy->is_open && policy->host_count == 0)) {
         return OK;
     }
-    if (!origin_split_host(question->host, &name, &port)) {
+    if (!split_host(question->host, &name, &port)) {
         return error_set_field(why, ERR_BAD_REQUEST, "Host", "Host is not a name and a port");
     }
-    if (is_in(policy->hosts, policy->host_count, name) || origin_is_loopback_name(name)) {
+    if (is_in(policy->hosts, policy->host_count, name) || is_loopback_name(name)) {
         return OK;
     }
     return error_set_field(why, ERR_MISDIRECTED, "Host",

@@ -41,13 +41,6 @@ struct origin_question {
     bool ignores_scheme;
 };
 
-/* "name:port", "[address]:port": the parts. `ret_port` is empty where there is none. False: neither
- * form (RFC 9110, section 7.2). */
-bool origin_split_host(struct span host, struct span *ret_name, struct span *ret_port);
-
-/* "localhost", a name below it, an address of 127.0.0.0/8, or "[::1]". */
-bool origin_is_loopback_name(struct span name);
-
 /* The page of that origin was served under that Host: scheme, name and port are the same. A port
  * that is not told is the default of the origin's scheme. On plain HTTP an https origin passes too,
  * because a proxy may speak TLS in our place; but not under a loopback name, where none stands. */
