@@ -3,13 +3,18 @@
 
 #include <stdlib.h>
 
+#include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 
+static_assert(FLUSH_HELD_BYTES_MAX == 262144, "the configuration's reference says so");
+
 enum error_code feeds_init(struct feeds *feeds, uint64_t position) {
-    *feeds = (struct feeds){.position = position};
+    *feeds = (struct feeds){.position = position, .held_bytes_max = FLUSH_HELD_BYTES_MAX};
     tails_init(&feeds->tails);
     list_init(&feeds->touched);
+    pace_init(&feeds->pace);
     enum error_code code = map_init(&feeds->by_channel);
     if (code == OK) {
         code = map_init(&feeds->by_pattern);
@@ -41,7 +46,7 @@ struct feed *feeds_get(struct feeds *feeds, const struct storage_selector *selec
     if (feed != NULL) {
         return feed;
     }
-    INVARIANT(text.length <= CHANNEL_NAME_BYTES_MAX);
+    INVARIANT(text.length <= SCOPED_BYTES_MAX);
     feed = malloc(sizeof(*feed) + text.length);
     if (feed == NULL) {
         return NULL;
@@ -107,20 +112,85 @@ struct storage_selector feed_selector(const struct feed *feed) {
     return (struct storage_selector){span_of(feed->text, feed->text_length), feed->is_pattern};
 }
 
+/* --- touching ------------------------------------------------------------------------------- */
+
+/* A message that waits does so in a tail alone, once a short history has let go of it: so no tail
+ * may let go of what waits. The other half of the tails is for what comes in a turn. */
+void feeds_turn(struct feeds *feeds, const struct rules *rules, uint64_t now_ms) {
+    bool may_wait = rules != NULL && rules_have_flush_interval(rules) &&
+                    feeds->tails.bytes <= TAILS_BYTES_MAX / 2;
+    feeds->rules = may_wait ? rules : NULL;
+    if (feeds->rules == NULL) {
+        pace_release(&feeds->pace, now_ms, &feeds->touched);
+    } else {
+        pace_turn(&feeds->pace, now_ms, &feeds->touched);
+    }
+}
+
+void feed_touch(struct feed *feed, uint64_t interval_ms) {
+    struct feeds *feeds = feed->feeds;
+    uint64_t due_ms = feed->touched_ms + interval_ms;
+    due_ms = due_ms > feeds->pace.now_ms ? due_ms : feeds->pace.now_ms;
+    if (!list_is_empty(&feed->in_touched)) {
+        if (feed->due_ms <= due_ms) {
+            return;
+        }
+        list_remove(&feed->in_touched);
+    }
+    feed->due_ms = due_ms;
+    if (due_ms > feeds->pace.now_ms) {
+        pace_hold(&feeds->pace, &feed->in_touched, due_ms);
+    } else {
+        list_put_tail(&feeds->touched, &feed->in_touched);
+    }
+}
+
+struct feed *feeds_take_touched(struct feeds *feeds) {
+    struct list *node = list_take_head(&feeds->touched);
+    if (node == NULL) {
+        return NULL;
+    }
+    struct feed *feed = CONTAINER_OF(node, struct feed, in_touched);
+    feed->touched_ms = feeds->pace.now_ms;
+    tail_note_seen(&feed->tail);
+    return feed;
+}
+
+uint64_t feeds_wait_ms(struct feeds *feeds) {
+    return feeds->rules == NULL ? 0 : pace_wait_ms(&feeds->pace);
+}
+
 /* --- messages ------------------------------------------------------------------------------- */
 
-static void put_message(struct feed *feed, struct message *message) {
+/* Asks for what was put since its readers were looked at, not for what is in the tail: one that
+ * stalls keeps that full, and the others would never wait again. */
+static bool is_held_full(const struct feed *feed) {
+    return feed->tail.bytes_put - feed->tail.bytes_seen >= feed->feeds->held_bytes_max;
+}
+
+static void put_message(struct feed *feed, struct message *message, uint64_t interval_ms) {
     if (message->fields.kind == MESSAGE_DATA) {
         feed->newest = message->place;
+        feed->has_come = true;
     }
     tail_put(&feed->tail, message);
     feed->behind_count = feed->live_count;
-    list_remove(&feed->in_touched);
-    list_put_tail(&feed->feeds->touched, &feed->in_touched);
+    feed_touch(feed, is_held_full(feed) ? 0 : interval_ms);
 }
 
+/* A message on its way into the feeds. */
+struct arrival {
+    struct message *message;
+    uint64_t interval_ms; /* of its channel */
+};
+
 static void on_pattern_match(void *context, struct trie_leaf *leaf) {
-    put_message(CONTAINER_OF(leaf, struct feed, leaf), context);
+    const struct arrival *arrival = context;
+    put_message(CONTAINER_OF(leaf, struct feed, leaf), arrival->message, arrival->interval_ms);
+}
+
+static uint64_t find_interval_ms(const struct feeds *feeds, struct span channel) {
+    return feeds->rules == NULL ? 0 : rules_find(feeds->rules, channel)->flush_interval_ms;
 }
 
 void feeds_put(struct feeds *feeds, struct message *const *messages, size_t count,
@@ -134,10 +204,11 @@ void feeds_put(struct feeds *feeds, struct message *const *messages, size_t coun
         }
         struct storage_selector selector = {.text = message->fields.channel};
         struct feed *feed = feeds_find(feeds, &selector);
+        struct arrival arrival = {message, find_interval_ms(feeds, message->fields.channel)};
         if (feed != NULL) {
-            put_message(feed, message);
+            put_message(feed, message, arrival.interval_ms);
         }
-        trie_match(&feeds->patterns, message->fields.channel, on_pattern_match, message);
+        trie_match(&feeds->patterns, message->fields.channel, on_pattern_match, &arrival);
     }
     feeds->position = position_last;
     feeds->time_ms = time_ms;
@@ -237,6 +308,30 @@ static struct run cut_run(const struct frames *frames, const struct feed_questio
     return run;
 }
 
+/* Frames that are kept with another subscription's number, with this one's: a copy costs a tenth of
+ * what encoding does, and sockets whose users chose their channels have numbers of their own. */
+static bool find_renumbered(struct feed *feed, const struct feed_question *question,
+                            struct frames *scratch, struct run *ret_run) {
+    const struct framing *framing = question->framing;
+    if (framing->put_renumbered == NULL || feed->shared == NULL ||
+        feed->shared[framing->slot] == NULL) {
+        return false;
+    }
+    struct frames *shared = feed->shared[framing->slot];
+    struct feed_question other = *question;
+    other.subscription = shared->subscription;
+    if (!find_shared(feed, &other, shared)) {
+        return false;
+    }
+    struct run run = cut_run(shared, &other);
+    frames_clear(scratch, question->sequence, question->subscription);
+    if (frames_put_renumbered(scratch, framing, &run) != OK) {
+        return false;
+    }
+    *ret_run = cut_run(scratch, question);
+    return true;
+}
+
 enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *question,
                                 struct frames *scratch, struct run *ret_run) {
     INVARIANT(question->sequence >= feed->tail.sequence_first);
@@ -245,6 +340,9 @@ enum error_code feed_borrow_run(struct feed *feed, const struct feed_question *q
     struct frames *shared = shared_frames(feed, question->framing, question->subscription);
     if (shared != NULL && find_shared(feed, question, shared)) {
         *ret_run = cut_run(shared, question);
+        return OK;
+    }
+    if (shared == NULL && find_renumbered(feed, question, scratch, ret_run)) {
         return OK;
     }
     uint64_t rest = feed->tail.sequence_next - question->sequence;

@@ -19,10 +19,13 @@
 
 #include "broker/channels/frames.h"
 #include "broker/channels/framing.h"
+#include "broker/channels/pace.h"
 #include "broker/channels/tail.h"
 #include "broker/channels/trie.h"
 #include "broker/support/list.h"
 #include "broker/support/map.h"
+
+struct rules;
 
 /* All feeds of a worker. */
 struct feeds {
@@ -31,14 +34,19 @@ struct feeds {
     struct trie patterns; /* those of by_pattern */
     struct tails tails;
     struct list touched; /* feeds whose readers have to be looked at before the turn ends */
-    size_t frames_bytes; /* memory of all shared frames */
-    uint64_t position;   /* of the last commit that this worker has seen … */
-    uint64_t time_ms;    /* … and its time */
+    struct pace pace;    /* feeds whose readers are looked at later, and the time of this turn */
+    const struct rules *rules; /* NULL: none has a flush_interval, or nothing waits for it */
+    size_t held_bytes_max;     /* that a feed lets wait; FLUSH_HELD_BYTES_MAX or less */
+    size_t frames_bytes;       /* memory of all shared frames */
+    uint64_t position;         /* of the last commit that this worker has seen … */
+    uint64_t time_ms;          /* … and its time */
 };
 
 struct feed {
     struct map_node in_feeds;
-    struct list in_touched;
+    struct list in_touched; /* or in the pace, until due_ms */
+    uint64_t due_ms;
+    uint64_t touched_ms; /* when its readers were looked at last */
     struct feeds *feeds;
     struct list links; /* struct link, by in_feed: of live readers and those that catch up */
     size_t link_count;
@@ -47,8 +55,9 @@ struct feed {
     size_t behind_count;
     struct tail tail;
     struct frames **shared; /* FRAMING_SLOTS of them; NULL until two readers came together */
-    struct place newest;    /* of the newest message, once it is known; else position 0 */
+    struct place newest;    /* of the newest message, once it is known; else position 0 … */
     struct trie_leaf leaf;  /* of a pattern's feed */
+    bool has_come;          /* … exactly, for it came in a commit: no page told where it may be */
     bool is_pattern;
     uint16_t text_length;
     uint8_t text[];
@@ -75,6 +84,21 @@ void feed_release(struct feed *feed);
 
 /* The channel or pattern, as long as the feed lives. */
 struct storage_selector feed_selector(const struct feed *feed);
+
+/* A turn begins at `now_ms` (monotonic): feeds that have waited for it are touched. What is put
+ * from now on waits as `rules` say: a feed is touched at most once in the flush_interval of the
+ * channel whose message came, at once after a pause, and at once where as much waits as may.
+ * Nothing waits, and what does is touched, where `rules` is NULL or the tails are half full. */
+void feeds_turn(struct feeds *feeds, const struct rules *rules, uint64_t now_ms);
+
+/* Touches the feed: now, or `interval_ms` after the last time. */
+void feed_touch(struct feed *feed, uint64_t interval_ms);
+
+/* The touched feed that came first, taken out; NULL: there is none. */
+struct feed *feeds_take_touched(struct feeds *feeds);
+
+/* In how many milliseconds a feed that waits is due; 0: none does. */
+uint64_t feeds_wait_ms(struct feeds *feeds);
 
 /* Puts the messages of one commit (and its deletes) into the tails of the feeds that are read here,
  * and these feeds among the touched ones. Positions go on without a hole. */

@@ -79,6 +79,36 @@ enum error_code frames_put(struct frames *frames, const struct framing *framing,
     return OK;
 }
 
+static enum error_code put_one_renumbered(struct frames *frames, const struct framing *framing,
+                                          struct span frame) {
+    enum error_code code = reserve_end(frames);
+    size_t length_before = frames->buffer.length;
+    if (code == OK && frame.length > 0) {
+        code = framing->put_renumbered(&frames->buffer, frame, frames->subscription);
+    }
+    if (code != OK) {
+        frames->buffer.length = length_before;
+        return code;
+    }
+    frames->has_empty |= frame.length == 0;
+    frames->ends[frames->count++] = (uint32_t)frames->buffer.length;
+    return OK;
+}
+
+enum error_code frames_put_renumbered(struct frames *frames, const struct framing *framing,
+                                      const struct run *run) {
+    enum error_code code = OK;
+    uint32_t begin = 0;
+    size_t count = 0;
+    while (code == OK && count < run->count) {
+        uint32_t end = run->ends[count] - run->ends_base;
+        code = put_one_renumbered(frames, framing, span_of(run->bytes.bytes + begin, end - begin));
+        begin = end;
+        count += code == OK;
+    }
+    return count > 0 ? OK : code;
+}
+
 enum error_code frames_put_run(struct frames *frames, const struct run *run) {
     size_t begin = frames->buffer.length;
     size_t count_before = frames->count;

@@ -50,6 +50,11 @@ void frames_clear(struct frames *frames, uint64_t sequence, uint64_t subscriptio
 MUST_USE enum error_code frames_put(struct frames *frames, const struct framing *framing,
                                     const struct message *message, uint64_t skipped);
 
+/* Appends the frames of a run, which are of another subscription, as far as they fit.
+ * ERR_TOO_LARGE, ERR_MEMORY: not one of them. */
+MUST_USE enum error_code frames_put_renumbered(struct frames *frames, const struct framing *framing,
+                                               const struct run *run);
+
 /* Appends the frames of a run, which are of other frames. ERR_TOO_LARGE, ERR_MEMORY: nothing was
  * added. */
 MUST_USE enum error_code frames_put_run(struct frames *frames, const struct run *run);

@@ -32,4 +32,7 @@ struct framing {
      * this kind does not tell it. */
     enum error_code (*put_gap)(struct buffer *buffer, const struct storage_gap *gap,
                                const struct frame_options *options);
+    /* Appends the frame of one subscription as that of another. NULL: it is encoded anew. */
+    enum error_code (*put_renumbered)(struct buffer *buffer, struct span frame,
+                                      uint64_t subscription);
 };

@@ -56,7 +56,10 @@ enum error_code channel_name_check(struct span name, bool may_have_empty_segment
     for (size_t i = 0; code == OK && i < name.length; i++) {
         uint8_t byte = name.bytes[i];
         if (byte == '+' || byte == '#' || byte == '*') {
-            code = error_set(why, ERR_BAD_CHANNEL, "A channel's name has no '%c'", byte);
+            code = error_set(why, ERR_BAD_CHANNEL,
+                             "A channel's name has no '%c'; a pattern, to read many, has `*` and "
+                             "`**`",
+                             byte);
         }
     }
     return code;

@@ -2,6 +2,7 @@
 #include "broker/channels/pattern.h"
 
 #include "broker/channels/name.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 
 static const struct span ONE = {(const uint8_t *)"*", 1};
@@ -66,7 +67,21 @@ enum error_code pattern_check(struct span pattern, bool may_have_empty_segments,
     return OK;
 }
 
+/* Both must have the same scope, or none. False: they do not. */
+static bool take_scope(struct span *pattern, struct span *name) {
+    struct span scope = span_of(name->bytes, scope_length(*name));
+    if (scope.length != scope_length(*pattern) || !span_has_prefix(*pattern, scope)) {
+        return false;
+    }
+    *pattern = span_of(pattern->bytes + scope.length, pattern->length - scope.length);
+    *name = span_of(name->bytes + scope.length, name->length - scope.length);
+    return true;
+}
+
 bool pattern_matches(struct span pattern, struct span name) {
+    if (!take_scope(&pattern, &name)) {
+        return false;
+    }
     if (channel_name_is_reserved(name) && pattern.length > 0 && pattern.bytes[0] == '*') {
         return false;
     }
@@ -84,4 +99,37 @@ bool pattern_matches(struct span pattern, struct span name) {
         }
     }
     return given.is_at_end;
+}
+
+/* Segment by segment, because `**` comes last in both. The name before it is one of those that it
+ * stands for, but where that would be empty: `**` alone, and slash and `**`, stand for what `*` and
+ * then `**` would there. */
+bool pattern_covers(struct span pattern, struct span asked) {
+    if (channel_name_is_reserved(asked) && pattern.length > 0 && pattern.bytes[0] == '*') {
+        return false;
+    }
+    struct segments granted = {.rest = pattern}, wanted = {.rest = asked};
+    struct span grant, want;
+    bool has_no_name_before = span_is_equal(asked, REST) || span_is_equal(asked, SPAN("/**"));
+    while (next_segment(&granted, &grant)) {
+        if (span_is_equal(grant, REST)) {
+            return true;
+        }
+        struct segments before = wanted;
+        if (!next_segment(&wanted, &want)) {
+            return false;
+        }
+        if (span_is_equal(want, REST)) {
+            if (!has_no_name_before) {
+                return false;
+            }
+            has_no_name_before = false;
+            want = ONE;
+            wanted = before;
+        }
+        if (!span_is_equal(grant, ONE) && !span_is_equal(grant, want)) {
+            return false;
+        }
+    }
+    return wanted.is_at_end;
 }

@@ -7,6 +7,7 @@
  *
  * `**` is the last segment only, and matches the name before it too: behind `a/` it matches `a`,
  * `a/b` and `a/b/c`, as MQTT's `a/#` does. One that begins with a wildcard never matches `$…`.
+ * A pattern of a tenant stands for names of that tenant alone, and one of none for those of none.
  */
 #pragma once
 
@@ -23,5 +24,9 @@ bool pattern_is_pattern(struct span text);
 MUST_USE enum error_code pattern_check(struct span pattern, bool may_have_empty_segments,
                                        struct error *why);
 
-/* Does the checked pattern (or name) stand for this checked name? */
+/* Does the checked pattern (or name) stand for this checked name? Both with their scopes. */
 bool pattern_matches(struct span pattern, struct span name);
+
+/* Does `pattern` stand for every name that `asked`, a checked pattern or name, stands for? Exact:
+ * true if and only if no name matches `asked` alone. */
+bool pattern_covers(struct span pattern, struct span asked);

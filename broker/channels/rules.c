@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/channels/rules.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "broker/channels/pattern.h"
+#include "broker/channels/scope.h"
 #include "broker/metrics/metrics.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 
 /* One allocation: the struct, its rules, then the texts that their `match` points to. */
 struct rules {
-    atomic_uint reference_count;
     struct channel_rule rule_default;
+    bool have_flush_interval;
+    bool have_publish_rate;
     size_t count;
     struct channel_rule rules[];
 };
@@ -42,12 +43,15 @@ struct rules *rules_create(const struct config *config, struct metrics *metrics)
     if (rules == NULL) {
         return NULL;
     }
-    atomic_init(&rules->reference_count, 1);
     rules->rule_default = config->rule_default;
     rules->count = config->rule_count;
+    rules->have_flush_interval = config->rule_default.flush_interval_ms > 0;
+    rules->have_publish_rate = config->rule_default.publish_rate != CONFIG_UNLIMITED;
     char *text = (char *)rules + texts_at;
     for (size_t i = 0; i < config->rule_count; i++) {
         rules->rules[i] = config->rules[i];
+        rules->have_flush_interval |= config->rules[i].flush_interval_ms > 0;
+        rules->have_publish_rate |= config->rules[i].publish_rate != CONFIG_UNLIMITED;
         rules->rules[i].match = text;
         size_t length = strlen(config->rules[i].match) + 1;
         memcpy(text, config->rules[i].match, length);
@@ -58,30 +62,26 @@ struct rules *rules_create(const struct config *config, struct metrics *metrics)
     return rules;
 }
 
-struct rules *rules_ref(struct rules *rules) {
-    atomic_fetch_add_explicit(&rules->reference_count, 1, memory_order_relaxed);
-    return rules;
-}
-
-void rules_unref(struct rules *rules) {
-    if (rules == NULL) {
-        return;
-    }
-    /* Release: what other threads read of it stands before the free. Acquire by the last. */
-    unsigned count = atomic_fetch_sub_explicit(&rules->reference_count, 1, memory_order_acq_rel);
-    INVARIANT(count > 0);
-    if (count == 1) {
-        free(rules);
-    }
+void rules_destroy(struct rules *rules) {
+    free(rules);
 }
 
 const struct channel_rule *rules_find(const struct rules *rules, struct span channel) {
+    struct span visible = scope_visible(channel);
     for (size_t i = 0; i < rules->count; i++) {
-        if (pattern_matches(span_of_string(rules->rules[i].match), channel)) {
+        if (pattern_matches(span_of_string(rules->rules[i].match), visible)) {
             return &rules->rules[i];
         }
     }
     return &rules->rule_default;
+}
+
+bool rules_have_flush_interval(const struct rules *rules) {
+    return rules->have_flush_interval;
+}
+
+bool rules_have_publish_rate(const struct rules *rules) {
+    return rules != NULL && rules->have_publish_rate;
 }
 
 uint64_t rules_message_bytes_max(const struct rules *rules) {

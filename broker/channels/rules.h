@@ -3,11 +3,11 @@
  *
  * Place:   made by main from the configuration; asked by admission, by the log, and by storage (for
  *          retention) through a callback. Calls pattern.h.
- * Thread:  immutable; the count is atomic, so any thread may ask while it holds a reference.
+ * Thread:  immutable; any thread may ask.
  * Bounds:  CONFIG_RULES_MAX rules, tried one after the other.
  *
- * A reload makes new rules and hands a reference to each thread; the old ones end with their last
- * reference. What rules_find() gives lives as long as the rules do.
+ * A reload makes new rules beside the old ones, which live on because any thread may still ask them
+ * (reload.h). What rules_find() gives lives as long as its rules.
  */
 #pragma once
 
@@ -19,18 +19,22 @@
 struct metrics;
 struct rules;
 
-/* Copies what the configuration says about channels; the caller holds the only reference. Rules
- * that ask for metrics are given series, of which there may be too few. NULL: out of memory. */
+/* Copies what the configuration says about channels. Rules that ask for metrics are given series,
+ * of which there may be too few. NULL: out of memory. */
 MUST_USE struct rules *rules_create(const struct config *config, struct metrics *metrics);
 
-/* One more reference; returns `rules`. */
-struct rules *rules_ref(struct rules *rules);
+/* Accepts NULL. */
+void rules_destroy(struct rules *rules);
 
-/* One reference less; the last one frees. Accepts NULL. */
-void rules_unref(struct rules *rules);
-
-/* The first rule that matches this checked name, else the defaults; never NULL. */
+/* The first rule that matches this checked name, else the defaults; never NULL. A name of a tenant
+ * is matched by what its clients call it: rules are the same for all tenants. */
 const struct channel_rule *rules_find(const struct rules *rules, struct span channel);
+
+/* Whether any of them has a flush_interval. */
+bool rules_have_flush_interval(const struct rules *rules);
+
+/* Whether any of them has a publish_rate; none has where there are no rules (NULL). */
+bool rules_have_publish_rate(const struct rules *rules);
 
 /* The largest payload that any of them takes. */
 uint64_t rules_message_bytes_max(const struct rules *rules);

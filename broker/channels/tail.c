@@ -55,9 +55,17 @@ static bool grow(struct tail *tail) {
     return true;
 }
 
+/* What was held back would be lost to one large message, if the history is short. */
+static bool has_room(const struct tail *tail, size_t bytes) {
+    if (slot_of(tail, tail->sequence_first)->bytes_before >= tail->bytes_seen) {
+        return tail->bytes <= TAIL_BYTES_MAX + FLUSH_HELD_BYTES_MAX;
+    }
+    return tail->bytes + bytes <= TAIL_BYTES_MAX;
+}
+
 /* Keeps the bounds with `bytes` more: this feed's oldest go first, then the tail filled longest. */
 static void make_room(struct tail *tail, size_t bytes) {
-    while (tail->sequence_first < tail->sequence_next && tail->bytes + bytes > TAIL_BYTES_MAX) {
+    while (tail->sequence_first < tail->sequence_next && !has_room(tail, bytes)) {
         drop_first(tail);
     }
     while (tail->tails->bytes + bytes > TAILS_BYTES_MAX && !list_is_empty(&tail->tails->filled)) {
@@ -86,6 +94,10 @@ void tail_put(struct tail *tail, struct message *message) {
     tail->bytes_put += bytes;
     tail->bytes += bytes;
     tail->tails->bytes += bytes;
+}
+
+void tail_note_seen(struct tail *tail) {
+    tail->bytes_seen = tail->bytes_put;
 }
 
 void tail_drop_before(struct tail *tail, uint64_t sequence) {

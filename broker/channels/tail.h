@@ -3,9 +3,10 @@
  *
  * Place:   filled by the feed from commits, read by the readers of that feed.
  * Thread:  its worker's.
- * Bounds:  TAIL_BYTES_MAX a tail, TAILS_BYTES_MAX all tails of a worker: above it the tail that has
- *          been filled for longest is cut, because its readers are the slow ones. What goes is in
- *          the log.
+ * Bounds:  TAIL_BYTES_MAX a tail, and FLUSH_HELD_BYTES_MAX and a message more where its readers
+ *          were not offered the oldest yet; TAILS_BYTES_MAX all tails of a worker: above it the
+ *          tail that has been filled for longest is cut, because its readers are the slow ones.
+ *          What goes is in the log.
  *
  * Invariants: all messages of the feed with a position above floor_position are here. Entries are
  * numbered by a sequence that never goes back: a reader that stands at `sequence` lacks exactly the
@@ -40,6 +41,7 @@ struct tail {
     uint64_t floor_position;
     size_t bytes;
     uint64_t bytes_put;  /* ever */
+    uint64_t bytes_seen; /* … and that its readers were offered: tail_note_seen() */
     size_t mortal_count; /* entries with an expiry */
 };
 
@@ -52,6 +54,9 @@ void tail_finish(struct tail *tail);
 /* Adds the newest message, taking a reference; the oldest go where the bounds ask for it. Without
  * memory the tail is cut instead: its readers read the log. */
 void tail_put(struct tail *tail, struct message *message);
+
+/* What is in it was offered to its readers. What is put from now on may stay until it is, too. */
+void tail_note_seen(struct tail *tail);
 
 /* Lets go of the entries before `sequence`. */
 void tail_drop_before(struct tail *tail, uint64_t sequence);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/channels/name.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 
@@ -168,14 +169,23 @@ struct matching {
     void (*on_match)(void *context, struct trie_leaf *leaf);
     void *context;
     bool is_reserved; /* the name begins with `$`: no pattern that begins with a wildcard has it */
+    bool is_scoped;   /* its first segment is a tenant's scope, which no wildcard is */
 };
+
+/* Whether a wildcard may stand for what comes behind `node`. */
+static bool may_be_wild(const struct matching *matching, const struct trie_node *node) {
+    if (node->parent == NULL) {
+        return !matching->is_scoped && !matching->is_reserved;
+    }
+    bool is_first = matching->is_scoped && node->parent->parent == NULL;
+    return !is_first || !matching->is_reserved;
+}
 
 /* `rest` is what is left of the name behind `node`; is_at_end: nothing is, not even an empty
  * segment. As deep as the name has segments. */
 static void match(const struct matching *matching, const struct trie_node *node, struct span rest,
                   bool is_at_end) {
-    bool may_be_wild = node->parent != NULL || !matching->is_reserved;
-    if (node->rest != NULL && may_be_wild) {
+    if (node->rest != NULL && may_be_wild(matching, node)) {
         matching->on_match(matching->context, node->rest);
     }
     if (is_at_end) {
@@ -187,7 +197,7 @@ static void match(const struct matching *matching, const struct trie_node *node,
     size_t length = rest.length;
     struct span segment = span_split(&rest, '/');
     bool is_last = segment.length == length;
-    if (node->one != NULL && may_be_wild) {
+    if (node->one != NULL && may_be_wild(matching, node)) {
         match(matching, node->one, rest, is_last);
     }
     const struct trie_node *child =
@@ -205,6 +215,7 @@ void trie_match(const struct trie *trie, struct span name,
     struct matching matching = {.trie = trie,
                                 .on_match = on_match,
                                 .context = context,
-                                .is_reserved = channel_name_is_reserved(name)};
+                                .is_reserved = channel_name_is_reserved(scope_visible(name)),
+                                .is_scoped = scope_length(name) > 0};
     match(&matching, trie->root, name, false);
 }

@@ -29,6 +29,13 @@ TEST(names_against_the_rules_are_refused) {
     EXPECT_EQ(channel_name_check(span_of("a\0b", 3), true, NULL), ERR_BAD_CHANNEL);
 }
 
+TEST(who_writes_a_filter_of_mqtt_is_told_what_patterns_have) {
+    struct error why = {0};
+    EXPECT_EQ(channel_name_check(span_of_string("a/#"), false, &why), ERR_BAD_CHANNEL);
+    EXPECT_STRING(why.detail,
+                  "A channel's name has no '#'; a pattern, to read many, has `*` and `**`");
+}
+
 TEST(empty_segments_are_for_bodies_and_mqtt) {
     static const char *const empty[] = {"/a", "a/", "a//b", "/", "//"};
     for (size_t i = 0; i < ARRAY_COUNT(empty); i++) {
@@ -56,6 +63,7 @@ TEST(the_broker_owns_what_begins_with_a_dollar) {
 }
 
 UNIT_TESTS(UNIT(sound_names_are_accepted), UNIT(names_against_the_rules_are_refused),
+           UNIT(who_writes_a_filter_of_mqtt_is_told_what_patterns_have),
            UNIT(empty_segments_are_for_bodies_and_mqtt),
            UNIT(length_is_bounded_and_with_it_the_depth),
            UNIT(the_broker_owns_what_begins_with_a_dollar))

@@ -30,7 +30,7 @@ TEST(first_match_decides) {
     EXPECT_EQ(rules_find(rules, SPAN("tennis"))->history_messages_max, 1);
     EXPECT_EQ(rules_find(rules, SPAN("chat/7"))->history_messages_max, 3);
     EXPECT_EQ(rules_find(rules, SPAN("chat/7"))->durability, DURABILITY_FSYNC);
-    rules_unref(rules);
+    rules_destroy(rules);
 }
 
 TEST(rules_that_ask_for_metrics_have_series_that_outlive_them) {
@@ -42,38 +42,36 @@ TEST(rules_that_ask_for_metrics_have_series_that_outlive_them) {
     EXPECT_EQ(rules_find(rules, SPAN("tennis/a"))->metrics_match, 1);
     EXPECT_EQ(rules_find(rules, SPAN("chat/1"))->metrics_match, 0);
     EXPECT_EQ(rules_find(rules, SPAN("other"))->metrics_match, 0);
-    rules_unref(rules);
+    rules_destroy(rules);
     rows[1].metrics = true;
     struct channel_rule swapped[] = {rows[1], rows[0]};
     config.rules = swapped;
     rules = rules_create(&config, metrics);
     EXPECT_EQ(rules_find(rules, SPAN("chat/1"))->metrics_match, 2);
     EXPECT_EQ(rules_find(rules, SPAN("tennis/a"))->metrics_match, 1);
-    rules_unref(rules);
+    rules_destroy(rules);
     metrics_destroy(metrics);
+}
+
+TEST(a_tenants_channel_has_the_rule_of_the_name_that_its_clients_see) {
+    struct rules *rules = make_rules();
+    EXPECT_EQ(rules_find(rules, SPAN("\1acme/chat/7"))->history_messages_max, 3);
+    EXPECT_EQ(rules_find(rules, SPAN("\1tennis/a"))->history_messages_max, 4);
+    rules_destroy(rules);
 }
 
 TEST(what_none_matches_gets_the_defaults) {
     struct rules *rules = make_rules();
     EXPECT_EQ(rules_find(rules, SPAN("chat/7/8"))->history_messages_max, 4);
     EXPECT_NULL(rules_find(rules, SPAN("other"))->match);
-    rules_unref(rules);
-}
-
-TEST(rules_live_until_their_last_reference) {
-    struct rules *rules = make_rules();
-    struct rules *second = rules_ref(rules);
-    rules_unref(rules);
-    EXPECT_STRING(rules_find(second, SPAN("chat/1"))->match, "chat/*");
-    rules_unref(second);
-    rules_unref(NULL);
+    rules_destroy(rules);
 }
 
 TEST(no_rules_at_all_give_the_defaults) {
     struct config config = {.rule_default = {.message_bytes_max = 9}};
     struct rules *rules = rules_create(&config, NULL);
     EXPECT_EQ(rules_find(rules, SPAN("a"))->message_bytes_max, 9);
-    rules_unref(rules);
+    rules_destroy(rules);
 }
 
 TEST(the_most_generous_rule_says_what_may_come_at_all) {
@@ -83,11 +81,11 @@ TEST(the_most_generous_rule_says_what_may_come_at_all) {
         .rules = &generous, .rule_count = 1, .rule_default = {.message_bytes_max = 9}};
     struct rules *rules = rules_create(&config, NULL);
     EXPECT_EQ(rules_message_bytes_max(rules), 70);
-    rules_unref(rules);
+    rules_destroy(rules);
     generous.message_bytes_max = 1;
     rules = rules_create(&config, NULL);
     EXPECT_EQ(rules_message_bytes_max(rules), 9);
-    rules_unref(rules);
+    rules_destroy(rules);
 }
 
 TEST(patterns_of_rules_are_checked_while_loading) {
@@ -98,8 +96,8 @@ TEST(patterns_of_rules_are_checked_while_loading) {
 }
 
 UNIT_TESTS(UNIT(first_match_decides),
+           UNIT(a_tenants_channel_has_the_rule_of_the_name_that_its_clients_see),
            UNIT(rules_that_ask_for_metrics_have_series_that_outlive_them),
-           UNIT(what_none_matches_gets_the_defaults), UNIT(rules_live_until_their_last_reference),
-           UNIT(no_rules_at_all_give_the_defaults),
+           UNIT(what_none_matches_gets_the_defaults), UNIT(no_rules_at_all_give_the_defaults),
            UNIT(the_most_generous_rule_says_what_may_come_at_all),
            UNIT(patterns_of_rules_are_checked_while_loading))

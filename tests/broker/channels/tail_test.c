@@ -62,10 +62,29 @@ TEST(a_full_tail_lets_go_of_its_oldest_and_keeps_the_newest) {
     tail_init(&tail, 0, &tails);
     for (uint64_t position = 1; position <= 40; position++) {
         put(&tail, position, TAIL_BYTES_MAX / 16);
+        tail_note_seen(&tail);
         EXPECT_TRUE(tail.bytes <= TAIL_BYTES_MAX);
     }
     EXPECT_EQ(tail_borrow(&tail, tail.sequence_next - 1)->place.position, 40);
     EXPECT_EQ(tail_borrow(&tail, tail.sequence_first)->place.position, tail.floor_position + 1);
+    tail_finish(&tail);
+}
+
+TEST(what_its_readers_were_not_offered_stays_beside_one_large_message) {
+    struct tails tails;
+    struct tail tail;
+    tails_init(&tails);
+    tail_init(&tail, 0, &tails);
+    put(&tail, 1, 8);
+    tail_note_seen(&tail);
+    put(&tail, 2, 8);
+    put(&tail, 3, TAIL_BYTES_MAX);
+    put(&tail, 4, 8);
+    EXPECT_EQ(tail.floor_position, 1);
+    for (uint64_t position = 5; position <= 60; position++) { /* but not beside any number */
+        put(&tail, position, TAIL_BYTES_MAX / 4);
+        EXPECT_TRUE(tail.bytes <= 2 * TAIL_BYTES_MAX);
+    }
     tail_finish(&tail);
 }
 
@@ -105,5 +124,6 @@ TEST(an_empty_tail_keeps_no_memory) {
 UNIT_TESTS(UNIT(entries_are_found_by_sequence_and_by_position),
            UNIT(dropping_moves_the_floor_to_the_last_entry_that_went),
            UNIT(a_full_tail_lets_go_of_its_oldest_and_keeps_the_newest),
+           UNIT(what_its_readers_were_not_offered_stays_beside_one_large_message),
            UNIT(above_the_bound_of_all_tails_the_one_filled_longest_is_cut),
            UNIT(an_empty_tail_keeps_no_memory))

@@ -31,19 +31,21 @@ static size_t draw_below(size_t end) {
     return state % end;
 }
 
-/* A text of up to SEGMENTS segments out of few words, so that patterns and names meet. */
+/* A text of up to SEGMENTS segments out of few words, so that patterns and names meet, of few
+ * tenants or none. */
 static void draw(char *text, bool is_pattern) {
+    static const char *const scopes[] = {"", "", "\1t/", "\1u/"};
     static const char *const words[] = {"a", "b", "", "$c", "ab", "*", "**"};
     size_t count = 1 + draw_below(SEGMENTS);
-    size_t length = 0;
-    text[0] = '\0';
+    size_t scope = (size_t)snprintf(text, TEXT_BYTES, "%s", scopes[draw_below(4)]);
+    size_t length = scope;
     for (size_t i = 0; i < count; i++) {
         size_t kinds = !is_pattern ? 5 : i + 1 == count ? 7 : 6;
         length += (size_t)snprintf(text + length, TEXT_BYTES - length, "%s%s", i == 0 ? "" : "/",
                                    words[draw_below(kinds)]);
     }
-    if (length == 0) {
-        snprintf(text, TEXT_BYTES, "a");
+    if (length == scope) {
+        snprintf(text + length, TEXT_BYTES - length, "a");
     }
 }
 
