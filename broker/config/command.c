@@ -6,6 +6,7 @@
 #include "broker/config/exposure.h"
 #include "broker/config/help.h"
 #include "broker/config/sources.h"
+#include "broker/support/macros.h"
 
 static bool has_usage_fault(const struct config_faults *faults) {
     for (size_t i = 0; i < faults->count; i++) {
@@ -57,7 +58,30 @@ bool command_prepare_serve(const struct config_sources *sources, struct config *
     return true;
 }
 
-int command_check(int count, char *const *words, config_check_pattern *check_pattern) {
+/* What the file has, so that who forgot to save it sees it. */
+static void print_good(const char *name, const struct config *config) {
+    const struct {
+        size_t count;
+        const char *one, *many;
+    } lists[] = {
+        {config->auth_key_count, "key", "keys"},
+        {config->auth_issuer_count, "issuer of tokens", "issuers of tokens"},
+        {config->auth_certificate_count, "row of certificates", "rows of certificates"},
+        {config->tenant_count, "row of tenants", "rows of tenants"},
+        {config->sink_count, "sink", "sinks"},
+        {config->source_count, "source", "sources"},
+    };
+    printf("%s: good, %zu rule%s for channels", name, config->rule_count,
+           config->rule_count == 1 ? "" : "s");
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        if (lists[i].count > 0) {
+            printf(", %zu %s", lists[i].count, lists[i].count == 1 ? lists[i].one : lists[i].many);
+        }
+    }
+    putchar('\n');
+}
+
+int command_check(int count, char *const *words, const struct config_sources *hooks) {
     if (sources_wants_help(count, words)) {
         help_write_check(stdout);
         return COMMAND_OK;
@@ -66,15 +90,17 @@ int command_check(int count, char *const *words, config_check_pattern *check_pat
         help_write_check(stderr);
         return COMMAND_USAGE;
     }
-    struct config_sources sources = {.file = words[0], .check_pattern = check_pattern};
+    struct config_sources sources = {.file = words[0],
+                                     .check_pattern = hooks->check_pattern,
+                                     .check_rows = hooks->check_rows,
+                                     .check_files = hooks->check_files};
     struct config *config = NULL;
     int result = load(&sources, &config);
     if (result != COMMAND_OK) {
         return result;
     }
     struct error why = {0};
-    printf("%s: good, %zu rule%s for channels\n", words[0], config->rule_count,
-           config->rule_count == 1 ? "" : "s");
+    print_good(words[0], config);
     if (exposure_check(config, &why) != OK) {
         printf("%s: note: `serve` will refuse this without --open: %s\n", words[0], why.detail);
     }

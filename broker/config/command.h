@@ -24,5 +24,6 @@ enum command_exit {
 MUST_USE bool command_prepare_serve(const struct config_sources *sources,
                                     struct config **ret_config, int *ret_exit);
 
-/* `tidings check FILE`: the words behind "check". Returns what to exit with. */
-MUST_USE int command_check(int count, char *const *words, config_check_pattern *check_pattern);
+/* `tidings check FILE`: the words behind "check", and what is handed in from above. Returns what to
+ * exit with. */
+MUST_USE int command_check(int count, char *const *words, const struct config_sources *hooks);

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "broker/config/exposure.h"
+#include "broker/config/consistency.h"
 #include "broker/config/sources.h"
 #include "broker/config/value.h"
 #include "broker/config/yaml.h"
@@ -53,10 +53,10 @@ void config_faults_print(const struct config_faults *faults, FILE *stream) {
     }
 }
 
-static enum error_code set_defaults(const struct config_scope *scope, void *values) {
+enum error_code config_values_init(const struct config_scope *scope, void *values) {
     for (size_t i = 0; i < scope->row_count; i++) {
         const struct config_row *row = &scope->rows[i];
-        if (row->default_text == NULL) {
+        if (row->default_text == NULL || config_row_must_be_given(row)) {
             continue;
         }
         enum error_code code = value_set(row, values, span_of_string(row->default_text), NULL);
@@ -68,10 +68,45 @@ static enum error_code set_defaults(const struct config_scope *scope, void *valu
     return OK;
 }
 
-static void clear_values(const struct config_scope *scope, void *values) {
+void config_values_finish(const struct config_scope *scope, void *values) {
     for (size_t i = 0; i < scope->row_count; i++) {
         value_clear(&scope->rows[i], values);
     }
+}
+
+size_t config_row_count(const struct config *config, const struct config_rows *list) {
+    return *(const size_t *)(const void *)((const char *)config + list->count_offset);
+}
+
+void *config_row_at(const struct config *config, const struct config_rows *list, size_t index) {
+    char *rows = *(char *const *)(const void *)((const char *)config + list->rows_offset);
+    return rows + index * list->row_size;
+}
+
+void *config_row_add(struct config *config, const struct config_rows *list) {
+    char **rows = (void *)((char *)config + list->rows_offset);
+    size_t *count = (void *)((char *)config + list->count_offset);
+    char *larger = *count < list->rows_max ? realloc(*rows, (*count + 1) * list->row_size) : NULL;
+    if (larger == NULL) {
+        return NULL;
+    }
+    *rows = larger;
+    char *row = larger + *count * list->row_size;
+    memset(row, 0, list->row_size);
+    if (config_values_init(list->scope, row) != OK) {
+        config_values_finish(list->scope, row);
+        return NULL;
+    }
+    (*count)++;
+    return row;
+}
+
+static void clear_rows(struct config *config, const struct config_rows *list) {
+    char **rows = (void *)((char *)config + list->rows_offset);
+    for (size_t i = 0; i < config_row_count(config, list); i++) {
+        config_values_finish(list->scope, config_row_at(config, list, i));
+    }
+    free(*rows);
 }
 
 static void read_file(const char *name, config_check_pattern *check_pattern, struct config *config,
@@ -94,36 +129,6 @@ static void read_file(const char *name, config_check_pattern *check_pattern, str
     fclose(file);
 }
 
-/* Two keys may name one address only where each takes a free port there. */
-static void check_ports(const char *first_key, const struct config_address *first, const char *key,
-                        const struct config_address *second, struct config_faults *faults) {
-    char first_text[EXPOSURE_ADDRESS_BYTES];
-    char text[EXPOSURE_ADDRESS_BYTES];
-    exposure_format_address(first, first_text);
-    exposure_format_address(second, text);
-    const char *port = strrchr(text, ':');
-    if (strcmp(first_text, text) == 0 && port != NULL && strcmp(port, ":0") != 0) {
-        config_faults_add(faults, "configuration", 0, 0, key,
-                          "is %s, as %s is: they need two ports", text, first_key);
-    }
-}
-
-/* What no single row can say. */
-static void check_relations(const struct config *config, struct config_faults *faults) {
-    const struct {
-        const char *key;
-        const struct config_address *address;
-    } ports[] = {{"public.listen", &config->public_listen},
-                 {"operator.listen", &config->operator_listen},
-                 {"mqtt.listen", &config->mqtt_listen}};
-    for (size_t i = 0; i < ARRAY_COUNT(ports); i++) {
-        for (size_t earlier = 0; earlier < i; earlier++) {
-            check_ports(ports[earlier].key, ports[earlier].address, ports[i].key, ports[i].address,
-                        faults);
-        }
-    }
-}
-
 static void resolve_on_lag(struct channel_rule *rule) {
     if (rule->on_lag == ON_LAG_AUTO) {
         /* A channel without history has nothing from which a reader could catch up. */
@@ -143,8 +148,9 @@ enum error_code config_load(const struct config_sources *sources, struct config 
                             struct config_faults *ret_faults) {
     *ret_faults = (struct config_faults){0};
     struct config *config = calloc(1, sizeof(*config));
-    if (config == NULL || set_defaults(&config_scope_rule, &config->rule_default) != OK ||
-        set_defaults(&config_scope_file, config) != OK) {
+    if (config == NULL || config_values_init(&config_scope_rule, &config->rule_default) != OK ||
+        config_values_init(&config_scope_tenant, &config->tenant_default) != OK ||
+        config_values_init(&config_scope_file, config) != OK) {
         config_destroy(config);
         config_faults_add(ret_faults, "configuration", 0, 0, "", "out of memory");
         return ERR_MEMORY;
@@ -159,7 +165,13 @@ enum error_code config_load(const struct config_sources *sources, struct config 
     }
     sources_read_environment(sources->environment, config, ret_faults);
     sources_read_flags(sources->flag_count, sources->flags, config, ret_faults);
-    check_relations(config, ret_faults);
+    consistency_check(config, ret_faults);
+    if (sources->check_rows != NULL) {
+        sources->check_rows(config, ret_faults);
+    }
+    if (ret_faults->count == 0 && sources->check_files != NULL) {
+        sources->check_files(config, ret_faults);
+    }
     if (ret_faults->count > 0) {
         config_destroy(config);
         return ERR_CONFIG;
@@ -207,26 +219,53 @@ static bool are_equal(const struct config_scope *scope, const void *left, const 
     return true;
 }
 
-bool config_has_equal_rules(const struct config *left, const struct config *right) {
-    bool is_equal = left->rule_count == right->rule_count;
-    for (size_t i = 0; is_equal && i < left->rule_count; i++) {
-        is_equal = are_equal(&config_scope_rule, &left->rules[i], &right->rules[i]);
+static bool are_rows_equal(const struct config_rows *list, const struct config *left,
+                           const struct config *right) {
+    bool is_equal = config_row_count(left, list) == config_row_count(right, list);
+    for (size_t i = 0; is_equal && i < config_row_count(left, list); i++) {
+        is_equal =
+            are_equal(list->scope, config_row_at(left, list, i), config_row_at(right, list, i));
     }
     return is_equal;
+}
+
+bool config_has_equal_rules(const struct config *left, const struct config *right) {
+    return are_rows_equal(config_scope_find_list(&config_scope_file, SPAN("channels")), left,
+                          right);
+}
+
+bool config_has_equal_tenants(const struct config *left, const struct config *right) {
+    return are_rows_equal(config_scope_find_list(&config_scope_file, SPAN("tenants")), left, right);
+}
+
+bool config_has_equal_sinks(const struct config *left, const struct config *right) {
+    return are_rows_equal(config_scope_find_list(&config_scope_file, SPAN("sinks")), left, right) &&
+           are_rows_equal(config_scope_find_list(&config_scope_file, SPAN("sources")), left, right);
+}
+
+bool config_is_equal_source(const struct source_row *left, const struct source_row *right) {
+    return are_equal(&config_scope_source, left, right);
 }
 
 bool config_has_equal_keys(const struct config *left, const struct config *right) {
     return are_equal(&config_scope_file, left, right);
 }
 
+bool config_has_credentials(const struct config *config) {
+    return config->auth_key_count > 0 || config->auth_issuer_count > 0 ||
+           config->auth_certificate_count > 0 || config->webhook_url != NULL ||
+           config->anonymous_publish.is_given || config->anonymous_subscribe.is_given ||
+           config->anonymous_history.is_given || config->anonymous_presence.is_given ||
+           config->anonymous_delete.is_given;
+}
+
 void config_destroy(struct config *config) {
     if (config == NULL) {
         return;
     }
-    for (size_t i = 0; i < config->rule_count; i++) {
-        clear_values(&config_scope_rule, &config->rules[i]);
+    for (size_t i = 0; i < config_scope_file.list_count; i++) {
+        clear_rows(config, &config_scope_file.lists[i]);
     }
-    free(config->rules);
-    clear_values(&config_scope_file, config);
+    config_values_finish(&config_scope_file, config);
     free(config);
 }

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 
 #include "broker/config/value.h"
-#include "broker/support/invariant.h"
 
 static bool is_ipv4_loopback(struct in_addr address) {
     return (ntohl(address.s_addr) >> 24) == 127; /* RFC 1122, section 3.2.1.3 (g) */
@@ -88,26 +87,43 @@ void exposure_format_reachable(const struct config_address *address,
     exposure_format_address(address, ret_text);
 }
 
+static bool has_operator_key(const struct config *config) {
+    bool has_one = false;
+    for (size_t i = 0; i < config->auth_key_count; i++) {
+        has_one |= config->auth_keys[i].is_operator;
+    }
+    return has_one;
+}
+
 enum error_code exposure_check(const struct config *config, struct error *why) {
+    bool has_credentials = config_has_credentials(config);
     const struct {
         const char *key;
         const struct config_address *address;
+        bool is_protected;
+        const char *lacking;
+        const char *remedy;
     } ports[] = {
-        {"public.listen", &config->public_listen},
-        {"operator.listen", &config->operator_listen},
-        {"mqtt.listen", &config->mqtt_listen},
+        {"public.listen", &config->public_listen, has_credentials, "no credentials are configured",
+         "configure `auth`"},
+        {"operator.listen", &config->operator_listen, has_operator_key(config), "no key opens it",
+         "give a key in `auth.keys` `operator: true`"},
+        {"mqtt.listen", &config->mqtt_listen, has_credentials, "no credentials are configured",
+         "configure `auth`"},
+        {"mqtt.tls_listen", &config->mqtt_tls_listen, has_credentials,
+         "no credentials are configured", "configure `auth`"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(ports) && !config->open; i++) {
-        if (exposure_is_off(ports[i].address) || exposure_is_loopback(ports[i].address)) {
+        if (ports[i].is_protected || exposure_is_off(ports[i].address) ||
+            exposure_is_loopback(ports[i].address)) {
             continue;
         }
         char text[EXPOSURE_ADDRESS_BYTES];
         exposure_format_address(ports[i].address, text);
-        return error_set_field(
-            why, ERR_CONFIG, ports[i].key,
-            "%s is %s, beyond loopback, and no credentials are configured. Remedies: configure "
-            "`auth` (not in this version), or let everyone in with --open or TIDINGS_OPEN=1",
-            ports[i].key, text);
+        return error_set_field(why, ERR_CONFIG, ports[i].key,
+                               "%s is %s, beyond loopback, and %s. Remedies: %s, or let everyone "
+                               "in with --open or TIDINGS_OPEN=1",
+                               ports[i].key, text, ports[i].lacking, ports[i].remedy);
     }
     return OK;
 }

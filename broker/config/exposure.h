@@ -33,6 +33,6 @@ void exposure_set_port(struct config_address *address, uint16_t port);
 void exposure_format_reachable(const struct config_address *address,
                                char ret_text[EXPOSURE_ADDRESS_BYTES]);
 
-/* The refusal rule: without credentials (and this version has none) no port may listen beyond
- * loopback, unless `open` says so. ERR_CONFIG: the detail says what to do. */
+/* The refusal rule: without credentials no port may listen beyond loopback, and the operator's port
+ * only with a key that opens it, unless `open` says so. ERR_CONFIG: the detail says what to do. */
 MUST_USE enum error_code exposure_check(const struct config *config, struct error *why);

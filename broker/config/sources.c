@@ -4,7 +4,6 @@
 #include <ctype.h>
 
 #include "broker/config/value.h"
-#include "broker/support/invariant.h"
 
 #define FILE_FLAG "--config"
 #define FILE_VARIABLE CONFIG_VARIABLE_PREFIX "CONFIG"
@@ -57,20 +56,16 @@ static bool is_from_kubernetes(struct span name) {
 static const char *reason_to_refuse(struct span name) {
     char known[CONFIG_VARIABLE_BYTES];
     const struct config_scope *scope = &config_scope_file;
-    for (size_t i = 0; i < scope->refused_count; i++) {
-        config_variable_name(scope->refused[i].path, known);
-        struct span prefix = span_of_string(known);
-        bool is_deeper = name.length > prefix.length && name.bytes[prefix.length] == '_';
-        if (span_has_prefix(name, prefix) && (name.length == prefix.length || is_deeper)) {
-            return scope->refused[i].reason;
+    for (size_t i = 0; i < scope->list_count; i++) {
+        config_variable_name(scope->lists[i].path, known);
+        if (span_is_equal(name, span_of_string(known))) {
+            return "lists of mappings are taken from the file alone";
         }
     }
-    config_variable_name(scope->list, known);
-    return span_is_equal(name, span_of_string(known)) ? "rules are taken from the file alone"
-                                                      : NULL;
+    return NULL;
 }
 
-/* Looks a flag of what this version does not have up as its variable: TIDINGS_MQTT for `--mqtt`. */
+/* Looks a flag up as its variable: TIDINGS_CHANNELS for `--channels`. */
 static const char *reason_to_refuse_flag(struct span flag) {
     char name[CONFIG_VARIABLE_BYTES] = CONFIG_VARIABLE_PREFIX;
     size_t length = strlen(name);
@@ -92,14 +87,21 @@ static void check_unknown(struct span name, struct config_faults *faults) {
         return;
     }
     const struct config_scope *scope = &config_scope_file;
+    char nearest[CONFIG_VARIABLE_BYTES] = "";
+    size_t best = SIZE_MAX;
     for (size_t i = 0; i < scope->row_count; i++) {
         char known[CONFIG_VARIABLE_BYTES];
         config_variable_name(scope->rows[i].path, known);
-        if (config_edit_distance(name, span_of_string(known)) <= TYPING_ERRORS_MAX) {
-            config_faults_add(faults, SOURCE_ENVIRONMENT, 0, 0, shown,
-                              "is not a variable; the nearest is `%s`", known);
-            return;
+        size_t distance = config_edit_distance(name, span_of_string(known));
+        if (distance < best) {
+            best = distance;
+            memcpy(nearest, known, sizeof(nearest));
         }
+    }
+    /* A rule about credentials that is not read is a hole, however far from any name it is. */
+    if (best <= TYPING_ERRORS_MAX || span_has_prefix(name, SPAN(CONFIG_VARIABLE_PREFIX "AUTH_"))) {
+        config_faults_add(faults, SOURCE_ENVIRONMENT, 0, 0, shown,
+                          "is not a variable; the nearest is `%s`", nearest);
     }
 }
 

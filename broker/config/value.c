@@ -5,9 +5,12 @@
 #include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "broker/config/amount.h"
+#include "broker/config/choice.h"
+#include "broker/config/credential.h"
 #include "broker/config/exposure.h"
+#include "broker/config/sink_value.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
 #include "broker/support/utf8.h"
@@ -15,105 +18,12 @@
 /* A text that is copied out to be ended by NUL for inet_pton(3). */
 #define ADDRESS_BYTES_MAX 63
 
-/* For printf's "%.*s": as much of a wrong value as an error has room for. */
-#define SHOWN_BYTES_MAX 64
-#define SHOWN(span)                                                                                \
-    (int)((span).length < SHOWN_BYTES_MAX ? (span).length : SHOWN_BYTES_MAX),                      \
-        (const char *)(span).bytes
-
-struct unit {
-    struct span name;
-    uint64_t factor;
-};
-
-static const struct unit byte_units[] = {
-    {{(const uint8_t *)"", 0}, 1},
-#define BYTE_UNIT(text, factor) {{(const uint8_t *)text, sizeof(text) - 1}, factor},
-    BYTE_UNIT("B", 1) BYTE_UNIT("KB", 1000) BYTE_UNIT("MB", 1000000) BYTE_UNIT("GB", 1000000000)
-        BYTE_UNIT("TB", 1000000000000) BYTE_UNIT("KiB", 1024) BYTE_UNIT("MiB", 1048576)
-            BYTE_UNIT("GiB", 1073741824) BYTE_UNIT("TiB", 1099511627776)
-#undef BYTE_UNIT
-};
-
-static const struct unit duration_units[] = {
-#define DURATION_UNIT(text, factor) {{(const uint8_t *)text, sizeof(text) - 1}, factor},
-    DURATION_UNIT("ms", 1) DURATION_UNIT("s", 1000) DURATION_UNIT("m", 60000)
-        DURATION_UNIT("h", 3600000) DURATION_UNIT("d", 86400000)
-#undef DURATION_UNIT
-};
-
-static const struct unit plain_unit[] = {{{(const uint8_t *)"", 0}, 1}};
-
-/* What may be typed for an enum. */
-struct choice {
-    const char *name;
-    int value;
-};
-
-static const struct choice durability_choices[] = {
-    {"async", DURABILITY_ASYNC},
-    {"fsync", DURABILITY_FSYNC},
-    {NULL, 0},
-};
-static const struct choice on_lag_choices[] = {
-    {"auto", ON_LAG_AUTO}, {"catch_up", ON_LAG_CATCH_UP},     {"conflate", ON_LAG_CONFLATE},
-    {"drop", ON_LAG_DROP}, {"disconnect", ON_LAG_DISCONNECT}, {NULL, 0},
-};
-static const struct choice retain_choices[] = {
-    {"flagged", RETAIN_FLAGGED},
-    {"latest", RETAIN_LATEST},
-    {NULL, 0},
-};
-static const struct choice log_level_choices[] = {
-    {"debug", LOG_LEVEL_DEBUG},
-    {"info", LOG_LEVEL_INFO},
-    {"warning", LOG_LEVEL_WARNING},
-    {"error", LOG_LEVEL_ERROR},
-    {NULL, 0},
-};
-static const struct choice log_format_choices[] = {
-    {"logfmt", LOG_FORMAT_LOGFMT},
-    {"json", LOG_FORMAT_JSON},
-    {NULL, 0},
-};
-
-/* A whole number with one of the units; `looks` ends the sentence that refuses it. */
-static enum error_code parse_quantity(struct span text, const struct unit *units, size_t unit_count,
-                                      const char *looks, uint64_t *ret_value, struct error *why) {
-    size_t digits = 0;
-    while (digits < text.length && isdigit(text.bytes[digits])) {
-        digits++;
-    }
-    uint64_t number = 0;
-    if (!span_parse_u64(span_of(text.bytes, digits), &number)) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" is not %s", SHOWN(text), looks);
-    }
-    struct span unit = span_of(text.bytes + digits, text.length - digits);
-    for (size_t i = 0; i < unit_count; i++) {
-        if (!span_is_equal(units[i].name, unit)) {
-            continue;
-        }
-        if (number > (CONFIG_UNLIMITED - 1) / units[i].factor) {
-            return error_set(why, ERR_CONFIG, "\"%.*s\" is too large", SHOWN(text));
-        }
-        *ret_value = number * units[i].factor;
-        return OK;
-    }
-    if (unit.length == 0) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" has no unit: write %s", SHOWN(text), looks);
-    }
-    return error_set(why, ERR_CONFIG, "\"%.*s\" has an unknown unit \"%.*s\": write %s",
-                     SHOWN(text), SHOWN(unit), looks);
-}
-
 enum error_code value_parse_bytes(struct span text, uint64_t *ret_bytes, struct error *why) {
-    return parse_quantity(text, byte_units, ARRAY_COUNT(byte_units),
-                          config_type_looks(CONFIG_BYTES), ret_bytes, why);
+    return amount_parse(CONFIG_BYTES, text, ret_bytes, why);
 }
 
 enum error_code value_parse_duration_ms(struct span text, uint64_t *ret_ms, struct error *why) {
-    return parse_quantity(text, duration_units, ARRAY_COUNT(duration_units),
-                          config_type_looks(CONFIG_DURATION), ret_ms, why);
+    return amount_parse(CONFIG_DURATION, text, ret_ms, why);
 }
 
 static bool copy_text(struct span text, char ret_text[ADDRESS_BYTES_MAX + 1]) {
@@ -154,7 +64,7 @@ enum error_code value_parse_address(struct span text, struct config_address *ret
     uint64_t port = 0;
     struct span host = span_of(text.bytes, colon == 0 ? 0 : colon - 1);
     if (colon == 0 || !span_parse_u64(span_of(text.bytes + colon, text.length - colon), &port)) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" has no port: write %s", SHOWN(text),
+        return error_set(why, ERR_CONFIG, "\"%.*s\" has no port: write %s", VALUE_SHOWN(text),
                          config_type_looks(CONFIG_ADDRESS));
     }
     if (port > UINT16_MAX) {
@@ -174,8 +84,8 @@ enum error_code value_parse_address(struct span text, struct config_address *ret
         ipv4->sin_port = htons((uint16_t)port);
         address.length = sizeof(*ipv4);
     } else {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" is not an IP address: write %s", SHOWN(host),
-                         config_type_looks(CONFIG_ADDRESS));
+        return error_set(why, ERR_CONFIG, "\"%.*s\" is not an IP address: write %s",
+                         VALUE_SHOWN(host), config_type_looks(CONFIG_ADDRESS));
     }
     *ret_address = address;
     return OK;
@@ -195,12 +105,12 @@ enum error_code value_check_network(struct span text, struct error *why) {
     uint64_t bits = 0;
     if (bits_max == 0 || !span_parse_u64(rest, &bits) || bits > bits_max) {
         return error_set(why, ERR_CONFIG, "\"%.*s\" is not a network: write it as `10.0.0.0/8`",
-                         SHOWN(text));
+                         VALUE_SHOWN(text));
     }
     for (size_t bit = (size_t)bits; bit < bits_max; bit++) {
         if ((bytes[bit / 8] & (0x80 >> (bit % 8))) != 0) {
             return error_set(why, ERR_CONFIG, "\"%.*s\" has bits set behind its prefix of %u",
-                             SHOWN(text), (unsigned)bits);
+                             VALUE_SHOWN(text), (unsigned)bits);
         }
     }
     return OK;
@@ -212,13 +122,8 @@ static bool is_host_name(struct span text) {
     if (is_ipv6) {
         return parse_ipv6(span_of(text.bytes + 1, text.length - 2), &address);
     }
-    for (size_t i = 0; i < text.length; i++) {
-        uint8_t byte = text.bytes[i];
-        if (!isalnum(byte) && byte != '.' && byte != '-' && byte != '_') {
-            return false;
-        }
-    }
-    return text.length > 0 && text.length <= 253; /* RFC 1035, section 2.3.4 */
+    return span_consists_of(text, SPAN(SPAN_LETTERS SPAN_DIGITS "-_.")) &&
+           text.length <= 253; /* RFC 1035, section 2.3.4 */
 }
 
 enum error_code value_check_host(struct span text, struct error *why) {
@@ -227,7 +132,21 @@ enum error_code value_check_host(struct span text, struct error *why) {
     }
     return error_set(why, ERR_CONFIG,
                      "\"%.*s\" is not a host name: write it without scheme, port and path",
-                     SHOWN(text));
+                     VALUE_SHOWN(text));
+}
+
+bool value_is_host_and_port(struct span text) {
+    size_t colon = text.length;
+    while (colon > 0 && isdigit(text.bytes[colon - 1])) {
+        colon--;
+    }
+    uint64_t port = 1;
+    if (colon > 0 && colon < text.length && text.bytes[colon - 1] == ':') {
+        bool is_number = span_parse_u64(span_of(text.bytes + colon, text.length - colon), &port);
+        port = is_number ? port : 0;
+        text.length = colon - 1;
+    }
+    return port > 0 && port <= UINT16_MAX && is_host_name(text);
 }
 
 /* An origin is scheme, host and port alone (RFC 6454, section 6.2): browsers send no path. */
@@ -240,70 +159,19 @@ enum error_code value_check_origin(struct span text, struct error *why) {
     } else {
         rest = (struct span){0};
     }
-    size_t colon = rest.length;
-    while (colon > 0 && isdigit(rest.bytes[colon - 1])) {
-        colon--;
-    }
-    uint64_t port = 1;
-    if (colon > 0 && colon < rest.length && rest.bytes[colon - 1] == ':') {
-        bool is_number = span_parse_u64(span_of(rest.bytes + colon, rest.length - colon), &port);
-        port = is_number ? port : 0;
-        rest.length = colon - 1;
-    }
-    if (port > 0 && port <= UINT16_MAX && is_host_name(rest)) {
+    if (value_is_host_and_port(rest)) {
         return OK;
     }
     return error_set(why, ERR_CONFIG,
                      "\"%.*s\" is not an origin: write it as `https://example.org`, without a path",
-                     SHOWN(text));
-}
-
-static enum error_code parse_choice(struct span text, const struct choice *choices, int *ret_value,
-                                    struct error *why) {
-    char known[128] = "";
-    size_t length = 0;
-    for (const struct choice *choice = choices; choice->name != NULL; choice++) {
-        if (span_is_equal(span_of_string(choice->name), text)) {
-            *ret_value = choice->value;
-            return OK;
-        }
-        length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s",
-                                   length == 0 ? "" : ", ", choice->name);
-        INVARIANT(length < sizeof(known));
-    }
-    return error_set(why, ERR_CONFIG, "\"%.*s\" is not one of: %s", SHOWN(text), known);
-}
-
-static enum error_code parse_cores(struct span text, uint64_t *ret_count, struct error *why) {
-    if (!span_is_equal(text, SPAN("cores"))) {
-        return parse_quantity(text, plain_unit, ARRAY_COUNT(plain_unit),
-                              config_type_looks(CONFIG_CORES), ret_count, why);
-    }
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    *ret_count = count < 1 ? 1 : (uint64_t)count;
-    return OK;
-}
-
-static enum error_code parse_number(enum config_type type, struct span text, uint64_t *ret_value,
-                                    struct error *why) {
-    if (type == CONFIG_BYTES) {
-        return value_parse_bytes(text, ret_value, why);
-    }
-    if (type == CONFIG_DURATION) {
-        return value_parse_duration_ms(text, ret_value, why);
-    }
-    if (type == CONFIG_CORES) {
-        return parse_cores(text, ret_value, why);
-    }
-    return parse_quantity(text, plain_unit, ARRAY_COUNT(plain_unit),
-                          config_type_looks(CONFIG_COUNT), ret_value, why);
+                     VALUE_SHOWN(text));
 }
 
 /* A bound of the row in its own unit; rows are constants, so that a bad one is a broken claim. */
 static uint64_t bound(const struct config_row *row, const char *text, uint64_t otherwise) {
     uint64_t value = otherwise;
     if (text != NULL && strcmp(text, "unlimited") != 0) {
-        enum error_code code = parse_number(row->type, span_of_string(text), &value, NULL);
+        enum error_code code = amount_parse(row->type, span_of_string(text), &value, NULL);
         INVARIANT(code == OK);
     }
     return value;
@@ -320,7 +188,7 @@ static enum error_code set_number(const struct config_row *row, uint64_t *field,
         return OK;
     }
     uint64_t value = 0;
-    enum error_code code = parse_number(row->type, text, &value, why);
+    enum error_code code = amount_parse(row->type, text, &value, why);
     if (code != OK) {
         return code;
     }
@@ -334,11 +202,11 @@ static enum error_code set_number(const struct config_row *row, uint64_t *field,
         return error_set(why, ERR_CONFIG, "0 is not \"no limit\": write unlimited");
     }
     if (value < minimum) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" is below the least, %s", SHOWN(text),
+        return error_set(why, ERR_CONFIG, "\"%.*s\" is below the least, %s", VALUE_SHOWN(text),
                          row->minimum);
     }
     if (value > maximum) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" is above the most, %s", SHOWN(text),
+        return error_set(why, ERR_CONFIG, "\"%.*s\" is above the most, %s", VALUE_SHOWN(text),
                          row->maximum);
     }
     *field = value;
@@ -368,23 +236,16 @@ static enum error_code set_switch(bool *field, struct span text, struct error *w
     bool is_true = span_is_equal(text, SPAN("true")) || span_is_equal(text, SPAN("1"));
     bool is_false = span_is_equal(text, SPAN("false")) || span_is_equal(text, SPAN("0"));
     if (!is_true && !is_false) {
-        return error_set(why, ERR_CONFIG, "\"%.*s\" is neither true nor false", SHOWN(text));
+        return error_set(why, ERR_CONFIG, "\"%.*s\" is neither true nor false", VALUE_SHOWN(text));
     }
     *field = is_true;
     return OK;
 }
 
-static const struct choice *const choices_of[CONFIG_TYPE_COUNT] = {
-    [CONFIG_DURABILITY] = durability_choices, [CONFIG_ON_LAG] = on_lag_choices,
-    [CONFIG_RETAIN] = retain_choices,         [CONFIG_LOG_LEVEL] = log_level_choices,
-    [CONFIG_LOG_FORMAT] = log_format_choices,
-};
-
 static enum error_code set_choice(enum config_type type, void *field, struct span text,
                                   struct error *why) {
-    INVARIANT(choices_of[type] != NULL);
     int value = 0;
-    enum error_code code = parse_choice(text, choices_of[type], &value, why);
+    enum error_code code = choice_parse(type, text, &value, why);
     if (code == OK) {
         memcpy(field, &value, sizeof(value)); /* every enum here is an int wide: see below */
     }
@@ -395,6 +256,31 @@ _Static_assert(sizeof(enum on_lag) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum retain) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum log_level) == sizeof(int), "set_choice writes an int");
 _Static_assert(sizeof(enum log_format) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum when_down) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum sink_format) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum sink_mode) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum sink_order) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum sink_batch) == sizeof(int), "set_choice writes an int");
+_Static_assert(sizeof(enum sink_delivery) == sizeof(int), "set_choice writes an int");
+
+static enum error_code set_checked(enum config_type type, char **field, struct span text,
+                                   struct error *why) {
+    static enum error_code (*const check_of[CONFIG_TYPE_COUNT])(struct span, struct error *) = {
+        [CONFIG_HASH] = credential_check_hash,
+        [CONFIG_KEY] = credential_check_key,
+        [CONFIG_LOCATION] = credential_check_location,
+        [CONFIG_URL] = credential_check_url,
+        [CONFIG_TENANT] = credential_check_tenant,
+        [CONFIG_TENANTS] = credential_check_tenants,
+        [CONFIG_SINK_NAME] = sink_check_name,
+        [CONFIG_START] = sink_check_start,
+        [CONFIG_SOURCE_START] = sink_check_source_start,
+        [CONFIG_MQTT_URL] = sink_check_mqtt_url,
+        [CONFIG_SIGNING_SECRET] = sink_check_signing_secret,
+    };
+    enum error_code code = check_of[type] == NULL ? OK : check_of[type](text, why);
+    return code != OK ? code : set_text(field, text, why);
+}
 
 enum error_code value_set(const struct config_row *row, void *values, struct span text,
                           struct error *why) {
@@ -403,34 +289,23 @@ enum error_code value_set(const struct config_row *row, void *values, struct spa
     if (text.length > VALUE_TEXT_BYTES_MAX) {
         return error_set(why, ERR_CONFIG, "is longer than %d bytes", VALUE_TEXT_BYTES_MAX);
     }
-    switch (row->type) {
-    case CONFIG_TEXT:
-    case CONFIG_PATTERN:
-        return set_text(field, text, why);
-    case CONFIG_ADDRESS:
-        return value_parse_address(text, field, why);
-    case CONFIG_LISTENER:
-        return exposure_parse_listener(text, field, why);
-    case CONFIG_BYTES:
-    case CONFIG_DURATION:
-    case CONFIG_COUNT:
-    case CONFIG_CORES:
-        return set_number(row, field, text, why);
-    case CONFIG_SWITCH:
-        return set_switch(field, text, why);
-    case CONFIG_DURABILITY:
-    case CONFIG_ON_LAG:
-    case CONFIG_RETAIN:
-    case CONFIG_LOG_LEVEL:
-    case CONFIG_LOG_FORMAT:
-        return set_choice(row->type, field, text, why);
-    case CONFIG_ORIGINS:
-    case CONFIG_HOSTS:
-    case CONFIG_NETWORKS:
-    case CONFIG_TYPE_COUNT:
-        break;
+    if (config_type_is_text(row->type)) {
+        return set_checked(row->type, field, text, why);
     }
-    return error_set(why, ERR_INTERNAL, "has a type without a reader");
+    if (config_type_is_number(row->type)) {
+        return set_number(row, field, text, why);
+    }
+    if (choice_is(row->type)) {
+        return set_choice(row->type, field, text, why);
+    }
+    if (row->type == CONFIG_ADDRESS) {
+        return value_parse_address(text, field, why);
+    }
+    if (row->type == CONFIG_LISTENER) {
+        return exposure_parse_listener(text, field, why);
+    }
+    INVARIANT(row->type == CONFIG_SWITCH);
+    return set_switch(field, text, why);
 }
 
 enum error_code value_add_item(const struct config_row *row, void *values, struct span text,
@@ -439,6 +314,14 @@ enum error_code value_add_item(const struct config_row *row, void *values, struc
         [CONFIG_ORIGINS] = value_check_origin,
         [CONFIG_HOSTS] = value_check_host,
         [CONFIG_NETWORKS] = value_check_network,
+        [CONFIG_PATTERNS] = credential_check_pattern,
+        [CONFIG_ALGORITHMS] = credential_check_algorithm,
+        [CONFIG_EVENTS] = credential_check_event,
+        [CONFIG_CHANNELS] = sink_check_text,
+        [CONFIG_HEADERS] = sink_check_header,
+        [CONFIG_OPTIONS] = sink_check_option,
+        [CONFIG_TOPICS] = sink_check_text,
+        [CONFIG_DURATIONS] = sink_check_duration,
     };
     INVARIANT(check_of[row->type] != NULL);
     struct config_list *list = (void *)((char *)values + row->offset);
@@ -461,95 +344,69 @@ enum error_code value_add_item(const struct config_row *row, void *values, struc
     code = set_text(&copy, text, why);
     if (code == OK) {
         items[list->count++] = copy;
+        list->is_given = true;
     }
     return code;
 }
 
-/* In the largest unit that divides it. */
-static enum error_code put_quantity(uint64_t value, const struct unit *units, size_t unit_count,
-                                    struct buffer *buffer) {
-    const struct unit *best = &units[0];
-    for (size_t i = 1; i < unit_count; i++) {
-        if (value % units[i].factor == 0 && units[i].factor > best->factor) {
-            best = &units[i];
-        }
-    }
-    return buffer_printf(buffer, "\"%llu%.*s\"", (unsigned long long)(value / best->factor),
-                         SPAN_PRINTF(best->name));
+void value_set_given(const struct config_row *row, void *values) {
+    INVARIANT(config_type_is_list(row->type));
+    struct config_list *list = (void *)((char *)values + row->offset);
+    list->is_given = true;
 }
 
-static enum error_code put_number(const struct config_row *row, uint64_t value,
-                                  struct buffer *buffer) {
-    if (value == CONFIG_UNLIMITED) {
-        return buffer_put(buffer, SPAN("\"unlimited\""));
+/* Rights that were not given are other than none. */
+static enum error_code put_list(enum config_type type, const struct config_list *list,
+                                struct buffer *buffer) {
+    if (type == CONFIG_PATTERNS && !list->is_given) {
+        return buffer_put(buffer, SPAN("null"));
     }
-    if (row->type == CONFIG_BYTES) {
-        return put_quantity(value, byte_units, ARRAY_COUNT(byte_units), buffer);
-    }
-    if (row->type == CONFIG_DURATION) {
-        return put_quantity(value, duration_units, ARRAY_COUNT(duration_units), buffer);
-    }
-    return buffer_printf(buffer, "%llu", (unsigned long long)value);
-}
-
-static enum error_code put_list(const struct config_list *list, struct buffer *buffer) {
     enum error_code code = buffer_put_byte(buffer, '[');
     for (size_t i = 0; code == OK && i < list->count; i++) {
+        const char *item = config_type_is_secret(type) ? "set" : list->items[i];
         code = i == 0 ? OK : buffer_put_byte(buffer, ',');
-        code = code != OK ? code : json_escape_put(buffer, span_of_string(list->items[i]));
+        code = code != OK ? code : json_escape_put(buffer, span_of_string(item));
     }
     return code != OK ? code : buffer_put_byte(buffer, ']');
 }
 
-static enum error_code put_choice(enum config_type type, const void *field, struct buffer *buffer) {
-    int value = 0;
-    memcpy(&value, field, sizeof(value));
-    const struct choice *choice = choices_of[type];
-    while (choice->name != NULL && choice->value != value) {
-        choice++;
+static enum error_code put_text(enum config_type type, const char *text, struct buffer *buffer) {
+    if (text == NULL) {
+        return buffer_put(buffer, SPAN("null"));
     }
-    INVARIANT(choice->name != NULL);
-    return buffer_printf(buffer, "\"%s\"", choice->name);
+    return config_type_is_secret(type) ? buffer_put(buffer, SPAN("\"set\""))
+                                       : json_escape_put(buffer, span_of_string(text));
 }
 
 enum error_code value_put(const struct config_row *row, const void *values, struct buffer *buffer) {
     const void *field = (const char *)values + row->offset;
     char address[EXPOSURE_ADDRESS_BYTES];
-    switch (row->type) {
-    case CONFIG_TEXT:
-    case CONFIG_PATTERN: {
-        const char *text = *(char *const *)field;
-        return text == NULL ? buffer_put(buffer, SPAN("null"))
-                            : json_escape_put(buffer, span_of_string(text));
+    int choice = 0;
+    if (config_type_is_list(row->type)) {
+        return put_list(row->type, field, buffer);
     }
-    case CONFIG_ADDRESS:
-    case CONFIG_LISTENER:
-        exposure_format_address(field, address);
-        return buffer_printf(buffer, "\"%s\"", address);
-    case CONFIG_BYTES:
-    case CONFIG_DURATION:
-    case CONFIG_COUNT:
-    case CONFIG_CORES:
-        return put_number(row, *(const uint64_t *)field, buffer);
-    case CONFIG_SWITCH:
+    if (config_type_is_text(row->type)) {
+        return put_text(row->type, *(char *const *)field, buffer);
+    }
+    if (config_type_is_number(row->type)) {
+        return amount_put(row->type, *(const uint64_t *)field, buffer);
+    }
+    if (choice_is(row->type)) {
+        memcpy(&choice, field, sizeof(choice));
+        return buffer_printf(buffer, "\"%s\"", choice_name(row->type, choice));
+    }
+    if (row->type == CONFIG_SWITCH) {
         return buffer_printf(buffer, "%s", *(const bool *)field ? "true" : "false");
-    case CONFIG_ORIGINS:
-    case CONFIG_HOSTS:
-    case CONFIG_NETWORKS:
-        return put_list(field, buffer);
-    case CONFIG_DURABILITY:
-    case CONFIG_ON_LAG:
-    case CONFIG_RETAIN:
-    case CONFIG_LOG_LEVEL:
-    case CONFIG_LOG_FORMAT:
-        return put_choice(row->type, field, buffer);
-    case CONFIG_TYPE_COUNT:
-        break;
     }
-    return ERR_INTERNAL;
+    INVARIANT(row->type == CONFIG_ADDRESS || row->type == CONFIG_LISTENER);
+    exposure_format_address(field, address);
+    return buffer_printf(buffer, "\"%s\"", address);
 }
 
 static bool is_list_equal(const struct config_list *left, const struct config_list *right) {
+    if (left->is_given != right->is_given) {
+        return false;
+    }
     for (size_t i = 0; i < left->count && i < right->count; i++) {
         if (strcmp(left->items[i], right->items[i]) != 0) {
             return false;
@@ -569,7 +426,7 @@ bool value_is_equal(const struct config_row *row, const void *left_values,
     if (config_type_is_list(row->type)) {
         return is_list_equal(left, right);
     }
-    if (row->type == CONFIG_TEXT || row->type == CONFIG_PATTERN) {
+    if (config_type_is_text(row->type)) {
         return is_text_equal(*(char *const *)left, *(char *const *)right);
     }
     static const size_t size_of[] = {
@@ -582,8 +439,11 @@ bool value_is_equal(const struct config_row *row, const void *left_values,
 
 void value_clear(const struct config_row *row, void *values) {
     void *field = (char *)values + row->offset;
-    if (row->type == CONFIG_TEXT || row->type == CONFIG_PATTERN) {
+    if (config_type_is_text(row->type)) {
         char **text = field;
+        if (*text != NULL && config_type_is_secret(row->type)) {
+            explicit_bzero(*text, strlen(*text));
+        }
         free(*text);
         *text = NULL;
     } else if (config_type_is_list(row->type)) {

@@ -15,6 +15,12 @@
 
 #define VALUE_TEXT_BYTES_MAX 1024
 
+/* For printf's "%.*s": as much of a wrong value as an error has room for. Never of a secret. */
+#define VALUE_SHOWN_BYTES_MAX 64
+#define VALUE_SHOWN(span)                                                                          \
+    (int)((span).length < VALUE_SHOWN_BYTES_MAX ? (span).length : VALUE_SHOWN_BYTES_MAX),          \
+        (const char *)(span).bytes
+
 /* All give ERR_CONFIG with one sentence in `why` that can follow the key's name. */
 MUST_USE enum error_code value_parse_bytes(struct span text, uint64_t *ret_bytes,
                                            struct error *why);
@@ -24,6 +30,9 @@ MUST_USE enum error_code value_parse_address(struct span text, struct config_add
                                              struct error *why);
 MUST_USE enum error_code value_check_network(struct span text, struct error *why);
 MUST_USE enum error_code value_check_host(struct span text, struct error *why);
+/* "host" or "host:8443"; a host is a name, an IPv4 address, or an IPv6 address in brackets. */
+bool value_is_host_and_port(struct span text);
+
 MUST_USE enum error_code value_check_origin(struct span text, struct error *why);
 
 /* Reads `text` into the row's field of `values` (a struct config or struct channel_rule), replacing
@@ -35,9 +44,12 @@ MUST_USE enum error_code value_set(const struct config_row *row, void *values, s
 MUST_USE enum error_code value_add_item(const struct config_row *row, void *values,
                                         struct span text, struct error *why);
 
+/* Notes that the list was given, be it empty. */
+void value_set_given(const struct config_row *row, void *values);
+
 /* Appends the field as JSON, as a user writes it: "10GiB", "1d", 100000, true, ["a"], "unlimited";
- * null where a text is not set. What is appended reads back to the same value. ERR_TOO_LARGE,
- * ERR_MEMORY. */
+ * null where a text is not set; "set" for a secret that is. All else that is appended reads back
+ * to the same value. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code value_put(const struct config_row *row, const void *values,
                                    struct buffer *buffer);
 

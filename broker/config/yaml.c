@@ -17,7 +17,6 @@ struct reader {
     yaml_event_t event;
     bool has_event;
     bool has_failed;
-    bool has_match; /* the rule that is read said `match`, rightly or wrongly */
     const char *name;
     struct span text;
     config_check_pattern *check_pattern;
@@ -31,6 +30,7 @@ struct level {
     void *values;
     const char *prefix;  /* "" or "channels[2].": what a fault writes before the path */
     const char *section; /* "" or "public." */
+    uint64_t *given; /* a bit for each row of the scope that was met, rightly or wrongly; or NULL */
 };
 
 struct key {
@@ -42,6 +42,18 @@ struct key {
     config_faults_add((reader)->faults, (reader)->name, (uint32_t)(mark).line + 1,                 \
                       (uint32_t)(mark).column + 1, key, __VA_ARGS__)
 #define FAULT(reader, key, ...) FAULT_AT(reader, (reader)->event.start_mark, key, __VA_ARGS__)
+
+/* The parser says only that a token cannot begin so. */
+static bool is_indented_by_tab(struct span text, size_t line) {
+    size_t i = 0;
+    for (; line > 0 && i < text.length; i++) {
+        line -= text.bytes[i] == '\n';
+    }
+    while (i < text.length && text.bytes[i] == ' ') {
+        i++;
+    }
+    return i < text.length && text.bytes[i] == '\t';
+}
 
 /* Bytes that are not UTF-8 are found before lines are counted, so their line is counted here. */
 static void tell_syntax(struct reader *reader) {
@@ -55,9 +67,12 @@ static void tell_syntax(struct reader *reader) {
             mark.column = is_line_end ? 0 : mark.column + 1;
         }
     }
-    FAULT_AT(reader, mark, "", "is not YAML: %s%s%s",
+    FAULT_AT(reader, mark, "", "is not YAML: %s%s%s%s",
              parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ", ",
-             parser->problem == NULL ? "out of memory" : parser->problem);
+             parser->problem == NULL ? "out of memory" : parser->problem,
+             is_indented_by_tab(reader->text, mark.line)
+                 ? "; lines are indented by blanks, not tabs"
+                 : "");
 }
 
 static bool next_event(struct reader *reader) {
@@ -138,15 +153,28 @@ static bool take_start(struct reader *reader, yaml_event_type_t type, const char
     return false;
 }
 
+/* What no single type can say, because channels stand above the configuration. */
+static enum error_code check_text(const struct reader *reader, const struct config_row *row,
+                                  struct span text, struct error *why) {
+    bool is_pattern =
+        row->type == CONFIG_PATTERN || row->type == CONFIG_PATTERNS || row->type == CONFIG_CHANNELS;
+    return is_pattern && reader->check_pattern != NULL ? reader->check_pattern(text, why) : OK;
+}
+
 static void read_list(struct reader *reader, const struct config_row *row, void *values,
                       const char *key) {
+    value_set_given(row, values);
     if (!take_start(reader, YAML_SEQUENCE_START_EVENT, key)) {
         return;
     }
     while (next_event(reader) && reader->event.type != YAML_SEQUENCE_END_EVENT) {
         struct error why = {0};
-        if (take_scalar(reader, key) &&
-            value_add_item(row, values, scalar_of(&reader->event), &why) != OK) {
+        if (!take_scalar(reader, key)) {
+            continue;
+        }
+        struct span text = scalar_of(&reader->event);
+        if (check_text(reader, row, text, &why) != OK ||
+            value_add_item(row, values, text, &why) != OK) {
             FAULT(reader, key, "%s", why.detail);
         }
     }
@@ -154,7 +182,6 @@ static void read_list(struct reader *reader, const struct config_row *row, void 
 
 static void read_value(struct reader *reader, const struct config_row *row, void *values,
                        const char *key) {
-    reader->has_match |= row->type == CONFIG_PATTERN;
     if (values == reader->config) {
         config_set_source(reader->config, row, CONFIG_FILE);
     }
@@ -168,9 +195,7 @@ static void read_value(struct reader *reader, const struct config_row *row, void
     struct error why = {0};
     struct span text = scalar_of(&reader->event);
     enum error_code code = value_set(row, values, text, &why);
-    if (code == OK && row->type == CONFIG_PATTERN && reader->check_pattern != NULL) {
-        code = reader->check_pattern(text, &why);
-    }
+    code = code != OK ? code : check_text(reader, row, text, &why);
     if (code != OK) {
         FAULT(reader, key, "%s", why.detail);
     }
@@ -178,55 +203,55 @@ static void read_value(struct reader *reader, const struct config_row *row, void
 
 static void read_mapping(struct reader *reader, const struct level *level);
 
-static void read_rule(struct reader *reader, struct channel_rule *rule, size_t index) {
-    char prefix[32];
-    snprintf(prefix, sizeof(prefix), "channels[%zu].", index);
-    struct level level = {&config_scope_rule, rule, prefix, ""};
+static void read_row(struct reader *reader, const struct config_rows *list, void *row,
+                     size_t index) {
+    char prefix[CONFIG_PATH_BYTES + 24];
+    uint64_t given = 0;
+    INVARIANT(list->scope->row_count <= 64);
+    snprintf(prefix, sizeof(prefix), "%s[%zu].", list->path, index);
+    struct level level = {list->scope, row, prefix, "", &given};
     yaml_mark_t mark = reader->event.start_mark;
-    reader->has_match = false;
+    size_t faults_before = reader->faults->count + reader->faults->count_beyond;
     read_mapping(reader, &level);
-    if (!reader->has_match && !reader->has_failed) {
-        prefix[strlen(prefix) - 1] = '\0';
-        FAULT_AT(reader, mark, prefix, "has no `match`: which channels is the rule for?");
+    prefix[strlen(prefix) - 1] = '\0';
+    for (size_t i = 0; i < list->scope->row_count && !reader->has_failed; i++) {
+        const struct config_row *needed = &list->scope->rows[i];
+        if (config_row_must_be_given(needed) && (given & (UINT64_C(1) << i)) == 0) {
+            FAULT_AT(reader, mark, prefix, "has no `%s`: %s", needed->path, needed->summary);
+        }
     }
+    struct config_place *place = config_row_place(row);
+    place->line = (uint32_t)mark.line + 1;
+    place->column = (uint32_t)mark.column + 1;
+    place->given = given;
+    place->has_fault = reader->faults->count + reader->faults->count_beyond > faults_before;
 }
 
-static void read_rules(struct reader *reader, const char *key) {
+static void read_rows(struct reader *reader, const struct config_rows *list, const char *key) {
     if (!take_start(reader, YAML_SEQUENCE_START_EVENT, key)) {
         return;
     }
     struct config *config = reader->config;
     while (next_event(reader) && reader->event.type != YAML_SEQUENCE_END_EVENT) {
         if (reader->event.type != YAML_MAPPING_START_EVENT || has_tag(&reader->event)) {
-            FAULT(reader, key, "must hold mappings, as `- match: \"tennis/**\"`");
+            FAULT(reader, key, "must hold mappings, as `%s`", list->example);
             skip_node(reader);
             continue;
         }
-        struct channel_rule *rules =
-            config->rule_count < CONFIG_RULES_MAX
-                ? realloc(config->rules, (config->rule_count + 1) * sizeof(*rules))
-                : NULL;
-        if (rules == NULL) {
-            FAULT(reader, key, "more than %d rules, or no memory for them", CONFIG_RULES_MAX);
+        size_t index = config_row_count(config, list);
+        void *row = config_row_add(config, list);
+        if (row == NULL) {
+            FAULT(reader, key, "more than %zu rows, or no memory for them", list->rows_max);
             skip_node(reader);
             continue;
         }
-        config->rules = rules;
-        rules[config->rule_count] = config->rule_default;
-        read_rule(reader, &rules[config->rule_count], config->rule_count);
-        config->rule_count++;
+        read_row(reader, list, row, index);
     }
 }
 
 static void refuse_key(struct reader *reader, const struct level *level, const struct key *key) {
-    struct span path = span_of_string(key->path);
-    const struct config_refused_row *refused = config_scope_find_refused(level->scope, path);
-    if (refused != NULL) {
-        FAULT(reader, key->shown, "%s", refused->reason);
-        return;
-    }
     char nearest[CONFIG_PATH_BYTES];
-    config_scope_nearest(level->scope, path, nearest);
+    config_scope_nearest(level->scope, span_of_string(key->path), nearest);
     FAULT(reader, key->shown, "is not a key; the nearest is `%s`", nearest);
 }
 
@@ -235,8 +260,8 @@ static void read_entry(struct reader *reader, const struct level *level, const s
     struct span path = span_of_string(key->path);
     const struct config_row *row = config_scope_find(level->scope, path);
     bool is_section = config_scope_is_section(level->scope, path);
-    bool is_rules = level->scope->list != NULL && strcmp(level->scope->list, key->path) == 0;
-    if (row == NULL && !is_section && !is_rules) {
+    const struct config_rows *list = config_scope_find_list(level->scope, path);
+    if (row == NULL && !is_section && list == NULL) {
         refuse_key(reader, level, key);
         if (next_event(reader)) {
             skip_node(reader);
@@ -247,13 +272,16 @@ static void read_entry(struct reader *reader, const struct level *level, const s
         return;
     }
     if (row != NULL) {
+        if (level->given != NULL) {
+            *level->given |= UINT64_C(1) << (row - level->scope->rows);
+        }
         read_value(reader, row, level->values, key->shown);
-    } else if (is_rules) {
-        read_rules(reader, key->shown);
+    } else if (list != NULL) {
+        read_rows(reader, list, key->shown);
     } else if (take_start(reader, YAML_MAPPING_START_EVENT, key->shown)) {
         char section[CONFIG_PATH_BYTES + SHOWN_KEY_MAX + 1];
         snprintf(section, sizeof(section), "%s.", key->path);
-        struct level inner = {level->scope, level->values, level->prefix, section};
+        struct level inner = {level->scope, level->values, level->prefix, section, level->given};
         read_mapping(reader, &inner);
     }
 }
@@ -297,7 +325,7 @@ static void read_mapping(struct reader *reader, const struct level *level) {
 }
 
 static void read_stream(struct reader *reader) {
-    struct level level = {&config_scope_file, reader->config, "", ""};
+    struct level level = {&config_scope_file, reader->config, "", "", NULL};
     bool has_document = false;
     while (next_event(reader) && reader->event.type != YAML_STREAM_END_EVENT) {
         if (reader->event.type != YAML_DOCUMENT_START_EVENT) {

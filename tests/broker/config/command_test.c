@@ -3,18 +3,20 @@
 
 #include "tests/broker/config/load.h"
 
+static const struct config_sources no_hooks;
+
 TEST(check_tells_good_from_bad_and_from_misused) {
-    const char *file = write_file("data: x\npublic: {listen: \":8080\"}\n");
-    EXPECT_EQ(command_check(1, WORDS(file), NULL), COMMAND_OK);
-    unlink(file);
-    file = write_file("dta: x\n");
-    EXPECT_EQ(command_check(1, WORDS(file), NULL), COMMAND_FAILED);
-    unlink(file);
-    EXPECT_EQ(command_check(1, WORDS("/nowhere/t.yaml"), NULL), COMMAND_FAILED);
-    EXPECT_EQ(command_check(0, NULL, NULL), COMMAND_USAGE);
-    EXPECT_EQ(command_check(2, WORDS("a", "b"), NULL), COMMAND_USAGE);
-    EXPECT_EQ(command_check(1, WORDS("--fast"), NULL), COMMAND_USAGE);
-    EXPECT_EQ(command_check(1, WORDS("--help"), NULL), COMMAND_OK);
+    const char *file = scratch_write("data: x\npublic: {listen: \":8080\"}\n");
+    EXPECT_EQ(command_check(1, WORDS(file), &no_hooks), COMMAND_OK);
+    scratch_remove(file);
+    file = scratch_write("dta: x\n");
+    EXPECT_EQ(command_check(1, WORDS(file), &no_hooks), COMMAND_FAILED);
+    scratch_remove(file);
+    EXPECT_EQ(command_check(1, WORDS("/nowhere/t.yaml"), &no_hooks), COMMAND_FAILED);
+    EXPECT_EQ(command_check(0, NULL, &no_hooks), COMMAND_USAGE);
+    EXPECT_EQ(command_check(2, WORDS("a", "b"), &no_hooks), COMMAND_USAGE);
+    EXPECT_EQ(command_check(1, WORDS("--fast"), &no_hooks), COMMAND_USAGE);
+    EXPECT_EQ(command_check(1, WORDS("--help"), &no_hooks), COMMAND_OK);
 }
 
 TEST(serve_goes_on_only_with_a_good_and_safe_configuration) {

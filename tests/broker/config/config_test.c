@@ -36,12 +36,12 @@ TEST(without_sources_the_defaults_stand) {
 }
 
 TEST(readers_of_a_channel_without_history_drop_unless_told) {
-    const char *file = write_file("channels:\n"
-                                  "- {match: a, history: {messages: 0}}\n"
-                                  "- {on_lag: auto, match: b, history: {messages: 0}}\n"
-                                  "- {match: c, history: {messages: 0}, on_lag: catch_up}\n"
-                                  "- {match: d, on_lag: auto}\n"
-                                  "- {match: e, on_lag: disconnect}\n");
+    const char *file = scratch_write("channels:\n"
+                                     "- {match: a, history: {messages: 0}}\n"
+                                     "- {on_lag: auto, match: b, history: {messages: 0}}\n"
+                                     "- {match: c, history: {messages: 0}, on_lag: catch_up}\n"
+                                     "- {match: d, on_lag: auto}\n"
+                                     "- {match: e, on_lag: disconnect}\n");
     static const enum on_lag expected[] = {ON_LAG_DROP, ON_LAG_DROP, ON_LAG_CATCH_UP,
                                            ON_LAG_CATCH_UP, ON_LAG_DISCONNECT};
     struct config *config = load((struct config_sources){.file = file});
@@ -50,11 +50,11 @@ TEST(readers_of_a_channel_without_history_drop_unless_told) {
         EXPECT_EQ(config->rules[i].on_lag, expected[i]);
     }
     config_destroy(config);
-    unlink(file);
+    scratch_remove(file);
 }
 
 TEST(flags_win_over_environment_over_file) {
-    const char *file = write_file("workers: 2\ndata: from-file\nlimits: {connections: 2}\n");
+    const char *file = scratch_write("workers: 2\ndata: from-file\nlimits: {connections: 2}\n");
     struct config *config = load((struct config_sources){
         .file = file,
         .environment = WORDS("TIDINGS_WORKERS=3", "TIDINGS_DATA=from-environment"),
@@ -64,7 +64,7 @@ TEST(flags_win_over_environment_over_file) {
     EXPECT_STRING(config->data, "from-environment");
     EXPECT_EQ(config->connections_max, 2);
     config_destroy(config);
-    unlink(file);
+    scratch_remove(file);
 }
 
 TEST(each_port_needs_its_own_address) {
@@ -81,9 +81,9 @@ TEST(file_above_its_bound_is_refused) {
     char *text = malloc(CONFIG_FILE_BYTES_MAX + 2);
     memset(text, '#', CONFIG_FILE_BYTES_MAX + 1);
     text[CONFIG_FILE_BYTES_MAX + 1] = '\0';
-    const char *file = write_file(text);
+    const char *file = scratch_write(text);
     expect_fault((struct config_sources){.file = file}, file, "", "larger than");
-    unlink(file);
+    scratch_remove(file);
     free(text);
 }
 
@@ -103,12 +103,12 @@ TEST(faults_print_a_line_each_and_no_control_characters) {
 /* What a reload leaves for the next start. */
 static const char *waiting_for(const char *running_text, const char *wanted_text) {
     static char paths[CONFIG_PATHS_BYTES];
-    const char *file = write_file(running_text);
+    const char *file = scratch_write(running_text);
     struct config *running = load((struct config_sources){.file = file});
-    unlink(file);
-    file = write_file(wanted_text);
+    scratch_remove(file);
+    file = scratch_write(wanted_text);
     struct config *wanted = load((struct config_sources){.file = file});
-    unlink(file);
+    scratch_remove(file);
     config_list_waiting(running, wanted, paths);
     config_destroy(running);
     config_destroy(wanted);

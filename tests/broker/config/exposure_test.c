@@ -29,7 +29,7 @@ TEST(without_credentials_nothing_beyond_loopback_is_listened_on) {
         EXPECT_EQ(code, cases[i].field == NULL ? OK : ERR_CONFIG);
         EXPECT_STRING(why.field, cases[i].field == NULL ? "" : cases[i].field);
         if (code != OK) {
-            EXPECT_NOT_NULL(strstr(why.detail, "`auth` (not in this version)"));
+            EXPECT_NOT_NULL(strstr(why.detail, "auth"));
             EXPECT_NOT_NULL(strstr(why.detail, "--open"));
             EXPECT_NOT_NULL(strstr(why.detail, "TIDINGS_OPEN=1"));
         }
@@ -37,6 +37,39 @@ TEST(without_credentials_nothing_beyond_loopback_is_listened_on) {
         EXPECT_EQ(exposure_check(config, NULL), OK);
         config_destroy(config);
     }
+}
+
+TEST(credentials_open_the_public_port_and_an_operator_key_the_operators) {
+    static const char key[] = "auth: {keys: [{name: a, hash: \"sha256:"
+                              "00000000000000000000000000000000"
+                              "00000000000000000000000000000000\"%s}]}\n"
+                              "public: {listen: \":8080\"}\n%s";
+    static const struct {
+        const char *extra;
+        const char *operator_line;
+        const char *field; /* NULL: allowed */
+    } cases[] = {
+        {"", "", NULL},
+        {"", "operator: {listen: \":8081\"}\n", "operator.listen"},
+        {", operator: true", "operator: {listen: \":8081\"}\n", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), key, cases[i].extra, cases[i].operator_line);
+        struct config *config = load((struct config_sources){.text = span_of_string(text)});
+        struct error why = {0};
+        enum error_code code = exposure_check(config, &why);
+        EXPECT_EQ(code, cases[i].field == NULL ? OK : ERR_CONFIG);
+        EXPECT_STRING(why.field, cases[i].field == NULL ? "" : cases[i].field);
+        config_destroy(config);
+    }
+}
+
+TEST(an_anonymous_rule_counts_as_credentials) {
+    struct config *config = load((struct config_sources){
+        .text = SPAN("auth: {anonymous: {subscribe: [a]}}\npublic: {listen: \":8080\"}\n")});
+    EXPECT_EQ(exposure_check(config, NULL), OK);
+    config_destroy(config);
 }
 
 TEST(people_on_the_machine_are_told_localhost_where_it_leads_there) {
@@ -76,6 +109,7 @@ TEST(a_listener_may_be_off) {
 }
 
 UNIT_TESTS(UNIT(a_listener_that_is_no_address_is_told_that_it_may_be_off),
-           UNIT(a_listener_may_be_off),
+           UNIT(a_listener_may_be_off), UNIT(an_anonymous_rule_counts_as_credentials),
+           UNIT(credentials_open_the_public_port_and_an_operator_key_the_operators),
            UNIT(people_on_the_machine_are_told_localhost_where_it_leads_there),
            UNIT(without_credentials_nothing_beyond_loopback_is_listened_on))

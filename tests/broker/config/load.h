@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "broker/config/config.h"
+#include "tests/scratch.h"
 #include "tests/unit.h"
 
 /* Of the last load; on no stack, because they are 50 KB. */
@@ -21,17 +21,6 @@ static struct config_faults faults;
 #define WORDS(...) ((char *const *)CONST_WORDS(__VA_ARGS__))
 #define FLAGS(...)                                                                                 \
     .flags = WORDS(__VA_ARGS__), .flag_count = ARRAY_COUNT(CONST_WORDS(__VA_ARGS__)) - 1
-
-/* A file that lives as long as the test. */
-__attribute__((unused)) static const char *write_file(const char *text) {
-    static char name[] = "/tmp/tidings-config-XXXXXX";
-    memcpy(name + sizeof(name) - 7, "XXXXXX", 6);
-    int descriptor = mkstemp(name);
-    EXPECT_TRUE(descriptor >= 0);
-    EXPECT_EQ(write(descriptor, text, strlen(text)), strlen(text));
-    close(descriptor);
-    return name;
-}
 
 __attribute__((unused)) static struct config *load(struct config_sources sources) {
     struct config *config = NULL;

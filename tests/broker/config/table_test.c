@@ -5,14 +5,22 @@
 #include "broker/config/value.h"
 #include "tests/unit.h"
 
-/* Room for the values of either scope. */
+/* Room for the values of each scope. */
 union values {
     struct config config;
     struct channel_rule rule;
+    struct auth_key key;
+    struct auth_issuer issuer;
+    struct auth_certificate certificate;
+    struct tenant_quota tenant;
+    struct sink_row sink;
+    struct source_row source;
 };
 
 static void each_row(void (*on_row)(const struct config_row *row, union values *values)) {
-    const struct config_scope *const scopes[] = {&config_scope_file, &config_scope_rule};
+    const struct config_scope *const scopes[] = {
+        &config_scope_file,        &config_scope_rule,   &config_scope_key,  &config_scope_issuer,
+        &config_scope_certificate, &config_scope_tenant, &config_scope_sink, &config_scope_source};
     for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
         for (size_t j = 0; j < scopes[i]->row_count; j++) {
             union values values = {0};
@@ -38,19 +46,16 @@ static uint64_t number(const struct config_row *row, const union values *values)
     return value;
 }
 
-static bool is_number(const struct config_row *row) {
-    return row->type == CONFIG_BYTES || row->type == CONFIG_DURATION || row->type == CONFIG_COUNT ||
-           row->type == CONFIG_CORES;
-}
-
 /* The number `value` in the smallest unit of the row's type. */
 static void write_number(const struct config_row *row, uint64_t value, char ret_text[32]) {
+    static const char *const units[CONFIG_TYPE_COUNT] = {
+        [CONFIG_DURATION] = "ms", [CONFIG_RATE] = "/s", [CONFIG_BYTES_RATE] = "/s"};
     snprintf(ret_text, 32, "%llu%s", (unsigned long long)value,
-             row->type == CONFIG_DURATION ? "ms" : "");
+             units[row->type] == NULL ? "" : units[row->type]);
 }
 
 static void check_default(const struct config_row *row, union values *values) {
-    if (row->default_text != NULL) {
+    if (row->default_text != NULL && !config_row_must_be_given(row)) {
         EXPECT_EQ(set(row, values, row->default_text), OK);
     }
 }
@@ -60,7 +65,7 @@ TEST(every_default_is_a_legal_value) {
 }
 
 static void check_bounds(const struct config_row *row, union values *values) {
-    if (!is_number(row)) {
+    if (!config_type_is_number(row->type)) {
         return;
     }
     char text[32];
@@ -92,7 +97,7 @@ TEST(every_number_is_taken_at_its_bounds_and_refused_beyond) {
 static void check_rubbish(const struct config_row *row, union values *values) {
     static const char *const rubbish[] = {"",    "-1",  "1.5", "0x10",      "1 KiB",
                                           "KiB", "1e3", "٣",   "Unlimited", "18446744073709551616"};
-    if (!is_number(row)) {
+    if (!config_type_is_number(row->type)) {
         return;
     }
     for (size_t i = 0; i < ARRAY_COUNT(rubbish); i++) {
@@ -109,8 +114,9 @@ static void check_zero(const struct config_row *row, union values *values) {
     if (row->maximum != NULL && strcmp(row->maximum, "unlimited") == 0) {
         EXPECT_EQ(set(row, values, "unlimited"), OK);
         EXPECT_TRUE(number(row, values) == CONFIG_UNLIMITED);
-        const char *zero = row->type == CONFIG_DURATION ? "0s" : "0";
-        bool has_meaning = strcmp(row->minimum, zero) == 0;
+        char zero[32];
+        write_number(row, 0, zero);
+        bool has_meaning = row->minimum[0] == '0';
         EXPECT_EQ(set(row, values, zero), has_meaning ? OK : ERR_CONFIG);
         EXPECT_TRUE(number(row, values) == (has_meaning ? 0 : CONFIG_UNLIMITED));
     }
@@ -127,11 +133,22 @@ static void check_words(const struct config_row *row, union values *values) {
     EXPECT_TRUE(strlen(row->path) < CONFIG_PATH_BYTES);
     EXPECT_TRUE((row->minimum == NULL) == (row->maximum == NULL));
     EXPECT_TRUE(row->flag == NULL || strncmp(row->flag, "--", 2) == 0);
-    EXPECT_TRUE(is_number(row) == (row->minimum != NULL));
+    EXPECT_TRUE(config_type_is_number(row->type) == (row->minimum != NULL));
 }
 
 TEST(every_row_is_whole) {
     each_row(check_words);
+}
+
+TEST(every_list_of_mappings_has_a_path_of_its_own) {
+    for (size_t i = 0; i < config_scope_file.list_count; i++) {
+        const struct config_rows *list = &config_scope_file.lists[i];
+        struct span path = span_of_string(list->path);
+        EXPECT_TRUE(config_scope_find_list(&config_scope_file, path) == list);
+        EXPECT_NULL(config_scope_find(&config_scope_file, path));
+        EXPECT_FALSE(config_scope_is_section(&config_scope_file, path));
+        EXPECT_TRUE(list->scope->row_count <= 64); /* a bit each, in yaml.c */
+    }
 }
 
 TEST(no_path_and_no_flag_is_used_twice) {
@@ -171,6 +188,10 @@ TEST(nearest_key_is_named) {
         {"chanels", "channels"},
         {"limits.conections", "limits.connections"},
         {"worker", "workers"},
+        {"auth.key", "auth.keys"},
+        {"auth.webhok", "auth.webhook"},
+        {"auth.anonimous.publish", "auth.anonymous.publish"},
+        {"tenant", "tenants"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char nearest[CONFIG_PATH_BYTES];
@@ -188,6 +209,6 @@ TEST(variable_is_named_after_its_path) {
 UNIT_TESTS(UNIT(every_default_is_a_legal_value),
            UNIT(every_number_is_taken_at_its_bounds_and_refused_beyond),
            UNIT(what_is_no_number_changes_nothing), UNIT(unlimited_is_that_word_and_never_zero),
-           UNIT(every_row_is_whole), UNIT(no_path_and_no_flag_is_used_twice),
-           UNIT(edit_distance_counts_letters), UNIT(nearest_key_is_named),
-           UNIT(variable_is_named_after_its_path))
+           UNIT(every_row_is_whole), UNIT(every_list_of_mappings_has_a_path_of_its_own),
+           UNIT(no_path_and_no_flag_is_used_twice), UNIT(edit_distance_counts_letters),
+           UNIT(nearest_key_is_named), UNIT(variable_is_named_after_its_path))

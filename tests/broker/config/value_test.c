@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/config/choice.h"
 #include "broker/config/exposure.h"
 #include "tests/unit.h"
 
@@ -203,6 +204,20 @@ TEST(values_are_written_as_they_are_typed) {
     expect_written("data", "a \"b\"", "\"a \\\"b\\\"\"");
 }
 
+TEST(a_secret_is_written_as_set_and_no_more) {
+    const struct config_row *row =
+        config_scope_find(&config_scope_file, SPAN("auth.webhook.secret"));
+    struct config config = {0};
+    struct buffer buffer;
+    buffer_init(&buffer, VALUE_TEXT_BYTES_MAX);
+    EXPECT_EQ(value_put(row, &config, &buffer), OK);
+    EXPECT_EQ(value_set(row, &config, SPAN("hunter2"), NULL), OK);
+    EXPECT_EQ(value_put(row, &config, &buffer), OK);
+    EXPECT_SPAN(buffer_borrow(&buffer), "null\"set\"");
+    value_clear(row, &config);
+    buffer_finish(&buffer);
+}
+
 /* What is written for a default is read back as the same value. */
 TEST(every_default_survives_being_written) {
     struct config config = {0};
@@ -210,13 +225,17 @@ TEST(every_default_survives_being_written) {
     for (size_t i = 0; i < config_scope_file.row_count; i++) {
         const struct config_row *row = &config_scope_file.rows[i];
         struct buffer buffer;
-        if (row->default_text == NULL) {
+        if (row->default_text == NULL || config_row_must_be_given(row)) {
             continue;
         }
         buffer_init(&buffer, VALUE_TEXT_BYTES_MAX);
         EXPECT_EQ(value_set(row, &config, span_of_string(row->default_text), NULL), OK);
         bool is_off = row->type == CONFIG_SWITCH && strcmp(row->default_text, "false") == 0;
-        bool is_zero = is_off || row->type == CONFIG_LOG_FORMAT;
+        bool is_first = choice_is(row->type) &&
+                        *(const int *)(const void *)((const char *)&config + row->offset) == 0;
+        bool is_nowhere =
+            row->type == CONFIG_LISTENER && strcmp(row->default_text, EXPOSURE_OFF) == 0;
+        bool is_zero = is_off || is_first || is_nowhere;
         EXPECT_EQ(value_is_equal(row, &config, &again), is_zero);
         EXPECT_EQ(value_put(row, &config, &buffer), OK);
         struct span text = buffer_borrow(&buffer);
@@ -237,5 +256,5 @@ UNIT_TESTS(UNIT(sizes_have_units_of_thousands_and_of_1024s), UNIT(bad_sizes_say_
            UNIT(origins_have_no_path), UNIT(hosts_are_names_alone),
            UNIT(on_lag_takes_every_policy_and_no_other_word),
            UNIT(zero_means_nothing_but_in_the_row_whose_least_it_is),
-           UNIT(list_takes_no_more_than_its_bound), UNIT(values_are_written_as_they_are_typed),
-           UNIT(every_default_survives_being_written))
+           UNIT(list_takes_no_more_than_its_bound), UNIT(a_secret_is_written_as_set_and_no_more),
+           UNIT(values_are_written_as_they_are_typed), UNIT(every_default_survives_being_written))

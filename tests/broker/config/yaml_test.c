@@ -152,26 +152,95 @@ TEST(rules_name_themselves_by_their_place) {
                  "channels[0].message_bytes_max", "the most, 16MiB");
 }
 
-TEST(what_this_version_does_not_do_is_refused) {
-    expect_fault("auth: {users: a}\n", 1, 1, "auth", "not in this version");
-    expect_fault("auth: {keys: [{name: a}]}\n", 1, 1, "auth", "not in this version");
-    expect_fault("sinks: [a]\n", 1, 1, "sinks", "not in this version");
-    expect_fault("public: {tls: {key: a}}\n", 1, 10, "public.tls", "not in this version");
-    expect_fault("limits: {publish_rate: 1000/s}\n", 1, 10, "limits.publish_rate",
-                 "not in this version");
-    expect_fault("channels: [{match: a, publish_rate: 5/s}]\n", 1, 23, "channels[0].publish_rate",
-                 "not in this version");
+#define HASH "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+TEST(rows_of_auth_and_tenants_are_read_with_their_place) {
+    struct read read;
+    open_read(&read,
+              "auth:\n"
+              "  keys:\n"
+              "    - { name: backend, hash: \"" HASH "\", operator: true, publish: [\"**\"],\n"
+              "        history: [] }\n"
+              "  jwt:\n"
+              "    - issuer: https://id.example\n"
+              "      algorithms: [ES256, EdDSA]\n"
+              "      jwks: https://id.example/keys\n"
+              "      tenant: acme\n"
+              "      subscribe: [\"u/{sub}/**\", \"t/{tenant}\"]\n"
+              "  certificates:\n"
+              "    - { subject: \"CN=device-*,O=Example\", name: \"{cn}\" }\n"
+              "  anonymous: { subscribe: [\"tennis/**\"] }\n"
+              "  cookie: t\n"
+              "  webhook: { url: \"https://app.example/may\", secret: s, on: [connect],\n"
+              "             timeout: 1s, cache: 0s, when_down: allow }\n"
+              "tenants:\n"
+              "  - { name: acme, connections: 5, publish_rate: 10/s, publish_bytes: 1MiB/s }\n"
+              "  - { name: \"*\", channels: 7, stored_bytes: 1GiB }\n");
+    const struct config *config = read.config;
+    EXPECT_EQ(read.faults.count, 0);
+    EXPECT_EQ(config->auth_key_count, 1);
+    EXPECT_EQ(config->auth_keys[0].place.line, 3);
+    EXPECT_STRING(config->auth_keys[0].hash, HASH);
+    EXPECT_TRUE(config->auth_keys[0].is_operator);
+    EXPECT_EQ(config->auth_keys[0].publish.count, 1);
+    EXPECT_TRUE(config->auth_keys[0].history.is_given);
+    EXPECT_EQ(config->auth_keys[0].history.count, 0);
+    EXPECT_FALSE(config->auth_keys[0].subscribe.is_given);
+    EXPECT_EQ(config->auth_issuer_count, 1);
+    EXPECT_EQ(config->auth_issuers[0].algorithms.count, 2);
+    EXPECT_STRING(config->auth_issuers[0].subscribe.items[1], "t/{tenant}");
+    EXPECT_EQ(config->auth_certificate_count, 1);
+    EXPECT_STRING(config->auth_certificates[0].name, "{cn}");
+    EXPECT_EQ(config->anonymous_subscribe.count, 1);
+    EXPECT_STRING(config->cookie, "t");
+    EXPECT_EQ(config->webhook_timeout_ms, 1000);
+    EXPECT_EQ(config->webhook_when_down, WHEN_DOWN_ALLOW);
+    EXPECT_EQ(config->tenant_count, 2);
+    EXPECT_EQ(config->tenants[0].publish_rate, 10);
+    EXPECT_EQ(config->tenants[0].publish_bytes, 1048576);
+    EXPECT_TRUE(config->tenants[0].stored_bytes_max == CONFIG_UNLIMITED);
+    EXPECT_EQ(config->tenants[1].stored_bytes_max, 1073741824);
+    EXPECT_TRUE(config_has_credentials(config));
+    close_read(&read);
+}
+
+TEST(rows_of_auth_say_what_is_wrong_with_them) {
+    expect_fault("auth: {users: a}\n", 1, 8, "auth.users", "is not a key");
+    expect_fault("auth: {keys: [{hash: \"" HASH "\"}]}\n", 1, 15, "auth.keys[0]", "`name`");
+    expect_fault("auth: {keys: [{name: a, hash: tdk_x}]}\n", 1, 31, "auth.keys[0].hash",
+                 "the key itself");
+    expect_fault("auth: {keys: [{name: a, hash: \"" HASH "\", publish: [bad]}]}\n", 1, 116,
+                 "auth.keys[0].publish", "is bad");
+    expect_fault("auth: {keys: [{name: a, hash: \"" HASH "\", publish: [\"{user}\"]}]}\n", 1, 116,
+                 "auth.keys[0].publish", "{sub} and {tenant}");
+    expect_fault("auth: {jwt: [{algorithms: [none]}]}\n", 1, 28, "auth.jwt[0].algorithms",
+                 "no signature");
+    expect_fault("auth: {jwt: [{jwks: ftp://a/b}]}\n", 1, 21, "auth.jwt[0].jwks", "URL");
+    expect_fault("auth: {jwt: [{key: \"base64:AAAA\"}]}\n", 1, 20, "auth.jwt[0].key", "3 bytes");
+    expect_fault("auth: {jwt: [{key: \"base64:!\"}]}\n", 1, 20, "auth.jwt[0].key", "no base64");
+    expect_fault("auth: {certificates: [{name: a}]}\n", 1, 23, "auth.certificates[0]", "`subject`");
+    expect_fault("auth: {webhook: {on: [disconnect]}}\n", 1, 23, "auth.webhook.on", "one of");
+    expect_fault("tenants: [{name: a/b}]\n", 1, 18, "tenants[0].name", "no tenant");
+    expect_fault("channels: [{match: a, publish_rate: 5}]\n", 1, 37, "channels[0].publish_rate",
+                 "no unit");
+    expect_fault("tenants: [{name: a, publish_rate: 5}]\n", 1, 35, "tenants[0].publish_rate",
+                 "no unit");
+}
+
+TEST(sinks_are_mappings) {
+    expect_fault("sinks: [a]\n", 1, 9, "sinks", "must hold mappings");
 }
 
 TEST(text_that_is_no_yaml_has_a_place) {
     expect_fault("data: x\n  b: [\n", 2, 4, "", "is not YAML");
     expect_fault("data: x\nlog: \xff\n", 2, 6, "", "is not YAML");
+    expect_fault("public:\n \tlisten: x\n", 2, 2, "", "indented by blanks, not tabs");
 }
 
 TEST(all_faults_come_at_once) {
     struct read read;
     open_read(&read, "dta: x\nworkers: 0\npublic: {listen: a, hosts: [\"x y\", ok, \"/\"]}\n"
-                     "channels: [{on_lag: lose, match: bad}, 3]\nauth: {a: [b, {c: d}]}\n"
+                     "channels: [{on_lag: lose, match: bad}, 3]\nsinks: {a: [b, {c: d}]}\n"
                      "open: x\n");
     static const unsigned lines[] = {1, 2, 3, 3, 3, 4, 4, 4, 5, 6};
     EXPECT_EQ(read.faults.count, ARRAY_COUNT(lines));
@@ -210,7 +279,8 @@ TEST(rules_beyond_the_bound_are_refused) {
 
 UNIT_TESTS(UNIT(a_whole_file_is_read), UNIT(nothing_and_empty_sections_are_no_fault),
            UNIT(each_kind_of_fault_has_line_column_and_reason),
-           UNIT(rules_name_themselves_by_their_place),
-           UNIT(what_this_version_does_not_do_is_refused), UNIT(text_that_is_no_yaml_has_a_place),
+           UNIT(rules_name_themselves_by_their_place), UNIT(sinks_are_mappings),
+           UNIT(rows_of_auth_and_tenants_are_read_with_their_place),
+           UNIT(rows_of_auth_say_what_is_wrong_with_them), UNIT(text_that_is_no_yaml_has_a_place),
            UNIT(all_faults_come_at_once), UNIT(faults_beyond_the_bound_are_counted),
            UNIT(rules_beyond_the_bound_are_refused))
