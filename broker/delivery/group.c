@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "broker/support/heap.h"
 #include "broker/support/invariant.h"
 #include "broker/support/varint.h"
 
@@ -24,6 +25,7 @@
 static_assert(GROUP_LEASES_MAX == 1 << SLOT_BITS, "a token has room for each slot");
 
 struct entry {
+    struct heap_node in_waiting; /* by its position */
     struct list in_leases;       /* of its member */
     struct group_member *member; /* NULL: it waits */
     uint64_t token;              /* of the last lease; its slot at the least */
@@ -39,56 +41,13 @@ struct group {
     uint64_t token_count;
     struct list ready;
     size_t member_count;
-    size_t timed_count;     /* entries whose lease has an end */
-    struct entry **slots;   /* slot_count of them; NULL: free */
-    struct entry **waiting; /* a heap of waiting_count, the smallest position first … */
-    uint32_t *free_slots;   /* … and a stack of free_count; both have room for slot_count */
+    size_t timed_count;   /* entries whose lease has an end */
+    struct heap waiting;  /* has room for slot_count */
+    struct entry **slots; /* slot_count of them; NULL: free */
+    uint32_t *free_slots; /* a stack of free_count, with room for slot_count */
     size_t slot_count;
-    size_t waiting_count;
     size_t free_count;
 };
-
-/* --- the heap ------------------------------------------------------------------------------- */
-
-static void heap_put(struct group *group, struct entry *entry) {
-    size_t at = group->waiting_count++;
-    INVARIANT(group->waiting_count <= group->slot_count);
-    while (at > 0 && group->waiting[(at - 1) / 2]->position > entry->position) {
-        group->waiting[at] = group->waiting[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    group->waiting[at] = entry;
-}
-
-static struct entry *heap_first(const struct group *group) {
-    return group->waiting_count == 0 ? NULL : group->waiting[0];
-}
-
-static struct entry *heap_take(struct group *group) {
-    struct entry *first = heap_first(group);
-    INVARIANT(first != NULL);
-    struct entry *last = group->waiting[--group->waiting_count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= group->waiting_count) {
-            break;
-        }
-        if (child + 1 < group->waiting_count &&
-            group->waiting[child + 1]->position < group->waiting[child]->position) {
-            child++;
-        }
-        if (group->waiting[child]->position >= last->position) {
-            break;
-        }
-        group->waiting[at] = group->waiting[child];
-        at = child;
-    }
-    if (group->waiting_count > 0) {
-        group->waiting[at] = last;
-    }
-    return first;
-}
 
 /* --- slots ---------------------------------------------------------------------------------- */
 
@@ -100,17 +59,25 @@ static size_t entry_count(const struct group *group) {
     return group->slot_count - group->free_count;
 }
 
+static void put_waiting(struct group *group, struct entry *entry) {
+    heap_put(&group->waiting, &entry->in_waiting, entry->position);
+}
+
+/* NULL: none waits. */
+static struct entry *first_waiting(const struct group *group) {
+    struct heap_node *first = heap_first(&group->waiting);
+    return first == NULL ? NULL : CONTAINER_OF(first, struct entry, in_waiting);
+}
+
 /* Each array alone may have grown when memory ends: that does no harm. */
 static enum error_code grow(struct group *group) {
     size_t count = group->slot_count == 0 ? SLOTS_AT_FIRST : group->slot_count * 2;
     INVARIANT(count <= GROUP_LEASES_MAX);
     struct entry **slots = realloc(group->slots, count * sizeof(struct entry *));
     group->slots = slots == NULL ? group->slots : slots;
-    struct entry **waiting = realloc(group->waiting, count * sizeof(struct entry *));
-    group->waiting = waiting == NULL ? group->waiting : waiting;
     uint32_t *free_slots = realloc(group->free_slots, count * sizeof(uint32_t));
     group->free_slots = free_slots == NULL ? group->free_slots : free_slots;
-    if (slots == NULL || waiting == NULL || free_slots == NULL) {
+    if (slots == NULL || free_slots == NULL || heap_reserve(&group->waiting, count) != OK) {
         return ERR_MEMORY;
     }
     for (size_t i = count; i > group->slot_count; i--) {
@@ -123,9 +90,9 @@ static enum error_code grow(struct group *group) {
 
 static void release_slots(struct group *group) {
     free(group->slots);
-    free(group->waiting);
     free(group->free_slots);
-    group->slots = group->waiting = NULL;
+    heap_finish(&group->waiting);
+    group->slots = NULL;
     group->free_slots = NULL;
     group->slot_count = group->free_count = 0;
 }
@@ -148,6 +115,7 @@ static struct entry *add_entry(struct group *group, uint64_t position, uint64_t 
 
 static void remove_entry(struct group *group, struct entry *entry) {
     INVARIANT(entry->member == NULL);
+    heap_remove(&group->waiting, &entry->in_waiting);
     group->slots[slot_of(entry)] = NULL;
     group->free_slots[group->free_count++] = (uint32_t)slot_of(entry);
     free(entry);
@@ -169,8 +137,9 @@ enum error_code group_create(struct group **ret_group) {
 }
 
 static void forget_waiting(struct group *group) {
-    while (group->waiting_count > 0) {
-        remove_entry(group, heap_take(group));
+    struct entry *first;
+    while ((first = first_waiting(group)) != NULL) {
+        remove_entry(group, first);
     }
 }
 
@@ -189,17 +158,10 @@ void group_get_place(const struct group *group, struct place *ret_place) {
 }
 
 void group_set_place(struct group *group, const struct place *place) {
-    struct entry **kept = group->waiting;
-    size_t count = group->waiting_count;
-    group->waiting_count = 0;
-    for (size_t i = 0; i < count; i++) { /* the heap is built anew in the same array, behind `i` */
-        struct entry *entry = kept[i];
-        if (entry->position > place->position) {
-            group->slots[slot_of(entry)] = NULL;
-            group->free_slots[group->free_count++] = (uint32_t)slot_of(entry);
-            free(entry);
-        } else {
-            heap_put(group, entry);
+    for (size_t i = 0; i < group->slot_count; i++) {
+        struct entry *entry = group->slots[i];
+        if (entry != NULL && entry->member == NULL && entry->position > place->position) {
+            remove_entry(group, entry);
         }
     }
     group->place = *place;
@@ -274,7 +236,7 @@ void group_leave(struct group *group, struct group_member *member) {
     LIST_EACH(&member->leases, node) {
         struct entry *entry = CONTAINER_OF(node, struct entry, in_leases);
         take_back(group, entry);
-        heap_put(group, entry);
+        put_waiting(group, entry);
     }
     list_remove(&member->in_ready);
     group->member_count--;
@@ -302,7 +264,7 @@ bool group_reject(struct group *group, struct group_member *member, uint64_t tok
     }
     take_back(group, entry);
     entry->count -= was_seen ? 0 : 1;
-    heap_put(group, entry);
+    put_waiting(group, entry);
     return true;
 }
 
@@ -316,7 +278,7 @@ size_t group_expire(struct group *group, uint64_t now_ms, uint64_t *ret_next_ms)
         }
         if (entry->until_ms <= now_ms) {
             take_back(group, entry);
-            heap_put(group, entry);
+            put_waiting(group, entry);
             expired++;
         } else if (entry->until_ms < *ret_next_ms) {
             *ret_next_ms = entry->until_ms;
@@ -332,12 +294,12 @@ static size_t new_room(const struct group *group) {
 }
 
 bool group_can_lease(const struct group *group) {
-    return !list_is_empty(&group->ready) && (group->waiting_count > 0 || new_room(group) > 0);
+    return !list_is_empty(&group->ready) && (group->waiting.count > 0 || new_room(group) > 0);
 }
 
 size_t group_room(const struct group *group, size_t count_max) {
     size_t room = 0;
-    size_t most = group->waiting_count + new_room(group);
+    size_t most = group->waiting.count + new_room(group);
     most = most < count_max ? most : count_max;
     for (const struct list *node = group->ready.next; node != &group->ready && room < most;
          node = node->next) {
@@ -354,7 +316,7 @@ struct group_member *group_next(const struct group *group) {
 }
 
 void group_get_start(const struct group *group, struct place *ret_start) {
-    const struct entry *first = heap_first(group);
+    const struct entry *first = first_waiting(group);
     *ret_start = group->place;
     if (first != NULL) {
         ret_start->position = first->position - 1;
@@ -365,7 +327,7 @@ void group_get_start(const struct group *group, struct place *ret_start) {
 
 enum group_answer group_offer(struct group *group, const struct place *place, size_t bytes,
                               uint64_t now_ms, struct group_lease *ret_lease) {
-    struct entry *first = heap_first(group);
+    struct entry *first = first_waiting(group);
     bool is_new = place->position > group->place.position;
     bool waits = first != NULL && first->position == place->position;
     INVARIANT(first == NULL || first->position >= place->position);
@@ -376,11 +338,11 @@ enum group_answer group_offer(struct group *group, const struct place *place, si
     if (list_is_empty(&group->ready)) {
         return GROUP_NOBODY;
     }
-    struct entry *entry =
-        waits ? heap_take(group) : add_entry(group, place->position, place->offset);
+    struct entry *entry = waits ? first : add_entry(group, place->position, place->offset);
     if (entry == NULL) {
         return GROUP_NOBODY;
     }
+    heap_remove(&group->waiting, &entry->in_waiting);
     if (is_new) {
         group->place = *place;
     }
@@ -391,17 +353,17 @@ enum group_answer group_offer(struct group *group, const struct place *place, si
 }
 
 bool group_take_loss(struct group *group, uint64_t position, struct group_loss *ret_loss) {
-    struct entry *first = heap_first(group);
+    struct entry *first = first_waiting(group);
     if (first == NULL || first->position >= position) {
         return false;
     }
     *ret_loss = (struct group_loss){.position = first->position, .offset = first->offset};
-    remove_entry(group, heap_take(group));
+    remove_entry(group, first);
     return true;
 }
 
 void group_pass(struct group *group, const struct place *place) {
-    const struct entry *first = heap_first(group);
+    const struct entry *first = first_waiting(group);
     INVARIANT(first == NULL || first->position > place->position);
     if (place->position >= group->place.position) {
         group->place = *place;
@@ -412,8 +374,8 @@ void group_pass(struct group *group, const struct place *place) {
 
 void group_get_figures(const struct group *group, struct group_figures *ret_figures) {
     *ret_figures = (struct group_figures){.members = group->member_count,
-                                          .leased = entry_count(group) - group->waiting_count,
-                                          .waiting = group->waiting_count};
+                                          .leased = entry_count(group) - group->waiting.count,
+                                          .waiting = group->waiting.count};
 }
 
 uint64_t group_position_done(const struct group *group) {
@@ -479,7 +441,7 @@ static enum error_code take_entries(struct group *group, struct span *rest, uint
             return ERR_MEMORY;
         }
         entry->count = 1;
-        heap_put(group, entry);
+        put_waiting(group, entry);
     }
     return OK;
 }

@@ -128,6 +128,16 @@ void reader_leave_live(struct reader *reader) {
     }
 }
 
+bool reader_lacks_newest(const struct reader *reader) {
+    for (size_t i = 0; i < reader->link_count; i++) {
+        const struct feed *feed = reader->links[i].feed;
+        if (feed->has_come && feed->newest.position > reader->place.position) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool reader_is_due(struct reader *reader) {
     bool is_due = false;
     if (!reader->is_live) {
@@ -266,7 +276,8 @@ enum error_code reader_borrow_run(struct reader *reader, const struct framing *f
         .framing = framing, .subscription = subscription, .count_max = count_max};
     INVARIANT(reader_is_due(reader));
     enum error_code code = find_lacking(reader, trials, &trial_count) ? OK : ERR_AGAIN;
-    reader->current = trial_count == 1 ? (struct link *)(uintptr_t)trials[0].link : NULL;
+    reader->current =
+        trial_count == 1 ? (uint16_t)(trials[0].link - reader->links) : READER_GATHERED;
     if (code == OK && trial_count == 1) {
         code = borrow_of_feed(&trials[0], &wanted, UINT64_MAX, &gather->scratch, ret_run);
     } else if (code == OK) {
@@ -293,11 +304,11 @@ size_t reader_count_messages(const struct reader *reader, const struct gather *g
 
 struct gathered reader_get_item(const struct reader *reader, const struct gather *gather,
                                 size_t index) {
-    const struct link *link = reader->current;
-    if (link == NULL) {
+    if (reader->current == READER_GATHERED) {
         INVARIANT(index < gather->frames.count);
         return gather->items[index];
     }
+    const struct link *link = &reader->links[reader->current];
     const struct message *entry = tail_borrow(&link->feed->tail, link->sequence + index);
     return (struct gathered){entry->place, entry->fields.kind == MESSAGE_DATA};
 }
@@ -312,15 +323,15 @@ static void advance_all(struct reader *reader, const struct gather *gather, size
 }
 
 void reader_advance(struct reader *reader, const struct gather *gather, size_t count) {
-    struct link *link = reader->current;
     INVARIANT(reader->is_live);
     if (count == 0) {
         return;
     }
-    if (link == NULL) {
+    if (reader->current == READER_GATHERED) {
         advance_all(reader, gather, count);
         return;
     }
+    struct link *link = &reader->links[reader->current];
     uint64_t last = link->sequence + count - 1;
     INVARIANT(last < link->feed->tail.sequence_next);
     reader->place = tail_borrow(&link->feed->tail, last)->place;
@@ -374,9 +385,8 @@ bool reader_note_gap(struct reader *reader, const struct storage_gap *gap) {
 /* --- all readers ---------------------------------------------------------------------------- */
 
 void readers_touch(struct feeds *feeds) {
-    struct list *node;
-    while ((node = list_take_head(&feeds->touched)) != NULL) {
-        struct feed *feed = CONTAINER_OF(node, struct feed, in_touched);
+    struct feed *feed;
+    while ((feed = feeds_take_touched(feeds)) != NULL) {
         struct list guard; /* so that the feed outlives a last reader which leaves here */
         list_put_tail(&feed->links, &guard);
         LIST_EACH(&feed->links, member) {
@@ -401,8 +411,8 @@ static void cut_feed(struct feed *feed, uint64_t position) {
     }
     tail_cut(&feed->tail, position);
     feed->newest = (struct place){0};
-    list_remove(&feed->in_touched);
-    list_put_tail(&feed->feeds->touched, &feed->in_touched);
+    feed->has_come = false;
+    feed_touch(feed, 0);
 }
 
 static void cut_all(struct map *map, uint64_t position) {

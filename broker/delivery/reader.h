@@ -14,9 +14,11 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 
 #include "broker/channels/feed.h"
+#include "broker/limits.h"
 
 struct reader;
 
@@ -29,16 +31,20 @@ struct link {
     uint64_t told;     /* how far losses were told: to this offset; of a pattern, this position */
 };
 
+#define READER_GATHERED UINT16_MAX /* of several links */
+static_assert(SELECTORS_MAX < READER_GATHERED, "no link has that index");
+
+/* In the order of use: what a fan-out touches of a thousand readers comes with few cache lines. */
 struct reader {
-    struct place place; /* everything up to here was sent or did not match */
     struct link one;
-    struct link *links;   /* link_count of them: `one`, or an array of its own */
-    struct link *current; /* of the run that was borrowed last; NULL: it was gathered */
-    uint16_t link_count;
-    bool is_live;
-    bool is_ahead; /* a page showed it commits that its worker has not seen when it went live */
+    struct link *links; /* link_count of them: `one`, or an array of its own */
     /* A feed of it has something new, or a commit was missed. At the end of the turn. */
     void (*on_touched)(struct reader *reader);
+    uint16_t link_count;
+    uint16_t current; /* the link of the run that was borrowed last; READER_GATHERED */
+    bool is_live;
+    bool is_ahead; /* a page showed it commits that its worker has not seen when it went live */
+    struct place place; /* everything up to here was sent or did not match */
 };
 
 #define GATHER_FRAMES_MAX 512 /* of one write; of small messages it is full before */
@@ -72,6 +78,10 @@ MUST_USE bool reader_join_live(struct reader *reader);
 
 /* Goes behind: the tails need not keep anything for it. */
 void reader_leave_live(struct reader *reader);
+
+/* A message came behind its place. False: it has all, or that is not known since the worker missed
+ * commits. */
+bool reader_lacks_newest(const struct reader *reader);
 
 /* Live, and a tail has something for it. */
 bool reader_is_due(struct reader *reader);

@@ -8,28 +8,6 @@
 static const char *const type_names[] = {
     [METRICS_COUNTER] = "counter", [METRICS_GAUGE] = "gauge", [METRICS_HISTOGRAM] = "histogram"};
 
-#define NUMBER_BYTES 32
-
-/* A stored integer as the text says it: seconds with as many digits as it has. */
-static void format_number(const struct metrics_row *row, uint64_t value, char text[NUMBER_BYTES]) {
-    if (row->unit == METRICS_COUNT || row->unit == METRICS_BYTES) {
-        bool is_signed = row->type == METRICS_GAUGE;
-        snprintf(text, NUMBER_BYTES, is_signed ? "%" PRId64 : "%" PRIu64, value);
-        return;
-    }
-    int digits = row->unit == METRICS_MILLISECONDS ? 3 : 6;
-    uint64_t divisor = row->unit == METRICS_MILLISECONDS ? 1000 : 1000000;
-    snprintf(text, NUMBER_BYTES, "%" PRIu64 ".%0*" PRIu64, value / divisor, digits,
-             value % divisor);
-    size_t length = strlen(text);
-    while (text[length - 1] == '0') {
-        text[--length] = '\0';
-    }
-    if (text[length - 1] == '.') {
-        text[length - 1] = '\0';
-    }
-}
-
 static enum error_code put_text(struct buffer *buffer, const char *text) {
     return buffer_put(buffer, span_of_string(text));
 }
@@ -82,15 +60,15 @@ static enum error_code put_sample(struct buffer *buffer, const struct sample *sa
 /* Buckets are stored apart and told as sums from the left (cumulative), as the format wants. */
 static enum error_code put_histogram(struct buffer *buffer, const struct metrics *metrics,
                                      const struct metrics_row *row, size_t series) {
-    char number[NUMBER_BYTES];
-    char le[NUMBER_BYTES];
+    char number[EXPOSITION_NUMBER_BYTES];
+    char le[EXPOSITION_NUMBER_BYTES];
     uint32_t slot = row->slot_first + (uint32_t)series * row->series_slots;
     uint64_t count = 0;
     enum error_code code = OK;
     for (uint32_t i = 0; i <= METRICS_BUCKETS && code == OK; i++) {
         count += metrics_sum_slot(metrics, slot + i);
         if (i < METRICS_BUCKETS) {
-            format_number(row, metrics_bucket_bound(row->unit, i), le);
+            exposition_format_number(row->type, row->unit, metrics_bucket_bound(row->unit, i), le);
         }
         snprintf(number, sizeof(number), "%" PRIu64, count);
         code = put_sample(buffer, &(struct sample){.row = row,
@@ -100,8 +78,9 @@ static enum error_code put_histogram(struct buffer *buffer, const struct metrics
                                                    .number = number});
     }
     if (code == OK) {
-        char sum[NUMBER_BYTES];
-        format_number(row, metrics_sum_slot(metrics, slot + METRICS_BUCKETS + 1), sum);
+        char sum[EXPOSITION_NUMBER_BYTES];
+        exposition_format_number(row->type, row->unit,
+                                 metrics_sum_slot(metrics, slot + METRICS_BUCKETS + 1), sum);
         code = put_sample(
             buffer,
             &(struct sample){.row = row, .suffix = "_sum", .series = series, .number = sum});
@@ -118,10 +97,11 @@ static enum error_code put_threads(struct buffer *buffer, const struct metrics *
                                    const struct metrics_row *row) {
     enum error_code code = OK;
     for (size_t i = 0; i < metrics_shard_count(metrics) && code == OK; i++) {
-        char number[NUMBER_BYTES];
+        char number[EXPOSITION_NUMBER_BYTES];
         char thread[METRICS_THREAD_NAME_BYTES];
         metrics_thread_name(i, thread);
-        format_number(row, metrics_read_slot(metrics, i, row->slot_first), number);
+        exposition_format_number(row->type, row->unit,
+                                 metrics_read_slot(metrics, i, row->slot_first), number);
         code = put_sample(
             buffer, &(struct sample){.row = row, .suffix = "", .text = thread, .number = number});
     }
@@ -133,8 +113,9 @@ static enum error_code put_matches(struct buffer *buffer, const struct metrics *
     enum error_code code = OK;
     size_t count = metrics_match_count(metrics);
     for (size_t i = 0; i < count && code == OK; i++) {
-        char number[NUMBER_BYTES];
-        format_number(row, metrics_sum_slot(metrics, row->slot_first + (uint32_t)i), number);
+        char number[EXPOSITION_NUMBER_BYTES];
+        exposition_format_number(row->type, row->unit,
+                                 metrics_sum_slot(metrics, row->slot_first + (uint32_t)i), number);
         code = put_sample(buffer, &(struct sample){.row = row,
                                                    .suffix = "",
                                                    .series = i,
@@ -151,9 +132,10 @@ static enum error_code put_series(struct buffer *buffer, const struct metrics *m
         if (row->type == METRICS_HISTOGRAM) {
             code = put_histogram(buffer, metrics, row, series);
         } else {
-            char number[NUMBER_BYTES];
-            format_number(row, metrics_sum_slot(metrics, row->slot_first + (uint32_t)series),
-                          number);
+            char number[EXPOSITION_NUMBER_BYTES];
+            exposition_format_number(row->type, row->unit,
+                                     metrics_sum_slot(metrics, row->slot_first + (uint32_t)series),
+                                     number);
             code = put_sample(
                 buffer,
                 &(struct sample){.row = row, .suffix = "", .series = series, .number = number});
@@ -162,14 +144,9 @@ static enum error_code put_series(struct buffer *buffer, const struct metrics *m
     return code;
 }
 
-/* A help text of the table holds no line end and no backslash: the tests say so. */
-static enum error_code put_head(struct buffer *buffer, const char *name, const char *type,
-                                const char *help) {
-    return buffer_printf(buffer, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 enum error_code exposition_put(struct buffer *buffer, const struct metrics *metrics) {
-    enum error_code code = put_head(buffer, METRICS_BUILD_INFO, "gauge", METRICS_BUILD_INFO_HELP);
+    enum error_code code =
+        exposition_put_head(buffer, METRICS_BUILD_INFO, METRICS_GAUGE, METRICS_BUILD_INFO_HELP);
     if (code == OK) {
         code = put_text(buffer, METRICS_BUILD_INFO "{version=\"" TIDINGS_VERSION "\"} 1\n");
     }
@@ -179,7 +156,7 @@ enum error_code exposition_put(struct buffer *buffer, const struct metrics *metr
         if (is_of_matches && metrics_match_count(metrics) == 0) {
             continue; /* a family without a sample is none */
         }
-        code = put_head(buffer, row->name, type_names[row->type], row->help);
+        code = exposition_put_head(buffer, row->name, row->type, row->help);
         if (code == OK) {
             code = is_of_matches                            ? put_matches(buffer, metrics, row)
                    : row->labels[0] == METRICS_LABEL_THREAD ? put_threads(buffer, metrics, row)
@@ -187,6 +164,32 @@ enum error_code exposition_put(struct buffer *buffer, const struct metrics *metr
         }
     }
     return code;
+}
+
+enum error_code exposition_put_head(struct buffer *buffer, const char *name, enum metrics_type type,
+                                    const char *help) {
+    return buffer_printf(buffer, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+                         type_names[type]);
+}
+
+void exposition_format_number(enum metrics_type type, enum metrics_unit unit, uint64_t value,
+                              char text[EXPOSITION_NUMBER_BYTES]) {
+    if (unit == METRICS_COUNT || unit == METRICS_BYTES) {
+        bool is_signed = type == METRICS_GAUGE;
+        snprintf(text, EXPOSITION_NUMBER_BYTES, is_signed ? "%" PRId64 : "%" PRIu64, value);
+        return;
+    }
+    int digits = unit == METRICS_MILLISECONDS ? 3 : 6;
+    uint64_t divisor = unit == METRICS_MILLISECONDS ? 1000 : 1000000;
+    snprintf(text, EXPOSITION_NUMBER_BYTES, "%" PRIu64 ".%0*" PRIu64, value / divisor, digits,
+             value % divisor);
+    size_t length = strlen(text);
+    while (text[length - 1] == '0') {
+        text[--length] = '\0';
+    }
+    if (text[length - 1] == '.') {
+        text[length - 1] = '\0';
+    }
 }
 
 enum error_code exposition_put_label_value(struct buffer *buffer, const char *value) {

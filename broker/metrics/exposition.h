@@ -20,5 +20,15 @@
 /* Appends the text. ERR_TOO_LARGE, ERR_MEMORY: the buffer holds a part of it. */
 MUST_USE enum error_code exposition_put(struct buffer *buffer, const struct metrics *metrics);
 
+/* `# HELP` and `# TYPE`, in front of a family's samples. A help text holds no line end and no
+ * backslash. */
+MUST_USE enum error_code exposition_put_head(struct buffer *buffer, const char *name,
+                                             enum metrics_type type, const char *help);
+
+/* A stored integer as the text says it: seconds with as many digits as it has. */
+#define EXPOSITION_NUMBER_BYTES 32
+void exposition_format_number(enum metrics_type type, enum metrics_unit unit, uint64_t value,
+                              char text[EXPOSITION_NUMBER_BYTES]);
+
 /* Appends a label's value: `\`, `"` and line ends are escaped. */
 MUST_USE enum error_code exposition_put_label_value(struct buffer *buffer, const char *value);

@@ -57,11 +57,10 @@ size_t metrics_shard_count(const struct metrics *metrics) {
 }
 
 void metrics_thread_name(size_t shard_index, char ret_name[METRICS_THREAD_NAME_BYTES]) {
-    static const char *const names[METRICS_READS] = {[METRICS_MAIN] = "main",
-                                                     [METRICS_LOG] = "log",
-                                                     [METRICS_SYNC] = "sync",
-                                                     [METRICS_STORE] = "store",
-                                                     [METRICS_OPERATOR] = "operator"};
+    static const char *const names[METRICS_READS] = {
+        [METRICS_MAIN] = "main",   [METRICS_LOG] = "log",           [METRICS_SYNC] = "sync",
+        [METRICS_STORE] = "store", [METRICS_OPERATOR] = "operator", [METRICS_COURIER] = "courier",
+        [METRICS_SINKS] = "sinks"};
     if (shard_index < METRICS_READS) {
         snprintf(ret_name, METRICS_THREAD_NAME_BYTES, "%s", names[shard_index]);
     } else if (shard_index < METRICS_WORKERS) {

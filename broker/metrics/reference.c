@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/metrics/reference.h"
 
+#include "broker/metrics/families.h"
 #include "broker/metrics/table.h"
 
 static const char *const type_names[] = {
@@ -30,6 +31,26 @@ static enum error_code put_metrics(struct buffer *buffer) {
         if (code == OK) {
             code = buffer_printf(buffer, " | %s |\n", row->help);
         }
+    }
+    return code;
+}
+
+static enum error_code put_families(struct buffer *buffer) {
+    enum error_code code = buffer_printf(
+        buffer,
+        "\n## Sinks and sources\n\n"
+        "Written as long as there is one. `sink` and `source` are names of the configuration or\n"
+        "of whoever declared one at the operator's port. The first %d in order of name have\n"
+        "series of their own; the rest is together in `" FAMILIES_OTHER "`: numbers are added up,\n"
+        "so that a state or a breaker is how many are like that, and times are the worst.\n\n"
+        "| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n",
+        FAMILIES_SUBJECTS_MAX);
+    for (size_t i = 0; i < FAMILY_COUNT && code == OK; i++) {
+        const struct family_row *row = &family_rows[i];
+        bool has_second = row->second_label[0] != '\0';
+        code = buffer_printf(buffer, "| `%s` | %s | `%s`%s%s%s | %s |\n", row->name,
+                             type_names[row->type], row->subject_label, has_second ? ", `" : "",
+                             row->second_label, has_second ? "`" : "", row->help);
     }
     return code;
 }
@@ -80,13 +101,17 @@ enum error_code metrics_put_reference(struct buffer *buffer) {
         buffer,
         "# Metrics\n\n"
         "`GET /metrics` on the operator's port, in Prometheus' text format 0.0.4. This page is\n"
-        "made from `broker/metrics/table.h`; a test fails when it is not current.\n\n"
+        "made from `broker/metrics/table.h` and `families.h`; a test fails when it is not\n"
+        "current.\n\n"
         "Each thread counts for itself; a scrape sums. Every series is there from the first\n"
-        "scrape on. No label takes a value from a client, so the number of series does not\n"
-        "grow: a channel's name is in none of them. What to alert on:\n"
-        "[howto/alerts.md](../howto/alerts.md).\n\n");
+        "scrape on, but for those of sinks and sources. No label takes a value from a client,\n"
+        "so the number of series does not grow: a channel's name is in none of them. What to\n"
+        "alert on: [howto/alerts.md](../howto/alerts.md).\n\n");
     if (code == OK) {
         code = put_metrics(buffer);
+    }
+    if (code == OK) {
+        code = put_families(buffer);
     }
     if (code == OK) {
         code = buffer_printf(buffer,

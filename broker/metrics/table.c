@@ -42,7 +42,18 @@ static const char *const gap_names[] = {METRICS_GAP_TABLE(VALUE_NAME)};
 static const char *const lag_names[] = {METRICS_LAG_TABLE(VALUE_NAME)};
 static const char *const command_names[] = {METRICS_COMMAND_TABLE(VALUE_NAME)};
 static const char *const packet_names[] = {METRICS_PACKET_TABLE(VALUE_NAME)};
+static const char *const handshake_names[] = {METRICS_HANDSHAKE_TABLE(VALUE_NAME)};
+static const char *const tls_names[] = {METRICS_TLS_TABLE(VALUE_NAME)};
+static const char *const credentials_names[] = {METRICS_CREDENTIALS_TABLE(VALUE_NAME)};
 #undef VALUE_NAME
+
+#define LIMIT_NAME(value, name, path) name,
+static const char *const limit_names[] = {METRICS_LIMIT_TABLE(LIMIT_NAME)};
+#undef LIMIT_NAME
+
+#define LIMIT_PATH(value, name, path) path,
+static const char *const limit_paths[] = {METRICS_LIMIT_TABLE(LIMIT_PATH)};
+#undef LIMIT_PATH
 
 const char *metrics_label_name(enum metrics_label label) {
     INVARIANT(label < METRICS_LABEL_COUNT);
@@ -75,6 +86,14 @@ const char *metrics_label_value(enum metrics_label label, size_t index) {
         return command_names[index];
     case METRICS_LABEL_PACKET:
         return packet_names[index];
+    case METRICS_LABEL_HANDSHAKE:
+        return handshake_names[index];
+    case METRICS_LABEL_TLS:
+        return tls_names[index];
+    case METRICS_LABEL_CREDENTIALS:
+        return credentials_names[index];
+    case METRICS_LABEL_LIMIT:
+        return limit_names[index];
     case METRICS_LABEL_MATCH:
     case METRICS_LABEL_NONE:
     case METRICS_LABEL_THREAD:
@@ -82,6 +101,11 @@ const char *metrics_label_value(enum metrics_label label, size_t index) {
         break;
     }
     invariant_failed("the label has a closed list of values", __FILE__, __LINE__);
+}
+
+const char *metrics_limit_path(enum metrics_limit limit) {
+    INVARIANT(limit < METRICS_LIMIT_COUNT);
+    return limit_paths[limit];
 }
 
 enum metrics_protocol metrics_find_protocol(const char *name) {

@@ -89,6 +89,58 @@
     X(METRICS_PACKET_DISCONNECT, "disconnect")                                                     \
     X(METRICS_PACKET_AUTH, "auth")
 
+/* X(outcome of a TLS handshake, label value). In the order of enum tunnel_outcome (tunnel.h). */
+#define METRICS_HANDSHAKE_TABLE(X)                                                                 \
+    X(METRICS_HANDSHAKE_FULL, "full")                                                              \
+    X(METRICS_HANDSHAKE_RESUMED, "resumed")                                                        \
+    X(METRICS_HANDSHAKE_REFUSED, "refused")                                                        \
+    X(METRICS_HANDSHAKE_CLEAR, "clear")                                                            \
+    X(METRICS_HANDSHAKE_ABANDONED, "abandoned")
+
+/* X(version of TLS, label value) */
+#define METRICS_TLS_TABLE(X)                                                                       \
+    X(METRICS_TLS_NONE, "none")                                                                    \
+    X(METRICS_TLS_1_2, "1.2")                                                                      \
+    X(METRICS_TLS_1_3, "1.3")
+/* X(kind of credentials, label value). A bearer with two dots in it counts as a token. */
+#define METRICS_CREDENTIALS_TABLE(X)                                                               \
+    X(METRICS_CREDENTIALS_NONE, "none")                                                            \
+    X(METRICS_CREDENTIALS_KEY, "key")                                                              \
+    X(METRICS_CREDENTIALS_TOKEN, "token")                                                          \
+    X(METRICS_CREDENTIALS_TICKET, "ticket")                                                        \
+    X(METRICS_CREDENTIALS_CERTIFICATE, "certificate")
+/* X(limit, label value, what it is called where it is set). In the order in which the reference
+ * tells them. */
+#define METRICS_LIMIT_TABLE(X)                                                                     \
+    X(METRICS_LIMIT_CONNECTIONS, "connections", "limits.connections")                              \
+    X(METRICS_LIMIT_OPENING, "opening", "limits.connections")                                      \
+    X(METRICS_LIMIT_ADDRESS_CONNECTIONS, "connections_per_address",                                \
+      "limits.connections_per_address")                                                            \
+    X(METRICS_LIMIT_IDENTITY_CONNECTIONS, "connections_per_identity",                              \
+      "limits.connections_per_identity")                                                           \
+    X(METRICS_LIMIT_TENANT_CONNECTIONS, "tenant_connections", "tenants[].connections")             \
+    X(METRICS_LIMIT_HANDSHAKES, "handshakes_per_address", "limits.handshakes_per_address")         \
+    X(METRICS_LIMIT_LOGIN_FAILURES, "login_failures_per_address",                                  \
+      "limits.login_failures_per_address")                                                         \
+    X(METRICS_LIMIT_PUBLISH_RATE, "publish_rate", "limits.publish_rate")                           \
+    X(METRICS_LIMIT_PUBLISH_BYTES, "publish_bytes", "limits.publish_bytes")                        \
+    X(METRICS_LIMIT_IDENTITY_RATE, "publish_rate_per_identity",                                    \
+      "limits.publish_rate_per_identity")                                                          \
+    X(METRICS_LIMIT_IDENTITY_BYTES, "publish_bytes_per_identity",                                  \
+      "limits.publish_bytes_per_identity")                                                         \
+    X(METRICS_LIMIT_TENANT_RATE, "tenant_publish_rate", "tenants[].publish_rate")                  \
+    X(METRICS_LIMIT_TENANT_BYTES, "tenant_publish_bytes", "tenants[].publish_bytes")               \
+    X(METRICS_LIMIT_TENANT_CHANNELS, "tenant_channels", "tenants[].channels")                      \
+    X(METRICS_LIMIT_TENANT_STORED, "tenant_stored_bytes", "tenants[].stored_bytes")                \
+    X(METRICS_LIMIT_CHANNEL_RATE, "channel_publish_rate", "channels[].publish_rate")               \
+    X(METRICS_LIMIT_SUBSCRIPTIONS, "subscriptions", "limits.subscriptions")                        \
+    X(METRICS_LIMIT_PATTERNS, "patterns", "limits.patterns")                                       \
+    X(METRICS_LIMIT_CHANNELS, "channels", "limits.channels")                                       \
+    X(METRICS_LIMIT_MESSAGE_BYTES, "message_bytes", "channels[].message_bytes_max")                \
+    X(METRICS_LIMIT_JSON_DEPTH, "json_depth", "the depth of JSON")                                 \
+    X(METRICS_LIMIT_HEADERS, "headers", "the size of a request's head")                            \
+    X(METRICS_LIMIT_MEMORY, "memory", "limits.memory")
+
 #define METRICS_ENUM(value, name) value,
 enum metrics_protocol { METRICS_PROTOCOL_TABLE(METRICS_ENUM) METRICS_PROTOCOL_COUNT };
 enum metrics_route { METRICS_ROUTE_TABLE(METRICS_ENUM) METRICS_ROUTE_COUNT };
@@ -97,7 +149,14 @@ enum metrics_gap { METRICS_GAP_TABLE(METRICS_ENUM) METRICS_GAP_COUNT };
 enum metrics_lag { METRICS_LAG_TABLE(METRICS_ENUM) METRICS_LAG_COUNT };
 enum metrics_command { METRICS_COMMAND_TABLE(METRICS_ENUM) METRICS_COMMAND_COUNT };
 enum metrics_packet { METRICS_PACKET_TABLE(METRICS_ENUM) METRICS_PACKET_COUNT };
+enum metrics_handshake { METRICS_HANDSHAKE_TABLE(METRICS_ENUM) METRICS_HANDSHAKE_COUNT };
+enum metrics_tls { METRICS_TLS_TABLE(METRICS_ENUM) METRICS_TLS_COUNT };
+enum metrics_credentials { METRICS_CREDENTIALS_TABLE(METRICS_ENUM) METRICS_CREDENTIALS_COUNT };
 #undef METRICS_ENUM
+
+#define METRICS_LIMIT_ENUM(value, name, path) value,
+enum metrics_limit { METRICS_LIMIT_TABLE(METRICS_LIMIT_ENUM) METRICS_LIMIT_COUNT };
+#undef METRICS_LIMIT_ENUM
 
 /* X(label, name in the text, how many values). THREAD is told apart by shard, not within one; the
  * values of MATCH are patterns that metrics_add_match() was given. */
@@ -112,6 +171,10 @@ enum metrics_packet { METRICS_PACKET_TABLE(METRICS_ENUM) METRICS_PACKET_COUNT };
     X(ON_LAG, "on_lag", METRICS_LAG_COUNT)                                                         \
     X(COMMAND, "command", METRICS_COMMAND_COUNT)                                                   \
     X(PACKET, "packet", METRICS_PACKET_COUNT)                                                      \
+    X(HANDSHAKE, "outcome", METRICS_HANDSHAKE_COUNT)                                               \
+    X(TLS, "version", METRICS_TLS_COUNT)                                                           \
+    X(CREDENTIALS, "credentials", METRICS_CREDENTIALS_COUNT)                                       \
+    X(LIMIT, "limit", METRICS_LIMIT_COUNT)                                                         \
     X(MATCH, "match", METRICS_MATCHES_MAX)                                                         \
     X(THREAD, "thread", 1)
 
@@ -148,6 +211,11 @@ enum metrics_unit {
       "Connections accepted on the public port and on that of MQTT")                               \
     X(CONNECTIONS_CLOSED, "tidings_connections_closed_total", COUNTER, COUNT, PROTOCOL, REASON,    \
       "Connections that ended, by what they spoke last and why")                                   \
+    X(CONNECTIONS_OPENING, "tidings_connections_opening", GAUGE, COUNT, NONE, NONE,                \
+      "Connections that have sent no whole request or CONNECT yet")                                \
+    X(LIMITS_REFUSED, "tidings_limits_refused_total", COUNTER, COUNT, LIMIT, PROTOCOL,             \
+      "What a limit turned away or, where nothing can be answered, made wait: connections, "       \
+      "publishes, subscriptions, requests")                                                        \
     X(ACCEPT_PAUSES, "tidings_accept_pauses_total", COUNTER, COUNT, NONE, NONE,                    \
       "Times accepting paused because descriptors or connections were used up")                    \
     X(RECEIVED_BYTES, "tidings_received_bytes_total", COUNTER, BYTES, PROTOCOL, NONE,              \
@@ -156,6 +224,13 @@ enum metrics_unit {
       "Bytes written to sockets of these ports")                                                   \
     X(WRITES, "tidings_writes_total", COUNTER, COUNT, PROTOCOL, NONE,                              \
       "System calls that wrote to sockets; far below deliveries where they are coalesced")         \
+    X(TLS_HANDSHAKES, "tidings_tls_handshakes_total", COUNTER, COUNT, HANDSHAKE, TLS,              \
+      "TLS handshakes that ended: `full` and `resumed` are open, `clear` was HTTP without TLS, "   \
+      "`abandoned` went or took too long")                                                         \
+    X(TLS_HANDSHAKE, "tidings_tls_handshake_duration_seconds", HISTOGRAM, MICROSECONDS, NONE,      \
+      NONE, "From the first byte of a TLS handshake to its end, the peer's time included")         \
+    X(TLS_CERTIFICATE_EXPIRES, "tidings_tls_certificate_expiry_timestamp_seconds", GAUGE,          \
+      MILLISECONDS, NONE, NONE, "When the certificate of public.tls expires, since 1970; 0: none") \
     X(HTTP_REQUESTS, "tidings_http_requests_total", COUNTER, COUNT, ROUTE, STATUS,                 \
       "HTTP requests answered on both ports, by what they asked for and class of status")          \
     X(HTTP_REQUEST, "tidings_http_request_duration_seconds", HISTOGRAM, MICROSECONDS, ROUTE, NONE, \
@@ -170,14 +245,28 @@ enum metrics_unit {
       "deliveries")                                                                                \
     X(MQTT_REFUSED, "tidings_mqtt_refused_total", COUNTER, COUNT, RESULT, NONE,                    \
       "Packets and publishes of MQTT clients that were refused, by the slug of the error")         \
+    X(MQTT_FILTERS_DROPPED, "tidings_mqtt_filters_dropped_total", COUNTER, COUNT, NONE, NONE,      \
+      "Subscriptions taken off a session that came back, because they are not allowed any more")   \
     X(MQTT_IN_FLIGHT, "tidings_mqtt_in_flight", GAUGE, COUNT, NONE, NONE,                          \
       "Messages of QoS 1 and 2 that MQTT clients were sent and have not acknowledged")             \
     X(MQTT_SUBSCRIPTIONS, "tidings_mqtt_subscriptions_open", GAUGE, COUNT, NONE, NONE,             \
       "Subscriptions of MQTT clients that are connected")                                          \
     X(MQTT_SHARED, "tidings_mqtt_shared_subscriptions_open", GAUGE, COUNT, NONE, NONE,             \
       "Those of them that are shared")                                                             \
+    X(AUTHENTICATIONS, "tidings_authentications_total", COUNTER, COUNT, CREDENTIALS, RESULT,       \
+      "Times somebody said who he is, by the kind of credentials and the result (the slug of the " \
+      "error, or ok); not counted where no credentials are configured")                            \
+    X(CALLS, "tidings_calls_total", COUNTER, COUNT, RESULT, NONE,                                  \
+      "HTTP calls of the broker that ended, for keys of issuers and to auth.webhook, by result")   \
+    X(JWKS_FETCHES, "tidings_jwks_fetches_total", COUNTER, COUNT, RESULT, NONE,                    \
+      "Times the keys of an issuer were fetched, by result; the old ones stay where it failed")    \
+    X(JWKS_OLDEST, "tidings_jwks_oldest_time_seconds", GAUGE, MILLISECONDS, NONE, NONE,            \
+      "When the oldest of the issuers' keys were fetched, since 1970; 0: none were, or some "      \
+      "never could be")                                                                            \
+    X(CONSENTS, "tidings_webhook_answers_total", COUNTER, COUNT, RESULT, NONE,                     \
+      "Questions to auth.webhook that were answered, by result, also from the cache")              \
     X(BODIES, "tidings_bodies_bytes", GAUGE, BYTES, NONE, NONE,                                    \
-      "Memory that request bodies take now")                                                       \
+      "Memory that request bodies and pipelined requests take now")                                \
     X(PUBLISHES, "tidings_publishes_total", COUNTER, COUNT, PROTOCOL, RESULT,                      \
       "Publishes that the log answered, by result (the slug of the error, or ok); a batch is "     \
       "one")                                                                                       \
@@ -218,7 +307,8 @@ enum metrics_unit {
       "Bytes of frames handed to sockets of readers")                                              \
     X(PUBLISH_TO_WRITE, "tidings_publish_to_write_seconds", HISTOGRAM, MICROSECONDS, NONE, NONE,   \
       "From the submission of a publish to the log until a worker has written it to all its "      \
-      "readers that could take it: once a fan-out and worker, from the oldest publish in it")      \
+      "readers that could take it: once a fan-out and worker, from the oldest publish in it; not " \
+      "of what a flush_interval held back")                                                        \
     X(GAPS, "tidings_gaps_total", COUNTER, COUNT, GAP, NONE,                                       \
       "Gaps that streaming readers were told from the log, by reason; a delete that a live "       \
       "reader is told counts as a delivery")                                                       \
@@ -354,6 +444,17 @@ enum metrics_unit {
       "Times it had faults, and the old one stayed")                                               \
     X(MEMORY_ANONYMOUS, "tidings_memory_anonymous_bytes", GAUGE, BYTES, NONE, NONE,                \
       "Resident memory without mapped files (RssAnon); LMDB's pages are the kernel's")             \
+    X(MEMORY_LIMIT, "tidings_memory_limit_bytes", GAUGE, BYTES, NONE, NONE,                        \
+      "What that may be (limits.memory); 0: no limit")                                             \
+    X(MEMORY_LEVEL, "tidings_memory_level", GAUGE, COUNT, NONE, NONE,                              \
+      "0: there is memory; 1: new connections are refused; 2: publishes too; 3: the readers that " \
+      "lag most are closed")                                                                       \
+    X(MEMORY_SHED, "tidings_memory_shed_total", COUNTER, COUNT, PROTOCOL, NONE,                    \
+      "Connections that were closed because memory was short")                                     \
+    X(ACCOUNTS, "tidings_accounts", GAUGE, COUNT, NONE, NONE,                                      \
+      "Subjects and tenants whose limits are kept")                                                \
+    X(ADDRESSES, "tidings_addresses", GAUGE, COUNT, NONE, NONE,                                    \
+      "Client addresses whose limits are kept")                                                    \
     X(LOG_SUPPRESSED, "tidings_log_lines_suppressed_total", COUNTER, COUNT, NONE, NONE,            \
       "Lines of the log on standard error held back because their event came too fast")            \
     X(PROCESS_CPU, "process_cpu_seconds_total", COUNTER, MILLISECONDS, NONE, NONE,                 \
@@ -404,6 +505,9 @@ size_t metrics_label_count(enum metrics_label label);
 
 /* "websocket". Not for NONE, THREAD and MATCH, which have no closed list. */
 const char *metrics_label_value(enum metrics_label label, size_t index);
+
+/* "limits.publish_rate": what is to be set. */
+const char *metrics_limit_path(enum metrics_limit limit);
 
 /* The protocol of that name (struct protocol has it); METRICS_PROTOCOL_OTHER for any other. */
 enum metrics_protocol metrics_find_protocol(const char *name);

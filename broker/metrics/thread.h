@@ -7,7 +7,8 @@
  * Bounds:  two looks at the clock a turn, about 50 ns.
  *
  * Busy is what is not asleep, so a thread that waits for the disk is busy: the sync thread's
- * utilisation is the disk's. It counts when the thread falls asleep again.
+ * utilisation is the disk's, but for what the log thread syncs itself (sync.h). It counts when the
+ * thread falls asleep again.
  */
 #pragma once
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECKER_SAMPLES_MAX 1024
+#define CHECKER_SAMPLES_MAX 4096
 #define CHECKER_FAMILIES_MAX 256
 
 struct checker {
