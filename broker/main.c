@@ -6,38 +6,49 @@
  * other way round: workers say goodbye, the operator's port closes, the log answers what it was
  * given, the store folds the rest. */
 #include <errno.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "broker/admission/addresses.h"
-#include "broker/channels/pattern.h"
+#include "broker/admission/accounts.h"
+#include "broker/admission/policy.h"
+#include "broker/admission/tickets.h"
 #include "broker/channels/rules.h"
 #include "broker/config/command.h"
 #include "broker/config/config.h"
-#include "broker/config/exposure.h"
 #include "broker/config/help.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/metrics/thread.h"
+#include "broker/runtime/announcement.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/budget.h"
+#include "broker/runtime/courier.h"
 #include "broker/runtime/home.h"
+#include "broker/runtime/jwks.h"
 #include "broker/runtime/log.h"
+#include "broker/runtime/opening.h"
+#include "broker/runtime/privileges.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/reload.h"
+#include "broker/runtime/resources.h"
+#include "broker/runtime/revoking.h"
 #include "broker/runtime/sharing.h"
 #include "broker/runtime/store.h"
+#include "broker/runtime/tenants.h"
+#include "broker/runtime/throttle.h"
+#include "broker/runtime/tls.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
+#include "broker/support/notify.h"
+#include "clients/bench/bench.h"
 #include "clients/cli/client.h"
 #include "clients/console/console.h"
 #include "clients/demo/demo.h"
@@ -45,12 +56,13 @@
 #include "protocols/mqtt/mqtt.h"
 #include "protocols/operator/operator.h"
 #include "protocols/rest/assets.h"
+#include "protocols/sinks/declaration.h"
+#include "protocols/sinks/sinks.h"
 #include "storage/storage.h"
 
+#define HTTP_ALPN "\x08http/1.1" /* RFC 7301; its length comes first */
+#define MQTT_ALPN "\x04mqtt"
 #define ASSETS_MAX 16
-#define SEGMENTS_MIN 16 /* a full disk is at least so many segments */
-#define HEAP_TRIM_BYTES 4194304
-#define HEAP_MAP_BYTES 262144 /* above it memory goes back to the system when it is freed */
 
 /* The files of a page as the routes see them. */
 struct page {
@@ -75,53 +87,6 @@ struct process {
 };
 
 /* --- parts ---------------------------------------------------------------------------------- */
-
-static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
-    const struct broker *broker = context;
-    const struct channel_rule *rule = rules_find(atomic_load(&broker->rules), channel);
-    *ret_retention = (struct retention){.messages_max = rule->history_messages_max,
-                                        .age_ms_max = rule->history_age_ms_max,
-                                        .bytes_max = rule->history_bytes_max};
-}
-
-static bool on_retain_latest(void *context, struct span channel) {
-    const struct broker *broker = context;
-    return rules_find(atomic_load(&broker->rules), channel)->retain == RETAIN_LATEST;
-}
-
-/* A small disk has small segments: space comes back by whole segments. */
-static uint64_t segment_bytes(const struct config *config) {
-    uint64_t share = config->storage_bytes_max / SEGMENTS_MIN;
-    return share < SEGMENT_BYTES ? share : SEGMENT_BYTES;
-}
-
-static enum error_code open_storage(struct process *process, struct error *why) {
-    struct storage_options options = {.directory = process->config->data,
-                                      .bytes_max = process->config->storage_bytes_max,
-                                      .journal_file_bytes = JOURNAL_FILE_BYTES,
-                                      .open_batch_bytes_max = OPEN_BATCH_BYTES_MAX,
-                                      .fold_bytes = FOLD_BYTES,
-                                      .segment_messages = SEGMENT_MESSAGES,
-                                      .segment_bytes = segment_bytes(process->config),
-                                      .on_retention = on_retention,
-                                      .on_match = pattern_matches,
-                                      .on_retain_latest = on_retain_latest,
-                                      .context = &process->broker};
-    uint64_t begin_ms = clock_monotonic_ms();
-    enum error_code code = storage_open(&options, &process->broker.storage, why);
-    if (code != OK) {
-        return code;
-    }
-    struct storage_state state;
-    struct storage_figures figures;
-    storage_get_state(process->broker.storage, &state);
-    storage_get_figures(process->broker.storage, &figures);
-    log_event(STORAGE_OPENED, .data = process->config->data, .clean = state.was_clean,
-              .generation = state.generation, .position = state.position_next - 1,
-              .replayed = state.replayed_count, .channels = figures.channel_count,
-              .took_ms = clock_monotonic_ms() - begin_ms);
-    return OK;
-}
 
 static const struct static_assets *adapt_page(struct page *page, const struct client_asset *files,
                                               size_t count, const char *policy) {
@@ -152,13 +117,20 @@ static void adapt_assets(struct process *process) {
 static enum error_code create_workers(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
     size_t count = (size_t)process->config->workers;
+    bool is_secure = broker->tls != NULL;
+    const struct span none = {0};
     broker->workers = calloc(count, sizeof(*broker->workers));
-    process->listeners = calloc(count, sizeof(struct log_listener *));
+    process->listeners = calloc(count + 1, sizeof(struct log_listener *)); /* and the sinks */
     if (broker->workers == NULL || process->listeners == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the workers");
     }
-    process->entrances[PORT_PUBLIC] = (struct entrance){http_protocol(), http_on_accepted};
-    process->entrances[PORT_MQTT] = (struct entrance){&mqtt_protocol, mqtt_on_accepted};
+    process->entrances[PORT_PUBLIC] =
+        (struct entrance){http_protocol(), http_on_accepted, is_secure ? none : http_refusal(),
+                          broker->tls, HTTP_ALPN};
+    process->entrances[PORT_MQTT] =
+        (struct entrance){&mqtt_protocol, mqtt_on_accepted, none, NULL, MQTT_ALPN};
+    process->entrances[PORT_MQTT_TLS] =
+        (struct entrance){&mqtt_protocol, mqtt_on_accepted, none, broker->tls, MQTT_ALPN};
     for (size_t i = 0; i < count; i++) {
         enum error_code code =
             worker_create(broker, i, process->entrances, &broker->workers[i], why);
@@ -181,14 +153,16 @@ static bool is_over_busy(void *context) {
     return sharing_is_forgetting(context);
 }
 
-/* Groups come back before the log can change what is stored of them. */
+/* Groups and revocations come back before the log can change what is stored of them. */
 static enum error_code start_log(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
     struct log_options options = {.storage = broker->storage,
                                   .listeners = process->listeners,
-                                  .listener_count = broker->worker_count,
+                                  .listener_count = broker->worker_count + 1,
                                   .store_mailbox = store_mailbox(process->store),
                                   .metrics = broker->metrics,
+                                  .channels_max = process->config->channels_max,
+                                  .accounts = broker->accounts,
                                   .sessions_max = process->config->mqtt_sessions_max,
                                   .sessions_bytes_max = SESSIONS_BYTES_MAX,
                                   .on_session_over = on_session_over,
@@ -196,25 +170,78 @@ static enum error_code start_log(struct process *process, struct error *why) {
                                   .context = broker};
     enum error_code code = home_restore(broker, why);
     if (code == OK) {
+        code = revoking_create(broker, &broker->revoking, why);
+    }
+    if (code == OK) {
+        code = tenants_create(broker, &broker->tenants, why);
+    }
+    if (code == OK) {
+        code = sinks_create(broker, &broker->sinks, why);
+    }
+    if (code == OK) {
+        process->listeners[broker->worker_count] = sinks_listener(broker->sinks);
         code = log_create(&options, &broker->log, why);
     }
     if (code == OK) {
         code = log_start(broker->log, why);
     }
-    if (code == OK && store_start(process->store, broker->log) != OK) {
+    if (code == OK && store_start(process->store, broker->log, broker->tenants) != OK) {
         code = error_set(why, ERR_MEMORY, "the store thread does not start");
     }
     return code;
 }
 
+/* What may need more rights than the process goes on with: ports below 1024, and keys. */
+static enum error_code take_ports(struct process *process, struct error *why) {
+    struct broker *broker = &process->broker;
+    const struct config *config = process->config;
+    enum error_code code = OK;
+    if (config->public_tls_certificate != NULL || config->operator_tls_certificate != NULL) {
+        privileges_hide_memory();
+    }
+    if (config->public_tls_certificate != NULL) {
+        code = tls_create(config, metrics_shard(broker->metrics, METRICS_MAIN), &broker->tls, why);
+    }
+    code = code == OK ? create_workers(process, why) : code;
+    for (size_t i = 0; code == OK && i < broker->worker_count; i++) {
+        code = worker_bind(broker->workers[i], why);
+    }
+    if (code == OK) {
+        code = operator_create(broker, &process->operator_server, why);
+    }
+    return code == OK ? privileges_drop(config->user, config->data, why) : code;
+}
+
 static enum error_code start_ports(struct process *process, struct error *why) {
     struct broker *broker = &process->broker;
-    enum error_code code = operator_create(broker, &process->operator_server, why);
-    if (code == OK) {
-        code = operator_start(process->operator_server, why);
-    }
+    enum error_code code = operator_start(process->operator_server, why);
     for (size_t i = 0; code == OK && i < broker->worker_count; i++) {
         code = worker_start(broker->workers[i], why);
+    }
+    return code;
+}
+
+/* Certificates are read again whether the configuration has changed or not. */
+static void on_adopted(void *context) {
+    struct process *process = context;
+    struct error why = {0};
+    if (process->broker.tls != NULL && tls_reload(process->broker.tls, &why) != OK) {
+        log_event(TLS_NOT_RELOADED, .detail = why.detail);
+    }
+    if (operator_reload(process->operator_server, &why) != OK) {
+        log_event(TLS_NOT_RELOADED, .detail = why.detail);
+    }
+    if (process->broker.sinks != NULL) {
+        sinks_reload(process->broker.sinks);
+    }
+}
+
+/* Who calls others, and what is fetched by it. */
+static enum error_code create_courier(struct broker *broker, struct error *why) {
+    struct metrics_shard *metrics = metrics_shard(broker->metrics, METRICS_COURIER);
+    enum error_code code = courier_create(metrics, &broker->courier, why);
+    if (code == OK && jwks_create(broker->courier, metrics, &broker->jwks) != OK) {
+        code = error_set(why, ERR_MEMORY, "no memory for the keys of issuers");
     }
     return code;
 }
@@ -228,30 +255,45 @@ static enum error_code start_broker(struct process *process, struct error *why) 
     atomic_init(&broker->connection_id_next, 1);
     adapt_assets(process);
     if (mailbox_init(&process->mailbox, MAILBOX_NODES_MAX) != OK ||
-        metrics_create((size_t)process->config->workers, &broker->metrics) != OK) {
+        metrics_create((size_t)process->config->workers, &broker->metrics) != OK ||
+        (broker->tickets = tickets_create()) == NULL) {
         return error_set(why, ERR_MEMORY, "no memory for the first tables");
     }
     thread_begin(metrics_shard(broker->metrics, METRICS_MAIN));
-    if (reloader_create(broker, &process->sources, process->config, &process->reloader) != OK) {
-        return error_set(why, ERR_MEMORY, "no memory for the first tables");
+    enum error_code code = create_courier(broker, why);
+    if (code == OK) {
+        code = reloader_create(broker, &process->sources, process->config, &process->reloader, why);
     }
-    if (process->config->connections_per_address_max != CONFIG_UNLIMITED &&
-        addresses_create(&broker->addresses) != OK) {
-        return error_set(why, ERR_MEMORY, "no memory for the table of addresses");
+    if (code == OK) {
+        code = courier_start(broker->courier, why);
     }
-    enum error_code code = open_storage(process, why);
+    if (code != OK) {
+        return code;
+    }
+    reloader_on_adopted(process->reloader, on_adopted, process);
+    if (throttle_open(broker) != OK) {
+        return error_set(why, ERR_MEMORY, "no memory for the tables of limits");
+    }
+    code = reloader_enroll(process->reloader, why);
+    if (code != OK) {
+        return code;
+    }
+    code = take_ports(process, why);
+    if (code == OK) {
+        code = opening_storage(broker, why);
+    }
     if (code == OK) {
         code = store_create(broker->storage, metrics_shard(broker->metrics, METRICS_STORE),
                             &process->store);
-    }
-    if (code == OK) {
-        code = create_workers(process, why);
     }
     if (code == OK) {
         code = start_log(process, why);
     }
     if (code == OK) {
         code = reads_create(broker->storage, broker->metrics, &broker->reads, why);
+    }
+    if (code == OK) {
+        code = sinks_start(broker->sinks, why);
     }
     return code != OK ? code : start_ports(process, why);
 }
@@ -276,21 +318,31 @@ static void stop_broker(struct process *process) {
     }
     operator_stop(process->operator_server);
     mailbox_deliver_all(&process->mailbox, process->reloader); /* asked since: told that it ends */
+    courier_stop(broker->courier);
     settle_workers(broker);
+    sinks_stop(broker->sinks);
     if (broker->log != NULL) {
+        tenants_store(broker->tenants, true);
         log_stop(broker->log);
+        mailbox_deliver_all(&process->mailbox, process->reloader); /* what the tenants stored */
     }
     reads_stop(broker->reads);
     settle_workers(broker); /* a watch of the operator's that was reading the log ends with this */
     operator_destroy(process->operator_server);
+    revoking_destroy(broker->revoking);
     for (size_t i = 0; i < broker->worker_count; i++) {
         worker_destroy(broker->workers[i]);
     }
     reads_destroy(broker->reads); /* workers release the last pages when they go */
     store_destroy(process->store);
+    sinks_destroy(broker->sinks); /* no commit comes any more */
     log_destroy(broker->log);
+    tenants_destroy(broker->tenants);
     storage_close(broker->storage);
-    addresses_destroy(broker->addresses);
+    jwks_destroy(broker->jwks);
+    courier_destroy(broker->courier);
+    tls_destroy(broker->tls);
+    tickets_destroy(broker->tickets);
     metrics_destroy(broker->metrics);
     free(broker->workers);
     free(process->listeners);
@@ -299,40 +351,8 @@ static void stop_broker(struct process *process) {
     } else {
         config_destroy(process->config);
     }
+    throttle_close(broker);
     mailbox_finish(&process->mailbox);
-}
-
-/* --- what the operator sees ----------------------------------------------------------------- */
-
-static void print_urls(const struct process *process) {
-    char reachable[EXPOSURE_ADDRESS_BYTES];
-    char public_address[EXPOSURE_ADDRESS_BYTES];
-    char operator_address[EXPOSURE_ADDRESS_BYTES];
-    char mqtt_address[EXPOSURE_ADDRESS_BYTES];
-    struct config_address address = process->config->public_listen;
-    exposure_set_port(&address, process->broker.public_port);
-    exposure_format_address(&address, public_address);
-    exposure_format_reachable(&address, reachable);
-    address = process->config->operator_listen;
-    exposure_set_port(&address, operator_port(process->operator_server));
-    exposure_format_address(&address, operator_address);
-    address = process->config->mqtt_listen;
-    exposure_set_port(&address, process->broker.mqtt_port);
-    exposure_format_address(&address, mqtt_address);
-    printf("public   http://%s\n"
-           "operator http://%s\n",
-           public_address, operator_address);
-    if (!exposure_is_off(&address)) {
-        printf("mqtt     mqtt://%s\n", mqtt_address);
-    }
-    printf("demo     http://%s/demo\n"
-           "try      curl -d '{\"score\":\"40-15\"}' %s/channels/tennis/court-1\n",
-           reachable, reachable);
-    fflush(stdout);
-    log_event(STARTED, .version = TIDINGS_VERSION, .public_listen = public_address,
-              .operator_listen = operator_address, .mqtt_listen = mqtt_address,
-              .data = process->config->data, .workers = process->broker.worker_count,
-              .open = process->config->open);
 }
 
 /* --- signals -------------------------------------------------------------------------------- */
@@ -345,6 +365,7 @@ static void block_signals(sigset_t *ret_signals) {
     pthread_sigmask(SIG_BLOCK, ret_signals, NULL); /* threads that start later inherit this */
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a limit for files is met as a full disk is */
 }
 
 static void on_second_signal(int number) {
@@ -358,8 +379,8 @@ static int take_signal(int signals_fd) {
     return is_there ? (int)taken.ssi_signo : 0;
 }
 
-/* Main sleeps until a signal or a letter comes, and says now and then what the log held back;
- * returns the signal that ends the process. */
+/* Main sleeps until a signal or a letter comes, looks at the memory, and says now and then what the
+ * log held back; returns the signal that ends the process. */
 static int wait_for_signal(struct process *process, int signals_fd) {
     struct metrics_shard *metrics = metrics_shard(process->broker.metrics, METRICS_MAIN);
     struct mailbox *mailbox = &process->mailbox;
@@ -370,7 +391,7 @@ static int wait_for_signal(struct process *process, int signals_fd) {
         thread_sleep(metrics);
         if (mailbox_sleep(mailbox)) {
             /* A signal, or nothing for long: look again. */
-            IGNORE_RESULT(poll(wanted, ARRAY_COUNT(wanted), LOG_TELL_INTERVAL_MS) < 0);
+            IGNORE_RESULT(poll(wanted, ARRAY_COUNT(wanted), BUDGET_INTERVAL_MS) < 0);
             mailbox_wake(mailbox);
         }
         thread_wake(metrics);
@@ -378,6 +399,8 @@ static int wait_for_signal(struct process *process, int signals_fd) {
             told_ms = clock_monotonic_ms();
             logger_tell_suppressed();
         }
+        tenants_store(process->broker.tenants, false);
+        budget_look(process->broker.budget, metrics, clock_monotonic_ms());
         metrics_add(metrics, METRIC_LETTERS, mailbox_deliver_all(mailbox, process->reloader));
         int number = take_signal(signals_fd);
         if (number == SIGHUP) {
@@ -392,6 +415,7 @@ static int wait_for_signal(struct process *process, int signals_fd) {
 static void wait_for_end(struct process *process, const sigset_t *signals, int signals_fd) {
     int number = wait_for_signal(process, signals_fd);
     close(signals_fd);
+    notify_manager("STOPPING=1");
     log_event(STOPPING, .signal = (uint64_t)number,
               .connections = atomic_load(&process->broker.connection_count));
     struct sigaction at_once = {.sa_handler = on_second_signal};
@@ -400,18 +424,12 @@ static void wait_for_end(struct process *process, const sigset_t *signals, int s
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
-/* As many descriptors as the system gives, and a heap that gives memory back. */
-static void prepare_process(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        IGNORE_RESULT(setrlimit(RLIMIT_NOFILE, &limit) != 0); /* then it stays as it is */
-    }
-    mallopt(M_MMAP_THRESHOLD, HEAP_MAP_BYTES);
-    mallopt(M_TRIM_THRESHOLD, HEAP_TRIM_BYTES);
-}
-
 /* --- subcommands ---------------------------------------------------------------------------- */
+
+static void check_files(const struct config *config, struct config_faults *faults) {
+    policy_check(config, faults);
+    tls_check(config, faults);
+}
 
 static int run_serve(int count, char *const *words) {
     static struct process process; /* zeroed, and too large for the stack; main's alone */
@@ -420,14 +438,17 @@ static int run_serve(int count, char *const *words) {
     process.sources = (struct config_sources){.environment = environ,
                                               .flag_count = count,
                                               .flags = words,
-                                              .check_pattern = rules_check_pattern};
+                                              .check_pattern = rules_check_pattern,
+                                              .check_rows = declaration_check_rows,
+                                              .check_files = check_files};
+    privileges_give_up_new();
     int exit_code = COMMAND_FAILED;
     if (!command_prepare_serve(&process.sources, &process.config, &exit_code)) {
         return exit_code;
     }
     sigset_t signals;
     block_signals(&signals);
-    prepare_process();
+    resources_prepare();
     struct error why = {0};
     int signals_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     enum error_code code = signals_fd < 0
@@ -435,7 +456,8 @@ static int run_serve(int count, char *const *words) {
                                : start_broker(&process, &why);
     if (code == OK) {
         atomic_store(&process.broker.is_ready, true);
-        print_urls(&process);
+        announcement_make(&process.broker);
+        notify_manager("READY=1");
         wait_for_end(&process, &signals, signals_fd);
         exit_code = COMMAND_OK;
     } else {
@@ -451,7 +473,10 @@ static int run_serve(int count, char *const *words) {
 }
 
 static int run_check(int count, char *const *words) {
-    return command_check(count, words, rules_check_pattern);
+    static const struct config_sources hooks = {.check_pattern = rules_check_pattern,
+                                                .check_rows = declaration_check_rows,
+                                                .check_files = check_files};
+    return command_check(count, words, &hooks);
 }
 
 static int run_version(int count, char *const *words) {
@@ -475,6 +500,12 @@ static const struct subcommand subcommands[] = {
     {"sub", "follow channels", client_sub},
     {"health", "ask whether the broker takes traffic", client_health},
     {"drain", "take a broker out of service", client_drain},
+    {"bench", "put a load on a server and judge it", bench_run},
+    {"key", "make an API key", client_key},
+    {"token", "sign a token for trying things out", client_token},
+    {"sink", "list, test and direct what pushes to other systems", client_sink},
+    {"listen", "receive webhooks, verify and print them", client_listen},
+    {"explain", "say which rule allows or refuses something", client_explain},
     {"check", "check a configuration file", run_check},
     {"version", "print the version", run_version},
     {"help", "print this", run_help},

@@ -13,9 +13,9 @@
 
 #include "broker/config/config.h"
 #include "broker/config/exposure.h"
-#include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/metrics/thread.h"
+#include "broker/runtime/budget.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/logger.h"
 
@@ -34,6 +34,9 @@ static const struct port_row {
                      offsetof(struct broker, public_port)},
     [PORT_MQTT] = {"--mqtt takes another ADDRESS:PORT, or off",
                    offsetof(struct config, mqtt_listen), offsetof(struct broker, mqtt_port)},
+    [PORT_MQTT_TLS] = {"mqtt.tls_listen takes another ADDRESS:PORT, or off",
+                       offsetof(struct config, mqtt_tls_listen),
+                       offsetof(struct broker, mqtt_tls_port)},
 };
 
 static uint16_t *number_of(struct broker *broker, enum port port) {
@@ -65,12 +68,31 @@ static bool is_full(const struct worker *worker) {
     return atomic_load(&broker->connection_count) >= broker->config->connections_max;
 }
 
+/* Memory is short: whoever comes is told so, where that can be said without listening. */
+static void turn_away(struct door *door, int fd) {
+    struct span refusal = door->entrance->refusal;
+    metrics_add_at(door->worker->metrics, METRIC_LIMITS_REFUSED,
+                   METRICS_PAIR(METRIC_LIMITS_REFUSED, METRICS_LIMIT_MEMORY,
+                                metrics_find_protocol(door->entrance->first_protocol->name)),
+                   1);
+    if (refusal.length > 0) {
+        /* It fits an empty socket whole, or the peer is gone. */
+        IGNORE_RESULT(send(fd, refusal.bytes, refusal.length, MSG_NOSIGNAL) < 0);
+        IGNORE_RESULT(shutdown(fd, SHUT_WR) != 0);
+    }
+    close(fd);
+}
+
 /* False: nothing waits any more, or accepting pauses. */
 static bool accept_one(struct door *door) {
     struct worker *worker = door->worker;
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
-    if (is_full(worker)) {
+    if (is_full(worker) && worker->opening_count == 0) {
+        metrics_add_at(worker->metrics, METRIC_LIMITS_REFUSED,
+                       METRICS_PAIR(METRIC_LIMITS_REFUSED, METRICS_LIMIT_CONNECTIONS,
+                                    metrics_find_protocol(door->entrance->first_protocol->name)),
+                       1);
         log_event(CONNECTIONS_FULL, .connections = worker->broker->config->connections_max);
         pause_listening(door);
         return false;
@@ -84,19 +106,33 @@ static bool accept_one(struct door *door) {
         }
         return errno == ECONNABORTED || errno == EINTR;
     }
+    if (budget_level(worker->broker->budget) >= BUDGET_CONNECTIONS) {
+        turn_away(door, fd);
+        return true;
+    }
     enum error_code code = connection_create(worker, door->entrance, fd, &address);
-    if (code == ERR_MEMORY) {
-        log_event(CONNECTION_REFUSED, .reason = close_row(CLOSE_MEMORY)->name);
+    if (code != OK) {
+        enum close_reason reason = code == ERR_RATE ? CLOSE_TOO_MANY : CLOSE_MEMORY;
+        metrics_add_at(worker->metrics, METRIC_CONNECTIONS_CLOSED,
+                       METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER, reason), 1);
+        log_event(CONNECTION_REFUSED, .reason = close_row(reason)->name);
     }
     return true;
 }
 
+/* An accept4() that finds nobody costs what one that finds somebody does: the kernel makes the
+ * socket first. So one that comes alone is accepted alone, and more are looked for only where the
+ * port was asked for in the turn before, too. */
 static void on_acceptable(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     struct door *door = poll->data;
-    thread_wake(door->worker->metrics);
-    for (int i = 0; i < ACCEPTS_A_TURN && accept_one(door); i++) {
+    struct worker *worker = door->worker;
+    bool is_storm = worker->turn == door->turn_last + 1;
+    int accepts_max = is_storm ? ACCEPTS_A_TURN : 1;
+    door->turn_last = worker->turn;
+    thread_wake(worker->metrics);
+    for (int i = 0; i < accepts_max && accept_one(door); i++) {
     }
 }
 
@@ -133,11 +169,18 @@ static bool bind_to(const struct door *door, const struct config_address *addres
            set_option(door->fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
            set_option(door->fd, SOL_SOCKET, SO_SNDBUF, budget) &&
            bind(door->fd, (const struct sockaddr *)&address->socket, address->length) == 0 &&
-           (!is_first || set_option(door->fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-           listen(door->fd, BACKLOG) == 0;
+           (!is_first || set_option(door->fd, SOL_SOCKET, SO_REUSEPORT, 1));
 }
 
-static enum error_code open_door(struct door *door, struct error *why) {
+static enum error_code cannot_listen(const struct door *door, const char *address,
+                                     struct error *why) {
+    bool is_taken = errno == EADDRINUSE;
+    return error_set(why, ERR_IO, "cannot listen on %s: %s%s%s", address, strerrordesc_np(errno),
+                     is_taken ? "; is another broker running? " : "",
+                     is_taken ? port_rows[door->port].flag : "");
+}
+
+static enum error_code bind_door(struct door *door, struct error *why) {
     struct config_address address = address_of(door->worker->broker, door->port);
     char text[EXPOSURE_ADDRESS_BYTES];
     if (exposure_is_off(&address)) {
@@ -149,12 +192,23 @@ static enum error_code open_door(struct door *door, struct error *why) {
         return error_set(why, ERR_IO, "no socket for %s: %s", text, strerrordesc_np(errno));
     }
     if (!bind_to(door, &address)) {
-        bool is_taken = errno == EADDRINUSE;
-        return error_set(why, ERR_IO, "cannot listen on %s: %s%s%s", text, strerrordesc_np(errno),
-                         is_taken ? "; is another broker running? " : "",
-                         is_taken ? port_rows[door->port].flag : "");
+        return cannot_listen(door, text, why);
     }
     note_port(door);
+    return OK;
+}
+
+/* Listening is where a second broker shows that was bound in the same moment, too. */
+static enum error_code open_door(struct door *door, struct error *why) {
+    struct config_address address = address_of(door->worker->broker, door->port);
+    char text[EXPOSURE_ADDRESS_BYTES];
+    if (door->fd < 0) {
+        return OK;
+    }
+    exposure_format_address(&address, text);
+    if (listen(door->fd, BACKLOG) != 0) {
+        return cannot_listen(door, text, why);
+    }
     if (uv_poll_init(&door->worker->loop, &door->poll, door->fd) != 0) {
         return error_set(why, ERR_IO, "cannot watch %s", text);
     }
@@ -185,6 +239,14 @@ void acceptor_init(struct worker *worker, const struct entrance *entrances) {
                                             .fd = -1,
                                             .again.on_due = on_listen_again};
     }
+}
+
+enum error_code acceptor_bind(struct worker *worker, struct error *why) {
+    enum error_code code = OK;
+    for (int port = 0; code == OK && port < PORT_COUNT; port++) {
+        code = bind_door(&worker->doors[port], why);
+    }
+    return code;
 }
 
 enum error_code acceptor_open(struct worker *worker, struct error *why) {

@@ -26,6 +26,13 @@ enum error_code answers_admit(struct answers *answers, struct publish *publish) 
     return OK;
 }
 
+bool answers_are_relaxed(const struct answers *answers) {
+    size_t bytes = atomic_load_explicit(&answers->waiting_bytes, memory_order_relaxed);
+    size_t count = atomic_load_explicit(&answers->waiting_count, memory_order_relaxed);
+    return bytes < PUBLISHES_WAITING_BYTES_MAX / PUBLISHES_RELAXED_SHARE &&
+           count < MAILBOX_NODES_MAX / PUBLISHES_RELAXED_SHARE;
+}
+
 void answers_turn_away(struct answers *answers, const struct publish *publish) {
     give_back(answers, publish);
     atomic_fetch_add_explicit(&answers->turned_away, 1, memory_order_relaxed);
@@ -62,6 +69,22 @@ static void count_stored(struct answers *answers, const struct publish *publish,
     metrics_add_at(answers->metrics, METRIC_PUBLISHED_BYTES, publish->counted_as, bytes);
 }
 
+/* Limits that the order has found. */
+static void count_limit(struct answers *answers, const struct publish *publish,
+                        enum error_code result) {
+    enum metrics_limit limit = METRICS_LIMIT_CHANNELS;
+    if (result != ERR_FULL && result != ERR_QUOTA) {
+        return;
+    }
+    if (result == ERR_QUOTA) {
+        const char *channels = metrics_limit_path(METRICS_LIMIT_TENANT_CHANNELS);
+        limit = strcmp(publish->why.field, channels) == 0 ? METRICS_LIMIT_TENANT_CHANNELS
+                                                          : METRICS_LIMIT_TENANT_STORED;
+    }
+    metrics_add_at(answers->metrics, METRIC_LIMITS_REFUSED,
+                   METRICS_PAIR(METRIC_LIMITS_REFUSED, limit, publish->counted_as), 1);
+}
+
 static void count(struct answers *answers, const struct publish *publish, enum error_code result) {
     uint64_t took_us = clock_monotonic_us() - publish->submitted_us;
     size_t messages = count_messages(publish);
@@ -71,6 +94,7 @@ static void count(struct answers *answers, const struct publish *publish, enum e
     metrics_add_at(answers->metrics, METRIC_PUBLISHES,
                    METRICS_PAIR(METRIC_PUBLISHES, publish->counted_as, result), 1);
     metrics_observe_at(answers->metrics, METRIC_PUBLISH, publish->counted_as, took_us);
+    count_limit(answers, publish, result);
     if (publish->is_repeated) {
         metrics_add(answers->metrics, METRIC_PUBLISHES_REPEATED, 1);
     } else if (result == OK) {
@@ -84,8 +108,8 @@ static void on_answer_delivered(struct letter *letter, void *consumer) {
     publish->on_answered(publish);
 }
 
-void answers_send(struct answers *answers, struct publish *publish, enum error_code result,
-                  const struct error *why) {
+static void send_quietly(struct answers *answers, struct publish *publish, enum error_code result,
+                         const struct error *why) {
     INVARIANT(result == OK || why != NULL);
     publish->result = result;
     if (result != OK) {
@@ -98,12 +122,32 @@ void answers_send(struct answers *answers, struct publish *publish, enum error_c
     count(answers, publish, result);
     give_back(answers, publish);
     publish->letter.on_delivered = on_answer_delivered;
-    mailbox_put_answer(publish->reply_to, &publish->letter);
+    mailbox_put_answer_quietly(publish->reply_to, &publish->letter);
+}
+
+/* The publish is its maker's from the moment it is sent, so the mailbox is asked for before. */
+void answers_send(struct answers *answers, struct publish *publish, enum error_code result,
+                  const struct error *why) {
+    struct mailbox *reply_to = publish->reply_to;
+    send_quietly(answers, publish, result, why);
+    if (reply_to != NULL) {
+        mailbox_nudge(reply_to);
+    }
 }
 
 void answers_send_all(struct answers *answers, struct list *publishes, enum error_code result,
                       const struct error *why) {
+    struct mailbox *last = NULL;
     for (struct list *node; (node = list_take_head(publishes)) != NULL;) {
-        answers_send(answers, CONTAINER_OF(node, struct publish, in_list), result, why);
+        struct publish *publish = CONTAINER_OF(node, struct publish, in_list);
+        struct mailbox *reply_to = publish->reply_to;
+        send_quietly(answers, publish, result, why);
+        if (last != NULL && last != reply_to) {
+            mailbox_nudge(last);
+        }
+        last = reply_to;
+    }
+    if (last != NULL) {
+        mailbox_nudge(last);
     }
 }

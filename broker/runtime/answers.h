@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "broker/metrics/metrics.h"
@@ -27,6 +28,10 @@ struct answers {
 /* Reserves room until the answer. ERR_BUSY: there is none. */
 MUST_USE enum error_code answers_admit(struct answers *answers, struct publish *publish);
 
+/* Enough room is left that one publisher may have several under way: those who wait for each answer
+ * find room, too. */
+bool answers_are_relaxed(const struct answers *answers);
+
 /* The admitted publish is not going to be answered: there was no room for its letter. */
 void answers_turn_away(struct answers *answers, const struct publish *publish);
 
@@ -35,6 +40,7 @@ void answers_turn_away(struct answers *answers, const struct publish *publish);
 void answers_send(struct answers *answers, struct publish *publish, enum error_code result,
                   const struct error *why);
 
-/* The same for each publish of a list, which becomes empty. */
+/* The same for each publish of a list, which becomes empty; a run of them to one mailbox wakes its
+ * thread once. */
 void answers_send_all(struct answers *answers, struct list *publishes, enum error_code result,
                       const struct error *why);

@@ -13,27 +13,48 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct accounts;
 struct addresses;
+struct buckets;
+struct budget;
 struct config;
+struct courier;
+struct jwks;
 struct mailbox;
+struct policy;
 struct log;
 struct metrics;
 struct reads;
+struct revoking;
 struct rules;
+struct sinks;
 struct static_assets;
 struct storage;
+struct tls;
+struct tenants;
+struct tickets;
 struct worker;
 
 struct broker {
     const struct config *config;               /* what it began with, and runs with */
     _Atomic(const struct config *) configured; /* what was read last: see reload.h */
     _Atomic(const struct rules *) rules;
+    _Atomic(const struct policy *) policy; /* who may do what: swapped as `rules` is */
     struct storage *storage;
     struct log *log;
     struct reads *reads;
+    struct revoking *revoking;
     struct mailbox *mailbox; /* main's */
     struct metrics *metrics;
+    struct budget *budget;     /* of memory; NULL: none */
+    struct accounts *accounts; /* of subjects and tenants */
+    struct tenants *tenants;
+    struct sinks *sinks;                         /* NULL: not yet */
+    struct buckets *buckets;                     /* of channels */
     struct addresses *addresses;                 /* NULL: no limit per address */
+    struct courier *courier;                     /* NULL: no calls are made */
+    struct jwks *jwks;                           /* NULL: no keys are fetched */
+    struct tickets *tickets;                     /* NULL: none are issued */
     const struct static_assets *public_assets;   /* of protocols/rest: the demo; NULL: none */
     const struct static_assets *operator_assets; /* the console; NULL: none */
     struct worker **workers;
@@ -41,6 +62,8 @@ struct broker {
     uint16_t public_port; /* the real ones where port 0 was asked for */
     uint16_t operator_port;
     uint16_t mqtt_port;            /* 0: not listening */
+    uint16_t mqtt_tls_port;        /* likewise */
+    struct tls *tls;               /* NULL: no port of the workers speaks it */
     uint64_t started_ms;           /* wall clock … */
     uint64_t started_monotonic_ms; /* … and the other at that moment */
     atomic_bool is_ready;

@@ -1,34 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libwebsockets carries the socket (its role for raw sockets): readiness, reading, and TLS where a
- * vhost has it. Bytes are sent straight to the descriptor, because lws_write() would copy to the
- * heap whatever the socket does not take, for each slow reader; so a stalled reader keeps at most
- * the rest of one frame here. WEAKNESS: with TLS the direct way is closed; cure: lws_write() of at
- * most one TLS record when connection_send() finds a TLS vhost.
+/* What the socket does not take stays the caller's, but for the rest of a frame that was cut: so a
+ * stalled reader keeps at most that here.
  *
  * No connection is freed under its caller's feet: closing dooms it, and the worker buries the
- * doomed before the loop blocks. Only libwebsockets ends one in between, when the peer is gone, and
- * then from its own callback with none of ours below it. */
+ * doomed before the loop blocks. */
 #include "broker/runtime/connection.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <libwebsockets.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include "broker/admission/addresses.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/metrics/thread.h"
+#include "broker/runtime/access.h"
+#include "broker/runtime/budget.h"
+#include "broker/runtime/kept.h"
+#include "broker/runtime/tenure.h"
+#include "broker/runtime/throttle.h"
+#include "broker/runtime/tunnel.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/logger.h"
-
-#define PEER_BYTES_MAX (INET6_ADDRSTRLEN + sizeof("[]:65535"))
 
 enum connection_phase {
     CONNECTION_OPEN,
@@ -37,32 +34,33 @@ enum connection_phase {
     CONNECTION_DOOMED,    /* in worker->doomed */
 };
 
+/* In the order of use: a send touches nothing behind `counted_as`. */
 struct connection {
-    struct list in_worker;
-    struct list in_doomed;
-    struct list streams;
     struct worker *worker;
-    struct lws *wsi;
-    int fd;
-    enum connection_phase phase;
-    enum close_reason close_reason;
-    bool is_full; /* the socket refused bytes; cleared by a WRITEABLE callback */
-    bool is_paused;
-    enum metrics_protocol counted_as;
-    const struct protocol *protocol;
-    void *state;
-    uint64_t id;
-    uint64_t opened_ms;
+    struct socket socket;
+    struct kept *kept; /* NULL: nothing */
     uint64_t bytes_sent;
     uint64_t sent_ms;
-    struct buffer kept;
-    size_t kept_sent; /* bytes at its front that have left */
+    uint8_t phase;        /* enum connection_phase */
+    uint8_t close_reason; /* enum close_reason */
+    uint8_t counted_as;   /* enum metrics_protocol */
+    bool is_told;         /* to go: by connections_tell() */
+    bool is_opening;      /* in worker->opening */
+    struct dues dues;
+    const struct protocol *protocol;
+    void *state;
+    struct tenure *tenure; /* NULL: nobody has said who it is */
+    struct list streams;
+    struct list in_worker;
+    struct list in_stage; /* worker->opening, none, or worker->doomed */
+    uint64_t id;
+    uint64_t opened_ms;
     struct wheel_timer deadline;
-    struct address_key address;
-    bool is_counted; /* among the connections of its address */
-    bool is_told;    /* to go: by connections_tell() */
-    char peer[PEER_BYTES_MAX];
+    char peer[];
 };
+
+static_assert(CLOSE_REASON_COUNT <= UINT8_MAX, "a reason fits a byte");
+static_assert(offsetof(struct connection, counted_as) < CONNECTION_HOT_BYTES, "fetched ahead");
 
 /* --- plain questions ------------------------------------------------------------------------ */
 
@@ -71,7 +69,7 @@ void connection_set_protocol(struct connection *connection, const struct protoco
     struct metrics_shard *metrics = connection->worker->metrics;
     OWNER_CHECK(connection->worker);
     metrics_sub_at(metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
-    connection->counted_as = metrics_find_protocol(protocol->name);
+    connection->counted_as = (uint8_t)metrics_find_protocol(protocol->name);
     metrics_add_at(metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
     connection->protocol = protocol;
     connection->state = state;
@@ -109,6 +107,46 @@ const char *connection_peer(const struct connection *connection) {
     return connection->peer;
 }
 
+void connection_set_identity(struct connection *connection, struct identity *identity) {
+    struct tenure *tenure = NULL;
+    OWNER_CHECK(connection->worker);
+    if (identity != NULL && tenure_create(connection, identity, &tenure) != OK) {
+        connection_abort(connection, CLOSE_MEMORY);
+        return;
+    }
+    tenure_destroy(connection->tenure);
+    connection->tenure = tenure;
+    streams_note_identity(connection);
+    enum close_reason reason; /* of one made before a revocation or reload, set behind its walk */
+    if (identity != NULL && access_must_go(connection->worker->access, identity, &reason)) {
+        tenure_end(tenure, reason);
+    }
+}
+
+struct identity *connection_identity(const struct connection *connection) {
+    return tenure_identity(connection->tenure);
+}
+
+struct dues *connection_dues(struct connection *connection) {
+    return &connection->dues;
+}
+
+bool connection_is_secure(const struct connection *connection) {
+    return connection->socket.tunnel != NULL;
+}
+
+struct span connection_certificate(const struct connection *connection) {
+    return tunnel_subject(connection->socket.tunnel);
+}
+
+void connection_settle(struct connection *connection) {
+    if (connection->is_opening) {
+        connection->is_opening = false;
+        list_remove(&connection->in_stage);
+        connection->worker->opening_count--;
+    }
+}
+
 void connection_get_client(const struct connection *connection,
                            struct connection_client *ret_client) {
     *ret_client = (struct connection_client){0};
@@ -122,46 +160,45 @@ bool connection_is_closing(const struct connection *connection) {
 }
 
 bool connection_is_blocked(const struct connection *connection) {
-    return connection->is_full || connection->kept.length > 0 ||
+    return connection->socket.is_full || connection->kept != NULL ||
            connection->phase != CONNECTION_OPEN;
+}
+
+size_t connection_kept_bytes(const struct connection *connection) {
+    return kept_rest(connection->kept).length;
 }
 
 size_t connection_unsent_bytes(const struct connection *connection) {
     int unsent = 0;
-    if (ioctl(connection->fd, SIOCOUTQ, &unsent) != 0 || unsent < 0) {
+    if (ioctl(connection->socket.fd, SIOCOUTQ, &unsent) != 0 || unsent < 0) {
         unsent = 0; /* not a TCP socket, or gone: nothing that could be told */
     }
-    return connection->kept.length + (size_t)unsent;
+    return connection_kept_bytes(connection) + socket_kept_bytes(&connection->socket) +
+           (size_t)unsent;
 }
 
 /* --- sending -------------------------------------------------------------------------------- */
 
 void connection_want_writable(struct connection *connection) {
     if (connection->phase <= CONNECTION_FLUSHING) {
-        lws_callback_on_writable(connection->wsi);
+        socket_want_writable(&connection->worker->sockets, &connection->socket);
     }
 }
 
 /* One system call. What a broken socket does not take is never taken. */
 static size_t send_some(struct connection *connection, struct span bytes) {
-    ssize_t sent = send(connection->fd, bytes.bytes, bytes.length, MSG_NOSIGNAL);
-    metrics_add_at(connection->worker->metrics, METRIC_WRITES, connection->counted_as, 1);
-    if (sent < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
-            connection_abort(connection, CLOSE_PEER_GONE);
-            return 0;
-        }
-        sent = 0;
+    struct worker *worker = connection->worker;
+    size_t sent = 0;
+    enum error_code code = socket_send(&worker->sockets, &connection->socket, bytes, &sent);
+    metrics_add_at(worker->metrics, METRIC_WRITES, connection->counted_as, 1);
+    if (code != OK) {
+        connection_abort(connection, CLOSE_PEER_GONE);
+        return 0;
     }
-    connection->bytes_sent += (uint64_t)sent;
-    connection->sent_ms = connection->worker->now_ms;
-    metrics_add_at(connection->worker->metrics, METRIC_SENT_BYTES, connection->counted_as,
-                   (uint64_t)sent);
-    if ((size_t)sent < bytes.length) {
-        connection->is_full = true;
-        connection_want_writable(connection);
-    }
-    return (size_t)sent;
+    connection->bytes_sent += sent;
+    connection->sent_ms = worker->now_ms;
+    metrics_add_at(worker->metrics, METRIC_SENT_BYTES, connection->counted_as, sent);
+    return sent;
 }
 
 size_t connection_send(struct connection *connection, struct span bytes) {
@@ -172,17 +209,31 @@ size_t connection_send(struct connection *connection, struct span bytes) {
     return send_some(connection, bytes);
 }
 
-void connection_keep(struct connection *connection, struct span rest) {
-    INVARIANT(connection->kept.length == 0);
-    if (connection->phase != CONNECTION_OPEN) {
-        return;
-    }
-    if (buffer_put(&connection->kept, rest) != OK) {
+/* A large message may leave a rest for each of thousands of readers in one turn: those for whom
+ * there is no memory are let go, and may resume from their last id. False: so is this one. */
+static bool may_keep(struct connection *connection, size_t length) {
+    const struct broker *broker = connection->worker->broker;
+    bool may = budget_pledge(broker->budget, length);
+    if (!may) {
+        metrics_add_at(connection->worker->metrics, METRIC_MEMORY_SHED, connection->counted_as, 1);
+        throttle_note(connection, METRICS_LIMIT_MEMORY, broker->config->memory_max);
         connection_abort(connection, CLOSE_MEMORY);
-        return;
     }
-    connection->is_full = true;
-    connection_want_writable(connection);
+    return may;
+}
+
+static void keep(struct connection *connection, struct span rest) {
+    if (may_keep(connection, rest.length) && kept_put(&connection->kept, rest) != OK) {
+        connection_abort(connection, CLOSE_MEMORY);
+    }
+}
+
+void connection_keep(struct connection *connection, struct span rest) {
+    INVARIANT(connection->kept == NULL);
+    if (connection->phase == CONNECTION_OPEN) {
+        keep(connection, rest);
+        connection_want_writable(connection);
+    }
 }
 
 void connection_write(struct connection *connection, struct span bytes) {
@@ -191,26 +242,34 @@ void connection_write(struct connection *connection, struct span bytes) {
         return;
     }
     size_t sent = connection_send(connection, bytes);
-    if (sent < bytes.length && connection->phase == CONNECTION_OPEN &&
-        buffer_put(&connection->kept, span_of(bytes.bytes + sent, bytes.length - sent)) != OK) {
-        connection_abort(connection, CLOSE_MEMORY);
+    if (sent < bytes.length && connection->phase == CONNECTION_OPEN) {
+        keep(connection, span_of(bytes.bytes + sent, bytes.length - sent));
     }
+}
+
+void connection_give(struct connection *connection, struct buffer *bytes) {
+    struct span whole = buffer_borrow(bytes);
+    if (connection->kept != NULL) {
+        connection_write(connection, whole); /* behind it */
+    } else if (connection->phase == CONNECTION_OPEN) {
+        size_t sent = connection_send(connection, whole);
+        if (sent < whole.length && connection->phase == CONNECTION_OPEN &&
+            may_keep(connection, whole.length - sent) &&
+            kept_create(bytes, sent, &connection->kept) != OK) {
+            connection_abort(connection, CLOSE_MEMORY);
+        }
+    }
+    buffer_finish(bytes);
 }
 
 /* --- reading and timers --------------------------------------------------------------------- */
 
 void connection_pause_reading(struct connection *connection) {
-    if (!connection->is_paused) {
-        connection->is_paused = true;
-        lws_rx_flow_control(connection->wsi, 0);
-    }
+    socket_pause(&connection->socket);
 }
 
 void connection_resume_reading(struct connection *connection) {
-    if (connection->is_paused) {
-        connection->is_paused = false;
-        lws_rx_flow_control(connection->wsi, 1);
-    }
+    socket_resume(&connection->worker->sockets, &connection->socket);
 }
 
 void connection_set_deadline(struct connection *connection, uint64_t due_ms) {
@@ -239,13 +298,16 @@ static void on_deadline(struct wheel_timer *timer) {
  * reset, which can destroy the last answer on its way (RFC 9112, section 9.6). */
 static void linger(struct connection *connection) {
     connection->phase = CONNECTION_LINGERING;
-    IGNORE_RESULT(shutdown(connection->fd, SHUT_WR) != 0); /* the peer may be gone already */
+    socket_shut(&connection->socket);
     connection_resume_reading(connection);
+    if (connection->socket.has_ended) {
+        connection_abort(connection, connection->close_reason);
+    }
 }
 
 /* It is still open: what the socket has not sent can be told. */
 static void set_reason(struct connection *connection, enum close_reason reason) {
-    connection->close_reason = reason;
+    connection->close_reason = (uint8_t)reason;
     if (reason == CLOSE_STALLED) {
         struct connection_client client;
         connection_get_client(connection, &client);
@@ -264,7 +326,7 @@ void connection_close(struct connection *connection, enum close_reason reason) {
     connection->phase = CONNECTION_FLUSHING;
     wheel_arm(&connection->worker->wheel, &connection->deadline,
               connection->worker->now_ms + CLOSE_TIMEOUT_MS);
-    if (connection->kept.length == 0) {
+    if (connection->kept == NULL && socket_kept_bytes(&connection->socket) == 0) {
         linger(connection);
     }
 }
@@ -278,7 +340,8 @@ void connection_abort(struct connection *connection, enum close_reason reason) {
         set_reason(connection, reason);
     }
     connection->phase = CONNECTION_DOOMED;
-    list_put_tail(&connection->worker->doomed, &connection->in_doomed);
+    connection_settle(connection);
+    list_put_tail(&connection->worker->doomed, &connection->in_stage);
 }
 
 void connection_dismiss(struct connection *connection, enum close_reason reason) {
@@ -287,14 +350,6 @@ void connection_dismiss(struct connection *connection, enum close_reason reason)
         connection->protocol->on_dismissed(connection, connection->state, reason);
     } else {
         connection_close(connection, reason);
-    }
-}
-
-void connections_bury(struct worker *worker) {
-    struct list *node;
-    while ((node = list_take_head(&worker->doomed)) != NULL) {
-        struct connection *connection = CONTAINER_OF(node, struct connection, in_doomed);
-        lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
     }
 }
 
@@ -345,20 +400,9 @@ static void forget_told(struct connection *connection) {
     }
 }
 
-static void uncount_address(struct connection *connection) {
-    if (connection->is_counted) {
-        addresses_give(connection->worker->broker->addresses, &connection->address);
-    }
-}
-
-/* The only place where a connection ends: libwebsockets has closed the socket. */
+/* The only place where a connection ends. It counts as open until its place is another's. */
 static void destroy(struct connection *connection) {
     struct worker *worker = connection->worker;
-    if (connection->phase == CONNECTION_OPEN) {
-        connection->close_reason = CLOSE_PEER_GONE;
-    }
-    connection->phase = CONNECTION_DOOMED;
-    metrics_sub_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
     metrics_add_at(
         worker->metrics, METRIC_CONNECTIONS_CLOSED,
         METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, connection->counted_as, connection->close_reason),
@@ -373,71 +417,60 @@ static void destroy(struct connection *connection) {
     INVARIANT(list_is_empty(&connection->streams)); /* their protocol has ended them */
     wheel_disarm(&worker->wheel, &connection->deadline);
     surveys_on_gone(worker, connection);
+    sifts_on_gone(worker, connection);
     census_on_gone(worker, connection);
     forget_told(connection);
     list_remove(&connection->in_worker);
-    list_remove(&connection->in_doomed);
-    buffer_finish(&connection->kept);
+    socket_close(&connection->socket);
+    kept_destroy(connection->kept);
+    connection->kept = NULL;
     worker->connection_count--;
     atomic_fetch_sub(&worker->broker->connection_count, 1);
-    uncount_address(connection);
+    throttle_leave(worker, &connection->dues);
+    tenure_destroy(connection->tenure);
+    metrics_sub_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
     free(connection);
+}
+
+void connections_bury(struct worker *worker) {
+    struct list *node;
+    while ((node = list_take_head(&worker->doomed)) != NULL) {
+        destroy(CONTAINER_OF(node, struct connection, in_stage));
+    }
 }
 
 /* --- the beginning -------------------------------------------------------------------------- */
 
-static void format_peer(struct connection *connection, const struct sockaddr_storage *address) {
-    char host[INET6_ADDRSTRLEN] = "?";
-    if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *ipv6 = (const void *)address;
-        inet_ntop(AF_INET6, &ipv6->sin6_addr, host, sizeof(host));
-        snprintf(connection->peer, PEER_BYTES_MAX, "[%s]:%u", host, ntohs(ipv6->sin6_port));
-    } else {
-        const struct sockaddr_in *ipv4 = (const void *)address;
-        inet_ntop(AF_INET, &ipv4->sin_addr, host, sizeof(host));
-        snprintf(connection->peer, PEER_BYTES_MAX, "%s:%u", host, ntohs(ipv4->sin_port));
-    }
-}
-
 /* Not connected to anything yet. NULL: out of memory. */
-static struct connection *allocate(struct worker *worker, int fd,
-                                   const struct sockaddr_storage *address) {
-    struct connection *connection = calloc(1, sizeof(*connection));
+static struct connection *allocate(struct worker *worker, const struct sockaddr_storage *address) {
+    char peer[ADDRESS_PEER_BYTES];
+    address_format_peer(address, peer);
+    size_t peer_size = strlen(peer) + 1;
+    struct connection *connection = calloc(1, sizeof(*connection) + peer_size);
     if (connection == NULL) {
         return NULL;
     }
     connection->worker = worker;
-    connection->fd = fd;
     connection->id = atomic_fetch_add(&worker->broker->connection_id_next, 1);
     connection->opened_ms = worker->now_ms;
     connection->sent_ms = worker->now_ms;
     connection->deadline.on_due = on_deadline;
-    connection->address = address_key_of(address);
-    list_init(&connection->in_doomed);
+    list_init(&connection->in_stage);
     list_init(&connection->streams);
-    buffer_init(&connection->kept, SIZE_MAX / 2); /* bounded by what is written: see connection.h */
-    format_peer(connection, address);
+    memcpy(connection->peer, peer, peer_size);
     return connection;
-}
-
-/* libwebsockets takes the socket over; it closes it when that fails. */
-static bool adopt(struct connection *connection) {
-    lws_adopt_desc_t adoption = {.vh = connection->worker->vhost,
-                                 .type = LWS_ADOPT_SOCKET,
-                                 .fd.sockfd = connection->fd,
-                                 .vh_prot_name = "tidings",
-                                 .opaque = connection};
-    connection->wsi = lws_adopt_descriptor_vhost_via_info(&adoption);
-    return connection->wsi != NULL;
 }
 
 static void begin(struct connection *connection, const struct entrance *entrance) {
     struct worker *worker = connection->worker;
     list_put_tail(&worker->connections, &connection->in_worker);
+    connection->is_opening = true;
+    list_put_tail(&worker->opening, &connection->in_stage);
+    worker->opening_count++;
     worker->connection_count++;
     atomic_fetch_add(&worker->broker->connection_count, 1);
     connection->protocol = entrance->first_protocol;
-    connection->counted_as = metrics_find_protocol(connection->protocol->name);
+    connection->counted_as = (uint8_t)metrics_find_protocol(connection->protocol->name);
     metrics_add(worker->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
     metrics_add_at(worker->metrics, METRIC_CONNECTIONS_OPEN, connection->counted_as, 1);
     connection->state = entrance->on_accepted(connection);
@@ -446,57 +479,67 @@ static void begin(struct connection *connection, const struct entrance *entrance
     }
 }
 
-/* Proxies stand for many clients, so they are not held to the limit of one. */
-static bool is_proxy(const struct broker *broker, const struct sockaddr_storage *address) {
-    const struct config_list *proxies = &broker->config->public_trusted_proxies;
-    for (size_t i = 0; i < proxies->count; i++) {
-        if (address_is_in_network(address, proxies->items[i])) {
-            return true;
-        }
+/* Half of all connections may be such that have said nothing yet: of a worker its share. Where all
+ * are taken, the one of them that has been silent longest makes room for who comes. */
+static void make_room(struct worker *worker) {
+    const struct broker *broker = worker->broker;
+    uint64_t connections_max = broker->config->connections_max;
+    uint64_t share = connections_max / OPENING_SHARE / broker->config->workers;
+    bool is_full = atomic_load(&broker->connection_count) >= connections_max;
+    if (worker->opening_count >= (is_full ? 1 : share > OPENING_MIN ? share : OPENING_MIN)) {
+        struct connection *oldest = CONTAINER_OF(worker->opening.next, struct connection, in_stage);
+        throttle_note(oldest, METRICS_LIMIT_OPENING, connections_max);
+        connection_abort(oldest, CLOSE_TOO_MANY);
     }
-    return false;
 }
 
-/* Counts the connection under its address. False: there are too many. */
-static bool count_address(struct connection *connection, const struct sockaddr_storage *address) {
-    struct broker *broker = connection->worker->broker;
-    if (broker->addresses == NULL || is_proxy(broker, address)) {
-        return true;
+/* It owns `fd`, also on failure. */
+static enum error_code open_socket(struct connection *connection, const struct entrance *entrance,
+                                   int fd) {
+    struct worker *worker = connection->worker;
+    if (socket_open(&worker->sockets, &connection->socket, fd) != OK) {
+        close(fd);
+        return ERR_MEMORY;
     }
-    connection->is_counted = addresses_take(broker->addresses, &connection->address,
-                                            broker->config->connections_per_address_max);
-    return connection->is_counted;
+    if (entrance->tls != NULL &&
+        socket_secure(&connection->socket, entrance->tls, entrance->alpn, worker->metrics) != OK) {
+        socket_close(&connection->socket);
+        return ERR_MEMORY;
+    }
+    return OK;
 }
 
 enum error_code connection_create(struct worker *worker, const struct entrance *entrance, int fd,
                                   const struct sockaddr_storage *address) {
-    struct connection *connection = allocate(worker, fd, address);
+    struct dues dues;
+    enum error_code code = throttle_enter(worker, address, &dues);
+    struct connection *connection = code == OK ? allocate(worker, address) : NULL;
     if (connection == NULL) {
         close(fd);
-        return ERR_MEMORY;
     }
-    if (!count_address(connection, address)) {
-        metrics_add_at(
-            worker->metrics, METRIC_CONNECTIONS_CLOSED,
-            METRICS_PAIR(METRIC_CONNECTIONS_CLOSED, METRICS_PROTOCOL_OTHER, CLOSE_TOO_MANY), 1);
-        log_event(CONNECTION_REFUSED, .reason = close_row(CLOSE_TOO_MANY)->name,
-                  .peer = connection->peer);
-        close(fd);
+    if (connection == NULL || open_socket(connection, entrance, fd) != OK) {
+        throttle_leave(worker, &dues);
         free(connection);
-        return ERR_RATE;
+        return code == OK ? ERR_MEMORY : code;
     }
-    if (!adopt(connection)) {
-        uncount_address(connection);
-        free(connection);
-        return ERR_MEMORY;
-    }
+    connection->dues = dues;
+    make_room(worker);
     begin(connection, entrance);
     return OK;
 }
 
-/* --- what libwebsockets calls --------------------------------------------------------------- */
+/* --- what happens on the socket ------------------------------------------------------------- */
 
-static void on_readable(struct connection *connection, struct span bytes) {
+static struct connection *connection_of(struct socket *socket) {
+    return CONTAINER_OF(socket, struct connection, socket);
+}
+
+static void on_woken(struct sockets *sockets) {
+    thread_wake(CONTAINER_OF(sockets, struct worker, sockets)->metrics);
+}
+
+static void on_bytes(struct socket *socket, struct span bytes) {
+    struct connection *connection = connection_of(socket);
     if (connection->phase == CONNECTION_OPEN) {
         metrics_add_at(connection->worker->metrics, METRIC_RECEIVED_BYTES, connection->counted_as,
                        bytes.length);
@@ -504,40 +547,51 @@ static void on_readable(struct connection *connection, struct span bytes) {
     }
 }
 
-static void on_socket_writable(struct connection *connection) {
-    connection->is_full = false;
-    if (connection->kept.length > 0) {
-        struct span kept = buffer_borrow(&connection->kept);
-        size_t before = connection->kept_sent;
-        connection->kept_sent +=
-            send_some(connection, span_of(kept.bytes + before, kept.length - before));
-        if (connection->kept_sent < kept.length) {
-            return; /* nothing is moved: a large frame leaves in many pieces */
-        }
-        connection->kept_sent = 0;
-        buffer_finish(&connection->kept);
+/* False: some is left. */
+static bool send_kept(struct connection *connection) {
+    kept_drop(connection->kept, send_some(connection, kept_rest(connection->kept)));
+    if (connection_kept_bytes(connection) > 0) {
+        return false;
     }
-    if (connection->phase == CONNECTION_FLUSHING) {
-        linger(connection);
-    } else if (connection->phase == CONNECTION_OPEN && !connection->is_full) {
+    kept_destroy(connection->kept);
+    connection->kept = NULL;
+    return true;
+}
+
+static void on_writable(struct socket *socket) {
+    struct connection *connection = connection_of(socket);
+    if (connection->phase > CONNECTION_FLUSHING ||
+        (connection->kept != NULL && !send_kept(connection))) {
+        return;
+    }
+    if (connection->phase == CONNECTION_FLUSHING && socket_kept_bytes(socket) == 0) {
+        linger(connection); /* else the last record is not out yet: this is called again */
+    } else if (connection->phase == CONNECTION_OPEN) {
         connection->protocol->on_writable(connection, connection->state);
     }
 }
 
-int connection_on_lws(struct lws *wsi, int reason, void *user, void *in, size_t length) {
-    (void)user;
-    struct connection *connection = lws_get_opaque_user_data(wsi);
-    if (connection == NULL || connection->wsi == NULL) {
-        return 0; /* while it is being adopted, and for the vhost's own callbacks */
+/* Who is being answered for the last time may have shut his own side first: it is still his. */
+static void on_ended(struct socket *socket) {
+    struct connection *connection = connection_of(socket);
+    if (connection->phase != CONNECTION_FLUSHING) {
+        connection_abort(connection, CLOSE_PEER_GONE);
     }
-    thread_wake(connection->worker->metrics); /* inside the poll that the loop sleeps in */
-    if (reason == LWS_CALLBACK_RAW_RX) {
-        on_readable(connection, span_of(in, length));
-    } else if (reason == LWS_CALLBACK_RAW_WRITEABLE) {
-        on_socket_writable(connection);
-    } else if (reason == LWS_CALLBACK_RAW_CLOSE) {
-        lws_set_opaque_user_data(wsi, NULL);
-        destroy(connection);
-    }
-    return 0;
 }
+
+static void on_broken(struct socket *socket) {
+    connection_abort(connection_of(socket), CLOSE_PEER_GONE);
+}
+
+static void on_refused(struct socket *socket, const char *reason) {
+    struct connection *connection = connection_of(socket);
+    log_event(TLS_REFUSED, .peer = connection->peer, .reason = reason);
+    connection_close(connection, CLOSE_TLS);
+}
+
+const struct socket_calls connection_socket_calls = {.on_woken = on_woken,
+                                                     .on_refused = on_refused,
+                                                     .on_bytes = on_bytes,
+                                                     .on_writable = on_writable,
+                                                     .on_ended = on_ended,
+                                                     .on_broken = on_broken};

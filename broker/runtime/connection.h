@@ -3,7 +3,8 @@
  *
  * Place:   made by the acceptor of a worker; handed to a protocol (protocols/) through its vtable.
  * Thread:  its worker's, for all calls.
- * Bounds:  what is kept unsent: the rest of what one connection_write() or one frame left over. The
+ * Bounds:  what is kept unsent: the rest of what one connection_write() or one frame left over, and
+ *          of one record of TLS. The
  *          kernel's send buffer is set to the send budget, so that nothing more is unsent anywhere.
  *
  * There is no queue of messages here. A stream sends what its socket takes and keeps, at most, the
@@ -15,13 +16,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/list.h"
 #include "broker/support/span.h"
 #include "broker/support/wheel.h"
 
 struct connection;
+struct identity;
 struct worker;
+
+/* What sending touches of a connection, which comes first in it: who sends to a thousand brings
+ * these bytes of the next one into the cache meanwhile. */
+#define CONNECTION_HOT_BYTES 80
 
 /* Who is at the other end, as far as its protocol knows. */
 struct connection_client {
@@ -71,6 +78,26 @@ struct list *connection_streams(struct connection *connection);
 /* "127.0.0.1:40001"; lives as long as the connection. */
 const char *connection_peer(const struct connection *connection);
 
+/* Whose connection it is from now on: a reference is taken; NULL: nobody's again. When the identity
+ * expires the connection is dismissed for CLOSE_TOKEN_EXPIRED; another one that is set before takes
+ * its place. One that has ended already is dismissed in the next turn, never under the caller.
+ * Without memory the connection is aborted. */
+void connection_set_identity(struct connection *connection, struct identity *identity);
+
+/* NULL: nobody has said who it is. Borrowed. */
+struct identity *connection_identity(const struct connection *connection);
+
+/* What passes is sealed by TLS. Until it is closing. */
+bool connection_is_secure(const struct connection *connection);
+
+/* The subject of the client's certificate, which was verified, as RFC 4514 writes it:
+ * "CN=device-7,O=Example". Empty: it showed none. Lives until the connection is closing. */
+struct span connection_certificate(const struct connection *connection);
+
+/* It has said what it wants: a whole request, or a CONNECT. Until then it is one of those that are
+ * cut off first where connections are short. May be called again. */
+void connection_settle(struct connection *connection);
+
 /* For logs and the operator. */
 void connection_get_client(const struct connection *connection,
                            struct connection_client *ret_client);
@@ -97,6 +124,10 @@ void connection_keep(struct connection *connection, struct span rest);
 /* Sends and keeps what does not go out: for replies and control frames, whose size is bounded by
  * their makers. May be called while something is kept: it is put behind it. */
 void connection_write(struct connection *connection, struct span bytes);
+
+/* The same of what is large: the rest is kept where it is and not copied, which takes longer than a
+ * worker may be away from its sockets. `bytes` is empty behind it. */
+void connection_give(struct connection *connection, struct buffer *bytes);
 
 /* Pauses and resumes reading from the socket; bytes that the broker holds already wait too. */
 void connection_pause_reading(struct connection *connection);

@@ -11,6 +11,7 @@
 
 #include "broker/metrics/metrics.h"
 
-/* `metric` is a histogram of microseconds; `begin_us` monotonic; `step` a constant, for the log. */
-void disk_note_time(struct metrics_shard *shard, enum metric metric, uint64_t begin_us,
-                    const char *step);
+/* `metric` is a histogram of microseconds; `begin_us` monotonic; `step` a constant, for the log.
+ * Returns how long it took, in microseconds. */
+uint64_t disk_note_time(struct metrics_shard *shard, enum metric metric, uint64_t begin_us,
+                        const char *step);

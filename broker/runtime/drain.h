@@ -21,6 +21,7 @@ struct broker;
 #define DRAIN_OVER_MS_DEFAULT 30000 /* as long as Kubernetes gives a pod between stop and kill */
 #define DRAIN_OVER_MS_MAX 3600000   /* longer than any orchestrator waits */
 #define DRAIN_SLICE 64              /* goodbyes a turn, of 10 us each: no message waits for 1 ms */
+#define DRAIN_PATIENCE_TURNS 256    /* of FAN_OUT_SLICE_US each: half a second and some more */
 
 struct drain_status {
     bool is_draining;                /* also while the process ends */

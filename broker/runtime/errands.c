@@ -5,6 +5,7 @@
  * session is by then, so an old state never overwrites a newer one. */
 #include <stdlib.h>
 
+#include "broker/channels/scope.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/registry_private.h"
@@ -49,6 +50,7 @@ struct message *registry_put_message(struct span client_id, const struct session
     struct session_record record = {
         .is_held = true,
         .has_shares = release->has_shares,
+        .owner = release->owner,
         .expiry_ms = release->expiry_ms,
         .has_will = release->will != NULL,
         .will_due_ms = release->will_delay_ms,
@@ -61,16 +63,19 @@ struct message *registry_put_message(struct span client_id, const struct session
 }
 
 static struct message *put_entry(const struct registry_entry *entry) {
+    const struct absence *absence = entry->absence;
+    INVARIANT(absence != NULL);
     struct session_record record = {
         .has_shares = entry->has_shares,
-        .expiry_ms = entry->expiry_ms,
-        .released_ms = entry->released_ms,
-        .has_will = entry->will != NULL,
-        .will_due_ms = entry->will_due_ms,
-        .state = span_of(entry->state, entry->state_length),
+        .owner = absence->owner,
+        .expiry_ms = absence->expiry_ms,
+        .released_ms = absence->released_ms,
+        .has_will = absence->will != NULL,
+        .will_due_ms = absence->will_due_ms,
+        .state = span_of(absence->state, absence->state_length),
     };
     if (record.has_will) {
-        record.will = entry->will->fields;
+        record.will = absence->will->fields;
     }
     return put_record(registry_client_id(entry), &record);
 }
@@ -106,8 +111,9 @@ static size_t size_of(const struct errand *errand) {
 static void fail(struct errand *errand) {
     struct registry *registry = errand->registry;
     if (registry->failed_bytes + size_of(errand) > ERRANDS_BYTES_MAX) {
-        log_event(SESSION_NOT_STORED,
-                  .client_id = span_of(errand->client_id, errand->client_id_length),
+        struct span client_id = span_of(errand->client_id, errand->client_id_length);
+        log_event(SESSION_NOT_STORED, .client_id = scope_visible(client_id),
+                  .tenant = scope_tenant(client_id),
                   .code = error_row(errand->publish.result)->slug);
         destroy(errand);
         return;
@@ -171,10 +177,11 @@ static void resubmit(struct errand *errand) {
     submit(errand, errand->has_step ? registry_find(errand->registry, client_id) : NULL);
 }
 
-/* There are too many channels for the will's: that does not pass by itself, and the session is not
- * to wait for it. */
+/* There are too many channels for the will's, or its tenant has enough: that does not pass by
+ * itself, and the session is not to wait for it. */
 static void drop_will(struct errand *errand) {
-    log_event(PUBLISH_FAILED, .channel = errand->will->fields.channel,
+    struct span channel = errand->will->fields.channel;
+    log_event(PUBLISH_FAILED, .channel = scope_visible(channel), .tenant = scope_tenant(channel),
               .code = error_row(errand->publish.result)->slug,
               .detail = errand->publish.why.detail);
     drop_messages(errand);
@@ -185,7 +192,8 @@ static void drop_will(struct errand *errand) {
 
 static void on_answered(struct publish *publish) {
     struct errand *errand = CONTAINER_OF(publish, struct errand, publish);
-    if (publish->result == ERR_FULL && errand->will != NULL) {
+    bool is_refused = publish->result == ERR_FULL || publish->result == ERR_QUOTA;
+    if (is_refused && errand->will != NULL) {
         drop_will(errand);
     } else if (publish->result != OK) {
         fail(errand);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "broker/channels/scope.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
@@ -501,7 +502,10 @@ static void on_object(void *context, struct span key, struct span state) {
         }
     }
     if (code != OK) {
-        log_event(GROUP_NOT_RESTORED, .group = key, .code = error_row(code)->slug);
+        struct span filter = key;
+        struct span group = span_split(&filter, '/');
+        log_event(GROUP_NOT_RESTORED, .group = group, .filter = scope_visible(filter),
+                  .tenant = scope_tenant(filter), .code = error_row(code)->slug);
         return;
     }
     shared->is_resolved = true;

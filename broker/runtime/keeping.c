@@ -4,6 +4,7 @@
  * worker submits in order, so several may be on their way. */
 #include <stdlib.h>
 
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/sharing_private.h"
@@ -13,7 +14,7 @@
 
 #define STATE_VERSION 1
 
-static_assert(GROUP_KEPT_MAX * (CLIENT_ID_BYTES_MAX + 22) + GROUP_LEASES_MAX * 10 + 128 <=
+static_assert(GROUP_KEPT_MAX * (SCOPED_CLIENT_ID_BYTES_MAX + 22) + GROUP_LEASES_MAX * 10 + 128 <=
                   STORAGE_OBJECT_BYTES_MAX,
               "whatever a group may be is one object");
 static_assert(GROUP_KEY_BYTES_MAX <= STORAGE_OBJECT_NAME_BYTES_MAX, "a key names an object");
@@ -31,7 +32,10 @@ static void on_answered(struct publish *publish) {
     uint64_t number = step->number;
     enum error_code code = publish->result;
     if (code != OK) {
-        log_event(GROUP_NOT_STORED, .group = home_key(shared), .code = error_row(code)->slug);
+        struct span filter = home_key(shared);
+        struct span group = span_split(&filter, '/');
+        log_event(GROUP_NOT_STORED, .group = group, .filter = scope_visible(filter),
+                  .tenant = scope_tenant(filter), .code = error_row(code)->slug);
     }
     message_unref(step->message);
     free(step);

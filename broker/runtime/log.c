@@ -12,7 +12,8 @@
  * Rounds leave in the order in which they were written. A round that waits for its sync holds back
  * those behind it, also their answers: what was answered can be read, and every reader sees one
  * order. The sync runs on a thread of its own beside further writes, so one fdatasync serves all
- * the rounds that were written before it began (group commit). */
+ * the rounds that were written before it began (group commit). Only where nothing could be written
+ * meanwhile, and the disk is quick, this thread waits for the disk itself (rounds.c). */
 #include "broker/runtime/log.h"
 
 #include <stdlib.h>
@@ -317,17 +318,22 @@ static void write_waiting(struct log *log) {
     }
 }
 
-static int wait_ms(const struct log *log, bool is_stopping) {
+/* Until the next tick, `silent_ms` after the last record, or what the registry waits for. */
+static int wait_ms(const struct log *log, bool is_stopping, uint64_t silent_ms) {
     if (is_stopping) {
         return is_done(log) ? 0 : TICK_INTERVAL_MS;
     }
-    return (int)registry_wait_ms(log->registry, TICK_INTERVAL_MS);
+    uint64_t left_ms = silent_ms < TICK_INTERVAL_MS ? TICK_INTERVAL_MS - silent_ms : 0;
+    return (int)registry_wait_ms(log->registry, left_ms);
 }
 
 static void *log_thread(void *argument) {
     struct log *log = argument;
     owner_claim(&log->owner);
     thread_begin(log->answers.metrics);
+    uint64_t position_next = 0;
+    uint64_t written_ms =
+        0; /* the last record: whatever wakes this thread since puts off no tick */
     for (;;) {
         bool is_stopping = atomic_load(&log->is_stopping);
         registry_turn(log->registry, order_turn_clock(&log->order, clock_wall_ms()));
@@ -338,11 +344,17 @@ static void *log_thread(void *argument) {
             registry_end(log->registry);
             return NULL;
         }
-        uint64_t slept_ms = clock_monotonic_ms();
+        uint64_t now_ms = clock_monotonic_ms();
+        if (position_next != log->order.state.position_next) {
+            position_next = log->order.state.position_next;
+            written_ms = now_ms;
+        }
         thread_sleep(log->answers.metrics);
-        mailbox_wait(&log->mailbox, wait_ms(log, is_stopping));
+        mailbox_wait(&log->mailbox, wait_ms(log, is_stopping, now_ms - written_ms));
         thread_wake(log->answers.metrics);
-        if (!is_stopping && clock_monotonic_ms() - slept_ms >= TICK_INTERVAL_MS) {
+        now_ms = clock_monotonic_ms();
+        if (!is_stopping && now_ms - written_ms >= TICK_INTERVAL_MS) {
+            written_ms = now_ms;
             put_tick(log);
         }
     }
@@ -363,7 +375,8 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
     log->fold_please.on_delivered = rounds_on_fold_please;
     log->synced.on_delivered = rounds_on_synced;
     log->mailbox.event_fd = -1;
-    enum error_code code = order_init(&log->order, options->storage, why);
+    enum error_code code =
+        order_init(&log->order, options->storage, options->channels_max, options->accounts, why);
     if (code == OK) {
         code = repeats_create(log->order.state.log_id, &log->repeats);
     }
@@ -446,6 +459,12 @@ void log_destroy(struct log *log) {
 /* --- other threads -------------------------------------------------------------------------- */
 
 enum error_code log_submit(struct log *log, struct publish *publish) {
+    enum error_code code = log_submit_quietly(log, publish);
+    log_nudge(log);
+    return code;
+}
+
+enum error_code log_submit_quietly(struct log *log, struct publish *publish) {
     INVARIANT(publish->count > 0);
     INVARIANT(publish->count <= PUBLISH_MESSAGES_MAX);
     INVARIANT(publish->reply_to != NULL);
@@ -456,11 +475,19 @@ enum error_code log_submit(struct log *log, struct publish *publish) {
     publish->repeat = NULL;
     publish->is_repeated = false;
     enum error_code code = answers_admit(&log->answers, publish);
-    if (code == OK && mailbox_put(&log->mailbox, &publish->letter) != OK) {
+    if (code == OK && mailbox_put_quietly(&log->mailbox, &publish->letter) != OK) {
         answers_turn_away(&log->answers, publish);
         code = ERR_BUSY;
     }
     return code;
+}
+
+void log_nudge(struct log *log) {
+    mailbox_nudge(&log->mailbox);
+}
+
+bool log_is_relaxed(const struct log *log) {
+    return answers_are_relaxed(&log->answers);
 }
 
 uint64_t log_position_readable(const struct log *log) {
@@ -483,6 +510,10 @@ static void wake(struct log *log) {
     if (!atomic_exchange(&log->is_folded_told, true)) {
         mailbox_put_answer(&log->mailbox, &log->folded);
     }
+}
+
+void log_expect_fold(struct log *log, bool is_expected) {
+    atomic_store(&log->is_fold_expected, is_expected);
 }
 
 void log_on_folded(struct log *log) {

@@ -23,6 +23,7 @@
 #include "broker/support/mailbox.h"
 #include "broker/support/message.h"
 
+struct accounts;
 struct log;
 struct registry;
 struct repeat;
@@ -38,13 +39,13 @@ struct publish {
     struct mailbox *reply_to;
     void (*on_answered)(struct publish *publish);
     void *context;
-    enum metrics_protocol counted_as; /* METRICS_PROTOCOL_HTTP unless it is set */
-    uint64_t submitted_us;            /* the engine's, as is `bytes` */
+    uint64_t submitted_us; /* the engine's, as is `bytes` */
     size_t bytes;
-    struct repeat *repeat;     /* likewise */
-    struct message **messages; /* the caller's array and references; ordered in place */
-    size_t count;              /* PUBLISH_MESSAGES_MAX at most */
-    bool is_repeated;          /* set with the answer: nothing was stored, the first had been */
+    struct repeat *repeat;            /* likewise */
+    struct message **messages;        /* the caller's array and references; ordered in place */
+    size_t count;                     /* PUBLISH_MESSAGES_MAX at most */
+    enum metrics_protocol counted_as; /* METRICS_PROTOCOL_HTTP unless it is set */
+    bool is_repeated;       /* set with the answer: nothing was stored, the first had been */
     enum error_code result; /* OK: each message has its place and is as durable as it asked for */
     struct error why;
 };
@@ -56,6 +57,9 @@ struct log_listener {
     /* Set when a commit did not fit: the listener reads log_position_readable() and goes on
      * there. */
     atomic_bool has_missed;
+    /* Set by a listener that wants none for now. One that comes back clears it and goes on at
+     * log_position_readable(), read behind that: what it was not told lies at or before it. */
+    atomic_bool is_away;
     atomic_size_t bytes_waiting;
 };
 
@@ -65,8 +69,10 @@ struct log_options {
     size_t listener_count;
     struct mailbox *store_mailbox; /* told when a fold is due; may be NULL */
     struct metrics *metrics;
-    size_t sessions_max;                                           /* see registry.h */
-    size_t sessions_bytes_max;                                     /* see registry.h */
+    size_t channels_max;
+    struct accounts *accounts; /* of tenants: see order.h; NULL: none */
+    size_t sessions_max;       /* see registry.h */
+    size_t sessions_bytes_max; /* see registry.h */
     void (*on_session_over)(void *context, struct span client_id); /* see registry.h */
     bool (*is_over_busy)(void *context);                           /* see registry.h */
     void *context;
@@ -86,6 +92,15 @@ void log_destroy(struct log *log);
 /* ERR_BUSY: too much waits. ERR_DRAINING: the log has stopped. Then on_answered is not called. */
 MUST_USE enum error_code log_submit(struct log *log, struct publish *publish);
 
+/* The same on a worker's thread, where the log need not wake before the turn ends, which is when
+ * the worker nudges it: what came in one turn is one round. */
+MUST_USE enum error_code log_submit_quietly(struct log *log, struct publish *publish);
+void log_nudge(struct log *log);
+
+/* So little waits that a publisher may submit before the answers to what it submitted already. Who
+ * does so whenever there is any room takes that of those who wait. Any thread. */
+bool log_is_relaxed(const struct log *log);
+
 /* Up to here everything may be read. Any thread. */
 uint64_t log_position_readable(const struct log *log);
 
@@ -94,6 +109,10 @@ struct registry *log_borrow_registry(struct log *log);
 
 uint64_t log_id(const struct log *log);
 uint32_t log_generation(const struct log *log);
+
+/* The store thread folds soon, without being asked; or it takes what is to be folded now. Between
+ * the two it is woken only for a fold that is due at once. */
+void log_expect_fold(struct log *log, bool is_expected);
 
 /* The store thread made room. */
 void log_on_folded(struct log *log);

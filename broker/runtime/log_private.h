@@ -50,6 +50,7 @@ struct log {
     atomic_bool is_folded_told;
     struct letter fold_please;
     atomic_bool is_fold_asked;
+    atomic_bool is_fold_expected; /* one comes soon, without being asked for */
     bool was_room;
     bool has_append_failed;
     struct publish tick; /* underway while it holds its message */

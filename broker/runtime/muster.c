@@ -20,31 +20,28 @@ struct muster {
     struct muster_answer answer;
     size_t limit; /* 0: a dismissal of `client_id` */
     uint16_t client_id_length;
-    uint8_t client_id[CLIENT_ID_BYTES_MAX];
+    uint8_t client_id[SCOPED_CLIENT_ID_BYTES_MAX];
     struct muster_row **sorted; /* limit + 1 of `rows`; the first answer.row_count are in use */
     struct muster_row rows[];   /* likewise */
 };
-
-static int compare(struct span left, struct span right) {
-    size_t shorter = left.length < right.length ? left.length : right.length;
-    int order = shorter == 0 ? 0 : memcmp(left.bytes, right.bytes, shorter);
-    return order != 0 ? order : (left.length > right.length) - (left.length < right.length);
-}
 
 static struct span row_client_id(const struct muster_row *row) {
     return span_of(row->client_id, row->client_id_length);
 }
 
 static void fill(struct muster_row *row, const struct registry_entry *entry) {
+    const struct absence *absence = entry->absence;
     *row = (struct muster_row){
         .client_id_length = entry->client_id_length,
         .is_connected = entry->holder != NULL,
         .connection_id = entry->holder == NULL ? 0 : entry->holder->connection_id,
-        .away_since_ms = entry->released_ms,
-        .expires_ms = registry_expires_ms(entry),
-        .state_bytes = entry->state_length,
-        .has_will = entry->will != NULL,
     };
+    if (absence != NULL) {
+        row->away_since_ms = absence->released_ms;
+        row->expires_ms = registry_expires_ms(absence);
+        row->state_bytes = absence->state_length;
+        row->has_will = absence->will != NULL;
+    }
     memcpy(row->client_id, entry->client_id, entry->client_id_length);
 }
 
@@ -54,7 +51,7 @@ static size_t find_place(const struct muster *muster, struct span client_id) {
     size_t last = muster->answer.row_count;
     while (first < last) {
         size_t middle = first + (last - first) / 2;
-        if (compare(row_client_id(muster->sorted[middle]), client_id) < 0) {
+        if (span_compare(row_client_id(muster->sorted[middle]), client_id) < 0) {
             first = middle + 1;
         } else {
             last = middle;
@@ -65,7 +62,7 @@ static size_t find_place(const struct muster *muster, struct span client_id) {
 
 static void look_at(struct muster *muster, const struct registry_entry *entry) {
     struct span client_id = registry_client_id(entry);
-    if (compare(client_id, span_of(muster->client_id, muster->client_id_length)) <= 0) {
+    if (span_compare(client_id, span_of(muster->client_id, muster->client_id_length)) <= 0) {
         return;
     }
     size_t place = find_place(muster, client_id);
@@ -199,13 +196,13 @@ enum error_code muster_ask(struct log *log, struct span after, size_t limit,
                            void *context) {
     INVARIANT(limit > 0);
     INVARIANT(limit <= MUSTER_ROWS_MAX);
-    INVARIANT(after.length <= CLIENT_ID_BYTES_MAX);
+    INVARIANT(after.length <= SCOPED_CLIENT_ID_BYTES_MAX);
     return ask(log, create(after, limit), reply_to, on_answered, context);
 }
 
 enum error_code muster_dismiss(struct log *log, struct span client_id, struct mailbox *reply_to,
                                muster_on_answered *on_answered, void *context) {
-    INVARIANT(client_id.length <= CLIENT_ID_BYTES_MAX);
+    INVARIANT(client_id.length <= SCOPED_CLIENT_ID_BYTES_MAX);
     return ask(log, create(client_id, 0), reply_to, on_answered, context);
 }
 

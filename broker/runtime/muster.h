@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
@@ -31,7 +32,7 @@ struct muster;
 
 struct muster_row {
     uint16_t client_id_length;
-    uint8_t client_id[CLIENT_ID_BYTES_MAX];
+    uint8_t client_id[SCOPED_CLIENT_ID_BYTES_MAX];
     bool is_connected;
     uint64_t connection_id; /* of one that is */
     uint64_t away_since_ms; /* of log time, as is expires_ms; of one that is away … */

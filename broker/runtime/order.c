@@ -3,8 +3,13 @@
 
 #include <stdlib.h>
 
+#include "broker/admission/accounts.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
 #include "broker/support/invariant.h"
+
+static_assert(SCOPED_BYTES_MAX <= STORAGE_CHANNEL_BYTES_MAX, "each name can be stored");
 
 /* Its next offset is offset_last + 1. It is there for the messages that it has or that are prepared
  * for it: when none is left it goes. */
@@ -13,6 +18,7 @@ struct channel {
     uint64_t id;
     uint64_t offset_last;
     uint64_t prepared_count; /* messages that are prepared and not put */
+    struct account *tenant;  /* NULL: of no tenant */
     uint8_t name[];
 };
 
@@ -21,11 +27,26 @@ static struct channel *find(const struct order *order, struct span name) {
     return node == NULL ? NULL : CONTAINER_OF(node, struct channel, in_map);
 }
 
-static struct channel *add(struct order *order, struct span name, uint64_t id,
-                           uint64_t offset_last) {
+/* The account of whose channel it is; NULL: nobody counts. A tenant above TENANTS_MAX is nobody. */
+static struct account *find_tenant(const struct order *order, struct span name) {
+    struct span tenant = scope_tenant(name);
+    struct account *account = NULL;
+    if (tenant.length == 0 || order->accounts == NULL ||
+        accounts_find_tenant(order->accounts, tenant, &account) != OK) {
+        return NULL;
+    }
+    return account;
+}
+
+static struct channel *add(struct order *order, struct span name, struct account *tenant,
+                           uint64_t id, uint64_t offset_last) {
     struct channel *channel = malloc(sizeof(*channel) + name.length);
     if (channel == NULL) {
         return NULL;
+    }
+    channel->tenant = tenant;
+    if (tenant != NULL) {
+        atomic_fetch_add(&tenant->channels, 1);
     }
     channel->id = id;
     channel->offset_last = offset_last;
@@ -37,6 +58,9 @@ static struct channel *add(struct order *order, struct span name, uint64_t id,
 }
 
 static void drop(struct order *order, struct channel *channel) {
+    if (channel->tenant != NULL) {
+        atomic_fetch_sub(&channel->tenant->channels, 1);
+    }
     map_remove(&order->channels, &channel->in_map);
     atomic_fetch_sub_explicit(&order->channel_count, 1, memory_order_relaxed);
     free(channel);
@@ -55,17 +79,22 @@ struct learning {
 };
 
 static void on_known_channel(void *context, struct span name, uint64_t channel_id,
-                             uint64_t offset_last) {
+                             uint64_t offset_last, uint64_t bytes) {
     struct learning *learning = context;
     INVARIANT(channel_id < learning->order->state.channel_id_next);
-    if (add(learning->order, name, channel_id, offset_last) == NULL) {
+    struct account *tenant = find_tenant(learning->order, name);
+    if (tenant != NULL) {
+        atomic_fetch_add(&tenant->stored_bytes, bytes);
+    }
+    if (add(learning->order, name, tenant, channel_id, offset_last) == NULL) {
         learning->code = ERR_MEMORY;
     }
 }
 
-enum error_code order_init(struct order *order, struct storage *storage, struct error *why) {
+enum error_code order_init(struct order *order, struct storage *storage, size_t channels_max,
+                           struct accounts *accounts, struct error *why) {
     struct learning learning = {.order = order};
-    *order = (struct order){0};
+    *order = (struct order){.channels_max = channels_max, .accounts = accounts};
     storage_get_state(storage, &order->state);
     enum error_code code = map_init(&order->channels);
     if (code == OK) {
@@ -91,28 +120,75 @@ static bool has_channel(const struct message *message) {
     return message->fields.kind == MESSAGE_DATA || message->fields.kind == MESSAGE_DELETE;
 }
 
+static enum error_code make_channel(struct order *order, const struct message *message,
+                                    struct channel **ret_channel, struct error *why) {
+    struct span name = message->fields.channel;
+    if (message->fields.kind == MESSAGE_DELETE) {
+        return error_set(why, ERR_NOT_FOUND, "the channel has no message");
+    }
+    if (map_count(&order->channels) >= order->channels_max) {
+        return error_set(why, ERR_FULL, "limits.channels: there are %zu channels already",
+                         order->channels_max);
+    }
+    struct account *tenant = find_tenant(order, name);
+    if (tenant != NULL && tenant->channels >= tenant->quota.channels) {
+        atomic_fetch_add(&tenant->usage.refused, 1);
+        return error_set_field(why, ERR_QUOTA, metrics_limit_path(METRICS_LIMIT_TENANT_CHANNELS),
+                               "the tenant has %llu channels, and may have no more",
+                               (unsigned long long)tenant->channels);
+    }
+    *ret_channel = add(order, name, tenant, order->state.channel_id_next, 0);
+    if (*ret_channel == NULL) {
+        return error_set(why, ERR_MEMORY, "no memory for a new channel");
+    }
+    order->state.channel_id_next++;
+    return OK;
+}
+
+/* Counts what the tenant of a channel stores with the message. */
+static enum error_code take_bytes(const struct channel *channel, const struct message *message,
+                                  struct error *why) {
+    struct account *tenant = channel->tenant;
+    if (tenant == NULL || message->fields.kind != MESSAGE_DATA) {
+        return OK;
+    }
+    uint64_t bytes = storage_counted_bytes(&message->fields);
+    uint64_t stored = atomic_load(&tenant->stored_bytes);
+    uint64_t bytes_max = atomic_load(&tenant->quota.stored_bytes);
+    if (bytes > bytes_max || stored > bytes_max - bytes) {
+        atomic_fetch_add(&tenant->usage.refused, 1);
+        return error_set_field(why, ERR_QUOTA, metrics_limit_path(METRICS_LIMIT_TENANT_STORED),
+                               "the tenant stores %llu bytes, and may store %llu: older messages "
+                               "have to go first",
+                               (unsigned long long)stored, (unsigned long long)bytes_max);
+    }
+    atomic_fetch_add(&tenant->stored_bytes, bytes);
+    return OK;
+}
+
+static void give_bytes(const struct channel *channel, const struct message *message) {
+    if (channel->tenant != NULL && message->fields.kind == MESSAGE_DATA) {
+        account_lose_bytes(channel->tenant, storage_counted_bytes(&message->fields));
+    }
+}
+
 static enum error_code prepare_one(struct order *order, const struct message *message,
                                    struct error *why) {
-    struct span name = message->fields.channel;
-    struct channel *channel = has_channel(message) ? find(order, name) : NULL;
     if (!has_channel(message)) {
         return OK;
     }
-    if (channel == NULL && message->fields.kind == MESSAGE_DELETE) {
-        return error_set(why, ERR_NOT_FOUND, "the channel has no message");
+    struct channel *channel = find(order, message->fields.channel);
+    enum error_code code = channel == NULL ? make_channel(order, message, &channel, why) : OK;
+    if (code != OK) {
+        return code;
     }
-    if (channel == NULL && map_count(&order->channels) >= CHANNELS_MAX) {
-        return error_set(why, ERR_FULL, "there are %d channels already", CHANNELS_MAX);
+    code = take_bytes(channel, message, why);
+    if (code == OK) {
+        channel->prepared_count++;
+    } else {
+        drop_if_empty(order, channel);
     }
-    if (channel == NULL) {
-        channel = add(order, name, order->state.channel_id_next, 0);
-        if (channel == NULL) {
-            return error_set(why, ERR_MEMORY, "no memory for a new channel");
-        }
-        order->state.channel_id_next++;
-    }
-    channel->prepared_count++;
-    return OK;
+    return code;
 }
 
 enum error_code order_prepare(struct order *order, struct message *const *messages, size_t count,
@@ -134,6 +210,7 @@ void order_unprepare(struct order *order, struct message *const *messages, size_
             INVARIANT(channel != NULL);
             INVARIANT(channel->prepared_count > 0);
             channel->prepared_count--;
+            give_bytes(channel, messages[i]);
             drop_if_empty(order, channel);
         }
     }
@@ -172,6 +249,7 @@ void order_undo(struct order *order, const struct commit *commit) {
         INVARIANT(channel != NULL);
         INVARIANT(channel->offset_last > 0);
         channel->offset_last--;
+        give_bytes(channel, commit->messages[i]);
         drop_if_empty(order, channel); /* if it was made for this */
     }
     order->state.position_next = commit->position_first;

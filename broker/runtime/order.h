@@ -3,7 +3,11 @@
  *
  * Place:   the log thread's; filled from storage at start, then ahead of it by what is not stored.
  * Thread:  the log thread's, but for order_channel_count() and order_post_forgotten().
- * Bounds:  CHANNELS_MAX channels, about 200 bytes each; one goes when the store has forgotten it.
+ * Bounds:  limits.channels, about 200 bytes each; one goes when the store has forgotten it.
+ *
+ * What a tenant has (channels, stored bytes) is counted in its account, and there the store thread
+ * takes off what retention lets go of. So it is exact at any time, with no walk but the one of the
+ * start.
  */
 #pragma once
 
@@ -15,20 +19,27 @@
 #include "broker/support/map.h"
 #include "storage/storage.h"
 
+struct accounts;
+
 struct order {
     struct storage_state state; /* log, generation, and what comes next */
     struct map channels;
     atomic_size_t channel_count;
+    size_t channels_max;       /* of those that get their first message */
+    struct accounts *accounts; /* of tenants; NULL: nobody's channels and bytes are counted */
 };
 
-/* Learns from `storage` where the log ended and all channels. ERR_MEMORY, ERR_IO, ERR_CORRUPT. */
+/* Learns from `storage` where the log ended and all channels, and tells `accounts` (may be NULL)
+ * what of them is each tenant's. ERR_MEMORY, ERR_IO, ERR_CORRUPT. */
 MUST_USE enum error_code order_init(struct order *order, struct storage *storage,
+                                    size_t channels_max, struct accounts *accounts,
                                     struct error *why);
 
 void order_finish(struct order *order);
 
-/* Makes sure that the channels of all messages of a publish are known, or of none. ERR_NOT_FOUND:
- * a delete in a channel that never had a message; ERR_FULL, ERR_MEMORY. */
+/* Makes sure that the channels of all messages of a publish are known, or of none, and that their
+ * tenants may have them and the bytes, which count from here on. ERR_NOT_FOUND: a delete in a
+ * channel that never had a message; ERR_QUOTA, ERR_FULL, ERR_MEMORY. */
 MUST_USE enum error_code order_prepare(struct order *order, struct message *const *messages,
                                        size_t count, struct error *why);
 

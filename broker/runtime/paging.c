@@ -6,30 +6,6 @@
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/stream_private.h"
-#include "broker/support/logger.h"
-
-/* --- asking the log ------------------------------------------------------------------------- */
-
-void stream_ask_for_page(struct stream *stream) {
-    struct storage_query query = {.start = STORAGE_AFTER_PLACE, .place = stream->reader.place};
-    bool is_start = stream->start != NULL;
-    uint64_t room = window_get_room(&stream->window);
-    if (is_start) {
-        query = *stream->start;
-    } else {
-        query.start = stream->lag == LAG_DROPS ? STORAGE_DROP : STORAGE_AFTER_PLACE;
-        query.is_conflated = stream->lag == LAG_CONFLATES;
-        query.limit = room < WINDOW_SHARES_ROOM ? (uint32_t)room : 0;
-    }
-    bool may_share = !is_start && stream->lag == LAG_NONE && query.limit == 0;
-    enum error_code code =
-        rider_ask(&stream->rider, &stream->reader, stream->worker, &query, may_share);
-    if (code != OK) {
-        stream_fail(stream, code);
-        return;
-    }
-    metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, !is_start);
-}
 
 /* --- taking a page -------------------------------------------------------------------------- */
 
@@ -44,8 +20,10 @@ static void note_skipped(struct stream *stream, uint64_t count) {
 
 /* What a reader with a window has sent of pages since it should stand at the head. */
 static void note_behind(struct stream *stream, size_t bytes) {
-    if (stream->has_been_live || stream->on_lag == ON_LAG_CONFLATE) {
-        stream->behind_bytes += bytes;
+    if (stream->may_lag || stream->on_lag == ON_LAG_CONFLATE) {
+        uint32_t *behind_bytes = &stream->window.behind_bytes;
+        *behind_bytes =
+            bytes < UINT32_MAX - *behind_bytes ? *behind_bytes + (uint32_t)bytes : UINT32_MAX;
     }
 }
 
@@ -82,7 +60,7 @@ static size_t send_page_part(struct stream *stream, const struct storage_page *p
         stream->reader.place = page->messages[index + count - 1]->place;
         note_behind(stream, run.ends[count - 1] - run.ends_base);
     }
-    window_on_left(&stream->window, count);
+    window_on_left(&stream->window, &stream->worker->hand, count);
     return count;
 }
 
@@ -145,11 +123,12 @@ void stream_resolve(struct stream *stream, const struct storage_page *page) {
     if (stream->start == NULL) {
         return;
     }
+    void (*on_started)(void *context, const struct place *place) = stream->start->on_started;
     free(stream->start);
     stream->start = NULL;
     stream->reader.place = has_gap ? (struct place){0} : page->start;
-    if (stream->on_started != NULL) {
-        stream->on_started(stream->context, &stream->reader.place);
+    if (on_started != NULL) {
+        on_started(stream->window.context, &stream->reader.place);
     }
 }
 
@@ -161,7 +140,16 @@ static bool is_of_use(const struct stream *stream, const struct read *read) {
            (!has_gap && (position < read->page.end.position || read->page.at_head));
 }
 
-void stream_take_page(struct stream *stream, const struct read *read) {
+/* All of the page left. Its end may be the head, though no tail reaches back to it any more. */
+static void note_head(struct stream *stream, const struct storage_page *page) {
+    if (page->at_head) {
+        stream->lag = LAG_NONE;
+        stream->may_lag = true;
+        stream->window.behind_bytes = 0;
+    }
+}
+
+static void take_page(struct stream *stream, const struct read *read) {
     const struct storage_page *page = &read->page;
     if (read->result != OK) {
         stream_fail(stream, read->result);
@@ -170,7 +158,8 @@ void stream_take_page(struct stream *stream, const struct read *read) {
     note_newest(stream, page);
     if (connection_is_blocked(stream->connection)) {
         /* The page is let go whole, and asked for again: its gap, if any, is told with it. */
-        stream_mind_lag(stream, true);
+        size_t index = storage_page_find_after(page, stream->reader.place.position);
+        stream_mind_lag(stream, index < page->count);
         connection_want_writable(stream->connection);
         return;
     }
@@ -180,10 +169,37 @@ void stream_take_page(struct stream *stream, const struct read *read) {
     }
     stream_resolve(stream, page);
     if (send_page(stream, read)) {
-        stream->lag = page->at_head ? LAG_NONE : stream->lag;
+        note_head(stream, page);
     } else if (connection_is_blocked(stream->connection)) {
         stream_mind_lag(stream, true);
         connection_want_writable(stream->connection);
     }
     stream_become_due(stream);
+}
+
+/* --- asking the log ------------------------------------------------------------------------- */
+
+static void on_page(struct rider *rider, const struct read *read) {
+    take_page(CONTAINER_OF(rider, struct stream, rider), read);
+}
+
+void stream_ask_for_page(struct stream *stream) {
+    struct storage_query query = {.start = STORAGE_AFTER_PLACE, .place = stream->reader.place};
+    bool is_start = stream->start != NULL;
+    uint64_t room = window_get_room(&stream->window);
+    if (is_start) {
+        query = stream->start->query;
+    } else {
+        query.start = stream->lag == LAG_DROPS ? STORAGE_DROP : STORAGE_AFTER_PLACE;
+        query.is_conflated = stream->lag == LAG_CONFLATES;
+        query.limit = room < WINDOW_SHARES_ROOM ? (uint32_t)room : 0;
+    }
+    bool may_share = !is_start && stream->lag == LAG_NONE && query.limit == 0;
+    enum error_code code =
+        rider_ask(&stream->rider, &stream->reader, stream->worker, &query, may_share, on_page);
+    if (code != OK) {
+        stream_fail(stream, code);
+        return;
+    }
+    metrics_add(stream->worker->metrics, METRIC_CATCH_UP_READS, !is_start);
 }

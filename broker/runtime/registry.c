@@ -19,14 +19,11 @@
 #include "broker/support/logger.h"
 
 /* A state that was stored may have grown by steps, and may be left as it was found. */
-#define STATE_BYTES_MAX (STORAGE_OBJECT_BYTES_MAX - SESSION_RECORD_HEAD_BYTES)
+#define STATE_BYTES_MAX (STORAGE_OBJECT_BYTES_MAX - SESSION_RECORD_HEAD_BYTES - SESSION_OWNER_BYTES)
 
 static_assert(SESSION_STATE_BYTES_MAX <= STATE_BYTES_MAX, "a snapshot can be stored");
-static_assert(CLIENT_ID_BYTES_MAX <= STORAGE_OBJECT_NAME_BYTES_MAX, "a client id names an object");
-
-static uint64_t add_times(uint64_t time_ms, uint64_t more_ms) {
-    return more_ms > UINT64_MAX - time_ms ? UINT64_MAX : time_ms + more_ms;
-}
+static_assert(SCOPED_CLIENT_ID_BYTES_MAX <= STORAGE_OBJECT_NAME_BYTES_MAX,
+              "a client id names an object");
 
 /* --- entries -------------------------------------------------------------------------------- */
 
@@ -35,14 +32,14 @@ struct registry_entry *registry_find(struct registry *registry, struct span clie
     return node == NULL ? NULL : CONTAINER_OF(node, struct registry_entry, in_map);
 }
 
-/* With nothing but its name. NULL: out of memory. */
-static struct registry_entry *add(struct registry *registry, struct span client_id) {
-    struct registry_entry *entry = malloc(sizeof(*entry) + client_id.length);
+struct registry_entry *registry_add(struct registry *registry, struct span client_id) {
+    struct registry_entry *entry =
+        calloc(1, offsetof(struct registry_entry, client_id) + client_id.length);
     if (entry == NULL || heap_reserve(&registry->dues, map_count(&registry->entries) + 1) != OK) {
         free(entry);
         return NULL;
     }
-    *entry = (struct registry_entry){.client_id_length = (uint16_t)client_id.length};
+    entry->client_id_length = (uint16_t)client_id.length;
     memcpy(entry->client_id, client_id.bytes, client_id.length);
     map_put(&registry->entries, &entry->in_map, registry_client_id(entry));
     list_put_tail(&registry->order, &entry->in_order);
@@ -50,41 +47,46 @@ static struct registry_entry *add(struct registry *registry, struct span client_
     return entry;
 }
 
-static void free_entry(struct registry_entry *entry) {
-    message_unref(entry->will);
-    free(entry->state);
-    free(entry);
+static size_t will_bytes(const struct message *will) {
+    return will == NULL ? 0 : message_size(will);
 }
 
-static void put_will(struct registry *registry, struct registry_entry *entry, struct message *will,
-                     uint64_t due_ms) {
-    entry->will = will;
-    entry->will_due_ms = due_ms;
-    registry->state_bytes += will == NULL ? 0 : message_size(will);
+void registry_put_absence(struct registry *registry, struct registry_entry *entry,
+                          struct absence *absence) {
+    INVARIANT(entry->holder == NULL);
+    INVARIANT(entry->absence == NULL);
+    absence->entry = entry;
+    entry->absence = absence;
+    registry->state_bytes += absence->state_length;
 }
 
-static struct message *take_will(struct registry *registry, struct registry_entry *entry) {
-    struct message *will = entry->will;
-    registry->state_bytes -= will == NULL ? 0 : message_size(will);
-    entry->will = NULL;
+void registry_put_will(struct registry *registry, struct absence *absence, struct message *will) {
+    absence->will = will;
+    registry->state_bytes += will_bytes(will);
+}
+
+static struct message *take_will(struct registry *registry, struct absence *absence) {
+    struct message *will = absence->will;
+    registry->state_bytes -= will_bytes(will);
+    absence->will = NULL;
     return will;
 }
 
-static void put_state(struct registry *registry, struct registry_entry *entry, uint8_t *state,
-                      size_t length) {
-    entry->state = state;
-    entry->state_length = length;
-    registry->state_bytes += length;
+/* The entry is away no longer, with what is left of its absence. Harmless twice. */
+static void drop_absence(struct registry *registry, struct registry_entry *entry) {
+    struct absence *absence = entry->absence;
+    if (absence == NULL) {
+        return;
+    }
+    heap_remove(&registry->dues, &absence->in_dues);
+    registry->state_bytes -= absence->state_length + will_bytes(absence->will);
+    message_unref(absence->will);
+    free(absence->state);
+    free(absence);
+    entry->absence = NULL;
 }
 
-static void drop_state(struct registry *registry, struct registry_entry *entry) {
-    free(entry->state);
-    registry->state_bytes -= entry->state_length;
-    entry->state = NULL;
-    entry->state_length = 0;
-}
-
-static bool is_too_much(const struct registry *registry) {
+bool registry_is_too_much(const struct registry *registry) {
     return registry->state_bytes + registry->granted_bytes > registry->options.sessions_bytes_max;
 }
 
@@ -92,37 +94,30 @@ static void forget(struct registry *registry, struct registry_entry *entry) {
     INVARIANT(entry->holder == NULL);
     INVARIANT(list_is_empty(&entry->waiting));
     musters_on_gone(registry, entry);
-    heap_remove(&registry->dues, &entry->in_dues);
     map_remove(&registry->entries, &entry->in_map);
     list_remove(&entry->in_order);
-    drop_state(registry, entry);
-    message_unref(take_will(registry, entry));
-    free_entry(entry);
+    drop_absence(registry, entry);
+    free(entry);
 }
 
-uint64_t registry_expires_ms(const struct registry_entry *entry) {
-    return add_times(entry->released_ms, entry->expiry_ms);
-}
-
-/* Puts it where it will be found when something of it is due. */
-static void wait_for_due(struct registry *registry, struct registry_entry *entry) {
-    uint64_t due_ms = registry_expires_ms(entry);
-    if (entry->will != NULL && entry->will_due_ms < due_ms) {
-        due_ms = entry->will_due_ms;
+void registry_wait_for_due(struct registry *registry, struct absence *absence) {
+    uint64_t due_ms = registry_expires_ms(absence);
+    if (absence->will != NULL && absence->will_due_ms < due_ms) {
+        due_ms = absence->will_due_ms;
     }
-    if (entry->is_adopted) {
+    if (absence->entry->is_adopted) {
         due_ms = registry->time_ms;
     }
     if (due_ms == UINT64_MAX) {
-        heap_remove(&registry->dues, &entry->in_dues);
+        heap_remove(&registry->dues, &absence->in_dues);
     } else {
-        heap_put(&registry->dues, &entry->in_dues, due_ms);
+        heap_put(&registry->dues, &absence->in_dues, due_ms);
     }
 }
 
-/* The session is over: a will that waited goes out now, and what is stored goes. */
-static void end_session(struct registry *registry, struct registry_entry *entry) {
-    struct message *will = take_will(registry, entry);
+/* The session is over: a will that waited (NULL: none) goes out now, and what is stored goes. */
+static void end_session(struct registry *registry, struct registry_entry *entry,
+                        struct message *will) {
     if (entry->is_stored && entry->has_shares && registry->options.on_session_over != NULL) {
         registry->options.on_session_over(registry->options.context, registry_client_id(entry));
     }
@@ -131,29 +126,44 @@ static void end_session(struct registry *registry, struct registry_entry *entry)
     } else if (will != NULL) {
         errands_publish(registry, will);
     }
-    drop_state(registry, entry);
     entry->is_stored = false;
     entry->has_shares = false;
-    heap_remove(&registry->dues, &entry->in_dues);
+}
+
+/* The same of one that is away. */
+static void end_absence(struct registry *registry, struct registry_entry *entry) {
+    end_session(registry, entry, take_will(registry, entry->absence));
+    drop_absence(registry, entry);
+}
+
+/* The same, where it has expired. False: it has not. */
+static bool expire(struct registry *registry, struct registry_entry *entry) {
+    const struct absence *absence = entry->absence;
+    if (registry_expires_ms(absence) > registry->time_ms) {
+        return false;
+    }
+    metrics_add(registry->options.metrics, METRIC_SESSIONS_EXPIRED, 1);
+    log_event(SESSION_EXPIRED, .client_id = registry_visible_id(entry),
+              .tenant = registry_tenant(entry),
+              .away_ms = registry->time_ms - absence->released_ms);
+    end_absence(registry, entry);
+    return true;
 }
 
 /* Ends what has expired, publishes a will that is due. False: the entry is gone. */
 static bool settle(struct registry *registry, struct registry_entry *entry) {
-    INVARIANT(entry->holder == NULL);
-    if (registry_expires_ms(entry) <= registry->time_ms) {
-        metrics_add(registry->options.metrics, METRIC_SESSIONS_EXPIRED, 1);
-        log_event(SESSION_EXPIRED, .client_id = registry_client_id(entry),
-                  .away_ms = registry->time_ms - entry->released_ms);
-        end_session(registry, entry);
+    struct absence *absence = entry->absence;
+    INVARIANT(absence != NULL);
+    if (expire(registry, entry)) {
         forget(registry, entry);
         return false;
     }
-    bool is_will_due = entry->will != NULL && entry->will_due_ms <= registry->time_ms;
+    bool is_will_due = absence->will != NULL && absence->will_due_ms <= registry->time_ms;
     if (is_will_due || entry->is_adopted) {
         entry->is_adopted = false;
-        errands_store(registry, entry, is_will_due ? take_will(registry, entry) : NULL);
+        errands_store(registry, entry, is_will_due ? take_will(registry, absence) : NULL);
     }
-    wait_for_due(registry, entry);
+    registry_wait_for_due(registry, absence);
     return true;
 }
 
@@ -165,32 +175,35 @@ static struct session_claim *claim_of(struct list *node) {
 
 static void on_granted(struct letter *letter, void *consumer) {
     (void)consumer;
-    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, answer);
-    claim->on_granted(claim);
+    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, letter);
+    if (claim->result == OK) {
+        claim->client_id = claim->entry->client_id;
+    }
+    claim->calls->on_granted(claim);
 }
 
 static void on_released(struct letter *letter, void *consumer) {
     (void)consumer;
-    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, answer);
-    claim->on_released(claim);
+    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, letter);
+    claim->calls->on_released(claim);
 }
 
 static void on_noticed(struct letter *letter, void *consumer) {
     (void)consumer;
     struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, notice);
     if (!claim->is_released) {
-        claim->on_taken_over(claim);
+        claim->calls->on_taken_over(claim);
     }
 }
 
 static void answer(struct session_claim *claim,
                    void (*on_delivered)(struct letter *letter, void *consumer)) {
-    claim->answer.on_delivered = on_delivered;
-    mailbox_put_answer(claim->reply_to, &claim->answer);
+    claim->letter.on_delivered = on_delivered;
+    mailbox_put_answer(claim->reply_to, &claim->letter);
 }
 
 static void decide(struct session_claim *claim, enum error_code result) {
-    claim->result = result;
+    claim->result = (uint8_t)result;
     answer(claim, on_granted);
 }
 
@@ -208,30 +221,59 @@ static void tell(struct registry_entry *entry, bool is_dismissed) {
 static void take_over(struct registry *registry, struct registry_entry *entry) {
     if (!entry->holder->is_told) {
         metrics_add(registry->options.metrics, METRIC_SESSIONS_TAKEN_OVER, 1);
-        log_event(SESSION_TAKEN_OVER, .client_id = registry_client_id(entry));
+        log_event(SESSION_TAKEN_OVER, .client_id = registry_visible_id(entry),
+                  .tenant = registry_tenant(entry));
     }
     tell(entry, false);
 }
 
+/* While nobody has it and no session is away, whoever waits may have the name. */
+static bool is_admitted(const struct registry_entry *entry, const struct session_claim *claim) {
+    const struct session_owner nobody = {0};
+    const struct session_owner *owner = entry->holder != NULL    ? &entry->holder->owner
+                                        : entry->absence != NULL ? &entry->absence->owner
+                                                                 : &nobody;
+    return claim->may_have_any || session_owner_admits(owner, &claim->owner);
+}
+
+static void refuse(const struct registry_entry *entry, struct session_claim *claim) {
+    log_event(SESSION_NOT_THEIRS, .client_id = registry_visible_id(entry),
+              .tenant = registry_tenant(entry), .connected = entry->holder != NULL);
+    decide(claim, ERR_FORBIDDEN);
+}
+
 /* The entry's session, if it has one, becomes the claim's. */
 static void grant(struct registry *registry, struct registry_entry *entry,
-                  struct session_claim *claim, bool has_session) {
+                  struct session_claim *claim) {
     INVARIANT(entry->holder == NULL);
-    if (has_session && claim->is_clean) {
-        end_session(registry, entry);
-        has_session = false;
+    if (entry->absence != NULL && claim->is_clean) {
+        end_absence(registry, entry);
     }
-    heap_remove(&registry->dues, &entry->in_dues);
-    message_unref(take_will(registry, entry)); /* its sender is back in time */
-    claim->is_present = has_session;
-    claim->state = entry->state;
-    claim->state_length = entry->state_length;
+    struct absence *absence = entry->absence;
+    claim->is_present = absence != NULL;
     claim->is_stored = entry->is_stored;
     claim->entry = entry;
-    entry->granted_bytes = entry->state_length;
-    registry->granted_bytes += entry->granted_bytes;
-    entry->state = NULL; /* the claim's */
-    drop_state(registry, entry);
+    claim->expiry_ms = 0;
+    claim->released_ms = registry->time_ms;
+    claim->will = NULL;
+    if (absence != NULL) {
+        /* What is nobody's is the claimer's; what one finds who may have any stays whose it was. */
+        if (!session_owner_is_nobody(&absence->owner)) {
+            claim->owner = absence->owner;
+        }
+        claim->expiry_ms = absence->expiry_ms;
+        claim->will = take_will(registry, absence);
+        claim->will_due_ms = absence->will_due_ms;
+        claim->released_ms = absence->released_ms;
+        claim->state = absence->state;
+        claim->state_length = (uint32_t)absence->state_length;
+        entry->granted_bytes = claim->state_length;
+        registry->granted_bytes += entry->granted_bytes;
+        registry->state_bytes -= absence->state_length;
+        absence->state = NULL;
+        absence->state_length = 0;
+        drop_absence(registry, entry);
+    }
     entry->holder = claim;
     registry->held_count++;
     decide(claim, OK);
@@ -241,18 +283,19 @@ static enum error_code admit(struct registry *registry, struct session_claim *cl
                              struct registry_entry **ret_entry) {
     struct span client_id = span_of(claim->client_id, claim->client_id_length);
     size_t count = map_count(&registry->entries);
-    if (count >= registry->options.sessions_max || is_too_much(registry)) {
+    if (count >= registry->options.sessions_max || registry_is_too_much(registry)) {
         metrics_add(registry->options.metrics, METRIC_SESSIONS_REFUSED, 1);
-        log_event(SESSIONS_FULL, .client_id = client_id, .sessions = count,
+        log_event(SESSIONS_FULL, .client_id = scope_visible(client_id),
+                  .tenant = scope_tenant(client_id), .sessions = count,
                   .state_bytes = registry->state_bytes + registry->granted_bytes);
         return ERR_FULL;
     }
-    *ret_entry = add(registry, client_id);
+    *ret_entry = registry_add(registry, client_id);
     return *ret_entry == NULL ? ERR_MEMORY : OK;
 }
 
 static void on_claim(struct letter *letter, void *consumer) {
-    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, question);
+    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, letter);
     struct registry *registry = log_borrow_registry(consumer);
     if (atomic_load(&registry->is_stopping)) {
         decide(claim, ERR_DRAINING);
@@ -266,12 +309,14 @@ static void on_claim(struct letter *letter, void *consumer) {
     if (entry == NULL) {
         enum error_code code = admit(registry, claim, &entry);
         if (code == OK) {
-            grant(registry, entry, claim, false);
+            grant(registry, entry, claim);
         } else {
             decide(claim, code);
         }
+    } else if (!is_admitted(entry, claim)) {
+        refuse(entry, claim);
     } else if (entry->holder == NULL) {
-        grant(registry, entry, claim, true);
+        grant(registry, entry, claim);
     } else {
         list_put_tail(&entry->waiting, &claim->in_waiting);
         registry->waiting_count++;
@@ -281,27 +326,41 @@ static void on_claim(struct letter *letter, void *consumer) {
 
 enum error_code registry_claim(struct log *log, struct session_claim *claim) {
     INVARIANT(claim->client_id_length > 0);
-    INVARIANT(claim->client_id_length <= CLIENT_ID_BYTES_MAX);
+    INVARIANT(claim->client_id_length <= SCOPED_CLIENT_ID_BYTES_MAX);
     struct registry *registry = log_borrow_registry(log);
     if (atomic_load(&registry->is_stopping)) {
         return ERR_DRAINING;
     }
-    claim->question.on_delivered = on_claim;
-    return mailbox_put(registry->options.mailbox, &claim->question);
+    claim->letter.on_delivered = on_claim;
+    return mailbox_put(registry->options.mailbox, &claim->letter);
 }
 
 /* --- releases ------------------------------------------------------------------------------- */
 
-/* The next in line; or the entry goes, unless its session stays. */
-static void hand_on(struct registry *registry, struct registry_entry *entry, bool has_session) {
-    struct list *node = list_take_head(&entry->waiting);
-    if (node == NULL && !has_session) {
-        forget(registry, entry);
-    } else if (node == NULL) {
-        wait_for_due(registry, entry);
-    } else {
+/* The first of those who wait that may have it. What was nobody's when they came may be somebody's
+ * since. */
+static struct session_claim *take_next(struct registry *registry, struct registry_entry *entry) {
+    struct list *node;
+    while ((node = list_take_head(&entry->waiting)) != NULL) {
+        struct session_claim *claim = claim_of(node);
         registry->waiting_count--;
-        grant(registry, entry, claim_of(node), has_session);
+        if (is_admitted(entry, claim)) {
+            return claim;
+        }
+        refuse(entry, claim);
+    }
+    return NULL;
+}
+
+/* The next in line; or the entry goes, unless its session stays. */
+static void hand_on(struct registry *registry, struct registry_entry *entry) {
+    struct session_claim *next = take_next(registry, entry);
+    if (next == NULL && entry->absence == NULL) {
+        forget(registry, entry);
+    } else if (next == NULL) {
+        registry_wait_for_due(registry, entry->absence);
+    } else {
+        grant(registry, entry, next);
         if (!list_is_empty(&entry->waiting)) {
             take_over(registry, entry);
         }
@@ -309,51 +368,74 @@ static void hand_on(struct registry *registry, struct registry_entry *entry, boo
 }
 
 /* One that is known comes and goes with what it had, or little, however full it is. */
-static bool is_kept(const struct registry *registry, const struct registry_entry *entry) {
-    return entry->expiry_ms > 0 &&
-           (entry->state_length <= SESSION_BYTES_ALWAYS ||
-            entry->state_length <= entry->granted_bytes || !is_too_much(registry));
+static bool has_room_for(const struct registry *registry, const struct absence *absence,
+                         size_t granted_bytes) {
+    return absence->state_length <= SESSION_BYTES_ALWAYS ||
+           absence->state_length <= granted_bytes || !registry_is_too_much(registry);
 }
 
-/* What the holder leaves becomes the entry's. False: its session is over. */
+/* The session stays, with what its holder leaves, if there is room. False: it is over. */
 static bool take_back(struct registry *registry, struct registry_entry *entry,
-                      struct session_claim *claim) {
-    const struct session_release *release = &claim->release;
-    entry->holder = NULL;
-    registry->held_count--;
-    entry->is_stored |= claim->is_stored;
-    entry->has_shares |= release->has_shares;
-    entry->expiry_ms = entry->is_dismissed ? 0 : release->expiry_ms;
-    entry->is_dismissed = false;
-    entry->released_ms = registry->time_ms;
-    registry->granted_bytes -= entry->granted_bytes;
-    put_state(registry, entry, release->state, release->state_length);
-    bool is_kept_now = is_kept(registry, entry);
-    if (!is_kept_now && entry->expiry_ms > 0) {
-        log_event(MQTT_SESSION_LOST, .client_id = registry_client_id(entry),
-                  .detail = "sessions that are away take too much memory");
+                      struct session_claim *claim, size_t granted_bytes) {
+    const char *detail = "there was no memory for it";
+    struct absence *absence = malloc(sizeof(*absence));
+    if (absence != NULL) {
+        *absence = (struct absence){.expiry_ms = claim->expiry_ms,
+                                    .released_ms = claim->released_ms,
+                                    .will_due_ms = claim->will_due_ms,
+                                    .owner = claim->owner,
+                                    .state = claim->state,
+                                    .state_length = claim->state_length};
+        if (!claim->is_unopened) {
+            absence->released_ms = registry->time_ms;
+            absence->will_due_ms = registry_add_times(registry->time_ms, claim->will_delay_ms);
+        }
+        registry_put_absence(registry, entry, absence);
+        claim->state = NULL;
+        if (has_room_for(registry, absence, granted_bytes)) {
+            registry_put_will(registry, absence, claim->will);
+            return true;
+        }
+        detail = "sessions that are away take too much memory";
+        drop_absence(registry, entry);
     }
-    entry->granted_bytes = 0;
-    put_will(registry, entry, release->will, add_times(registry->time_ms, release->will_delay_ms));
-    return is_kept_now;
+    log_event(MQTT_SESSION_LOST, .client_id = registry_visible_id(entry),
+              .tenant = registry_tenant(entry), .detail = detail);
+    return false;
+}
+
+/* Its will does not wait where there is too much. */
+static void store_left(struct registry *registry, struct registry_entry *entry) {
+    struct absence *absence = entry->absence;
+    bool is_will_due = absence->will != NULL && (absence->will_due_ms <= registry->time_ms ||
+                                                 registry_is_too_much(registry));
+    entry->is_stored = true;
+    errands_store(registry, entry, is_will_due ? take_will(registry, absence) : NULL);
 }
 
 static void on_release(struct letter *letter, void *consumer) {
-    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, question);
+    struct session_claim *claim = CONTAINER_OF(letter, struct session_claim, letter);
     struct registry *registry = log_borrow_registry(consumer);
     struct registry_entry *entry = claim->entry;
     INVARIANT(entry->holder == claim);
-    bool has_session = take_back(registry, entry, claim);
-    if (has_session) {
-        bool is_will_due = entry->will != NULL &&
-                           (entry->will_due_ms <= registry->time_ms || is_too_much(registry));
-        entry->is_stored = true;
-        errands_store(registry, entry, is_will_due ? take_will(registry, entry) : NULL);
-    } else {
-        end_session(registry, entry);
+    size_t granted_bytes = entry->granted_bytes;
+    uint64_t expiry_ms = entry->is_dismissed ? 0 : claim->expiry_ms;
+    entry->holder = NULL;
+    registry->held_count--;
+    entry->is_stored |= claim->is_stored;
+    entry->has_shares |= claim->has_shares;
+    entry->is_dismissed = false;
+    entry->granted_bytes = 0;
+    registry->granted_bytes -= granted_bytes;
+    if (expiry_ms == 0 || !take_back(registry, entry, claim, granted_bytes)) {
+        end_session(registry, entry, claim->will);
+        free(claim->state);
+        claim->state = NULL;
+    } else if (!expire(registry, entry)) { /* under a claim that opened nothing */
+        store_left(registry, entry);
     }
     answer(claim, on_released);
-    hand_on(registry, entry, has_session);
+    hand_on(registry, entry);
 }
 
 void registry_release(struct log *log, struct session_claim *claim,
@@ -361,17 +443,28 @@ void registry_release(struct log *log, struct session_claim *claim,
     INVARIANT(!claim->is_released);
     INVARIANT(release->state_length <= STATE_BYTES_MAX);
     INVARIANT(release->will == NULL || release->will->place.position == 0);
+    INVARIANT(release->will == NULL || !release->is_unopened);
     struct registry *registry = log_borrow_registry(log);
     claim->is_released = true;
-    claim->release = *release;
+    claim->state = release->state;
+    claim->state_length = (uint32_t)release->state_length;
+    claim->is_unopened = release->is_unopened;
+    if (!release->is_unopened) { /* the sender was back in time */
+        message_unref(claim->will);
+        claim->will = release->will;
+        claim->will_delay_ms = release->will_delay_ms;
+    }
+    claim->expiry_ms = release->expiry_ms;
+    claim->has_shares = release->has_shares;
     if (atomic_load(&registry->is_stopping)) {
-        free(release->state);
-        message_unref(release->will);
+        free(claim->state);
+        claim->state = NULL;
+        message_unref(claim->will);
         answer(claim, on_released);
         return;
     }
-    claim->question.on_delivered = on_release;
-    mailbox_put_answer(registry->options.mailbox, &claim->question);
+    claim->letter.on_delivered = on_release;
+    mailbox_put_answer(registry->options.mailbox, &claim->letter);
 }
 
 bool registry_dismiss(struct registry *registry, struct span client_id) {
@@ -379,68 +472,19 @@ bool registry_dismiss(struct registry *registry, struct span client_id) {
     if (entry == NULL || (entry->holder == NULL && !settle(registry, entry))) {
         return false;
     }
-    log_event(SESSION_DISMISSED, .client_id = client_id, .connected = entry->holder != NULL);
+    log_event(SESSION_DISMISSED, .client_id = registry_visible_id(entry),
+              .tenant = registry_tenant(entry), .connected = entry->holder != NULL);
     if (entry->holder != NULL) {
         entry->is_dismissed = true;
         tell(entry, true);
     } else {
-        end_session(registry, entry);
+        end_absence(registry, entry);
         forget(registry, entry);
     }
     return true;
 }
 
 /* --- beginning and end ---------------------------------------------------------------------- */
-
-/* What storage_each_object() tells. */
-struct learning {
-    struct registry *registry;
-    enum error_code code;
-    struct error *why;
-};
-
-static enum error_code learn(struct registry *registry, struct span client_id, struct span bytes,
-                             struct error *why) {
-    struct session_record record;
-    if (client_id.length == 0 || client_id.length > CLIENT_ID_BYTES_MAX ||
-        !session_record_parse(bytes, &record)) {
-        log_event(SESSION_UNREADABLE, .client_id = client_id);
-        return OK; /* no reason to serve nobody */
-    }
-    struct registry_entry *entry = add(registry, client_id);
-    uint8_t *state = malloc(record.state.length + 1);
-    struct message *will = record.has_will ? message_create(&record.will) : NULL;
-    if (entry == NULL || state == NULL || (record.has_will && will == NULL)) {
-        free(state); /* the entry goes with the registry */
-        message_unref(will);
-        return error_set(why, ERR_MEMORY, "no memory for the sessions");
-    }
-    if (record.state.length > 0) {
-        memcpy(state, record.state.bytes, record.state.length);
-    }
-    put_state(registry, entry, state, record.state.length);
-    entry->is_stored = true;
-    entry->is_adopted = record.is_held;
-    entry->has_shares =
-        record.has_shares || record.is_held; /* its groups are stored for themselves */
-    entry->expiry_ms = record.expiry_ms;
-    entry->released_ms = record.is_held ? registry->time_ms : record.released_ms;
-    put_will(registry, entry, will,
-             record.is_held ? add_times(registry->time_ms, record.will_due_ms)
-                            : record.will_due_ms);
-    if (is_too_much(registry)) {
-        entry->will_due_ms = registry->time_ms;
-    }
-    wait_for_due(registry, entry);
-    return OK;
-}
-
-static void on_object(void *context, struct span name, struct span state) {
-    struct learning *learning = context;
-    if (learning->code == OK) {
-        learning->code = learn(learning->registry, name, state, learning->why);
-    }
-}
 
 enum error_code registry_create(const struct registry_options *options, struct storage *storage,
                                 struct registry **ret_registry, struct error *why) {
@@ -455,10 +499,7 @@ enum error_code registry_create(const struct registry_options *options, struct s
     list_init(&registry->order);
     list_init(&registry->failed);
     list_init(&registry->musters);
-    struct learning learning = {.registry = registry, .why = why};
-    enum error_code code =
-        storage_each_object(storage, STORAGE_OBJECT_SESSION, on_object, &learning, why);
-    code = code == OK ? learning.code : code;
+    enum error_code code = learning_run(registry, why);
     if (code != OK) {
         registry_destroy(registry);
         return code;
@@ -474,7 +515,9 @@ void registry_destroy(struct registry *registry) {
     INVARIANT(registry->waiting_count == 0);
     errands_finish(registry);
     LIST_EACH(&registry->order, node) {
-        free_entry(CONTAINER_OF(node, struct registry_entry, in_order));
+        struct registry_entry *entry = CONTAINER_OF(node, struct registry_entry, in_order);
+        drop_absence(registry, entry);
+        free(entry);
     }
     heap_finish(&registry->dues);
     map_finish(&registry->entries);
@@ -515,15 +558,15 @@ void registry_turn(struct registry *registry, uint64_t time_ms) {
     for (size_t i = 0; i < SESSIONS_A_TURN && bytes < COMMIT_BYTES_MAX && is_any_due(registry);
          i++) {
         struct heap_node *first = heap_first(&registry->dues);
-        struct registry_entry *entry = CONTAINER_OF(first, struct registry_entry, in_dues);
-        bytes += entry->state_length; /* of which a copy is made if it is stored */
-        IGNORE_RESULT(settle(registry, entry));
+        struct absence *absence = CONTAINER_OF(first, struct absence, in_dues);
+        bytes += absence->state_length; /* of which a copy is made if it is stored */
+        IGNORE_RESULT(settle(registry, absence->entry));
     }
 }
 
 uint64_t registry_wait_ms(const struct registry *registry, uint64_t limit_ms) {
     const struct heap_node *first = heap_first(&registry->dues);
-    if (first == NULL || first->due > add_times(registry->time_ms, limit_ms)) {
+    if (first == NULL || first->due > registry_add_times(registry->time_ms, limit_ms)) {
         return limit_ms;
     }
     if (first->due <= registry->time_ms && !is_held_up(registry)) {

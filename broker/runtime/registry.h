@@ -15,6 +15,9 @@
  * (on_taken_over), says goodbye and releases; then the claim is granted, with the state that was
  * released. Claims of one client id wait for each other in order.
  *
+ * A client id is its owner's while it is held and while its session is away: a claim of somebody
+ * else is refused, and the holder hears nothing of it.
+ *
  * A session that is released with an expiry is stored by the registry, and deleted from the storage
  * when it ends. While a connection has it, storing is the connection's affair: it submits
  * registry_put_message() and STORAGE_OBJECT_APPENDs of further state bytes, and sets is_stored.
@@ -26,7 +29,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
+#include "broker/runtime/session_owner.h"
 #include "broker/support/error.h"
 #include "broker/support/list.h"
 #include "broker/support/macros.h"
@@ -50,45 +55,73 @@ struct session_release {
     struct message *will; /* a reference, the registry's, to a message that has no place; it is
                            * published after will_delay_ms, or when the session ends before, or at
                            * once above the bound of bytes, unless the session is claimed before
-                           * (not clean); NULL: none */
+                           * (not clean) and opened; NULL: none */
     uint64_t will_delay_ms;
-    bool has_shares; /* groups wait for it, which are to hear when it is over */
+    bool is_unopened;           /* the claim was given up: the time of its session runs on from its
+                                 * last release, and its will waits on, in place of these two */
+    bool has_shares;            /* groups wait for it, which are to hear when it is over */
+    struct session_owner owner; /* as the grant told it; of registry_put_message() alone */
+};
+
+struct session_claim;
+
+struct session_claim_calls {
+    void (*on_granted)(struct session_claim *claim);
+    void (*on_taken_over)(struct session_claim *claim); /* not after registry_release() */
+    void (*on_released)(struct session_claim *claim);   /* the maker may free it */
 };
 
 /* A connection's hold on a client id. On the heap, apart from the connection, which may be gone
  * before on_released. The maker fills the first part of zeroed memory. */
 struct session_claim {
     struct mailbox *reply_to; /* on whose thread the callbacks run */
-    void (*on_granted)(struct session_claim *claim);
-    void (*on_taken_over)(
-        struct session_claim *claim);                 /* not after registry_release() was called */
-    void (*on_released)(struct session_claim *claim); /* the maker may free it */
+    const struct session_claim_calls *calls;
     void *context;
     uint64_t connection_id; /* for the operator */
-    bool is_clean;          /* what is stored of the session goes */
+    const uint8_t
+        *client_id; /* 1 to SCOPED_CLIENT_ID_BYTES_MAX; the maker's until on_granted. From then
+                               * until registry_release(), if it is granted, the registry's: a
+                               * name that is held is kept once */
+    struct session_owner owner; /* who claims; from the grant on, whose it is */
     uint16_t client_id_length;
-    const uint8_t *client_id; /* 1 to CLIENT_ID_BYTES_MAX; lives as long as the claim */
+    bool is_clean;     /* what is stored of the session goes */
+    bool may_have_any; /* there are no owners for it: no credentials are configured */
 
-    /* The answer. ERR_FULL: too many sessions; ERR_DRAINING: the log has stopped; ERR_MEMORY. Not
-     * OK: the claim is over and may be freed in on_granted. */
-    enum error_code result;
+    /* The answer: enum error_code. ERR_FULL: too many sessions; ERR_FORBIDDEN: it is another's;
+     * ERR_DRAINING: the log has stopped; ERR_MEMORY. Not OK: the claim is over and may be freed in
+     * on_granted. */
+    uint8_t result;
     bool is_present; /* there was a session: `state` is it, of state_length bytes, the maker's */
-    uint8_t *state;
-    size_t state_length;
-    bool is_stored; /* the storage may have it, as it was left last: the holder stores over that,
-                     * and sets this when it submits a PUT */
+    bool is_stored;  /* the storage may have it, as it was left last: the holder stores over that,
+                      * and sets this when it submits a PUT */
 
     /* Set before on_taken_over: the operator ended the session, nobody else claims it. */
     bool is_dismissed;
 
-    /* The registry's. */
-    struct letter question; /* claim, then release */
-    struct letter answer;   /* grant, then released */
-    struct letter notice;   /* taken over */
-    struct list in_waiting;
+    bool is_told, is_released, is_unopened, has_shares; /* the registry's */
+
+    uint32_t state_length;
+    uint8_t *state;     /* of the answer; from registry_release() on what is left, the registry's */
+    uint64_t expiry_ms; /* how long a session that was there was to be kept, as it was left last;
+                         * else 0. From the release on, how long it is to be kept */
+
+    /* The registry's, but for the will. */
+    struct letter letter; /* claim, grant, release, released: each answers the one before */
+    struct letter notice; /* taken over */
     struct registry_entry *entry;
-    struct session_release release;
-    bool is_told, is_released;
+    union {
+        struct list in_waiting; /* until the grant */
+        struct {
+            struct message *will; /* from the grant on: what was left and is not due; the maker
+                                   * may drop it as it opens the session. From the release on:
+                                   * what is left now. NULL: none */
+            uint64_t will_due_ms; /* of that of the grant */
+            union {
+                uint64_t released_ms;   /* of log time: when the session of the grant was left */
+                uint64_t will_delay_ms; /* of the will of a release of what was opened */
+            };
+        };
+    };
 };
 
 /* on_granted follows, unless it is not OK (ERR_DRAINING, ERR_BUSY). */

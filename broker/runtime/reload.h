@@ -3,14 +3,15 @@
  * asks.
  *
  * Place:   made and run by broker/main.c; asked by protocols/operator/, with a letter to main.
- * Thread:  the reloader is main's alone. Others load broker->rules and broker->configured, which
- *          are immutable and live as long as the reloader.
+ * Thread:  the reloader is main's alone. Others load broker->rules, broker->policy and
+ *          broker->configured, which are immutable and live as long as the reloader.
  * Bounds:  RELOADS_MAX configurations that differed from the one before: a thread may look at any
  *          of them. One that brings nothing new costs nothing.
  *
- * Channel rules and the log's level change at once. All other keys wait for the next start:
- * broker->config stays what the broker began with, broker->configured is what was read last. One
- * with faults changes nothing.
+ * Channel rules, `auth`, `tenants` and the log's level change at once. All other keys wait for the
+ * next start: broker->config stays what the broker began with, broker->configured is what was read
+ * last. One with faults changes nothing. Connections that another `auth` would not have let in as
+ * they are end (sift.h); the policies of before stay, since any thread may look at one.
  */
 #pragma once
 
@@ -25,6 +26,8 @@ struct reloader;
 /* What is other than before, and in force now. */
 struct reload_changes {
     bool has_new_rules;
+    bool has_new_policy; /* `auth`, or a file that it names */
+    bool has_new_tenants;
     bool has_new_log_level;
 };
 
@@ -42,11 +45,22 @@ struct reload {
 /* Any thread. ERR_BUSY, ERR_DRAINING: on_reloaded will not be called. */
 MUST_USE enum error_code reload_ask(struct broker *broker, struct reload *reload);
 
-/* Takes `config` over and puts it and its rules into `broker`, whose `mailbox` main delivers with
- * the reloader as the consumer. ERR_MEMORY: `config` stays the caller's. */
+/* Takes `config` over and puts it, its rules and its policy into `broker`, whose `mailbox` main
+ * delivers with the reloader as the consumer. ERR_CONFIG, ERR_MEMORY: `config` stays the
+ * caller's. */
 MUST_USE enum error_code reloader_create(struct broker *broker,
                                          const struct config_sources *sources,
-                                         struct config *config, struct reloader **ret_reloader);
+                                         struct config *config, struct reloader **ret_reloader,
+                                         struct error *why);
+
+/* Called on main whenever a configuration without faults was read again, changed or not: for what
+ * the files that it names hold. */
+void reloader_on_adopted(struct reloader *reloader, void (*on_adopted)(void *context),
+                         void *context);
+
+/* Gives the first policy's identities their accounts, once broker->accounts is there and before
+ * anybody is asked for credentials. ERR_FULL, ERR_MEMORY. */
+MUST_USE enum error_code reloader_enroll(struct reloader *reloader, struct error *why);
 
 /* Reads all sources now and logs what came of it. `faults` is filled where the result is
  * ERR_CONFIG. */

@@ -16,12 +16,12 @@ struct page_read {
     struct list in_feed; /* of the feed whose readers may ride; else in no list */
     struct list riders;
     struct worker *worker;
+    rider_on_page *on_page;
     struct storage_selector selectors[];
 };
 
-void rider_init(struct rider *rider,
-                void (*on_page)(struct rider *rider, const struct read *read)) {
-    *rider = (struct rider){.reach = UINT64_MAX, .on_page = on_page};
+void rider_init(struct rider *rider) {
+    *rider = (struct rider){.reach = UINT64_MAX};
     list_init(&rider->in_riders);
 }
 
@@ -50,7 +50,7 @@ static void on_read(struct read *read) {
         struct rider *rider = CONTAINER_OF(node, struct rider, in_riders);
         rider->page_read = NULL;
         rider->reach = reach_of(read);
-        rider->on_page(rider, read);
+        page_read->on_page(rider, read);
     }
     reads_release(page_read->worker->broker->reads, read);
     free(page_read);
@@ -102,12 +102,14 @@ static struct page_read *find(const struct feed *feed, const struct reader *read
 }
 
 enum error_code rider_ask(struct rider *rider, const struct reader *reader, struct worker *worker,
-                          const struct storage_query *query, bool may_share) {
+                          const struct storage_query *query, bool may_share,
+                          rider_on_page *on_page) {
     struct feed *feed = reader->link_count == 1 ? reader->one.feed : NULL;
     bool is_shared = may_share && feed != NULL;
     INVARIANT(rider->page_read == NULL);
     struct page_read *page_read = is_shared ? find(feed, reader, rider->reach) : NULL;
     if (page_read != NULL) {
+        INVARIANT(page_read->on_page == on_page);
         join(rider, page_read);
         return OK;
     }
@@ -115,6 +117,7 @@ enum error_code rider_ask(struct rider *rider, const struct reader *reader, stru
     if (page_read == NULL) {
         return ERR_MEMORY;
     }
+    page_read->on_page = on_page;
     struct storage_query *own = &page_read->read.query;
     *own = *query;
     own->limit = query->limit > 0 ? query->limit : CATCH_UP_PAGE_MESSAGES_MAX;

@@ -24,14 +24,16 @@ struct worker;
 
 /* Embedded by value; all members belong to the rider. */
 struct rider {
+    struct page_read *page_read; /* NULL: it does not wait */
     struct list in_riders;
-    struct page_read *page_read;
     uint64_t reach; /* how many positions the last page went forward; at first without end */
-    /* The page has come. Its query is the one that it was asked with: perhaps another rider's. */
-    void (*on_page)(struct rider *rider, const struct read *read);
 };
 
-void rider_init(struct rider *rider, void (*on_page)(struct rider *rider, const struct read *read));
+/* The page has come. Its query is the one that it was asked with: perhaps another rider's. All who
+ * ride on the pages of one worker have the same. */
+typedef void rider_on_page(struct rider *rider, const struct read *read);
+
+void rider_init(struct rider *rider);
 
 /* A page is under way. */
 bool rider_is_waiting(const struct rider *rider);
@@ -41,7 +43,7 @@ bool rider_is_waiting(const struct rider *rider);
  * does not follow. */
 MUST_USE enum error_code rider_ask(struct rider *rider, const struct reader *reader,
                                    struct worker *worker, const struct storage_query *query,
-                                   bool may_share);
+                                   bool may_share, rider_on_page *on_page);
 
 /* on_page does not follow any more. Before the reader leaves its feeds. */
 void rider_leave(struct rider *rider);

@@ -25,6 +25,9 @@ void round_destroy(struct round *round) {
 }
 
 static void tell_listener(struct log_listener *listener, struct commit *commit) {
+    if (atomic_load(&listener->is_away)) {
+        return;
+    }
     size_t waiting = atomic_fetch_add(&listener->bytes_waiting, commit->bytes);
     if (waiting > 0 && waiting + commit->bytes > COMMITS_WAITING_BYTES_MAX) {
         atomic_fetch_sub(&listener->bytes_waiting, commit->bytes);
@@ -34,14 +37,15 @@ static void tell_listener(struct log_listener *listener, struct commit *commit) 
     listener->on_commit(listener, commit_ref(commit));
 }
 
-/* The store thread sleeps until data came; a full open batch does not wait for its beat. */
+/* The store thread sleeps until data came; a full open batch does not wait for its beat. What is
+ * admitted while a fold is expected goes with it, so a round wakes nobody then. */
 static void ask_for_fold(struct log *log, bool has_data) {
-    if (log->options.store_mailbox == NULL ||
-        !(has_data || storage_is_fold_due(log->options.storage)) ||
-        atomic_exchange(&log->is_fold_asked, true)) {
-        return;
+    bool is_wanted = (has_data && !atomic_load(&log->is_fold_expected)) ||
+                     storage_is_fold_due(log->options.storage);
+    if (log->options.store_mailbox != NULL && is_wanted &&
+        !atomic_exchange(&log->is_fold_asked, true)) {
+        mailbox_put_answer(log->options.store_mailbox, &log->fold_please);
     }
-    mailbox_put_answer(log->options.store_mailbox, &log->fold_please);
 }
 
 void rounds_on_fold_please(struct letter *letter, void *consumer) {
@@ -65,16 +69,16 @@ static void release(struct log *log, struct round *round) {
     }
     metrics_add(log->answers.metrics, METRIC_LOG_MESSAGES, round->data_count);
     answers_send_all(&log->answers, &round->publishes, OK, NULL);
+    for (size_t i = 0; i < log->options.listener_count; i++) {
+        mailbox_nudge(
+            log->options.listeners[i]->mailbox); /* once, for the commit and the answers */
+    }
     ask_for_fold(log, round->has_stored);
     log->rounds_bytes -= round->commit->bytes;
     round_destroy(round);
 }
 
-/* Releases what nothing holds back, and starts a sync for what does. */
-static void release_rounds(struct log *log) {
-    if (log->sync_last != NULL) {
-        return;
-    }
+static void release_free(struct log *log) {
     while (log->rounds_first != NULL && !log->rounds_first->needs_sync) {
         struct round *round = log->rounds_first;
         log->rounds_first = round->next;
@@ -82,6 +86,28 @@ static void release_rounds(struct log *log) {
     }
     if (log->rounds_first == NULL) {
         log->rounds_last = &log->rounds_first;
+    }
+}
+
+/* One publish, and nothing that could be written while the disk is waited for. */
+static bool is_alone(const struct log *log) {
+    const struct round *round = log->rounds_first;
+    return round->next == NULL && round->publishes.next == round->publishes.previous &&
+           list_is_empty(&log->waiting) && mailbox_is_empty(&log->mailbox);
+}
+
+/* Releases what nothing holds back, and starts a sync for what does. */
+static void release_rounds(struct log *log) {
+    if (log->sync_last != NULL) {
+        return;
+    }
+    release_free(log);
+    if (log->rounds_first == NULL) {
+        return;
+    }
+    if (is_alone(log) && syncer_try_here(log->syncer, log->answers.metrics)) {
+        log->rounds_first->needs_sync = false;
+        release_free(log);
         return;
     }
     log->sync_last = CONTAINER_OF(log->rounds_last, struct round, next);

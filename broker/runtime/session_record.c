@@ -2,10 +2,11 @@
 /* Numbers are little-endian.
  *
  *     0  u8   version: 1
- *     1  u8   bits: 1 it is held, 2 there is a will, 4 groups may wait for it
+ *     1  u8   bits: 1 it is held, 2 there is a will, 4 groups may wait for it, 8 it has an owner
  *     2  u64  expiry in milliseconds; all ones: never
  *    10  u64  released, milliseconds of log time; 0 while it is held
- *    18  the will, where there is one:
+ *    18  the owner, where it has one: 16 bytes
+ *     …  the will, where there is one:
  *          u64  due, milliseconds of log time; while it is held the delay
  *          u64  lifetime in milliseconds; 0: as long as its channel keeps it
  *          u32  flags of the message
@@ -20,7 +21,9 @@
 #define VERSION 1
 #define WILL_HEAD_BYTES 22
 
-enum bit { BIT_HELD = 1, BIT_WILL = 2, BIT_SHARES = 4 };
+enum bit { BIT_HELD = 1, BIT_WILL = 2, BIT_SHARES = 4, BIT_OWNER = 8 };
+
+#define BITS_KNOWN (BIT_HELD | BIT_WILL | BIT_SHARES | BIT_OWNER)
 
 static const size_t will_fields[] = {
     offsetof(struct message_fields, channel),
@@ -68,6 +71,7 @@ static uint8_t *put_will(uint8_t *to, const struct session_record *record) {
 
 size_t session_record_size(const struct session_record *record) {
     size_t size = SESSION_RECORD_HEAD_BYTES + record->state.length;
+    size += session_owner_is_nobody(&record->owner) ? 0 : SESSION_OWNER_BYTES;
     if (record->has_will) {
         size += WILL_HEAD_BYTES;
         for (size_t i = 0; i < ARRAY_COUNT(will_fields); i++) {
@@ -79,12 +83,16 @@ size_t session_record_size(const struct session_record *record) {
 
 void session_record_put(const struct session_record *record, uint8_t *ret_bytes) {
     uint8_t *to = put_number(ret_bytes, VERSION, 1);
+    bool has_owner = !session_owner_is_nobody(&record->owner);
     to = put_number(to,
                     (record->is_held ? BIT_HELD : 0) | (record->has_will ? BIT_WILL : 0) |
-                        (record->has_shares ? BIT_SHARES : 0),
+                        (record->has_shares ? BIT_SHARES : 0) | (has_owner ? BIT_OWNER : 0),
                     1);
     to = put_number(to, record->expiry_ms, 8);
     to = put_number(to, record->released_ms, 8);
+    if (has_owner) {
+        to = put_bytes(to, span_of(record->owner.bytes, SESSION_OWNER_BYTES));
+    }
     if (record->has_will) {
         to = put_will(to, record);
     }
@@ -116,6 +124,16 @@ static uint64_t take_number(struct rest *rest, size_t size) {
     return number;
 }
 
+/* False: it is cut off, or nobody, which no record says. */
+static bool take_owner(struct rest *rest, struct session_record *record) {
+    struct span bytes = take(rest, SESSION_OWNER_BYTES);
+    if (bytes.length == 0) {
+        return false;
+    }
+    memcpy(record->owner.bytes, bytes.bytes, SESSION_OWNER_BYTES);
+    return !session_owner_is_nobody(&record->owner);
+}
+
 static bool take_will(struct rest *rest, struct session_record *record) {
     struct message_fields *will = &record->will;
     record->will_due_ms = take_number(rest, 8);
@@ -142,7 +160,8 @@ bool session_record_parse(struct span bytes, struct session_record *ret_record) 
     record.has_shares = (bits & BIT_SHARES) != 0;
     record.expiry_ms = take_number(&rest, 8);
     record.released_ms = take_number(&rest, 8);
-    bool is_good = version == VERSION && bits <= (BIT_HELD | BIT_WILL | BIT_SHARES) &&
+    bool is_good = version == VERSION && bits <= BITS_KNOWN &&
+                   ((bits & BIT_OWNER) == 0 || take_owner(&rest, &record)) &&
                    (!record.has_will || take_will(&rest, &record)) && !rest.is_short;
     if (is_good) {
         record.state = rest.bytes;

@@ -4,7 +4,7 @@
  *
  * Place:   written and read by the registry; workers store the same by registry_put_message().
  * Thread:  pure.
- * Bounds:  the state and the will, and 80 bytes.
+ * Bounds:  the state and the will, and 96 bytes.
  */
 #pragma once
 
@@ -12,17 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/runtime/session_owner.h"
 #include "broker/support/macros.h"
 #include "broker/support/message.h"
 #include "broker/support/span.h"
 
-#define SESSION_RECORD_HEAD_BYTES 18 /* before the will and the state */
+#define SESSION_RECORD_HEAD_BYTES 18 /* before the owner, the will and the state */
 
 struct session_record {
-    bool is_held;         /* a connection had it when this was written */
-    bool has_shares;      /* groups may wait for it */
-    uint64_t expiry_ms;   /* from the release on; SESSION_EXPIRY_NEVER */
-    uint64_t released_ms; /* of log time; 0 while it is held */
+    bool is_held;               /* a connection had it when this was written */
+    bool has_shares;            /* groups may wait for it */
+    struct session_owner owner; /* nobody takes no bytes */
+    uint64_t expiry_ms;         /* from the release on; SESSION_EXPIRY_NEVER */
+    uint64_t released_ms;       /* of log time; 0 while it is held */
     bool has_will;
     uint64_t will_due_ms; /* of log time; while it is held the delay instead */
     struct message_fields will;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/runtime/sharing_private.h"
 #include "broker/support/invariant.h"
@@ -177,7 +178,7 @@ enum error_code sharing_join(const struct sharing_options *options,
     INVARIANT(options->kept_ms == 0 || options->name.length > 0);
     OWNER_CHECK(options->worker);
     if (options->group.length + 1 + options->filter.length > GROUP_KEY_BYTES_MAX ||
-        options->name.length > CLIENT_ID_BYTES_MAX) {
+        options->name.length > SCOPED_CLIENT_ID_BYTES_MAX) {
         return ERR_TOO_LARGE;
     }
     struct sharing_member *member = allocate(options);

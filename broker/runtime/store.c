@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The beat: a first message wakes the thread, which then waits FOLD_INTERVAL_MS for more company,
- * or less if the open batch says that a fold is due. A silent broker does not wake but for
- * retention: what only grows older has to go, too. */
+ * or less if the open batch says that a fold is due. Meanwhile the log does not wake it for what
+ * goes along anyway. A fold that failed is tried again after RETRY_MS, whatever comes meanwhile. A
+ * silent broker does not wake but for retention: what only grows older has to go, too. Then it also
+ * folds what keeps deleted bytes in the journal: a tick that came while their delete was folded
+ * asks for no fold. */
 #include "broker/runtime/store.h"
 
 #include <pthread.h>
@@ -12,6 +15,7 @@
 #include "broker/metrics/thread.h"
 #include "broker/runtime/disk.h"
 #include "broker/runtime/log.h"
+#include "broker/runtime/tenants.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
@@ -19,17 +23,20 @@
 
 #define RETAIN_INTERVAL_MS 1000
 #define RETRY_MS 1000
-#define LETTERS_MAX 2 /* the log's, and stop */
+#define RETAIN_STEPS_MAX 2 /* a fold of FOLD_BYTES: what it brings in, these let go of */
+#define LETTERS_MAX 2      /* the log's, and stop */
 
 struct store {
     pthread_t thread;
     bool is_started;
     bool is_stopping;
     uint64_t fold_failures; /* since one succeeded; the first is said */
+    bool has_to_retain;     /* the last step of retention left something */
     bool has_retain_failed; /* said once, until it succeeds */
     struct storage *storage;
     struct metrics_shard *metrics; /* of this thread */
     struct log *log;
+    struct tenants *tenants;
     struct mailbox mailbox;
     struct letter stop;
 };
@@ -81,14 +88,18 @@ static bool fold(struct store *store) {
     return true;
 }
 
-static void on_forgotten(void *context, struct span name, uint64_t channel_id,
-                         uint64_t offset_last) {
+static void on_swept(void *context, const struct storage_swept *swept) {
     struct store *store = context;
-    log_on_forgotten(store->log, name, channel_id, offset_last);
+    if (swept->bytes > 0) {
+        tenants_on_lost(store->tenants, swept->name, swept->bytes);
+    }
+    if (swept->is_forgotten) {
+        log_on_forgotten(store->log, swept->name, swept->channel_id, swept->offset_last);
+    }
 }
 
 /* One step, so that a fold is never far away. */
-static bool retain(struct store *store) {
+static void retain(struct store *store) {
     struct error why = {0};
     bool is_more = false;
     uint64_t begin_us = clock_monotonic_us();
@@ -98,9 +109,9 @@ static bool retain(struct store *store) {
     if (code != OK && !store->has_retain_failed) {
         log_event(RETAIN_FAILED, .code = error_row(code)->slug, .detail = why.detail);
     }
-    storage_each_forgotten(store->storage, on_forgotten, store);
+    storage_each_swept(store->storage, on_swept, store);
     store->has_retain_failed = code != OK;
-    return code == OK && is_more;
+    store->has_to_retain = code == OK && is_more;
 }
 
 /* Sleeps `timeout_ms`, or until a full open batch or the end asks for attention. Returns whether
@@ -114,35 +125,45 @@ static bool pause_for(struct store *store, int timeout_ms) {
     return delivered > 0;
 }
 
-static void gather_company(struct store *store) {
-    uint64_t until_ms = clock_monotonic_ms() + FOLD_INTERVAL_MS;
+/* Meanwhile the log does not wake it for what goes along anyway, and retention goes on.
+ * `ends_when_due`: a full open batch does not wait. */
+static void await_fold(struct store *store, uint64_t wait_ms, bool ends_when_due) {
     uint64_t now_ms = clock_monotonic_ms();
-    while (!store->is_stopping && !storage_is_fold_due(store->storage) && now_ms < until_ms) {
-        pause_for(store, (int)(until_ms - now_ms));
+    uint64_t until_ms = now_ms + wait_ms;
+    log_expect_fold(store->log, true);
+    while (!store->is_stopping && now_ms < until_ms &&
+           !(ends_when_due && storage_is_fold_due(store->storage))) {
+        pause_for(store, store->has_to_retain ? 0 : (int)(until_ms - now_ms));
+        if (store->has_to_retain) {
+            retain(store);
+        }
         now_ms = clock_monotonic_ms();
     }
+    log_expect_fold(store->log, false);
 }
 
 static void *store_thread(void *argument) {
     struct store *store = argument;
-    bool is_more = false;
     bool has_work = true; /* what recovery left */
     thread_begin(store->metrics);
     while (!store->is_stopping) {
-        bool was_woken = pause_for(store, is_more    ? 0
-                                          : has_work ? FOLD_INTERVAL_MS
-                                                     : RETAIN_INTERVAL_MS);
+        bool is_busy = store->has_to_retain || has_work;
+        bool was_woken = pause_for(store, is_busy ? 0 : RETAIN_INTERVAL_MS);
         if (was_woken) {
-            gather_company(store);
+            await_fold(store, FOLD_INTERVAL_MS, true);
             has_work = true;
         }
+        has_work |= storage_holds_deleted(store->storage);
         if (has_work) {
             has_work = !fold(store);
             if (has_work) {
-                pause_for(store, RETRY_MS);
+                await_fold(store, RETRY_MS, false);
             }
         }
-        is_more = retain(store);
+        retain(store);
+        for (int step = 1; step < RETAIN_STEPS_MAX && store->has_to_retain; step++) {
+            retain(store);
+        }
     }
     return NULL;
 }
@@ -169,9 +190,10 @@ struct mailbox *store_mailbox(struct store *store) {
     return &store->mailbox;
 }
 
-enum error_code store_start(struct store *store, struct log *log) {
+enum error_code store_start(struct store *store, struct log *log, struct tenants *tenants) {
     INVARIANT(!store->is_started);
     store->log = log;
+    store->tenants = tenants;
     if (pthread_create(&store->thread, NULL, store_thread, store) != 0) {
         return ERR_MEMORY;
     }

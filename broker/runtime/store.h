@@ -15,6 +15,7 @@ struct log;
 struct metrics_shard;
 struct storage;
 struct store;
+struct tenants;
 
 /* Makes the mailbox that the log is given (log_options.store_mailbox). */
 MUST_USE enum error_code store_create(struct storage *storage, struct metrics_shard *metrics,
@@ -22,8 +23,8 @@ MUST_USE enum error_code store_create(struct storage *storage, struct metrics_sh
 
 struct mailbox *store_mailbox(struct store *store);
 
-/* Starts the thread; `log` hears of every fold. */
-MUST_USE enum error_code store_start(struct store *store, struct log *log);
+/* Starts the thread; `log` hears of every fold, `tenants` (may be NULL) of what they lose. */
+MUST_USE enum error_code store_start(struct store *store, struct log *log, struct tenants *tenants);
 
 /* Ends the thread after the fold that runs, and frees. Accepts NULL. */
 void store_destroy(struct store *store);

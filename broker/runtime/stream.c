@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 
+#include "broker/admission/accounts.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/stream_private.h"
@@ -27,18 +28,20 @@
 #include "broker/support/logger.h"
 
 #define STREAMS_BETWEEN_CLOCKS 16
+#define CACHE_LINE_BYTES 64
+#define STREAM_HOT_BYTES (offsetof(struct stream, rider) + sizeof(struct page_read *))
 
 /* --- due ------------------------------------------------------------------------------------ */
 
 void stream_become_due(struct stream *stream) {
-    list_remove(&stream->in_due);
-    list_put_tail(&stream->worker->due, &stream->in_due);
+    bundle_take_due(stream);
+    bundle_put_due(stream);
 }
 
 static void on_touched(struct reader *reader) {
     struct stream *stream = CONTAINER_OF(reader, struct stream, reader);
     if (!rider_is_waiting(&stream->rider) && list_is_empty(&stream->in_due)) {
-        list_put_tail(&stream->worker->due, &stream->in_due);
+        bundle_put_due(stream);
     }
 }
 
@@ -46,7 +49,7 @@ static void on_touched(struct reader *reader) {
  * destroy it at once. */
 void stream_fail(struct stream *stream, enum error_code code) {
     INVARIANT(code != OK);
-    stream->failure = code;
+    stream->failure = (uint8_t)code;
     stream_become_due(stream);
 }
 
@@ -72,6 +75,18 @@ void stream_note_item(struct stream *stream, size_t index, struct gathered item)
     }
 }
 
+static bool has_tenant(const struct connection *connection) {
+    const struct identity *identity = connection_identity(connection);
+    return identity != NULL && identity->tenant_account != NULL;
+}
+
+void streams_note_identity(struct connection *connection) {
+    LIST_EACH(connection_streams(connection), node) {
+        struct stream *stream = CONTAINER_OF(node, struct stream, in_connection);
+        stream->has_tenant = has_tenant(connection);
+    }
+}
+
 /* Sends a run, whose frames are in the worker's hand as items where there is a window; returns how
  * many of them left or are on their way. */
 size_t stream_send_run(struct stream *stream, struct run *run) {
@@ -90,6 +105,10 @@ size_t stream_send_run(struct stream *stream, struct run *run) {
     }
     metrics_add_at(metrics, METRIC_DELIVERIES, stream->counted_as, run_count_filled(run, count));
     metrics_add_at(metrics, METRIC_DELIVERED_BYTES, stream->counted_as, sent + rest.length);
+    if (stream->has_tenant) {
+        accounts_note_delivered(connection_identity(connection), run_count_filled(run, count),
+                                sent + rest.length);
+    }
     return count;
 }
 
@@ -128,7 +147,7 @@ static void apply_policy(struct stream *stream, bool has_page) {
     bool is_live = stream->reader.is_live;
     if (stream->on_lag == ON_LAG_CONFLATE) {
         stream->lag = LAG_CONFLATES;
-    } else if (!is_live && !(has_page && stream->has_been_live)) {
+    } else if (!is_live && !(has_page && stream->may_lag)) {
         return;
     } else if (stream->on_lag == ON_LAG_DROP) {
         stream->lag = LAG_DROPS;
@@ -149,7 +168,7 @@ static bool is_settled(struct stream *stream) {
            (stream->reader.is_live && !reader_is_due(&stream->reader));
 }
 
-/* The socket takes nothing. `has_page`: a page could not be sent. */
+/* The socket takes nothing. `has_page`: the log has more than was sent, for certain. */
 void stream_mind_lag(struct stream *stream, bool has_page) {
     if (!is_settled(stream)) {
         apply_policy(stream, has_page);
@@ -159,7 +178,7 @@ void stream_mind_lag(struct stream *stream, bool has_page) {
 /* The window is shut. */
 static void mind_window(struct stream *stream) {
     uint64_t messages;
-    uint64_t bytes = stream->behind_bytes;
+    uint64_t bytes = stream->window.behind_bytes;
     if (is_settled(stream)) {
         return;
     }
@@ -171,11 +190,16 @@ static void mind_window(struct stream *stream) {
     }
 }
 
-static void on_page(struct rider *rider, const struct read *read) {
-    stream_take_page(CONTAINER_OF(rider, struct stream, rider), read);
-}
-
 /* --- live ----------------------------------------------------------------------------------- */
+
+void stream_advance(struct stream *stream, size_t count) {
+    const struct gather *gather = &stream->worker->gather;
+    if (stream->limit_left != UINT64_MAX) {
+        stream_use_up(stream, reader_count_messages(&stream->reader, gather, count));
+    }
+    reader_advance(&stream->reader, gather, count);
+    window_on_left(&stream->window, &stream->worker->hand, count);
+}
 
 /* Sends one run of the tails' frames. */
 static void send_live_run(struct stream *stream, struct run *run) {
@@ -184,12 +208,7 @@ static void send_live_run(struct stream *stream, struct run *run) {
     for (size_t i = 0; stream->window.calls != NULL && i < run->count; i++) {
         stream_note_item(stream, i, reader_get_item(reader, gather, i));
     }
-    size_t count = stream_send_run(stream, run);
-    if (stream->limit_left != UINT64_MAX) {
-        stream_use_up(stream, reader_count_messages(reader, gather, count));
-    }
-    reader_advance(reader, gather, count);
-    window_on_left(&stream->window, count);
+    stream_advance(stream, stream_send_run(stream, run));
 }
 
 /* Sends what the tails have: all of it, or one run where a socket's streams take turns. ERR_AGAIN:
@@ -206,8 +225,7 @@ static enum error_code send_live(struct stream *stream) {
             return code;
         }
         send_live_run(stream, &run);
-        if (stream->subscription != 0 && reader_is_due(reader)) {
-            stream_become_due(stream);
+        if (stream->bundle != NULL) {
             break;
         }
     }
@@ -225,23 +243,39 @@ static bool can_go_live(struct stream *stream) {
         reader_leave_live(reader); /* a shared frame cannot say what was left out before it */
         return false;
     }
+    stream->may_lag = true;
+    stream->window.behind_bytes = 0;
     return true;
 }
 
-static void go_on_live(struct stream *stream) {
-    stream->has_been_live = true;
-    stream->behind_bytes = 0;
-    enum error_code code = send_live(stream);
-    if (code == ERR_AGAIN) {
-        stream_ask_for_page(stream);
-    } else if (code != OK) {
-        stream_fail(stream, code);
+bool stream_has_live_run(struct stream *stream) {
+    return stream->failure == OK && stream->limit_left > 0 && !rider_is_waiting(&stream->rider) &&
+           !connection_is_blocked(stream->connection) && can_go_live(stream) &&
+           reader_is_due(&stream->reader);
+}
+
+void stream_settle(struct stream *stream) {
+    if (stream->limit_left == 0 || stream->failure != OK) {
+        stream_become_due(stream);
     } else if (connection_is_blocked(stream->connection)) {
         stream_mind_lag(stream, false);
     } else if (!reader_is_due(&stream->reader)) {
         stream->is_lagging = false;
     } else if (is_shut(stream)) {
         mind_window(stream);
+    } else if (stream->bundle != NULL) {
+        stream_become_due(stream); /* behind the others of its socket */
+    }
+}
+
+static void go_on_live(struct stream *stream) {
+    enum error_code code = send_live(stream);
+    if (code == ERR_AGAIN) {
+        stream_ask_for_page(stream);
+    } else if (code != OK) {
+        stream_fail(stream, code);
+    } else {
+        stream_settle(stream);
     }
 }
 
@@ -255,15 +289,26 @@ static void go_on(struct stream *stream) {
     }
 }
 
-static void flush(struct stream *stream) {
+/* The socket takes nothing. Whoever has all that came stands at the head, so that what comes next
+ * touches it. Of one that went behind it is not known whether more waits, until something comes. */
+static void mind_blocked(struct stream *stream) {
+    struct reader *reader = &stream->reader;
+    bool has_page = stream->start == NULL && !reader->is_live && reader_lacks_newest(reader);
+    if (!reader->is_live && !has_page) {
+        IGNORE_RESULT(can_go_live(stream)); /* or it asks the log when the socket takes bytes */
+    }
+    stream_mind_lag(stream, has_page);
+}
+
+void stream_flush(struct stream *stream) {
     if (stream->failure != OK) {
-        stream->on_failed(stream->context, stream->failure);
+        stream->on_failed(stream->window.context, stream->failure);
     } else if (stream->limit_left == 0) {
-        stream->on_limit(stream->context, &stream->reader.place);
+        stream->on_limit(stream->window.context, &stream->reader.place);
     } else if (rider_is_waiting(&stream->rider)) {
         return;
     } else if (connection_is_blocked(stream->connection)) {
-        stream_mind_lag(stream, false);
+        mind_blocked(stream);
     } else {
         go_on(stream);
         if (stream->limit_left == 0) {
@@ -272,12 +317,36 @@ static void flush(struct stream *stream) {
     }
 }
 
+/* Begins to bring it into the cache. */
+static void fetch(const void *object, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += CACHE_LINE_BYTES) {
+        __builtin_prefetch((const char *)object + at);
+    }
+}
+
+/* A send takes longer than bringing the next stream and its connection into the cache, where those
+ * of a thousand readers are not. Measured between two sends: 0.18 us of our own, and 0.36 without;
+ * a connection is reached through its stream, so that one is fetched a send earlier. */
+static void fetch_next(const struct stream *stream) {
+    const struct list *next = stream->in_due.next;
+    if (next != &stream->worker->due) {
+        fetch(CONTAINER_OF(next, struct stream, in_due)->connection, CONNECTION_HOT_BYTES);
+        fetch(CONTAINER_OF(next->next, struct stream, in_due), STREAM_HOT_BYTES);
+    }
+}
+
 bool streams_flush_due(struct worker *worker) {
     uint64_t until_us = clock_monotonic_us() + FAN_OUT_SLICE_US;
     size_t count = 0;
-    struct list *node;
-    while ((node = list_take_head(&worker->due)) != NULL) {
-        flush(CONTAINER_OF(node, struct stream, in_due));
+    while (!list_is_empty(&worker->due)) {
+        struct stream *stream = CONTAINER_OF(worker->due.next, struct stream, in_due);
+        fetch_next(stream);
+        if (bundle_has_more(stream)) {
+            bundle_flush(stream);
+        } else {
+            bundle_take_due(stream);
+            stream_flush(stream);
+        }
         if (++count % STREAMS_BETWEEN_CLOCKS == 0 && clock_monotonic_us() >= until_us) {
             break;
         }
@@ -299,7 +368,7 @@ static void try_resolve_now(struct stream *stream) {
     const struct feed *feed = stream_only_feed(stream);
     const struct log *log = worker->broker->log;
     bool needs_newest = feed != NULL && !feed->is_pattern;
-    if (stream->start->start != STORAGE_NOW || (needs_newest && feed->newest.position == 0) ||
+    if (stream->start->query.start != STORAGE_NOW || (needs_newest && feed->newest.position == 0) ||
         worker->feeds.position != log_position_readable(log)) {
         return;
     }
@@ -315,20 +384,20 @@ static void try_resolve_now(struct stream *stream) {
 /* `now` is when the reader was let in, not when a read thread gets to it: what is published after
  * the client saw its handshake answered is for it. */
 static void pin_now(struct stream *stream) {
-    struct storage_query *start = stream->start;
+    struct beginning *start = stream->start;
     const struct log *log = stream->worker->broker->log;
-    if (start != NULL && start->start == STORAGE_NOW) {
-        start->start = STORAGE_AFTER_PLACE;
-        start->place = (struct place){.log_id = log_id(log),
-                                      .generation = log_generation(log),
-                                      .position = log_position_readable(log)};
+    if (start != NULL && start->query.start == STORAGE_NOW) {
+        start->query.start = STORAGE_AFTER_PLACE;
+        start->query.place = (struct place){.log_id = log_id(log),
+                                            .generation = log_generation(log),
+                                            .position = log_position_readable(log)};
     }
 }
 
 static enum error_code allocate(const struct stream_options *options, struct stream **ret_stream) {
     struct worker *worker = connection_worker(options->connection);
     struct stream *stream = calloc(1, sizeof(*stream));
-    struct storage_query *start = malloc(sizeof(*start));
+    struct beginning *start = malloc(sizeof(*start));
     if (stream == NULL || start == NULL ||
         reader_init(&stream->reader, &worker->feeds, options->selectors, options->selector_count,
                     on_touched) != OK) {
@@ -336,10 +405,11 @@ static enum error_code allocate(const struct stream_options *options, struct str
         free(start);
         return ERR_MEMORY;
     }
-    *start = (struct storage_query){.start = options->start.start,
-                                    .place = options->start.place,
-                                    .time_ms = options->start.time_ms,
-                                    .newest = options->start.newest};
+    *start = (struct beginning){.query = {.start = options->start.start,
+                                          .place = options->start.place,
+                                          .time_ms = options->start.time_ms,
+                                          .newest = options->start.newest},
+                                .on_started = options->on_started};
     stream->start = start;
     stream->worker = worker;
     *ret_stream = stream;
@@ -351,24 +421,27 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     OWNER_CHECK(connection_worker(options->connection));
     INVARIANT(options->on_failed != NULL);
     INVARIANT(options->limit == 0 || options->on_limit != NULL);
+    INVARIANT(options->bundle == NULL || options->selector_count == 1);
+    INVARIANT(options->bundle == NULL || options->window == NULL);
     if (allocate(options, &stream) != OK) {
         return ERR_MEMORY;
     }
     struct worker *worker = stream->worker;
     stream->connection = options->connection;
+    stream->bundle = options->bundle;
     stream->framing = options->framing;
-    stream->on_started = options->on_started;
     stream->on_failed = options->on_failed;
     stream->on_limit = options->on_limit;
-    stream->context = options->context;
     stream->subscription = options->subscription;
     stream->limit_left = options->limit == 0 ? UINT64_MAX : options->limit;
-    stream->on_lag = options->on_lag;
+    stream->on_lag = (uint8_t)options->on_lag;
+    stream->may_lag = options->start.start == STORAGE_NOW;
     list_init(&stream->in_due);
-    rider_init(&stream->rider, on_page);
+    rider_init(&stream->rider);
     list_put_tail(connection_streams(options->connection), &stream->in_connection);
     window_init(&stream->window, options->window, options->context);
-    stream->counted_as = metrics_find_protocol(options->framing->name);
+    stream->counted_as = (uint8_t)metrics_find_protocol(options->framing->name);
+    stream->has_tenant = has_tenant(options->connection);
     metrics_add_at(worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
     metrics_add_at(worker->metrics, METRIC_READERS_OPENED, stream->counted_as, 1);
     *ret_stream = stream;
@@ -385,7 +458,7 @@ void stream_destroy(struct stream *stream) {
     OWNER_CHECK(stream->worker);
     rider_leave(&stream->rider);
     metrics_sub_at(stream->worker->metrics, METRIC_READERS_OPEN, stream->counted_as, 1);
-    list_remove(&stream->in_due);
+    bundle_take_due(stream);
     list_remove(&stream->in_connection);
     reader_finish(&stream->reader);
     free(stream->start);

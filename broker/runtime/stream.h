@@ -15,6 +15,7 @@
 #include "broker/support/error.h"
 #include "storage/storage.h"
 
+struct bundle;
 struct stream;
 
 /* What a frame tells: a message, or (is_message false) that some were deleted. */
@@ -32,7 +33,7 @@ struct stream_item {
  * goes to the log where they are cut. `conflate`, `drop` and `disconnect` apply as soon as more
  * than WINDOW_LAG_BYTES wait in the tails, or were sent from pages without that it came to the
  * head: as much as a socket would have taken before it is found full. The last two, as with
- * sockets, only once it has been live. Its status tells the lag all the same. */
+ * sockets, only once it has read its history. Its status tells the lag all the same. */
 struct stream_window {
     /* How many messages may leave now at most; 0: none until stream_on_writable(). */
     uint64_t (*get_room)(void *context);
@@ -43,7 +44,7 @@ struct stream_window {
                       const struct stream_item *items, size_t count);
     /* The first `count` of what was prepared left, or are on their way; those of no bytes among
      * them. Not called for 0. */
-    void (*on_left)(void *context, size_t count);
+    void (*on_left)(void *context, const struct stream_item *items, size_t count);
 };
 
 struct stream_options {
@@ -52,6 +53,8 @@ struct stream_options {
     size_t selector_count;                    /* 1 to SELECTORS_MAX */
     const struct framing *framing;
     uint64_t subscription; /* the reader's number on its socket; 0: none */
+    struct bundle *bundle; /* what the streams of one socket share; NULL: it is the only one.
+                            * Streams of a bundle have one selector and no window. */
     enum on_lag on_lag;
     const struct stream_window *window; /* NULL: whatever the socket takes leaves */
     uint64_t limit;                     /* so many messages, then on_limit; 0: without end */

@@ -198,6 +198,11 @@ static void fill_row(struct survey_row *row, const struct survey_part *part,
     }
     row->client = *client;
     row->client.client_id.bytes = text;
+    const struct identity *identity = connection_identity(connection);
+    if (identity != NULL && identity->facts.kind != IDENTITY_EVERYONE) {
+        identity_format_label(identity, row->identity);
+        snprintf(row->tenant, sizeof(row->tenant), "%.*s", SPAN_PRINTF(identity->facts.tenant));
+    }
     snprintf(row->peer, sizeof(row->peer), "%s", connection_peer(connection));
     row->protocol = connection_protocol_name(connection);
     row->opened_ms =
@@ -241,12 +246,19 @@ static struct survey_row *make_row(const struct survey_part *part, struct connec
 
 /* --- walks ----------------------------------------------------------------------------------- */
 
+static struct span tenant_of(const struct connection *connection) {
+    const struct identity *identity = connection_identity(connection);
+    return identity == NULL ? (struct span){0} : identity->facts.tenant;
+}
+
 /* What a connection is worth in the order of the question. False: it is not asked for. */
 static bool rate(const struct survey_part *part, struct connection *connection, uint64_t head,
                  struct survey_rank *ret_rank, size_t *steps) {
     const struct survey_question *question = &part->survey->question;
     bool is_wanted = question->channel.length == 0;
-    if (question->id != 0 && connection_id(connection) != question->id) {
+    if ((question->id != 0 && connection_id(connection) != question->id) ||
+        (question->has_tenant &&
+         !span_is_equal(tenant_of(connection), span_of_string(question->tenant)))) {
         return false;
     }
     uint64_t lag = 0;
@@ -489,6 +501,56 @@ static enum error_code init_parts(struct survey *survey) {
     return OK;
 }
 
+static void finish(struct survey *survey) {
+    for (size_t i = 0; i < survey->part_count; i++) {
+        struct survey_part *part = &survey->parts[i];
+        for (size_t j = 0; j < part->row_count; j++) {
+            free(part->rows[j]);
+        }
+        free(part->rows);
+    }
+    free(survey->answer.rows);
+    free(survey->counts);
+    free(survey->channels);
+    free(survey->text);
+    free(survey);
+}
+
+/* The one that is not its asker's. */
+static void give_place_back(struct broker *broker, const struct survey_question *question) {
+    if (!question->has_place) {
+        survey_release(broker);
+    }
+}
+
+enum error_code survey_reserve(struct broker *broker) {
+    if (atomic_fetch_add(&broker->survey_count, 1) >= SURVEYS_MAX) {
+        survey_release(broker);
+        return ERR_BUSY;
+    }
+    return OK;
+}
+
+void survey_release(struct broker *broker) {
+    atomic_fetch_sub(&broker->survey_count, 1);
+}
+
+/* NULL: out of memory. */
+static struct survey *create(struct broker *broker, const struct survey_question *question) {
+    size_t count = broker->worker_count;
+    struct survey *survey = calloc(1, sizeof(*survey) + count * sizeof(struct survey_part));
+    if (survey == NULL) {
+        return NULL;
+    }
+    survey->broker = broker;
+    survey->part_count = count;
+    if (copy_question(survey, question) != OK || init_parts(survey) != OK) {
+        finish(survey);
+        return NULL;
+    }
+    return survey;
+}
+
 enum error_code survey_ask(struct broker *broker, const struct survey_question *question,
                            struct mailbox *reply_to, survey_on_answered *on_answered,
                            void *context) {
@@ -499,25 +561,16 @@ enum error_code survey_ask(struct broker *broker, const struct survey_question *
     if (atomic_load(&broker->is_stopping)) {
         return ERR_DRAINING;
     }
-    if (atomic_fetch_add(&broker->survey_count, 1) >= SURVEYS_MAX) {
-        atomic_fetch_sub(&broker->survey_count, 1);
-        return ERR_BUSY;
-    }
-    struct survey *survey = calloc(1, sizeof(*survey) + count * sizeof(struct survey_part));
+    TRY(question->has_place ? OK : survey_reserve(broker));
+    struct survey *survey = create(broker, question);
     if (survey == NULL) {
-        atomic_fetch_sub(&broker->survey_count, 1);
+        give_place_back(broker, question);
         return ERR_MEMORY;
     }
     survey->letter.on_delivered = on_all_done;
-    survey->broker = broker;
     survey->reply_to = reply_to;
     survey->on_answered = on_answered;
     survey->context = context;
-    survey->part_count = count;
-    if (copy_question(survey, question) != OK || init_parts(survey) != OK) {
-        survey_destroy(survey);
-        return ERR_MEMORY;
-    }
     atomic_init(&survey->parts_left, count);
     for (size_t i = 0; i < count; i++) {
         struct survey_part *part = &survey->parts[i];
@@ -534,20 +587,8 @@ const struct survey_answer *survey_answer(const struct survey *survey) {
 }
 
 void survey_destroy(struct survey *survey) {
-    if (survey == NULL) {
-        return;
+    if (survey != NULL) {
+        give_place_back(survey->broker, &survey->question);
+        finish(survey);
     }
-    for (size_t i = 0; i < survey->part_count; i++) {
-        struct survey_part *part = &survey->parts[i];
-        for (size_t j = 0; j < part->row_count; j++) {
-            free(part->rows[j]);
-        }
-        free(part->rows);
-    }
-    atomic_fetch_sub(&survey->broker->survey_count, 1);
-    free(survey->answer.rows);
-    free(survey->counts);
-    free(survey->channels);
-    free(survey->text);
-    free(survey);
 }

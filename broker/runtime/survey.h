@@ -10,6 +10,10 @@
  *
  *     survey_ask -> a letter to each worker -> slices -> the last one that is done -> on_answered
  *
+ * Who has to read the log before there is something to ask takes the place of a survey before
+ * that: else slow reads would have any number of them wait among the pages of readers, and the
+ * workers would be asked one after the other.
+ *
  * A walk sees each connection that is there from its beginning to its end once; one that comes or
  * goes meanwhile may be in the answer or not.
  */
@@ -19,7 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/admission/identity.h"
 #include "broker/config/config.h"
+#include "broker/limits.h"
 #include "broker/runtime/connection.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
@@ -36,6 +42,7 @@ struct survey;
 #define SURVEY_BYTES_MAX 33554432   /* of the rows that the workers keep for one answer */
 #define SURVEY_ROW_BYTES_MAX 262144 /* readers that do not fit are counted and left out */
 #define SURVEY_PEER_BYTES 64        /* "[IPv6 address]:port" and a NUL */
+#define SURVEY_TENANT_BYTES (TENANT_BYTES_MAX + 1)
 
 enum survey_kind {
     SURVEY_CONNECTIONS, /* the first `limit` of them behind `after`, in an order */
@@ -64,7 +71,10 @@ struct survey_question {
     struct span channel; /* only its readers, and the connections that have one; empty: all */
     const struct span *channels;
     size_t channel_count;
-    uint64_t id; /* of SURVEY_CONNECTIONS: only this one; 0: all */
+    uint64_t id;     /* of SURVEY_CONNECTIONS: only this one; 0: all */
+    bool has_place;  /* survey_reserve() took it, and who did gives it back */
+    bool has_tenant; /* only those of this tenant; "": only those of none */
+    char tenant[SURVEY_TENANT_BYTES];
 };
 
 /* One reader of a connection. */
@@ -87,6 +97,8 @@ struct survey_row {
     struct survey_rank rank;
     size_t size;
     char peer[SURVEY_PEER_BYTES];
+    char identity[IDENTITY_LABEL_BYTES]; /* "token alice"; empty: it may be anybody */
+    char tenant[SURVEY_TENANT_BYTES];
     struct connection_client client; /* its client id is in this allocation */
     const char *protocol;
     uint64_t opened_ms; /* wall clock */
@@ -110,6 +122,12 @@ struct survey_answer {
 
 /* `left` stands before `right`. */
 bool survey_rank_is_before(const struct survey_rank *left, const struct survey_rank *right);
+
+/* Takes the place of a survey that is asked later. ERR_BUSY: SURVEYS_MAX are under way. */
+MUST_USE enum error_code survey_reserve(struct broker *broker);
+
+/* Gives it back. */
+void survey_release(struct broker *broker);
 
 /* Asks. The question is copied; on_answered follows through `reply_to`, exactly once. ERR_BUSY:
  * SURVEYS_MAX are under way; ERR_DRAINING; ERR_MEMORY: on_answered will not be called. */

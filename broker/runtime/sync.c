@@ -2,9 +2,11 @@
 #include "broker/runtime/sync.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/limits.h"
 #include "broker/metrics/thread.h"
 #include "broker/runtime/disk.h"
 #include "broker/support/clock.h"
@@ -24,18 +26,24 @@ struct syncer {
     struct letter please;
     struct letter stop;
     bool is_stopping;
+    atomic_uint_fast64_t took_us; /* the newest sync, wherever it ran */
 };
 
-static void on_please(struct letter *letter, void *consumer) {
-    (void)letter;
-    struct syncer *syncer = consumer;
+static void sync_now(struct syncer *syncer, struct metrics_shard *metrics) {
     struct error why = {0};
     uint64_t begin_us = clock_monotonic_us();
     if (storage_sync(syncer->storage, &why) != OK) {
         log_event(SYNC_FAILED, .detail = why.detail);
         _exit(EXIT_DISK_FAILED);
     }
-    disk_note_time(syncer->metrics, METRIC_JOURNAL_SYNC, begin_us, "sync");
+    uint64_t took_us = disk_note_time(metrics, METRIC_JOURNAL_SYNC, begin_us, "sync");
+    atomic_store_explicit(&syncer->took_us, took_us, memory_order_relaxed);
+}
+
+static void on_please(struct letter *letter, void *consumer) {
+    (void)letter;
+    struct syncer *syncer = consumer;
+    sync_now(syncer, syncer->metrics);
     mailbox_put_answer(syncer->reply_to, syncer->done);
 }
 
@@ -66,6 +74,7 @@ enum error_code syncer_create(struct storage *storage, struct metrics_shard *met
     }
     syncer->storage = storage;
     syncer->metrics = metrics;
+    atomic_init(&syncer->took_us, UINT64_MAX); /* nobody knows the disk yet */
     syncer->reply_to = reply_to;
     syncer->done = done;
     syncer->please.on_delivered = on_please;
@@ -85,6 +94,14 @@ enum error_code syncer_create(struct storage *storage, struct metrics_shard *met
 
 void syncer_ask(struct syncer *syncer) {
     mailbox_put_answer(&syncer->mailbox, &syncer->please);
+}
+
+bool syncer_try_here(struct syncer *syncer, struct metrics_shard *metrics) {
+    if (atomic_load_explicit(&syncer->took_us, memory_order_relaxed) > SYNC_HERE_US_MAX) {
+        return false;
+    }
+    sync_now(syncer, metrics);
+    return true;
 }
 
 void syncer_destroy(struct syncer *syncer) {

@@ -55,9 +55,9 @@ enum error_code window_prepare(struct window *window, struct hand *hand, struct 
     return OK;
 }
 
-void window_on_left(const struct window *window, size_t count) {
+void window_on_left(const struct window *window, const struct hand *hand, size_t count) {
     if (window->calls != NULL && count > 0) {
-        window->calls->on_left(window->context, count);
+        window->calls->on_left(window->context, hand->items, count);
     }
 }
 

@@ -20,10 +20,12 @@
 #include "broker/support/buffer.h"
 #include "broker/support/error.h"
 
-/* Embedded by value; all members belong to the window. */
+/* Embedded by value; all members belong to the window, but for behind_bytes, the stream's. */
 struct window {
     const struct stream_window *calls; /* NULL: there is none, and it is always open */
     void *context;
+    uint32_t behind_bytes; /* sent from pages since it was shut, and not at the head yet; at most
+                            * UINT32_MAX */
     bool is_held;
 };
 
@@ -47,8 +49,8 @@ uint64_t window_get_room(const struct window *window);
  * held. ERR_MEMORY: as it was. */
 MUST_USE enum error_code window_prepare(struct window *window, struct hand *hand, struct run *run);
 
-/* `count` frames of what was prepared left. */
-void window_on_left(const struct window *window, size_t count);
+/* `count` frames of what was prepared in the hand left. */
+void window_on_left(const struct window *window, const struct hand *hand, size_t count);
 
 /* What was held may be tried again. */
 void window_release(struct window *window);

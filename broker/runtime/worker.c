@@ -3,35 +3,31 @@
  *
  *     sockets      bytes in: requests are read, publishes go to the log's mailbox
  *     mailbox      commits join the tails, answers and pages arrive
- *     before_poll  readers of touched feeds become due; each due stream is flushed once; the doomed
- *                  are buried; then the loop may block
+ *     chores       what was gathered of them a connection is sent
+ *     ready        sockets whose work no event tells: the next request is read, room is used
+ *     before_poll  readers of touched feeds become due; each due stream is flushed once; handshakes
+ *                  go on; a drain's goodbyes are said; the doomed are buried; then the loop may
+ *                  block
  *
  * So whatever came in during a turn leaves in one write a connection. A fan-out that takes longer
  * than FAN_OUT_SLICE_US goes on in the next turn, behind the sockets: never_block keeps the loop
  * turning. */
 #include "broker/runtime/worker.h"
 
-#include <libwebsockets.h>
 #include <stdlib.h>
 
 #include "broker/delivery/reader.h"
 #include "broker/limits.h"
 #include "broker/metrics/thread.h"
+#include "broker/runtime/access.h"
+#include "broker/runtime/budget.h"
+#include "broker/runtime/commit_letter.h"
+#include "broker/runtime/shed.h"
 #include "broker/runtime/worker_private.h"
 #include "broker/support/clock.h"
 #include "broker/support/logger.h"
 
-#define READ_BYTES_MAX 65536 /* one read of a socket; one buffer a worker */
-#define LOOP_TURNS_AT_END 4096
-
 /* --- letters -------------------------------------------------------------------------------- */
-
-/* A commit's way to this worker. Allocated by the log thread, so that a commit can be in several
- * mailboxes at once. */
-struct commit_letter {
-    struct letter letter;
-    struct commit *commit;
-};
 
 /* The feeds go on behind what the log has made readable; their readers read it from there. */
 static void skip_missed(struct worker *worker) {
@@ -74,25 +70,21 @@ static void on_commit_delivered(struct letter *letter, void *consumer) {
                   commit->time_ms);
         note_commit(worker, commit);
     }
-    atomic_fetch_sub(&worker->listener.bytes_waiting, commit->bytes);
-    commit_unref(commit);
-    free(commit_letter);
+    commit_letter_end(commit_letter);
 }
 
 /* On the log thread. */
 static void on_commit(struct log_listener *listener, struct commit *commit) {
-    struct commit_letter *letter = malloc(sizeof(*letter));
-    if (letter == NULL ||
-        atomic_load(&listener->mailbox->letter_count) >= listener->mailbox->letters_max) {
-        free(letter);
-        atomic_fetch_sub(&listener->bytes_waiting, commit->bytes);
-        commit_unref(commit);
-        atomic_store(&listener->has_missed, true);
-        return;
+    commit_letter_send(listener, commit, on_commit_delivered);
+}
+
+/* All that came leaves before a goodbye, as far as the sockets take it. */
+static void flush_all(struct worker *worker) {
+    feeds_turn(&worker->feeds, NULL, uv_now(&worker->loop));
+    readers_touch(&worker->feeds);
+    while (!streams_flush_due(worker)) {
+        /* a slice: nobody else is answered any more */
     }
-    letter->letter.on_delivered = on_commit_delivered;
-    letter->commit = commit;
-    mailbox_put_answer(listener->mailbox, &letter->letter);
 }
 
 static void on_drain_asked(struct letter *letter, void *consumer) {
@@ -101,6 +93,7 @@ static void on_drain_asked(struct letter *letter, void *consumer) {
     worker->is_stopping = true;
     worker->stop_until_ms = worker->now_ms + DRAIN_TIMEOUT_MS;
     acceptor_close(worker);
+    flush_all(worker);
     watches_end_all(worker);
     connections_drain(worker);
 }
@@ -123,6 +116,7 @@ static void on_beat(uv_timer_t *timer) {
     struct worker *worker = timer->data;
     turn_clock(worker);
     census_go_on(worker);
+    shed_readers(worker);
     drain_count_due(&worker->drain_pace, atomic_load(&worker->broker->drain_until_ms),
                     worker->now_ms, worker->connection_count - worker->told_count);
 }
@@ -139,40 +133,88 @@ static void end_if_late(struct worker *worker) {
     }
 }
 
-/* A slice of the goodbyes that a drain owes. True: none is left over for the next turn. */
-static bool tell_due(struct worker *worker) {
+/* A slice of the goodbyes that a drain owes. True: none is left over for the next turn. Behind a
+ * fan-out that is under way, so that nobody is told to go before what others were sent; but one
+ * that does not end holds them up for no more than DRAIN_PATIENCE_TURNS. */
+static bool tell_due(struct worker *worker, bool is_all_sent) {
     uint64_t due = worker->drain_pace.due;
+    worker->turns_untold = is_all_sent || due == 0 ? 0 : worker->turns_untold + 1;
+    if (worker->turns_untold > 0 && worker->turns_untold <= DRAIN_PATIENCE_TURNS) {
+        return false;
+    }
     uint64_t count = due < DRAIN_SLICE ? due : DRAIN_SLICE;
     connections_tell(worker, count);
     worker->drain_pace.due = due - count;
     return due == count;
 }
 
+/* Nothing waits for a flush_interval once goodbyes are said. */
+static void begin_feeds(struct worker *worker) {
+    const struct broker *broker = worker->broker;
+    bool is_ending = worker->is_stopping || atomic_load(&broker->drain_until_ms) != 0;
+    feeds_turn(&worker->feeds, is_ending ? NULL : atomic_load(&broker->rules),
+               uv_now(&worker->loop));
+}
+
+static void on_flush(uv_timer_t *timer) {
+    (void)timer; /* the turn that it begins is all that is wanted of it */
+}
+
+static void arm_flush(struct worker *worker) {
+    uint64_t wait_ms = feeds_wait_ms(&worker->feeds);
+    if (wait_ms > 0) {
+        uv_timer_start(&worker->flush, on_flush, wait_ms, 0);
+    }
+}
+
 static void on_never_block(uv_idle_t *idle) {
     (void)idle; /* an active idle handle is all that is wanted of it */
 }
 
+/* One that is put meanwhile waits for the next turn, so that this one ends. */
+static void do_chores(struct worker *worker) {
+    struct list chores;
+    struct list *node;
+    list_init(&chores);
+    list_put_all(&chores, &worker->chores);
+    while ((node = list_take_head(&chores)) != NULL) {
+        struct chore *chore = CONTAINER_OF(node, struct chore, in_worker);
+        chore->on_due(chore);
+    }
+}
+
 static void before_poll(uv_prepare_t *prepare) {
     struct worker *worker = prepare->data;
+    log_nudge(worker->broker->log); /* before a fan-out */
+    begin_feeds(worker);
+    worker->turn++;
     metrics_add(worker->metrics, METRIC_LETTERS, mailbox_deliver_all(&worker->mailbox, worker));
+    do_chores(worker);
+    sockets_serve_ready(&worker->sockets);
+    log_nudge(worker->broker->log);
     skip_missed(worker);
     readers_touch(&worker->feeds);
     bool is_all_sent = streams_flush_due(worker);
     if (is_all_sent) {
         note_written(worker);
     }
-    bool is_all_told = tell_due(worker);
+    sockets_serve_shaking(&worker->sockets);
+    bool is_all_told = tell_due(worker, is_all_sent);
     end_if_late(worker);
     connections_bury(worker);
     metrics_set(worker->metrics, METRIC_TAILS_BYTES, worker->feeds.tails.bytes);
     metrics_set(worker->metrics, METRIC_FEEDS_OPEN,
                 map_count(&worker->feeds.by_channel) + map_count(&worker->feeds.by_pattern));
     metrics_set(worker->metrics, METRIC_PATTERN_FEEDS_OPEN, map_count(&worker->feeds.by_pattern));
-    metrics_set(worker->metrics, METRIC_BODIES, worker->bodies_bytes);
+    metrics_set(worker->metrics, METRIC_CONNECTIONS_OPENING, worker->opening_count);
+    metrics_set(worker->metrics, METRIC_BODIES, worker->bodies_bytes + worker->pipelines_bytes);
+    log_nudge(worker->broker->log); /* the last look: what came behind it is of the next turn */
     if (is_over(worker)) {
         uv_stop(&worker->loop);
     }
-    if (is_all_sent && is_all_told && list_is_empty(&worker->feeds.touched) &&
+    arm_flush(worker);
+    if (is_all_sent && is_all_told && !sockets_have_ready(&worker->sockets) &&
+        list_is_empty(&worker->chores) && list_is_empty(&worker->feeds.touched) &&
         list_is_empty(&worker->doomed) && mailbox_sleep(&worker->mailbox)) {
         uv_idle_stop(&worker->never_block);
     } else {
@@ -195,53 +237,12 @@ static void *worker_thread(void *argument) {
 
 /* --- beginning and end ---------------------------------------------------------------------- */
 
-/* lws hands every callback here; its signature is its own. */
-static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                  size_t length) {
-    return connection_on_lws(wsi, (int)reason, user, in, length);
-}
-
-static const struct lws_protocols lws_protocols[] = {
-    {.name = "tidings", .callback = on_lws, .rx_buffer_size = READ_BYTES_MAX},
-    {0},
-};
-
-/* All zero: libwebsockets keeps no timer a connection. They live in one sorted list there, and
- * connecting becomes quadratic (measured: 466 us each at 16,000, against 54 us). */
-static const lws_retry_bo_t no_retry_or_idle = {0};
-
-static void on_lws_log(int level, const char *line) {
-    if (level == LLL_ERR) {
-        log_event(LIBWEBSOCKETS, .detail = span_trim(span_of_string(line)));
-    }
-}
-
-static enum error_code open_lws(struct worker *worker) {
-    void *loops[] = {&worker->loop};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .protocols = lws_protocols,
-        .options = LWS_SERVER_OPTION_LIBUV,
-        .foreign_loops = loops,
-        .pt_serv_buf_size = READ_BYTES_MAX,
-        .retry_and_idle_policy = &no_retry_or_idle,
-        .vhost_name = "public",
-    };
-    lws_set_log_level(LLL_ERR, on_lws_log);
-    worker->lws = lws_create_context(&info);
-    if (worker->lws == NULL) {
-        return ERR_MEMORY;
-    }
-    worker->vhost = lws_get_vhost_by_name(worker->lws, "public");
-    INVARIANT(worker->vhost != NULL);
-    return OK;
-}
-
 static void open_handles(struct worker *worker) {
     uv_prepare_init(&worker->loop, &worker->before_poll);
     uv_check_init(&worker->loop, &worker->after_poll);
     uv_idle_init(&worker->loop, &worker->never_block);
     uv_timer_init(&worker->loop, &worker->beat);
+    uv_timer_init(&worker->loop, &worker->flush);
     uv_poll_init(&worker->loop, &worker->mailbox_poll, worker->mailbox.event_fd);
     worker->before_poll.data = worker->after_poll.data = worker;
     worker->beat.data = worker->mailbox_poll.data = worker;
@@ -259,11 +260,15 @@ static void init(struct worker *worker, struct broker *broker, size_t index) {
     worker->drain.on_delivered = on_drain_asked;
     wheel_init(&worker->wheel, worker->now_ms);
     list_init(&worker->due);
+    list_init(&worker->chores);
     list_init(&worker->connections);
     list_init(&worker->watches);
     list_init(&worker->surveys);
+    list_init(&worker->sifts);
     list_init(&worker->doomed);
+    list_init(&worker->opening);
     gather_init(&worker->gather, READ_BYTES_MAX * 2);
+    sheaf_init(&worker->sheaf, READ_BYTES_MAX * 2);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
     hand_init(&worker->hand);
 }
@@ -279,16 +284,26 @@ enum error_code worker_create(struct broker *broker, size_t index, const struct 
     bool is_ready = uv_loop_init(&worker->loop) == 0 &&
                     mailbox_init(&worker->mailbox, MAILBOX_NODES_MAX) == OK &&
                     feeds_init(&worker->feeds, 0) == OK &&
-                    home_create(worker, &worker->home) == OK && open_lws(worker) == OK;
+                    home_create(worker, &worker->home) == OK &&
+                    (worker->access = access_create(broker, worker->metrics)) != NULL &&
+                    sockets_init(&worker->sockets, &worker->loop, &connection_socket_calls) == OK;
     if (!is_ready) { /* the process ends: what was opened so far goes with it */
         free(worker);
         return error_set(why, ERR_MEMORY, "a worker's loop cannot be set up");
+    }
+    if (worker->feeds.held_bytes_max > broker->config->send_budget_bytes) {
+        worker->feeds.held_bytes_max = broker->config->send_budget_bytes;
     }
     worker->listener.mailbox = &worker->mailbox;
     worker->listener.on_commit = on_commit;
     open_handles(worker);
     *ret_worker = worker;
     return OK;
+}
+
+enum error_code worker_bind(struct worker *worker, struct error *why) {
+    owner_claim(&worker->owner);
+    return acceptor_bind(worker, why);
 }
 
 enum error_code worker_start(struct worker *worker, struct error *why) {
@@ -312,18 +327,16 @@ void worker_drain(struct worker *worker) {
     }
 }
 
-/* Ours alone: libwebsockets closes its own, and both need turns of the loop to be done with it. */
 static void close_handles(struct worker *worker) {
     uv_close((uv_handle_t *)&worker->before_poll, NULL);
     uv_close((uv_handle_t *)&worker->after_poll, NULL);
     uv_close((uv_handle_t *)&worker->never_block, NULL);
     uv_close((uv_handle_t *)&worker->beat, NULL);
+    uv_close((uv_handle_t *)&worker->flush, NULL);
     uv_close((uv_handle_t *)&worker->mailbox_poll, NULL);
-}
-
-static void run_out(struct worker *worker) {
-    for (int i = 0; i < LOOP_TURNS_AT_END && uv_run(&worker->loop, UV_RUN_NOWAIT) != 0; i++) {
-    }
+    sockets_finish(&worker->sockets);
+    uv_run(&worker->loop, UV_RUN_DEFAULT); /* lets go of them */
+    INVARIANT(uv_loop_close(&worker->loop) == 0);
 }
 
 void worker_join(struct worker *worker) {
@@ -352,19 +365,17 @@ void worker_destroy(struct worker *worker) {
         /* Answers to connections that are gone, and what they lead to. */
     }
     acceptor_close(worker);
+    INVARIANT(list_is_empty(&worker->connections));
     close_handles(worker);
-    lws_context_destroy(worker->lws); /* on a foreign loop: begins to close what it has there … */
-    run_out(worker);
-    lws_context_destroy(worker->lws); /* … and frees itself when asked again */
-    run_out(worker);
-    uv_loop_close(&worker->loop);
     home_destroy(worker->home);
     feeds_finish(&worker->feeds);
+    access_destroy(worker->access);
     if (worker->protocol_state != NULL) {
         worker->on_protocol_finish(worker->protocol_state);
     }
     wheel_finish(&worker->wheel);
     gather_finish(&worker->gather);
+    sheaf_finish(&worker->sheaf);
     buffer_finish(&worker->borrowed);
     hand_finish(&worker->hand);
     mailbox_finish(&worker->mailbox);
@@ -379,6 +390,10 @@ struct broker *worker_broker(const struct worker *worker) {
 
 struct mailbox *worker_mailbox(struct worker *worker) {
     return &worker->mailbox;
+}
+
+struct access *worker_access(const struct worker *worker) {
+    return worker->access;
 }
 
 struct log_listener *worker_listener(struct worker *worker) {
@@ -402,6 +417,22 @@ void worker_disarm(struct worker *worker, struct wheel_timer *timer) {
     wheel_disarm(&worker->wheel, timer);
 }
 
+void chore_init(struct chore *chore, void (*on_due)(struct chore *chore)) {
+    list_init(&chore->in_worker);
+    chore->on_due = on_due;
+}
+
+void worker_put_chore(struct worker *worker, struct chore *chore) {
+    OWNER_CHECK(worker);
+    if (list_is_empty(&chore->in_worker)) {
+        list_put_tail(&worker->chores, &chore->in_worker);
+    }
+}
+
+void chore_take_back(struct chore *chore) {
+    list_remove(&chore->in_worker);
+}
+
 struct buffer *worker_borrow_scratch(struct worker *worker) {
     OWNER_CHECK(worker);
     if (worker->borrowed.capacity > READ_BYTES_MAX) {
@@ -423,7 +454,8 @@ void worker_set_protocol_state(struct worker *worker, void *state, void (*on_fin
 }
 
 bool worker_take_body_room(struct worker *worker, size_t bytes) {
-    if (bytes > BODIES_BYTES_MAX - worker->bodies_bytes) {
+    if (bytes > BODIES_BYTES_MAX - worker->bodies_bytes ||
+        budget_level(worker->broker->budget) >= BUDGET_PUBLISHERS) {
         return false;
     }
     worker->bodies_bytes += bytes;
@@ -433,4 +465,14 @@ bool worker_take_body_room(struct worker *worker, size_t bytes) {
 void worker_give_body_room(struct worker *worker, size_t bytes) {
     INVARIANT(worker->bodies_bytes >= bytes);
     worker->bodies_bytes -= bytes;
+}
+
+void worker_count_pipeline(struct worker *worker, size_t bytes_before, size_t bytes) {
+    OWNER_CHECK(worker);
+    INVARIANT(worker->pipelines_bytes >= bytes_before);
+    worker->pipelines_bytes += bytes - bytes_before;
+}
+
+bool worker_has_pipeline_room(const struct worker *worker) {
+    return worker->pipelines_bytes < PIPELINES_BYTES_MAX;
 }

@@ -68,6 +68,16 @@ TEST(room_is_kept_from_admission_to_answer) {
     metrics_destroy(account.metrics);
 }
 
+TEST(a_part_of_the_room_is_for_those_who_wait_for_each_answer) {
+    struct answers answers = {0};
+    EXPECT_TRUE(answers_are_relaxed(&answers));
+    answers.waiting_bytes = PUBLISHES_WAITING_BYTES_MAX / PUBLISHES_RELAXED_SHARE;
+    EXPECT_FALSE(answers_are_relaxed(&answers));
+    answers.waiting_bytes = 0;
+    answers.waiting_count = MAILBOX_NODES_MAX / PUBLISHES_RELAXED_SHARE;
+    EXPECT_FALSE(answers_are_relaxed(&answers));
+}
+
 TEST(without_room_a_publish_is_told_and_leaves_no_trace) {
     struct account account;
     struct asked asked;
@@ -178,6 +188,7 @@ TEST(the_engines_own_is_answered_at_once_and_counts_nowhere) {
 }
 
 UNIT_TESTS(UNIT(room_is_kept_from_admission_to_answer),
+           UNIT(a_part_of_the_room_is_for_those_who_wait_for_each_answer),
            UNIT(without_room_a_publish_is_told_and_leaves_no_trace),
            UNIT(what_repeats_or_is_refused_published_nothing),
            UNIT(commands_are_no_messages_that_were_published),

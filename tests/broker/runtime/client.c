@@ -14,24 +14,41 @@ static void on_taken_over(struct session_claim *claim) {
 static void on_released(struct session_claim *claim) {
     struct client *client = claim->context;
     client->is_released = true;
-    free(claim->state);
-    claim->state = NULL;
+    EXPECT_NULL(claim->state);
 }
 
-void client_claim(struct world *world, struct client *client, const char *client_id,
-                  bool is_clean) {
+static const struct session_claim_calls calls = {
+    .on_granted = on_granted, .on_taken_over = on_taken_over, .on_released = on_released};
+
+void client_claim_as(struct world *world, struct client *client, const char *client_id,
+                     bool is_clean, uint8_t owner) {
     *client = (struct client){.world = world,
                               .claim = {.reply_to = &world->answers,
                                         .connection_id = 17,
-                                        .on_granted = on_granted,
-                                        .on_taken_over = on_taken_over,
-                                        .on_released = on_released,
+                                        .calls = &calls,
                                         .is_clean = is_clean,
+                                        .may_have_any = owner == CLIENT_EVERYONE,
+                                        .owner = {.bytes = {owner}},
                                         .client_id_length = (uint16_t)strlen(client_id)}};
+    if (owner == CLIENT_EVERYONE) {
+        client->claim.owner = (struct session_owner){0};
+    }
     client->claim.context = client;
     memcpy(client->client_id, client_id, strlen(client_id));
     client->claim.client_id = client->client_id;
     EXPECT_EQ(registry_claim(world->log, &client->claim), OK);
+}
+
+void client_claim(struct world *world, struct client *client, const char *client_id,
+                  bool is_clean) {
+    client_claim_as(world, client, client_id, is_clean, 0);
+}
+
+enum error_code client_come_as(struct world *world, struct client *client, const char *client_id,
+                               uint8_t owner) {
+    client_claim_as(world, client, client_id, false, owner);
+    client_await(client, &client->is_granted);
+    return client->claim.result;
 }
 
 void client_await(struct client *client, const bool *flag) {
@@ -64,6 +81,7 @@ void client_release(struct client *client, uint64_t expiry_ms, const char *state
         release.will = message_create(&fields);
         EXPECT_NOT_NULL(release.will);
     }
+    free(client->claim.state); /* what it was granted */
     registry_release(client->world->log, &client->claim, &release);
 }
 
@@ -74,6 +92,16 @@ void client_leave(struct client *client, uint64_t expiry_ms, const char *state) 
 
 void client_leave_will(struct client *client, uint64_t expiry_ms, uint64_t will_delay_ms) {
     client_release(client, expiry_ms, "state", "a", will_delay_ms);
+    client_await(client, &client->is_released);
+}
+
+void client_leave_unopened(struct client *client) {
+    struct session_claim *claim = &client->claim;
+    struct session_release release = {.expiry_ms = claim->expiry_ms,
+                                      .is_unopened = true,
+                                      .state = claim->state,
+                                      .state_length = claim->state_length};
+    registry_release(client->world->log, claim, &release);
     client_await(client, &client->is_released);
 }
 

@@ -23,6 +23,15 @@ struct client {
 /* Claims and does not wait. */
 void client_claim(struct world *world, struct client *client, const char *client_id, bool is_clean);
 
+/* The same as somebody (1 and up), as nobody (0), or as everyone of an open broker. */
+#define CLIENT_EVERYONE UINT8_MAX
+void client_claim_as(struct world *world, struct client *client, const char *client_id,
+                     bool is_clean, uint8_t owner);
+
+/* And waits for the answer, which it returns. */
+enum error_code client_come_as(struct world *world, struct client *client, const char *client_id,
+                               uint8_t owner);
+
 /* Claims, waits, and says whether there was a session. */
 bool client_come(struct world *world, struct client *client, const char *client_id, bool is_clean);
 
@@ -36,6 +45,9 @@ void client_release(struct client *client, uint64_t expiry_ms, const char *state
 /* Releases and waits. */
 void client_leave(struct client *client, uint64_t expiry_ms, const char *state);
 void client_leave_will(struct client *client, uint64_t expiry_ms, uint64_t will_delay_ms);
+
+/* The same with all that it was granted: it opened nothing. */
+void client_leave_unopened(struct client *client);
 
 /* The state that the grant brought is that text. */
 bool client_has_state(const struct client *client, const char *state);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/broker/runtime/house.h"
 
-#include <ftw.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "broker/channels/pattern.h"
 #include "broker/channels/rules.h"
@@ -47,8 +45,7 @@ static void open_storage(struct house *house) {
 
 void house_init(struct house *house, const char *rules) {
     memset(house, 0, sizeof(*house));
-    snprintf(house->directory, sizeof(house->directory), "/tmp/tidings-house-XXXXXX");
-    EXPECT_NOT_NULL(mkdtemp(house->directory));
+    scratch_create_folder(house->directory);
     snprintf(house->text, sizeof(house->text),
              "public: {listen: \"127.0.0.1:0\"}\nmqtt: {listen: off}\nworkers: %d\n%s",
              HOUSE_WORKERS, rules == NULL ? "" : rules);
@@ -61,18 +58,11 @@ void house_init(struct house *house, const char *rules) {
     EXPECT_EQ(mailbox_init(&house->mailbox, MAILBOX_NODES_MAX), OK);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 void house_finish(struct house *house) {
     mailbox_finish(&house->mailbox);
     pthread_cond_destroy(&house->changed);
     pthread_mutex_destroy(&house->mutex);
-    EXPECT_EQ(nftw(house->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    scratch_remove(house->directory);
 }
 
 /* Up to where the log comes. */
@@ -80,11 +70,12 @@ static void prepare(struct house *house) {
     struct broker *broker = &house->broker;
     struct config *config = NULL;
     memset(broker, 0, sizeof(*broker));
+    broker->budget = house->budget;
     house->sources = (struct config_sources){.text = span_of_string(house->text),
                                              .check_pattern = rules_check_pattern};
     EXPECT_EQ(config_load(&house->sources, &config, &faults), OK);
     EXPECT_EQ(metrics_create(HOUSE_WORKERS, &broker->metrics), OK);
-    EXPECT_EQ(reloader_create(broker, &house->sources, config, &house->reloader), OK);
+    EXPECT_EQ(reloader_create(broker, &house->sources, config, &house->reloader, NULL), OK);
     open_storage(house);
     EXPECT_EQ(
         store_create(broker->storage, metrics_shard(broker->metrics, METRICS_STORE), &house->store),
@@ -101,16 +92,18 @@ static void prepare(struct house *house) {
 void house_start(struct house *house) {
     struct broker *broker = &house->broker;
     prepare(house);
-    struct log_options options = {.storage = broker->storage,
+    struct log_options options = {.channels_max = 1000000,
+                                  .storage = broker->storage,
                                   .listeners = house->listeners,
                                   .listener_count = HOUSE_WORKERS,
                                   .store_mailbox = store_mailbox(house->store),
                                   .metrics = broker->metrics};
     EXPECT_EQ(log_create(&options, &broker->log, NULL), OK);
     EXPECT_EQ(log_start(broker->log, NULL), OK);
-    EXPECT_EQ(store_start(house->store, broker->log), OK);
+    EXPECT_EQ(store_start(house->store, broker->log, NULL), OK);
     EXPECT_EQ(reads_create(broker->storage, broker->metrics, &broker->reads, NULL), OK);
     for (size_t i = 0; i < HOUSE_WORKERS; i++) {
+        EXPECT_EQ(worker_bind(broker->workers[i], NULL), OK);
         EXPECT_EQ(worker_start(broker->workers[i], NULL), OK);
     }
 }
@@ -169,13 +162,17 @@ static void on_called(struct letter *letter, void *consumer) {
     sem_post(&call->done);
 }
 
-void house_call(struct house *house, size_t worker, void (*run)(void *context), void *context) {
+void house_call_at(struct mailbox *mailbox, void (*run)(void *context), void *context) {
     struct call call = {.letter.on_delivered = on_called, .run = run, .context = context};
     sem_init(&call.done, 0, 0);
-    mailbox_put_answer(worker_mailbox(house->broker.workers[worker]), &call.letter);
+    mailbox_put_answer(mailbox, &call.letter);
     while (sem_wait(&call.done) != 0) {
     }
     sem_destroy(&call.done);
+}
+
+void house_call(struct house *house, size_t worker, void (*run)(void *context), void *context) {
+    house_call_at(worker_mailbox(house->broker.workers[worker]), run, context);
 }
 
 static void on_answered(struct publish *publish) {

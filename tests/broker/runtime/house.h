@@ -15,6 +15,7 @@
 #include "broker/runtime/log.h"
 #include "broker/runtime/reload.h"
 #include "broker/runtime/worker.h"
+#include "tests/scratch.h"
 
 #define HOUSE_WORKERS 2
 
@@ -24,8 +25,9 @@ struct house {
     struct reloader *reloader;
     struct mailbox mailbox; /* the test's, for answers */
     struct store *store;
+    struct budget *budget; /* the test's, before it starts; NULL: none */
     struct log_listener *listeners[HOUSE_WORKERS];
-    char directory[64];
+    char directory[SCRATCH_PATH_BYTES];
     char text[256]; /* of the configuration */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -41,7 +43,8 @@ void house_stop(struct house *house);
 /* A start that fails because no log can be had, and its end. */
 void house_start_without_log(struct house *house);
 
-/* Runs it on that worker's thread, and returns when it has run. */
+/* Runs it on the thread of that mailbox, or worker, and returns when it has run. */
+void house_call_at(struct mailbox *mailbox, void (*run)(void *context), void *context);
 void house_call(struct house *house, size_t worker, void (*run)(void *context), void *context);
 
 /* One message; returns once it is answered. */

@@ -3,11 +3,16 @@
 #include "broker/runtime/log.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "broker/limits.h"
 #include "tests/broker/runtime/world.h"
 
 #define PUBLISHERS 8
 #define PUBLISHES_EACH 200
+#define TRIES_MAX 10000 /* until a sync took no longer than SYNC_HERE_US_MAX */
 
 /* --- a publisher ---------------------------------------------------------------------------- */
 
@@ -113,6 +118,62 @@ TEST(publishers_that_ask_for_fsync_and_those_that_do_not_keep_one_order) {
     world_remove(&world);
 }
 
+/* Publishes by itself until the log thread has synced. */
+static void sync_here(struct world *world) {
+    atomic_store(&faults.is_sync_instant, true);
+    atomic_store(&faults.syncs_by_log, 0);
+    for (int i = 0; i < TRIES_MAX && atomic_load(&faults.syncs_by_log) == 0; i++) {
+        struct asked asked;
+        world_ask(world, &asked, "a", NULL, "body", MESSAGE_FSYNC);
+        EXPECT_EQ(asked_await(&asked), OK);
+        EXPECT_TRUE(i > 0 || atomic_load(&faults.syncs_by_log) == 0);
+        asked_finish(&asked);
+    }
+    EXPECT_TRUE(atomic_load(&faults.syncs_by_log) > 0);
+}
+
+TEST(a_publish_by_itself_is_synced_where_it_was_written_once_the_disk_is_known) {
+    struct world world;
+    world_make(&world);
+    sync_here(&world);
+    uint64_t syncs = metrics_count_observed(world.metrics, METRIC_JOURNAL_SYNC, 0);
+    EXPECT_EQ(syncs, world.offsets[0]);
+    atomic_store(&faults.is_sync_instant, false);
+    log_stop(world.log);
+    EXPECT_TRUE(world.is_ordered);
+    world_remove(&world);
+}
+
+/* The status of a process whose disk fails under one more publish; 0: that was answered. */
+static int status_of_failure(bool is_disk_known) {
+    struct world *world =
+        mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT_TRUE(world != MAP_FAILED);
+    pid_t child = fork();
+    EXPECT_TRUE(child >= 0);
+    if (child == 0) {
+        struct asked asked;
+        world_make(world);
+        if (is_disk_known) {
+            sync_here(world);
+        }
+        atomic_store(&faults.is_sync_failing, true);
+        world_ask(world, &asked, "a", NULL, "body", MESSAGE_FSYNC);
+        IGNORE_RESULT(asked_await(&asked)); /* whatever it says, it is an answer */
+        _exit(0);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    world_wipe(world);
+    munmap(world, sizeof(*world));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(a_sync_that_fails_ends_the_process_before_an_answer_on_whatever_thread_it_runs) {
+    EXPECT_EQ(status_of_failure(false), EXIT_DISK_FAILED);
+    EXPECT_EQ(status_of_failure(true), EXIT_DISK_FAILED);
+}
+
 TEST(a_log_that_is_opened_again_goes_on_where_it_ended) {
     struct world world;
     world_make(&world);
@@ -148,6 +209,29 @@ TEST(a_log_that_ends_before_it_is_told_keeps_no_letter_of_a_caller_that_is_gone)
     faults.put_delay_ms = TICK_INTERVAL_MS + 200; /* it wakes up by itself, and sees the flag */
     log_stop(world.log);
     faults.put_delay_ms = 0;
+    world_remove(&world);
+}
+
+TEST(a_listener_that_is_away_is_told_nothing_and_goes_on_where_the_log_is) {
+    struct world world;
+    struct asked missed;
+    struct asked told;
+    world_make(&world);
+    atomic_store(&world.listener.is_away, true);
+    world_ask(&world, &missed, "aa", NULL, "body", 0);
+    EXPECT_EQ(asked_await(&missed), OK);
+    EXPECT_EQ(world.position, 0);
+    atomic_store(&world.listener.is_away, false);
+    world.position = log_position_readable(world.log);
+    EXPECT_EQ(world.position, 2);
+    world_ask(&world, &told, "b", NULL, "body", MESSAGE_FSYNC);
+    EXPECT_EQ(asked_await(&told), OK);
+    EXPECT_EQ(world.offsets[1], 1);
+    log_stop(world.log);
+    EXPECT_TRUE(world.is_ordered);
+    EXPECT_EQ(atomic_load(&world.listener.bytes_waiting), 0);
+    asked_finish(&missed);
+    asked_finish(&told);
     world_remove(&world);
 }
 
@@ -262,8 +346,11 @@ TEST(the_largest_publish_is_one_commit_and_each_message_knows_how_many_follow) {
 
 UNIT_TESTS(UNIT(offsets_are_dense_with_eight_publishers_and_what_is_answered_can_be_read),
            UNIT(publishers_that_ask_for_fsync_and_those_that_do_not_keep_one_order),
+           UNIT(a_publish_by_itself_is_synced_where_it_was_written_once_the_disk_is_known),
+           UNIT(a_sync_that_fails_ends_the_process_before_an_answer_on_whatever_thread_it_runs),
            UNIT(a_log_that_is_opened_again_goes_on_where_it_ended), UNIT(a_stopped_log_refuses),
            UNIT(a_log_that_ends_before_it_is_told_keeps_no_letter_of_a_caller_that_is_gone),
+           UNIT(a_listener_that_is_away_is_told_nothing_and_goes_on_where_the_log_is),
            UNIT(a_delete_is_a_record_with_the_last_offset_of_its_channel),
            UNIT(commands_ride_with_messages_and_take_no_channel_and_no_offset),
            UNIT(the_largest_publish_is_one_commit_and_each_message_knows_how_many_follow))

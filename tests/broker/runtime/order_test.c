@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/runtime/order.h"
 
+#include "broker/admission/accounts.h"
 #include "tests/unit.h"
 
 /* An order without a store: it begins at position 1. */
@@ -9,7 +10,8 @@ static void init(struct order *order) {
                                       .generation = 2,
                                       .position_next = 1,
                                       .channel_id_next = 1,
-                                      .time_ms = 500}};
+                                      .time_ms = 500},
+                            .channels_max = 100};
     EXPECT_EQ(map_init(&order->channels), OK);
 }
 
@@ -244,7 +246,116 @@ TEST(the_store_thread_tells_by_letter_what_it_forgot) {
     order_finish(&order);
 }
 
-UNIT_TESTS(UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
+/* --- tenants --- */
+
+#define ACME(name) "\1acme/" name
+
+/* What acme may have. */
+static void on_tenant(void *context, struct span tenant, struct quota *ret_quota) {
+    (void)context;
+    if (span_is_equal(tenant, SPAN("acme"))) {
+        atomic_store(&ret_quota->channels, 2);
+        atomic_store(&ret_quota->stored_bytes, 10);
+    }
+}
+
+static struct account *init_tenants(struct order *order, struct accounts **ret_accounts) {
+    const struct quota subjects = {0};
+    struct account *acme = NULL;
+    init(order);
+    EXPECT_EQ(accounts_create(&subjects, ret_accounts), OK);
+    accounts_set_on_tenant(*ret_accounts, on_tenant, NULL);
+    order->accounts = *ret_accounts;
+    EXPECT_EQ(accounts_find_tenant(*ret_accounts, SPAN("acme"), &acme), OK);
+    return acme;
+}
+
+static struct message *payload_of(const char *channel, const char *payload) {
+    struct message_fields fields = {.kind = MESSAGE_DATA,
+                                    .channel = span_of_string(channel),
+                                    .payload = span_of_string(payload)};
+    return message_create(&fields);
+}
+
+static enum error_code prepare(struct order *order, struct message *message) {
+    struct error why = {0};
+    enum error_code code = order_prepare(order, &message, 1, &why);
+    EXPECT_EQ(code != OK, why.detail[0] != '\0');
+    return code;
+}
+
+TEST(channels_of_a_tenant_are_counted_and_refused_above_its_quota) {
+    struct order order;
+    struct accounts *accounts;
+    struct account *acme = init_tenants(&order, &accounts);
+    static const char *const names[] = {ACME("a"), ACME("b"), ACME("c"), "c", "\1bolt/c"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct message *message = payload_of(names[i], "x");
+        EXPECT_EQ(prepare(&order, message), i == 2 ? ERR_QUOTA : OK);
+        if (i != 2) {
+            order_put(&order, message);
+        }
+        message_unref(message);
+    }
+    EXPECT_EQ(acme->channels, 2);
+    EXPECT_EQ(acme->stored_bytes, 2);
+    EXPECT_EQ(acme->usage.refused, 1);
+    EXPECT_TRUE(order_forget(&order, SPAN(ACME("a")), 1, 1));
+    EXPECT_EQ(acme->channels, 1);
+    order_finish(&order);
+    accounts_destroy(accounts);
+}
+
+TEST(bytes_of_a_tenant_hold_to_the_byte_and_come_back_with_what_was_not_written) {
+    struct order order;
+    struct accounts *accounts;
+    struct account *acme = init_tenants(&order, &accounts);
+    struct commit *failed = commit_create(1);
+    struct message *nine = payload_of(ACME("a"), "123456789");
+    struct message *two = payload_of(ACME("b"), "12");
+    struct message *one = payload_of(ACME("b"), "1");
+    EXPECT_EQ(prepare(&order, nine), OK);
+    EXPECT_EQ(prepare(&order, two), ERR_QUOTA);
+    EXPECT_EQ(acme->channels, 1); /* the one that two would have made is gone */
+    EXPECT_EQ(prepare(&order, one), OK);
+    EXPECT_EQ(acme->stored_bytes, 10);
+    order_unprepare(&order, &one, 1);
+    EXPECT_EQ(acme->stored_bytes, 9);
+    order_put(&order, nine);
+    commit_put(failed, nine);
+    order_undo(&order, failed);
+    EXPECT_EQ(acme->stored_bytes, 0);
+    EXPECT_EQ(acme->channels, 0);
+    account_lose_bytes(acme, 5);
+    EXPECT_EQ(acme->stored_bytes, 0);
+    message_unref(nine);
+    message_unref(two);
+    message_unref(one);
+    commit_unref(failed);
+    order_finish(&order);
+    accounts_destroy(accounts);
+}
+
+TEST(a_publish_that_is_refused_in_its_middle_counts_nothing) {
+    struct order order;
+    struct accounts *accounts;
+    struct account *acme = init_tenants(&order, &accounts);
+    struct message *messages[] = {payload_of(ACME("a"), "1"), payload_of(ACME("b"), "1"),
+                                  payload_of(ACME("c"), "1")};
+    EXPECT_EQ(order_prepare(&order, messages, 3, NULL), ERR_QUOTA);
+    EXPECT_EQ(acme->channels, 0);
+    EXPECT_EQ(acme->stored_bytes, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(messages); i++) {
+        message_unref(messages[i]);
+    }
+    order_finish(&order);
+    accounts_destroy(accounts);
+}
+
+UNIT_TESTS(UNIT(channels_of_a_tenant_are_counted_and_refused_above_its_quota),
+           UNIT(bytes_of_a_tenant_hold_to_the_byte_and_come_back_with_what_was_not_written),
+           UNIT(a_publish_that_is_refused_in_its_middle_counts_nothing),
+           UNIT(offsets_are_dense_in_each_channel_and_positions_in_all),
            UNIT(a_write_that_failed_leaves_no_trace),
            UNIT(a_channel_that_was_taken_back_can_be_had_again), UNIT(record_time_never_goes_back),
            UNIT(a_tick_takes_a_position_and_belongs_to_no_channel),

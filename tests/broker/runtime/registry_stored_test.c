@@ -51,6 +51,82 @@ TEST(the_time_without_a_process_counts_for_the_expiry) {
     world_remove(&world);
 }
 
+TEST(the_time_of_a_session_runs_on_behind_a_claim_that_opened_nothing_and_a_kill) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, HOUR_MS, "kept");
+    world_pass(&world, HOUR_MS / 3);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    free(client.claim.state);
+    open_again(&world); /* while it had opened nothing */
+    world_pass(&world, HOUR_MS / 3);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    EXPECT_TRUE(client_has_state(&client, "kept"));
+    client_leave_unopened(&client);
+    open_again(&world);
+    world_pass(&world, HOUR_MS / 3 + 1);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, 0, NULL);
+    world_remove(&world);
+}
+
+TEST(a_session_that_expired_under_a_claim_that_opened_nothing_ends_once_over_kills) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, 60000, HOUR_MS);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    world_pass(&world, 61000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 0);
+    free(client.claim.state);
+    message_unref(client.claim.will);
+    open_again(&world); /* before it was given back */
+    world_turn(&world);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, 60000, HOUR_MS);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    world_pass(&world, 61000);
+    client_leave_unopened(&client);
+    world_turn(&world);
+    EXPECT_EQ(world_count_stored(&world, "a"), 2);
+    open_again(&world); /* and behind that */
+    world_pass(&world, HOUR_MS);
+    EXPECT_EQ(world_count_stored(&world, "a"), 2);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, 0, NULL);
+    world_remove(&world);
+}
+
+/* The store of what was left fails, and is tried again while somebody has the session. */
+TEST(an_end_under_a_claim_that_opened_nothing_is_stored_behind_what_could_not_be) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, 60000, HOUR_MS);
+    world_turn(&world);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    atomic_store(&faults.appends_to_fail, 1);
+    client_leave_unopened(&client);
+    while (atomic_load(&faults.appends_to_fail) > 0) {
+        mailbox_wait(&world.answers, 10);
+    }
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    world_pass(&world, 61000);
+    client_leave_unopened(&client);
+    world_pass(&world, 5000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    open_again(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, 0, NULL);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    world_remove(&world);
+}
+
 TEST(a_clean_claim_takes_what_was_stored_away) {
     struct world world;
     struct client client;
@@ -294,6 +370,9 @@ TEST(a_will_that_no_channel_takes_does_not_hold_up_its_session) {
 
 UNIT_TESTS(UNIT(sessions_that_are_away_survive_the_process),
            UNIT(the_time_without_a_process_counts_for_the_expiry),
+           UNIT(the_time_of_a_session_runs_on_behind_a_claim_that_opened_nothing_and_a_kill),
+           UNIT(a_session_that_expired_under_a_claim_that_opened_nothing_ends_once_over_kills),
+           UNIT(an_end_under_a_claim_that_opened_nothing_is_stored_behind_what_could_not_be),
            UNIT(a_clean_claim_takes_what_was_stored_away),
            UNIT(a_session_that_somebody_had_at_a_kill_is_released_at_the_next_start),
            UNIT(a_time_that_began_at_the_start_after_a_kill_does_not_begin_anew_at_the_next),

@@ -8,7 +8,6 @@
 #include "tests/broker/runtime/client.h"
 
 #define HOUR_MS 3600000u
-#define SESSIONS 100
 
 static void make(struct world *world) {
     faults = (struct faults){0};
@@ -82,6 +81,7 @@ TEST(claims_of_one_id_are_granted_in_order_and_each_is_told_of_the_next) {
     for (size_t i = 0; i < 4; i++) {
         client_await(&clients[i], &clients[i].is_granted);
         EXPECT_EQ(clients[i].claim.is_present, i > 0);
+        EXPECT_EQ(clients[i].claim.expiry_ms, i > 0 ? HOUR_MS : 0);
         if (i < 3) {
             client_await(&clients[i], &clients[i].is_told);
             EXPECT_FALSE(clients[i + 1].is_granted);
@@ -225,6 +225,47 @@ TEST(a_session_ends_once_its_expiry_is_over_also_in_a_log_of_nothing_else) {
     world_remove(&world);
 }
 
+TEST(a_claim_that_opened_nothing_does_not_put_off_the_end_of_a_session) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, HOUR_MS, "kept");
+    for (int i = 0; i < 2; i++) {
+        world_pass(&world, HOUR_MS / 3);
+        EXPECT_TRUE(client_come(&world, &client, "one", false));
+        EXPECT_EQ(client.claim.expiry_ms, HOUR_MS);
+        client_leave_unopened(&client);
+    }
+    world_pass(&world, HOUR_MS / 3 + 1);
+    EXPECT_EQ(metrics_sum(world.metrics, METRIC_SESSIONS_EXPIRED, 0), 1);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave(&client, 0, NULL);
+    world_remove(&world);
+}
+
+TEST(a_session_that_expired_under_a_claim_that_opened_nothing_ends_behind_it) {
+    struct world world;
+    struct client client;
+    struct client next;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, 60000, HOUR_MS);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    client_claim_as(&world, &next, "one", false, 1); /* it is nobody's, and then somebody's */
+    world_pass(&world, 61000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 0);
+    client_leave_unopened(&client);
+    client_await(&next, &next.is_granted);
+    EXPECT_FALSE(next.claim.is_present);
+    EXPECT_NULL(next.claim.will);
+    world_turn(&world);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    EXPECT_EQ(metrics_sum(world.metrics, METRIC_SESSIONS_EXPIRED, 0), 1);
+    client_leave(&next, 0, NULL);
+    world_remove(&world);
+}
+
 TEST(a_session_that_never_expires_stays) {
     struct world world;
     struct client client;
@@ -318,6 +359,64 @@ TEST(a_client_that_is_back_in_time_leaves_no_will) {
     world_remove(&world);
 }
 
+TEST(a_will_waits_on_behind_a_claim_that_opened_nothing) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, HOUR_MS, 60000);
+    for (int i = 0; i < 2; i++) {
+        world_pass(&world, 20000);
+        EXPECT_TRUE(client_come(&world, &client, "one", false));
+        EXPECT_TRUE(client_has_state(&client, "state"));
+        client_leave_unopened(&client);
+        EXPECT_EQ(world_count_stored(&world, "a"), 0);
+    }
+    world_pass(&world, 21000); /* when it was due: those that came meanwhile did not put it off */
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    client_leave_unopened(&client);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    world_remove(&world);
+}
+
+TEST(who_waits_behind_a_claim_that_opened_nothing_has_the_will) {
+    struct world world;
+    struct client client;
+    struct client next;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, HOUR_MS, 60000);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    client_claim(&world, &next, "one", false);
+    client_await(&client, &client.is_told);
+    client_leave_unopened(&client);
+    client_await(&next, &next.is_granted);
+    EXPECT_TRUE(client_has_state(&next, "state"));
+    EXPECT_NOT_NULL(next.claim.will);
+    client_leave(&next, HOUR_MS, NULL); /* it had opened it */
+    world_pass(&world, 61000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 0);
+    world_remove(&world);
+}
+
+TEST(a_will_that_became_due_under_a_claim_that_opened_nothing_goes_out_behind_it) {
+    struct world world;
+    struct client client;
+    make(&world);
+    EXPECT_FALSE(client_come(&world, &client, "one", false));
+    client_leave_will(&client, HOUR_MS, 60000);
+    EXPECT_TRUE(client_come(&world, &client, "one", false));
+    world_pass(&world, 61000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 0);
+    client_leave_unopened(&client);
+    world_turn(&world);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    world_pass(&world, 61000);
+    EXPECT_EQ(world_count_stored(&world, "a"), 1);
+    world_remove(&world);
+}
+
 TEST(a_client_that_begins_anew_ends_the_session_with_its_will) {
     struct world world;
     struct client client;
@@ -361,6 +460,10 @@ static void on_rival_released(struct session_claim *claim) {
     ((struct rival *)claim->context)->is_over = true;
 }
 
+static const struct session_claim_calls rival_calls = {.on_granted = on_rival_granted,
+                                                       .on_taken_over = on_rival_told,
+                                                       .on_released = on_rival_released};
+
 static void await(struct rival *rival, const bool *flag) {
     while (!*flag) {
         mailbox_wait(&rival->mailbox, -1);
@@ -373,9 +476,7 @@ static void *rival_thread(void *argument) {
     for (int i = 0; i < ROUNDS; i++) {
         rival->is_granted = rival->is_over = false;
         rival->claim = (struct session_claim){.reply_to = &rival->mailbox,
-                                              .on_granted = on_rival_granted,
-                                              .on_taken_over = on_rival_told,
-                                              .on_released = on_rival_released,
+                                              .calls = &rival_calls,
                                               .context = rival,
                                               .client_id_length = 1,
                                               .client_id = (const uint8_t *)"x"};
@@ -442,10 +543,15 @@ UNIT_TESTS(UNIT(an_id_that_is_new_is_granted_without_a_session),
            UNIT(what_a_session_was_granted_with_stays_its_own_while_it_is_connected),
            UNIT(a_will_counts_while_it_waits_and_does_not_wait_above_the_bound),
            UNIT(a_session_ends_once_its_expiry_is_over_also_in_a_log_of_nothing_else),
+           UNIT(a_claim_that_opened_nothing_does_not_put_off_the_end_of_a_session),
+           UNIT(a_session_that_expired_under_a_claim_that_opened_nothing_ends_behind_it),
            UNIT(a_session_that_never_expires_stays), UNIT(sessions_that_expire_together_all_end),
            UNIT(a_will_goes_out_when_its_delay_is_over),
            UNIT(a_will_without_delay_goes_out_at_once), UNIT(a_will_does_not_outlast_its_session),
            UNIT(a_client_that_is_back_in_time_leaves_no_will),
+           UNIT(a_will_waits_on_behind_a_claim_that_opened_nothing),
+           UNIT(who_waits_behind_a_claim_that_opened_nothing_has_the_will),
+           UNIT(a_will_that_became_due_under_a_claim_that_opened_nothing_goes_out_behind_it),
            UNIT(a_client_that_begins_anew_ends_the_session_with_its_will),
            UNIT(an_id_is_had_by_one_at_a_time_whoever_asks),
            UNIT(claims_that_wait_when_the_log_stops_are_refused))

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/runtime/reload.h"
 
+#include "broker/admission/policy.h"
 #include "broker/channels/rules.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/sift.h"
 #include "tests/unit.h"
 
 static struct config_faults faults; /* 50 KiB: on no stack */
@@ -20,7 +22,7 @@ static void init(struct bench *bench, const char *text) {
         .sources = {.text = span_of_string(text), .check_pattern = rules_check_pattern}};
     EXPECT_EQ(config_load(&bench->sources, &config, &faults), OK);
     EXPECT_EQ(metrics_create(1, &bench->broker.metrics), OK);
-    EXPECT_EQ(reloader_create(&bench->broker, &bench->sources, config, &bench->reloader), OK);
+    EXPECT_EQ(reloader_create(&bench->broker, &bench->sources, config, &bench->reloader, NULL), OK);
 }
 
 static void finish(struct bench *bench) {
@@ -57,6 +59,65 @@ TEST(rules_change_at_once_and_keys_wait) {
               OK);
     EXPECT_FALSE(changes.has_new_rules);
     EXPECT_TRUE(changes.has_new_log_level);
+    finish(&bench);
+}
+
+#define HASH "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+TEST(who_may_do_what_changes_at_once_and_only_with_auth) {
+    struct bench bench;
+    struct reload_changes changes = {.has_new_policy = true};
+    init(&bench, "workers: 1");
+    const struct policy *open = atomic_load(&bench.broker.policy);
+    EXPECT_TRUE(policy_is_open(open));
+    EXPECT_EQ(reload(&bench, "workers: 2", &changes), OK);
+    EXPECT_FALSE(changes.has_new_policy);
+    EXPECT_TRUE(atomic_load(&bench.broker.policy) == open);
+    EXPECT_EQ(reload(&bench, "auth: {keys: [{name: a, hash: \"sha256:" HASH "\"}]}", &changes), OK);
+    EXPECT_TRUE(changes.has_new_policy);
+    EXPECT_FALSE(changes.has_new_rules);
+    EXPECT_FALSE(policy_is_open(atomic_load(&bench.broker.policy)));
+    EXPECT_EQ(reload(&bench, "tenants: [{name: a}]", &changes), OK);
+    EXPECT_TRUE(changes.has_new_policy);
+    EXPECT_TRUE(changes.has_new_tenants);
+    finish(&bench);
+}
+
+/* There is no memory for one. */
+struct sift *__wrap_sift_create(struct broker *broker, const struct sift_options *options);
+
+struct sift *__wrap_sift_create(struct broker *broker, const struct sift_options *options) {
+    (void)broker;
+    (void)options;
+    return NULL;
+}
+
+TEST(whose_connections_cannot_be_looked_at_keep_the_policy_that_let_them_in) {
+    struct bench bench;
+    struct reload_changes changes;
+    init(&bench, "workers: 1");
+    const struct policy *open = atomic_load(&bench.broker.policy);
+    bench.broker.worker_count = 1;
+    EXPECT_EQ(reload(&bench, "auth: {keys: [{name: a, hash: \"sha256:" HASH "\"}]}", &changes),
+              ERR_MEMORY);
+    EXPECT_TRUE(atomic_load(&bench.broker.policy) == open);
+    EXPECT_EQ(reload(&bench, "channels: [{match: a, history: {messages: 6}}]", &changes), OK);
+    EXPECT_TRUE(atomic_load(&bench.broker.policy) == open);
+    finish(&bench);
+}
+
+TEST(what_is_listened_on_is_not_opened_by_taking_auth_away) {
+    static const char closed[] = "public: {listen: \":8080\"}\n"
+                                 "auth: {keys: [{name: a, hash: \"sha256:" HASH "\"}]}";
+    struct bench bench;
+    struct reload_changes changes;
+    init(&bench, closed);
+    const struct policy *before = atomic_load(&bench.broker.policy);
+    EXPECT_EQ(reload(&bench, "public: {listen: \"127.0.0.1:8080\"}", &changes), ERR_CONFIG);
+    EXPECT_TRUE(atomic_load(&bench.broker.policy) == before);
+    EXPECT_EQ(faults.count, 1);
+    EXPECT_STRING(faults.rows[0].key, "public.listen");
+    EXPECT_FALSE(changes.has_new_policy);
     finish(&bench);
 }
 
@@ -165,7 +226,10 @@ TEST(a_process_that_ends_reads_nothing) {
     mailbox_finish(&of_main);
 }
 
-UNIT_TESTS(UNIT(rules_change_at_once_and_keys_wait),
+UNIT_TESTS(UNIT(who_may_do_what_changes_at_once_and_only_with_auth),
+           UNIT(whose_connections_cannot_be_looked_at_keep_the_policy_that_let_them_in),
+           UNIT(what_is_listened_on_is_not_opened_by_taking_auth_away),
+           UNIT(rules_change_at_once_and_keys_wait),
            UNIT(a_configuration_with_faults_changes_nothing),
            UNIT(what_brings_nothing_new_takes_no_room), UNIT(more_than_are_kept_are_refused),
            UNIT(main_answers_who_asks), UNIT(a_process_that_ends_reads_nothing))

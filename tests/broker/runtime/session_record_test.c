@@ -17,6 +17,7 @@ static struct span write_record(const struct session_record *record) {
 static struct session_record make_record(void) {
     return (struct session_record){
         .has_shares = true,
+        .owner = {.bytes = {1, 2, 3}},
         .expiry_ms = 3600000,
         .released_ms = 1764164086000,
         .has_will = true,
@@ -40,6 +41,7 @@ TEST(what_is_written_is_read) {
     struct session_record read = {0};
     struct span bytes = write_record(&record);
     EXPECT_TRUE(session_record_parse(bytes, &read));
+    EXPECT_EQ(memcmp(&read.owner, &record.owner, sizeof(read.owner)), 0);
     EXPECT_EQ(read.expiry_ms, record.expiry_ms);
     EXPECT_EQ(read.released_ms, record.released_ms);
     EXPECT_FALSE(read.is_held);
@@ -58,6 +60,22 @@ TEST(what_is_written_is_read) {
     EXPECT_EQ(read.will.event.length, 0);
     EXPECT_SPAN(read.state, "the protocol's");
     free((void *)bytes.bytes);
+}
+
+/* As it was written before sessions had owners. */
+TEST(a_record_without_an_owner_is_nobodys) {
+    static const uint8_t bytes[] = {1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 's'};
+    struct session_record read = {.owner = {.bytes = {1}}};
+    EXPECT_TRUE(session_record_parse(span_of(bytes, sizeof(bytes)), &read));
+    EXPECT_TRUE(session_owner_is_nobody(&read.owner));
+    EXPECT_EQ(read.released_ms, 2);
+    EXPECT_SPAN(read.state, "s");
+}
+
+TEST(an_owner_that_is_nobody_is_refused) {
+    static const uint8_t bytes[18 + SESSION_OWNER_BYTES] = {1, 8};
+    struct session_record read = {0};
+    EXPECT_FALSE(session_record_parse(span_of(bytes, sizeof(bytes)), &read));
 }
 
 TEST(what_is_put_behind_belongs_to_the_state) {
@@ -91,5 +109,6 @@ TEST(bytes_that_are_cut_off_or_none_of_ours_are_refused) {
     free((void *)bytes.bytes);
 }
 
-UNIT_TESTS(UNIT(what_is_written_is_read), UNIT(what_is_put_behind_belongs_to_the_state),
+UNIT_TESTS(UNIT(what_is_written_is_read), UNIT(a_record_without_an_owner_is_nobodys),
+           UNIT(an_owner_that_is_nobody_is_refused), UNIT(what_is_put_behind_belongs_to_the_state),
            UNIT(bytes_that_are_cut_off_or_none_of_ours_are_refused))

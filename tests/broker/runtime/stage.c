@@ -70,6 +70,11 @@ struct list *connection_streams(struct connection *connection) {
     return &connection->streams;
 }
 
+struct identity *connection_identity(const struct connection *connection) {
+    (void)connection;
+    return NULL;
+}
+
 const char *connection_peer(const struct connection *connection) {
     (void)connection;
     return "peer";
@@ -110,6 +115,7 @@ size_t connection_send(struct connection *connection, struct span bytes) {
     size_t length = bytes.length < connection->room ? bytes.length : connection->room;
     EXPECT_EQ(buffer_put(&connection->sent, span_of(bytes.bytes, length)), OK);
     connection->room -= length;
+    connection->send_count += length > 0;
     if (length < bytes.length) {
         connection->is_full = true;
         connection->is_writable_wanted = true;
@@ -165,6 +171,7 @@ void stage_init(struct stage *stage, uint64_t position) {
     list_init(&worker->connections);
     list_init(&worker->watches);
     gather_init(&worker->gather, 4096);
+    sheaf_init(&worker->sheaf, 4096);
     buffer_init(&worker->borrowed, FRAME_BYTES_MAX);
     hand_init(&worker->hand);
 }
@@ -181,6 +188,7 @@ void stage_finish(struct stage *stage) {
     feeds_finish(&worker->feeds);
     wheel_finish(&worker->wheel);
     gather_finish(&worker->gather);
+    sheaf_finish(&worker->sheaf);
     buffer_finish(&worker->borrowed);
     hand_finish(&worker->hand);
     mailbox_finish(&worker->mailbox);

@@ -19,7 +19,8 @@ struct connection {
     uint64_t id; /* the stage's next */
     struct list streams;
     struct buffer sent;
-    size_t room; /* bytes that the socket still takes */
+    size_t send_count; /* calls of connection_send() that took bytes */
+    size_t room;       /* bytes that the socket still takes */
     bool is_full;
     bool is_kept;
     bool is_writable_wanted;

@@ -60,8 +60,9 @@ static size_t prepare(void *context, uint8_t *bytes, const uint32_t *ends,
     return client->prepared;
 }
 
-static void on_left(void *context, size_t count) {
+static void on_left(void *context, const struct stream_item *items, size_t count) {
     struct client *client = context;
+    (void)items;
     EXPECT_TRUE(count <= client->prepared);
     client->left += count;
     client->room -= count;

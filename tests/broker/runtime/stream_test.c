@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
-#include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/support/logger.h"
+#include "broker/support/macros.h"
 #include "tests/broker/runtime/stage.h"
 #include "tests/unit.h"
 
@@ -33,9 +33,9 @@ static void on_limit(void *context, const struct place *place) {
     client->stream = NULL;
 }
 
-/* A reader of `a` behind `position`. Its first page is asked for in the next turn. */
-static void client_init(struct client *client, struct stage *stage, uint64_t position,
-                        enum on_lag on_lag, uint64_t limit) {
+/* A reader of `a` from there on. Its first page is asked for in the next turn. */
+static void client_open(struct client *client, struct stage *stage, enum storage_start start,
+                        uint64_t position, enum on_lag on_lag, uint64_t limit) {
     struct storage_selector selector = {SPAN("a"), false};
     *client = (struct client){0};
     connection_init(&client->connection, stage, SIZE_MAX / 2);
@@ -46,12 +46,17 @@ static void client_init(struct client *client, struct stage *stage, uint64_t pos
         .framing = &stage_framing,
         .on_lag = on_lag,
         .limit = limit,
-        .start = {.start = STORAGE_AFTER_PLACE,
-                  .place = {.log_id = 1, .generation = 1, .position = position}},
+        .start = {.start = start, .place = {.log_id = 1, .generation = 1, .position = position}},
         .on_failed = on_failed,
         .on_limit = on_limit,
         .context = client};
     EXPECT_EQ(stream_create(&options, &client->stream), OK);
+}
+
+/* One behind `position`. */
+static void client_init(struct client *client, struct stage *stage, uint64_t position,
+                        enum on_lag on_lag, uint64_t limit) {
+    client_open(client, stage, STORAGE_AFTER_PLACE, position, on_lag, limit);
 }
 
 /* One that is live at the head. */
@@ -277,6 +282,124 @@ TEST(a_reader_of_its_history_may_be_slow) {
     stage_finish(&stage);
 }
 
+TEST(a_reader_from_now_on_has_no_history_to_be_slow_with) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_open(&client, &stage, STORAGE_NOW, 0, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 4;
+    stage_go_on(&stage, 20);
+    stage_miss(&stage, 20);
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 10), 11, 15, 15, false);
+    stage_turn(&stage);
+    EXPECT_EQ(client.failure, ERR_SLOW);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+/* The page left whole, but for the end of its last frame. */
+TEST(a_reader_whose_page_filled_its_socket_stands_at_the_head) {
+    static const enum storage_start starts[] = {STORAGE_NOW, STORAGE_AFTER_PLACE};
+    for (size_t i = 0; i < ARRAY_COUNT(starts); i++) {
+        struct stage stage;
+        struct client client;
+        stage_init(&stage, 10);
+        client_open(&client, &stage, starts[i], 10, ON_LAG_DISCONNECT, 0);
+        client.connection.room = 2;
+        stage_go_on(&stage, 11);
+        stage_miss(&stage, 11);
+        stage_turn(&stage);
+        stage_answer(&stage, stage_find_read(&stage, 10), 11, 11, 11, true);
+        stage_turn(&stage);
+        EXPECT_EQ(client.failed_count, 0);
+        stage_publish(&stage, "a");
+        stage_turn(&stage);
+        EXPECT_EQ(client.failure, ERR_SLOW);
+        client_finish(&client);
+        stage_finish(&stage);
+    }
+}
+
+/* Its worker missed commits while its socket was full: they may have been of other channels. */
+TEST(a_reader_that_missed_commits_lags_once_something_comes) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init_live(&client, &stage, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 2;
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    stage_go_on(&stage, 20);
+    stage_miss(&stage, 20);
+    stage_turn(&stage);
+    EXPECT_EQ(client.failed_count, 0);
+    EXPECT_EQ(count_lagged(&stage, ON_LAG_DISCONNECT), 0);
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    EXPECT_EQ(client.failure, ERR_SLOW);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+/* The rest of its page is in the tail, too. */
+TEST(a_reader_of_its_history_may_be_slow_in_reach_of_the_tail) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init(&client, &stage, 10, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 4;
+    for (int i = 0; i < 3; i++) {
+        stage_publish(&stage, "a");
+    }
+    stage_turn(&stage);
+    stage_answer(&stage, stage_find_read(&stage, 10), 11, 13, 13, true);
+    stage_turn(&stage);
+    stage_publish(&stage, "a");
+    stage_turn(&stage);
+    EXPECT_EQ(client.failed_count, 0);
+    EXPECT_EQ(count_lagged(&stage, ON_LAG_DISCONNECT), 0);
+    connection_make_room(&client.connection, 1000);
+    stream_on_writable(client.stream);
+    stage_turn(&stage);
+    expect_sent(&client, "11,12,13,14,");
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+TEST(a_reader_that_has_read_its_history_lags_with_what_came_meanwhile) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_init(&client, &stage, 9, ON_LAG_DISCONNECT, 0);
+    client.connection.room = 2;
+    stage_turn(&stage);
+    struct read *read = stage_find_read(&stage, 9);
+    stage_publish(&stage, "a");
+    stage_answer(&stage, read, 10, 10, 10, true);
+    stage_turn(&stage);
+    EXPECT_EQ(client.failure, ERR_SLOW);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
+/* Its socket was filled by another stream while it asked whether there is anything. */
+TEST(a_page_of_nothing_makes_no_lag) {
+    struct stage stage;
+    struct client client;
+    stage_init(&stage, 10);
+    client_open(&client, &stage, STORAGE_NOW, 0, ON_LAG_DISCONNECT, 0);
+    stage_go_on(&stage, 20);
+    stage_miss(&stage, 20);
+    stage_turn(&stage);
+    client.connection.is_full = true;
+    stage_answer(&stage, stage_find_read(&stage, 10), 0, 0, 20, true);
+    stage_turn(&stage);
+    EXPECT_EQ(client.failed_count, 0);
+    client_finish(&client);
+    stage_finish(&stage);
+}
+
 TEST(a_reader_lags_once_until_it_has_caught_up) {
     struct stage stage;
     struct client client;
@@ -390,7 +513,12 @@ UNIT_TESTS(UNIT(a_stream_goes_from_its_page_to_the_tail_without_a_seam),
            UNIT(a_reader_that_a_burst_threw_out_of_the_tail_lags_when_its_socket_is_full),
            UNIT(a_reader_that_was_thrown_out_and_has_all_does_not_lag),
            UNIT(a_reader_of_its_history_may_be_slow),
-           UNIT(a_reader_lags_once_until_it_has_caught_up),
+           UNIT(a_reader_from_now_on_has_no_history_to_be_slow_with),
+           UNIT(a_reader_whose_page_filled_its_socket_stands_at_the_head),
+           UNIT(a_reader_that_missed_commits_lags_once_something_comes),
+           UNIT(a_reader_of_its_history_may_be_slow_in_reach_of_the_tail),
+           UNIT(a_reader_that_has_read_its_history_lags_with_what_came_meanwhile),
+           UNIT(a_page_of_nothing_makes_no_lag), UNIT(a_reader_lags_once_until_it_has_caught_up),
            UNIT(a_fall_is_counted_once_however_many_pages_it_takes),
            UNIT(a_reader_that_lags_and_must_not_is_told_once),
            UNIT(a_page_that_is_refused_because_the_broker_ends_is_no_failure_to_log))

@@ -2,6 +2,7 @@
 #include "broker/runtime/window.h"
 
 #include "broker/metrics/metrics.h"
+#include "broker/runtime/stream_private.h"
 #include "tests/broker/runtime/stage.h"
 #include "tests/unit.h"
 
@@ -38,8 +39,9 @@ static size_t prepare(void *context, uint8_t *bytes, const uint32_t *ends,
     return count < peer->ready ? count : peer->ready;
 }
 
-static void on_left(void *context, size_t count) {
+static void on_left(void *context, const struct stream_item *items, size_t count) {
     struct peer *peer = context;
+    (void)items;
     peer->left_count += count;
     peer->room -= count;
     if (peer->framing_next != NULL) {
@@ -386,6 +388,25 @@ TEST(a_shut_window_is_no_lag_before_a_socket_would_be_full) {
     stage_finish(&stage);
 }
 
+/* What came since that was of others, or is yet to be told. */
+TEST(a_page_that_left_whole_up_to_the_head_takes_a_reader_there) {
+    struct stage stage;
+    struct peer peer;
+    stage_init(&stage, 10);
+    peer_init_live(&peer, &stage, 1, ON_LAG_DISCONNECT);
+    stage_miss(&stage, 20);
+    stage_turn(&stage);
+    peer.stream->window.behind_bytes = WINDOW_LAG_BYTES;
+    struct read *read = stage_find_read(&stage, 10);
+    stage_miss(&stage, 30);
+    stage_answer(&stage, read, 11, 11, 20, true);
+    stage_turn(&stage);
+    expect_sent(&peer, "#1,");
+    EXPECT_EQ(peer.failure, OK);
+    peer_finish(&peer);
+    stage_finish(&stage);
+}
+
 TEST(a_reader_that_drops_leaves_what_waits_for_its_window) {
     struct stage stage;
     struct peer peer;
@@ -444,6 +465,7 @@ UNIT_TESTS(UNIT(no_more_leaves_than_the_window_has_room_for),
            UNIT(a_peers_own_framing_is_asked_for_what_can_leave_alone),
            UNIT(a_framing_changes_between_two_runs),
            UNIT(a_shut_window_is_no_lag_before_a_socket_would_be_full),
+           UNIT(a_page_that_left_whole_up_to_the_head_takes_a_reader_there),
            UNIT(a_reader_that_drops_leaves_what_waits_for_its_window),
            UNIT(a_reader_that_conflates_leaves_what_waits_for_its_window),
            UNIT(a_reader_that_catches_up_goes_to_the_log_where_the_tail_is_cut))

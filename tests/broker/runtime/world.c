@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/broker/runtime/world.h"
 
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "broker/admission/idempotency.h"
@@ -16,6 +14,7 @@
 
 struct faults faults;
 static _Thread_local bool is_tester;
+static _Thread_local bool has_appended;
 
 enum error_code __real_storage_append(struct storage *storage, struct message *const *messages,
                                       size_t count, struct error *why);
@@ -35,6 +34,7 @@ enum error_code __wrap_storage_append(struct storage *storage, struct message *c
         atomic_fetch_sub(&faults.appends_to_fail, 1);
         return error_set(why, ERR_STORAGE_FULL, "the disk is full");
     }
+    has_appended = true;
     return __real_storage_append(storage, messages, count, why);
 }
 
@@ -56,7 +56,11 @@ enum error_code __wrap_storage_sync(struct storage *storage, struct error *why) 
     if (atomic_load(&faults.is_sync_held)) {
         sem_wait(&faults.sync_gate);
     }
-    return __real_storage_sync(storage, why);
+    if (atomic_load(&faults.is_sync_failing)) {
+        return error_set(why, ERR_IO, "the disk is broken");
+    }
+    atomic_fetch_add(&faults.syncs_by_log, has_appended ? 1 : 0);
+    return atomic_load(&faults.is_sync_instant) ? OK : __real_storage_sync(storage, why);
 }
 
 enum error_code __wrap_storage_each_repeat(struct storage *storage, storage_on_repeat *on_repeat,
@@ -92,13 +96,6 @@ uint64_t __wrap_clock_monotonic_ms(void) {
 }
 
 /* --- the world ------------------------------------------------------------------------------ */
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
     (void)context;
@@ -157,7 +154,8 @@ static void prepare(struct world *world) {
     world->listener.mailbox = &world->mailbox;
     world->listener.on_commit = on_commit;
     world->listeners[0] = &world->listener;
-    struct log_options log_options = {.storage = world->storage,
+    struct log_options log_options = {.channels_max = 1000000,
+                                      .storage = world->storage,
                                       .listeners = world->listeners,
                                       .listener_count = 1,
                                       .store_mailbox = store_mailbox(world->store),
@@ -176,7 +174,7 @@ static void prepare(struct world *world) {
 void world_start(struct world *world) {
     struct error why = {0};
     EXPECT_EQ(log_start(world->log, &why), OK);
-    EXPECT_EQ(store_start(world->store, world->log), OK);
+    EXPECT_EQ(store_start(world->store, world->log, NULL), OK);
 }
 
 void world_open(struct world *world) {
@@ -198,8 +196,7 @@ void world_make_waiting(struct world *world) {
     *world = (struct world){.sessions_max = SESSIONS_MAX, .sessions_bytes_max = SESSIONS_BYTES_MAX};
     is_tester = true;
     logger_set_level(LOG_LEVEL_INFO);
-    snprintf(world->directory, sizeof(world->directory), "/tmp/tidings-log-test-XXXXXX");
-    EXPECT_NOT_NULL(mkdtemp(world->directory));
+    scratch_create_folder(world->directory);
     prepare(world);
 }
 
@@ -210,7 +207,11 @@ void world_make(struct world *world) {
 
 void world_remove(struct world *world) {
     world_close(world);
-    EXPECT_EQ(nftw(world->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    world_wipe(world);
+}
+
+void world_wipe(const struct world *world) {
+    scratch_remove(world->directory);
 }
 
 uint64_t world_count_stored(struct world *world, const char *channel) {

@@ -13,6 +13,7 @@
 #include "broker/runtime/log.h"
 #include "broker/runtime/store.h"
 #include "storage/storage.h"
+#include "tests/scratch.h"
 #include "tests/unit.h"
 
 #define CHANNELS 3
@@ -23,6 +24,9 @@ struct faults {
     atomic_bool are_channels_full; /* no message of data is ordered */
     atomic_bool is_sync_held;      /* each sync waits for a post of the gate */
     sem_t sync_gate;
+    atomic_bool is_sync_instant; /* no sync asks the disk */
+    atomic_bool is_sync_failing;
+    atomic_int syncs_by_log;       /* by the thread that appends */
     struct storage_repeat stored;  /* what it has besides; of no messages: nothing */
     unsigned put_delay_ms;         /* of letters that the test's thread sends */
     atomic_uint_fast64_t ahead_ms; /* of both clocks */
@@ -31,7 +35,7 @@ extern struct faults faults;
 
 /* A log on a directory of its own, and one listener that keeps every commit. */
 struct world {
-    char directory[64];
+    char directory[SCRATCH_PATH_BYTES];
     struct storage *storage;
     struct metrics *metrics;
     struct store *store;
@@ -62,6 +66,9 @@ void world_open(struct world *world);
 
 /* Closes it and removes the directory. */
 void world_remove(struct world *world);
+
+/* Removes the directory alone, of a world whose process is gone. */
+void world_wipe(const struct world *world);
 
 /* Messages that are kept in a channel, each with the offset that it must have. */
 uint64_t world_count_stored(struct world *world, const char *channel);
