@@ -53,7 +53,7 @@ static bool scan_size(struct chunked *chunked, uint8_t byte) {
         chunked->state = IN_EXTENSION;
         return has_digits && byte == ';';
     }
-    return is_text(byte);
+    return is_text(byte) && ++chunked->extension_bytes <= HTTP_CHUNK_EXTENSIONS_BYTES_MAX;
 }
 
 static bool scan_trailer(struct chunked *chunked, uint8_t byte) {

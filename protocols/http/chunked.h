@@ -3,8 +3,9 @@
  *
  * Place:   between the public port's socket and the collected body.
  * Thread:  pure, no allocation.
- * Bounds:  a line with a chunk's size HTTP_CHUNK_LINE_BYTES_MAX, all trailers
- *          HTTP_CHUNK_TRAILERS_BYTES_MAX; the sum of the data is the caller's to bound.
+ * Bounds:  a line with a chunk's size HTTP_CHUNK_LINE_BYTES_MAX, all extensions
+ *          HTTP_CHUNK_EXTENSIONS_BYTES_MAX and all trailers HTTP_CHUNK_TRAILERS_BYTES_MAX; the sum
+ *          of the data is the caller's to bound.
  *
  * RFC 9112, section 7.1. Extensions and trailers are skipped. Strict: CRLF alone ends a line, no
  * blank behind the size, a size of at most 15 digits without its leading zeros.
@@ -19,12 +20,14 @@
 #include "broker/support/span.h"
 
 #define HTTP_CHUNK_TRAILERS_BYTES_MAX 4096
+#define HTTP_CHUNK_EXTENSIONS_BYTES_MAX 16384 /* of all chunks: read for nothing */
 
 /* Zeroed is the start. All members belong to the decoder. */
 struct chunked {
     uint64_t data_missing; /* of the current chunk */
     uint32_t line_bytes;
     uint32_t trailer_bytes;
+    uint32_t extension_bytes;
     uint8_t state;
     uint8_t digits;
 };

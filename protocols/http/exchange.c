@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/limits.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "protocols/http/chunked.h"
+#include "protocols/rest/reading.h"
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
 
@@ -16,7 +16,10 @@
 
 /* One allocation: the struct, the table of headers, the head's bytes. */
 struct exchange {
+    struct list in_connection;
     struct connection *connection;
+    struct exchange_owner *owner;
+    size_t size; /* of this allocation */
     struct request *request;
     enum exchange_phase phase;
     bool is_http_1_0;
@@ -26,6 +29,9 @@ struct exchange {
     struct chunked chunked;
     uint64_t body_missing_bytes; /* of a body whose length was told */
     size_t progress_bytes;
+    bool lends_identity; /* the connection has that of the request */
+    size_t kept_bytes;   /* of the request, when it was handed on: what it keeps after a wait is its
+                        * own, for nothing overlaps it */
     struct buffer body;
     size_t room_bytes; /* taken from the worker for `body` */
     struct request_header headers[];
@@ -47,27 +53,61 @@ bool exchange_is_http_1_0(const struct exchange *exchange) {
     return exchange->is_http_1_0;
 }
 
-bool exchange_expects_continue(const struct exchange *exchange) {
-    return exchange->expects_continue;
+/* Who waits for 100 Continue must not be told before the answers to what came before. */
+bool exchange_can_overlap(const struct exchange *exchange) {
+    return exchange->request->can_overlap && !exchange->expects_continue;
+}
+
+size_t exchange_bytes(const struct exchange *exchange) {
+    return exchange->size + sizeof(*exchange->request) + exchange->kept_bytes;
+}
+
+bool exchange_take_continue(struct exchange *exchange) {
+    bool is_expected = exchange->expects_continue;
+    exchange->expects_continue = false;
+    return is_expected;
+}
+
+void exchange_put_tail(struct list *exchanges, struct exchange *exchange) {
+    list_put_tail(exchanges, &exchange->in_connection);
+}
+
+struct exchange *exchange_first(const struct list *exchanges) {
+    return list_is_empty(exchanges) ? NULL
+                                    : CONTAINER_OF(exchanges->next, struct exchange, in_connection);
+}
+
+struct exchange *exchange_last(const struct list *exchanges) {
+    return list_is_empty(exchanges)
+               ? NULL
+               : CONTAINER_OF(exchanges->previous, struct exchange, in_connection);
 }
 
 /* --- beginning ------------------------------------------------------------------------------- */
 
 static enum error_code create(struct connection *connection, size_t extra_bytes,
                               struct exchange **ret_exchange) {
-    struct exchange *exchange = calloc(1, sizeof(*exchange) + extra_bytes);
+    struct exchange *exchange = malloc(sizeof(*exchange) + extra_bytes);
     struct request *request = request_create();
     if (exchange == NULL || request == NULL) {
         free(exchange);
         request_destroy(request);
         return ERR_MEMORY;
     }
+    *exchange = (struct exchange){0};
     struct broker *broker = worker_broker(connection_worker(connection));
     request->broker = broker;
     request->assets = broker->public_assets;
     request->reply_to = worker_mailbox(connection_worker(connection));
+    request->connection = connection;
+    request->petition.access = worker_access(connection_worker(connection));
     request->peer = connection_peer(connection);
+    request->is_secure = connection_is_secure(connection);
+    request->reply.is_secure = request->is_secure;
+    request->certificate = connection_certificate(connection);
     request->can_switch = true;
+    list_init(&exchange->in_connection);
+    exchange->size = sizeof(*exchange) + extra_bytes;
     exchange->connection = connection;
     exchange->request = request;
     *ret_exchange = exchange;
@@ -80,7 +120,7 @@ enum error_code exchange_begin_refused(struct connection *connection, enum error
     enum error_code created = create(connection, 0, ret_exchange);
     if (created == OK) {
         request_refuse((*ret_exchange)->request, code, why);
-        (*ret_exchange)->phase = EXCHANGE_REFUSED;
+        (*ret_exchange)->phase = EXCHANGE_REPLIED;
         (*ret_exchange)->must_close = true;
     }
     return created;
@@ -130,7 +170,7 @@ static enum error_code copy_head(struct connection *connection, const struct hea
 
 /* A refused request's body is passed over where it is here already; else the connection ends. */
 static void pass_over_body(struct exchange *exchange, struct span *rest) {
-    exchange->phase = EXCHANGE_REFUSED;
+    exchange->phase = EXCHANGE_REPLIED;
     if (!exchange->is_chunked && exchange->body_missing_bytes <= rest->length) {
         size_t length = (size_t)exchange->body_missing_bytes;
         *rest = span_of(rest->bytes + length, rest->length - length);
@@ -139,33 +179,61 @@ static void pass_over_body(struct exchange *exchange, struct span *rest) {
     }
 }
 
+static void let_body_go(struct exchange *exchange) {
+    if (exchange->room_bytes > 0) {
+        worker_give_body_room(connection_worker(exchange->connection), exchange->room_bytes);
+        exchange->room_bytes = 0;
+    }
+    buffer_finish(&exchange->body);
+}
+
+static void on_replied(struct request *request) {
+    struct exchange *exchange = request->context;
+    INVARIANT(exchange->phase == EXCHANGE_HANDLED);
+    exchange->phase = EXCHANGE_REPLIED;
+    if (request->keeps_body) {
+        request->body = (struct span){0};
+        let_body_go(exchange);
+    }
+    exchange->owner->on_replied(exchange->owner);
+}
+
+/* A long poll is a stream in this: it ends when the identity does. */
+static void on_waiting(struct request *request) {
+    struct exchange *exchange = request->context;
+    const struct reading *reading = request->reading;
+    if (request->identity != NULL && reading != NULL && reading->wait_ms > 0) {
+        exchange->lends_identity = true;
+        connection_set_identity(exchange->connection, request->identity);
+    }
+}
+
 enum error_code exchange_begin(struct connection *connection, struct head_search *search,
-                               struct span *rest, void (*on_replied)(struct request *request),
-                               void *context, struct exchange **ret_exchange) {
+                               struct span *rest, struct exchange_owner *owner,
+                               struct exchange **ret_exchange) {
     struct error why = {0};
     struct head head;
     size_t length = 0;
-    enum error_code code = head_find_end(search, *rest, &length, &why);
+    enum error_code code = head_take(search, *rest, &head, &length, &why);
     if (code == ERR_AGAIN) {
         return ERR_AGAIN;
     }
     *search = (struct head_search){0};
-    struct span bytes = span_of(rest->bytes, length);
-    if (code == OK) {
-        code = head_parse(bytes, &head, &why);
-    }
     if (code != OK) {
         *rest = (struct span){0}; /* where the next request would begin is not known */
         return exchange_begin_refused(connection, code, &why, ret_exchange);
     }
+    struct span bytes = span_of(rest->bytes, length);
     *rest = span_of(rest->bytes + length, rest->length - length);
     code = copy_head(connection, &head, bytes, ret_exchange);
     if (code != OK) {
         return code;
     }
     struct exchange *exchange = *ret_exchange;
+    exchange->owner = owner;
     exchange->request->on_replied = on_replied;
-    exchange->request->context = context;
+    exchange->request->on_waiting = on_waiting;
+    exchange->request->context = exchange;
     if (!routes_admit(exchange->request)) {
         pass_over_body(exchange, rest);
         return OK;
@@ -182,32 +250,36 @@ enum error_code exchange_begin(struct connection *connection, struct head_search
 void exchange_refuse(struct exchange *exchange, enum error_code code, const char *why) {
     INVARIANT(exchange->phase == EXCHANGE_BODY);
     request_refuse_because(exchange->request, code, NULL, "%s", why);
-    exchange->phase = EXCHANGE_REFUSED;
+    exchange->phase = EXCHANGE_REPLIED;
     exchange->must_close = true;
 }
 
 /* Appends to the body, with memory that the worker grants. */
-static bool put_body(struct exchange *exchange, struct span bytes) {
+static enum error_code grow_body(struct exchange *exchange, struct span bytes) {
     struct worker *worker = connection_worker(exchange->connection);
     struct buffer *body = &exchange->body;
-    if (bytes.length > body->ceiling - body->length) {
-        exchange_refuse(exchange, ERR_TOO_LARGE, "the body is larger than is taken here");
-        return false;
-    }
     enum error_code code = buffer_reserve(body, bytes.length);
     if (code == OK && body->capacity > exchange->room_bytes) {
         size_t more = body->capacity - exchange->room_bytes;
         code = worker_take_body_room(worker, more) ? OK : ERR_BUSY;
         exchange->room_bytes += code == OK ? more : 0;
     }
-    if (code == OK) {
-        code = buffer_put(body, bytes);
+    return code == OK ? buffer_put(body, bytes) : code;
+}
+
+static bool put_body(struct exchange *exchange, struct span bytes) {
+    struct buffer *body = &exchange->body;
+    if (bytes.length > body->ceiling - body->length) {
+        exchange_refuse(exchange, ERR_TOO_LARGE, "the body is larger than is taken here");
+        return false;
     }
+    enum error_code code = grow_body(exchange, bytes);
     if (code != OK) {
         exchange_refuse(exchange, code, "too many bodies are under way");
         return false;
     }
     exchange->progress_bytes += bytes.length;
+    exchange->request->is_late = true;
     return true;
 }
 
@@ -259,17 +331,24 @@ bool exchange_take_body(struct exchange *exchange, struct span *rest) {
     return has_moved;
 }
 
-static void let_body_go(struct exchange *exchange) {
-    if (exchange->room_bytes > 0) {
-        worker_give_body_room(connection_worker(exchange->connection), exchange->room_bytes);
-        exchange->room_bytes = 0;
+/* Whoever asked for it waits for somebody: what stands in the socket's buffer is copied. */
+static void keep_body(struct exchange *exchange) {
+    struct request *request = exchange->request;
+    if (exchange->body.length == 0) {
+        request->body_result = grow_body(exchange, request->body);
     }
-    buffer_finish(&exchange->body);
+    request->body = buffer_borrow(&exchange->body);
 }
 
 void exchange_handle(struct exchange *exchange) {
     INVARIANT(exchange->phase == EXCHANGE_WHOLE);
+    exchange->phase = EXCHANGE_HANDLED;
     routes_handle(exchange->request);
+    exchange->kept_bytes = exchange->request->kept_bytes;
+    if (exchange->request->keeps_body && exchange->phase == EXCHANGE_HANDLED) {
+        keep_body(exchange);
+        return;
+    }
     exchange->request->body = (struct span){0};
     let_body_go(exchange);
 }
@@ -279,6 +358,10 @@ void exchange_destroy(struct exchange *exchange) {
         return;
     }
     let_body_go(exchange);
+    if (exchange->lends_identity) {
+        connection_set_identity(exchange->connection, NULL);
+    }
+    list_remove(&exchange->in_connection);
     request_destroy(exchange->request);
     free(exchange);
 }

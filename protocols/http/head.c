@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two passes: head_find_end() looks at each byte once as it comes and refuses what cannot become a
- * head; head_parse() runs it again over the whole, so that it never trusts its caller, and then
- * splits lines that are known to end with CRLF and to hold no control character. */
+ * head; then take_apart() splits lines that are known to end with CRLF and to hold no control
+ * character. Nobody else can call it, so that it need not look again. */
 #include "protocols/http/head.h"
 
 #define METHOD_BYTES_MAX 32
 
 /* --- characters ----------------------------------------------------------------------------- */
 
+/* A bit for each: all but the controls, the blank, and `"(),/:;<=>?@[\]{}`. */
 static bool is_token_character(uint8_t byte) {
-    uint8_t lower = byte | 0x20;
-    return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9') ||
-           (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
+    static const uint64_t halves[] = {0x03FF6CFA00000000, 0x57FFFFFFC7FFFFFE};
+    return byte < 0x80 && (halves[byte / 64] >> (byte % 64) & 1) != 0;
 }
 
 bool head_is_token(struct span text) {
@@ -79,10 +79,39 @@ static enum error_code scan_line_end(struct head_search *search, struct span byt
     return OK;
 }
 
+/* One of eight bytes is below 0x20 or is 0x7F; one behind it may be taken for another. */
+static bool has_control(const uint8_t bytes[8]) {
+    static const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    uint64_t deletes = word ^ 0x7F * ones;
+    return ((((word - 0x20 * ones) & ~word) | ((deletes - ones) & ~deletes)) & highs) != 0;
+}
+
+/* Passes over what a header line may hold: most of a head, so that it is done in a loop of its
+ * own, by eights. */
+static void skip_header_bytes(struct head_search *search, struct span bytes) {
+    size_t end = bytes.length < HTTP_HEAD_BYTES_MAX ? bytes.length : HTTP_HEAD_BYTES_MAX;
+    size_t at = search->scanned;
+    while (at + 8 <= end && !has_control(bytes.bytes + at)) { /* `at` may stand behind `end` */
+        at += 8;
+    }
+    while (at < end && !is_control(bytes.bytes[at])) {
+        at++;
+    }
+    search->scanned = at;
+}
+
 enum error_code head_find_end(struct head_search *search, struct span bytes, size_t *ret_length,
                               struct error *why) {
     while (search->scanned < bytes.length) {
+        if (search->is_in_headers) {
+            skip_header_bytes(search, bytes);
+        }
         size_t at = search->scanned;
+        if (at == bytes.length) {
+            break;
+        }
         uint8_t byte = bytes.bytes[at];
         enum error_code code = OK;
         bool is_end = false;
@@ -272,13 +301,13 @@ static enum error_code on_expect(struct head *head, struct span value, struct er
 }
 
 static const struct {
-    const char *name;
+    struct span name;
     enum error_code (*on_header)(struct head *head, struct span value, struct error *why);
 } rows[] = {
-    {"Host", on_host},
-    {"Content-Length", on_content_length},
-    {"Transfer-Encoding", on_transfer_encoding},
-    {"Expect", on_expect},
+    {SPAN_ROW("Host"), on_host},
+    {SPAN_ROW("Content-Length"), on_content_length},
+    {SPAN_ROW("Transfer-Encoding"), on_transfer_encoding},
+    {SPAN_ROW("Expect"), on_expect},
 };
 
 static enum error_code parse_header(struct head *head, struct span line, struct error *why) {
@@ -299,7 +328,7 @@ static enum error_code parse_header(struct head *head, struct span line, struct 
     struct span value = span_trim(line);
     head->headers[head->header_count++] = (struct head_header){name, value};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (span_is_equal_nocase(name, span_of_string(rows[i].name))) {
+        if (span_is_equal_nocase(name, rows[i].name)) {
             return rows[i].on_header(head, value, why);
         }
     }
@@ -329,16 +358,7 @@ static struct span take_line(struct span *rest) {
     return span_of(line.bytes, line.length - 1);
 }
 
-enum error_code head_parse(struct span bytes, struct head *ret_head, struct error *why) {
-    struct head_search search = {0};
-    size_t length = 0;
-    enum error_code code = head_find_end(&search, bytes, &length, why);
-    if (code == ERR_AGAIN || (code == OK && length != bytes.length)) {
-        return bad(why, "The head does not end where it should");
-    }
-    if (code != OK) {
-        return code;
-    }
+static enum error_code take_apart(struct span bytes, struct head *ret_head, struct error *why) {
     /* The table of headers is not cleared: only the first header_count of them mean anything. */
     memset(ret_head, 0, offsetof(struct head, headers));
     struct span rest = bytes;
@@ -346,7 +366,7 @@ enum error_code head_parse(struct span bytes, struct head *ret_head, struct erro
     if (line.length == 0) {
         line = take_line(&rest);
     }
-    code = parse_request_line(ret_head, line, why);
+    enum error_code code = parse_request_line(ret_head, line, why);
     while (code == OK) {
         line = take_line(&rest);
         if (line.length == 0) {
@@ -357,27 +377,13 @@ enum error_code head_parse(struct span bytes, struct head *ret_head, struct erro
     return code;
 }
 
+enum error_code head_take(struct head_search *search, struct span bytes, struct head *ret_head,
+                          size_t *ret_length, struct error *why) {
+    enum error_code code = head_find_end(search, bytes, ret_length, why);
+    return code == OK ? take_apart(span_of(bytes.bytes, *ret_length), ret_head, why) : code;
+}
+
 /* --- questions ------------------------------------------------------------------------------ */
-
-bool head_find(const struct head *head, const char *name, struct span *ret_value) {
-    struct span wanted = span_of_string(name);
-    for (size_t i = 0; i < head->header_count; i++) {
-        if (span_is_equal_nocase(head->headers[i].name, wanted)) {
-            *ret_value = head->headers[i].value;
-            return true;
-        }
-    }
-    return false;
-}
-
-size_t head_count(const struct head *head, const char *name) {
-    struct span wanted = span_of_string(name);
-    size_t count = 0;
-    for (size_t i = 0; i < head->header_count; i++) {
-        count += span_is_equal_nocase(head->headers[i].name, wanted);
-    }
-    return count;
-}
 
 bool head_has_token(const struct head *head, const char *name, const char *token) {
     struct span wanted_name = span_of_string(name), wanted = span_of_string(token);

@@ -7,7 +7,7 @@
  *
  * RFC 9112, and stricter wherever leniency lets two parties read one message differently: lines end
  * with CRLF alone, no folding, no blank before the colon, one Host, one Content-Length or one
- * Transfer-Encoding. (Debian's libwebsockets 4.1.6 accepts most of that, so this parser is ours.)
+ * Transfer-Encoding. (libwebsockets 4.1.6 accepts most of that: docs/ARCHITECTURE.md.)
  */
 #pragma once
 
@@ -75,16 +75,11 @@ bool head_is_token(struct span text);
 MUST_USE enum error_code head_find_end(struct head_search *search, struct span bytes,
                                        size_t *ret_length, struct error *why);
 
-/* Takes a whole head apart. ERR_BAD_REQUEST, ERR_URI_TOO_LONG, ERR_HEADERS_TOO_LARGE,
- * ERR_HTTP_VERSION, ERR_NOT_IMPLEMENTED (a transfer coding but chunked; CONNECT), ERR_EXPECTATION.
- * After an error the connection must be closed: where the request ends is not known. */
-MUST_USE enum error_code head_parse(struct span bytes, struct head *ret_head, struct error *why);
-
-/* The value of the first header of that name, case ignored. */
-bool head_find(const struct head *head, const char *name, struct span *ret_value);
-
-/* How many headers have that name. */
-size_t head_count(const struct head *head, const char *name);
+/* Looks for the end likewise, and takes the whole head apart. Also ERR_HTTP_VERSION,
+ * ERR_NOT_IMPLEMENTED (a transfer coding but chunked; CONNECT), ERR_EXPECTATION. After an error but
+ * ERR_AGAIN the connection must be closed: where the request ends is not known. */
+MUST_USE enum error_code head_take(struct head_search *search, struct span bytes,
+                                   struct head *ret_head, size_t *ret_length, struct error *why);
 
 /* Is the token an element of a comma-separated list in any header of that name? Case ignored. */
 bool head_has_token(const struct head *head, const char *name, const char *token);

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What has come is worked off in steps: a head, then its body, then the wait for the reply. Each
- * step takes bytes from the front of what is there; what no step takes is kept for the next time.
- * While a reply is awaited or the socket takes no more, reading is paused, so that a peer which
- * asks faster than it is answered is held back by TCP. */
+/* What has come is worked off in steps: a head, then its body, then the reply to the oldest request
+ * that has none. Each step takes bytes from the front of what is there; what no step takes is kept
+ * for the next time. While a reply is awaited or the socket takes no more, reading is paused, so
+ * that a peer which asks faster than it is answered is held back by TCP.
+ *
+ * Publishes overlap: all that one read brought go to the log in their order, in one turn, and what
+ * is ready of their replies leaves in the order of the requests with one write. Any other request
+ * waits until those before it are answered, and holds back those behind it: what it reads is what
+ * they wrote. Nor do publishes overlap while the log or the worker's memory is short: then a
+ * connection has one under way, or one more whose head was taken before. Of a connection that
+ * pipelines, the obvious way (one request at a time) takes one message a turn of the loop, and a
+ * turn is as long as a fan-out. */
 #include "protocols/http/server.h"
 
 #include <stdlib.h>
@@ -10,6 +18,8 @@
 
 #include "broker/config/config.h"
 #include "broker/limits.h"
+#include "broker/runtime/log.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -25,19 +35,33 @@
 #define INPUT_BYTES_MAX (HTTP_HEAD_BYTES_MAX + 1048576)
 #define REPLY_GATHER_BYTES_MAX 65536 /* head and body are copied together up to this */
 
+/* What the deadline is for. */
+enum awaited {
+    AWAITED_HEAD,    /* the rest of a head, or the first */
+    AWAITED_BODY,    /* the rest of one */
+    AWAITED_REPLY,   /* nothing of the peer */
+    AWAITED_REQUEST, /* the next one */
+    AWAITED_ROOM,    /* in the socket */
+};
+
 struct http {
     struct connection *connection;
-    struct exchange *exchange; /* NULL between two requests */
+    struct exchange_owner owner;
+    struct chore chore;    /* replies came */
+    struct list exchanges; /* all but the last are overlapping and wait for their replies */
+    uint32_t exchange_count;
+    size_t exchanges_bytes;
+    size_t pipeline_bytes;     /* what the worker counts of them */
     struct buffer input;       /* came and is not worked off; empty and without memory when idle */
     struct head_search search; /* how far an incomplete head at the front of it was looked at */
+    enum awaited awaited;      /* which the deadline was set for */
     bool is_stepping;          /* http_run() is on the stack */
-    bool is_replied;           /* the exchange's reply is ready */
     bool is_draining;
     bool is_blocked;     /* a reply is still on its way out */
     bool is_last;        /* and the connection ends behind it */
-    uint64_t bytes_sent; /* when its deadline was set */
     bool has_asked;      /* at least one request was answered */
-    bool is_head_begun;  /* bytes of a head are there, and its deadline runs */
+    bool is_head_begun;  /* bytes of a head are there */
+    uint64_t bytes_sent; /* when the deadline for AWAITED_ROOM was set */
     /* Who has the connection now: this is freed when the stack is clear. NULL: we do. */
     const struct protocol *successor;
     void *successor_state;
@@ -62,22 +86,58 @@ static void set_stall_deadline(struct http *http) {
     set_deadline(http, broker_of(http)->config->stall_timeout_ms);
 }
 
+/* A request that is alone costs what any does. */
+static void count_pipeline(struct http *http) {
+    size_t bytes = http->exchange_count > 1 ? http->exchanges_bytes : 0;
+    worker_count_pipeline(connection_worker(http->connection), http->pipeline_bytes, bytes);
+    http->pipeline_bytes = bytes;
+}
+
+static void put_exchange(struct http *http, struct exchange *exchange) {
+    exchange_put_tail(&http->exchanges, exchange);
+    http->exchange_count++;
+    http->exchanges_bytes += exchange_bytes(exchange);
+    count_pipeline(http);
+}
+
+static void end_exchange(struct http *http, struct exchange *exchange) {
+    INVARIANT(http->exchange_count > 0);
+    INVARIANT(http->exchanges_bytes >= exchange_bytes(exchange));
+    http->exchange_count--;
+    http->exchanges_bytes -= exchange_bytes(exchange);
+    exchange_destroy(exchange);
+    count_pipeline(http);
+}
+
 /* --- replying -------------------------------------------------------------------------------- */
 
-static enum reply_connection connection_after(const struct http *http) {
-    const struct exchange *exchange = http->exchange;
-    if (exchange_must_close(exchange) || http->is_draining ||
-        atomic_load(&broker_of(http)->is_draining) ||
-        exchange_request(exchange)->reply.must_close) {
+static bool has_to_drain(const struct http *http) {
+    return http->is_draining || atomic_load(&broker_of(http)->is_draining);
+}
+
+/* Of those that are under way all are answered before the connection closes. */
+static enum reply_connection connection_after(const struct http *http,
+                                              const struct exchange *exchange) {
+    bool has_to_go = exchange_must_close(exchange) || has_to_drain(http);
+    if (has_to_go && http->exchange_count == 1) {
         return REPLY_CLOSES;
     }
     return exchange_is_http_1_0(exchange) ? REPLY_KEEPS_AS_1_0 : REPLY_KEEPS;
 }
 
-/* One write for head and body, but for bodies that are too large to be worth the copy. */
-static void write_reply(struct http *http, enum reply_connection after) {
-    const struct request *request = exchange_request(http->exchange);
-    struct buffer *out = worker_borrow_scratch(connection_worker(http->connection));
+static void write_out(struct http *http, struct buffer *out) {
+    if (out->length > 0) {
+        connection_write(http->connection, buffer_borrow(out));
+        buffer_clear(out);
+    }
+    http->is_blocked = connection_is_blocked(http->connection);
+}
+
+/* Head and body go behind what is gathered, but for bodies that are too large to be worth the
+ * copy. */
+static void put_reply(struct http *http, const struct exchange *exchange,
+                      enum reply_connection after, struct buffer *out) {
+    struct request *request = exchange_request(exchange);
     struct span body = request_is_head(request) ? (struct span){0} : reply_body(&request->reply);
     enum error_code code = reply_put_head(out, &request->reply, after, clock_wall_ms());
     bool is_gathered = code == OK && body.length <= REPLY_GATHER_BYTES_MAX;
@@ -90,16 +150,17 @@ static void write_reply(struct http *http, enum reply_connection after) {
     }
     request_log(request);
     request_count(request, worker_metrics(connection_worker(http->connection)));
-    connection_write(http->connection, buffer_borrow(out));
     if (!is_gathered) {
-        connection_write(http->connection, body);
+        write_out(http, out);
+        if (request->reply.body_static.length > 0) {
+            connection_write(http->connection, body);
+        } else {
+            connection_give(http->connection, &request->reply.body);
+        }
     }
-}
-
-static void end_exchange(struct http *http) {
-    exchange_destroy(http->exchange);
-    http->exchange = NULL;
-    http->is_replied = false;
+    if (!is_gathered || out->length >= REPLY_GATHER_BYTES_MAX) {
+        write_out(http, out);
+    }
 }
 
 static enum error_code open_event_source(struct connection *connection,
@@ -152,15 +213,20 @@ static const struct {
 };
 
 /* The connection goes on as an event stream or a WebSocket. OK: this protocol has left. */
-static enum error_code switch_protocol(struct http *http) {
-    const struct request *request = exchange_request(http->exchange);
+static enum error_code switch_protocol(struct http *http, const struct exchange *exchange) {
+    const struct request *request = exchange_request(exchange);
     enum reply_kind kind = request->reply.kind;
     void *state = NULL;
     enum error_code code = successors[kind].open(http->connection, request, &state);
     if (code != OK) {
         return code;
     }
-    write_reply(http, REPLY_CLOSES);
+    struct buffer *out = worker_borrow_scratch(connection_worker(http->connection));
+    put_reply(http, exchange, REPLY_CLOSES, out);
+    if (request->identity != NULL) { /* before the answer: whoever has read it is counted */
+        connection_set_identity(http->connection, request->identity);
+    }
+    write_out(http, out);
     http->successor = successors[kind].protocol;
     http->successor_state = state;
     connection_set_protocol(http->connection, http->successor, state);
@@ -168,43 +234,76 @@ static enum error_code switch_protocol(struct http *http) {
     return OK;
 }
 
+/* True: the reply is no whole one, and this protocol has left. */
+static bool has_switched(struct http *http, struct exchange *exchange) {
+    struct request *request = exchange_request(exchange);
+    if (request->reply.kind == REPLY_WHOLE) {
+        return false;
+    }
+    INVARIANT(http->exchange_count == 1);
+    struct error why = {0};
+    enum error_code code = atomic_load(&broker_of(http)->is_stopping)
+                               ? ERR_DRAINING
+                               : throttle_admit(http->connection, request->identity, &why);
+    if (code == OK) {
+        code = switch_protocol(http, exchange);
+    }
+    if (code != OK) {
+        request_refuse(request, code, &why);
+        return false;
+    }
+    end_exchange(http, exchange);
+    return true;
+}
+
 static void end_connection(struct http *http) {
     connection_close(http->connection, http->is_draining ? CLOSE_DRAINING : CLOSE_REPLIED);
 }
 
-/* Sends the reply that is ready, and decides what becomes of the connection. */
+static struct exchange *next_replied(const struct http *http) {
+    struct exchange *exchange = exchange_first(&http->exchanges);
+    bool is_replied = exchange != NULL && exchange_phase(exchange) == EXCHANGE_REPLIED;
+    return is_replied ? exchange : NULL;
+}
+
+/* Sends the replies that are ready and next, and decides what becomes of the connection. */
 static void reply(struct http *http) {
-    struct request *request = exchange_request(http->exchange);
-    if (request->reply.kind != REPLY_WHOLE && atomic_load(&broker_of(http)->is_stopping)) {
-        request_refuse(request, ERR_DRAINING, NULL);
-    } else if (request->reply.kind != REPLY_WHOLE) {
-        enum error_code code = switch_protocol(http);
-        if (code == OK) {
-            end_exchange(http);
-            return;
-        }
-        request_refuse(request, code, NULL);
+    struct exchange *exchange = next_replied(http);
+    if (has_switched(http, exchange)) {
+        return;
     }
-    enum reply_connection after = connection_after(http);
-    write_reply(http, after);
-    end_exchange(http);
-    http->has_asked = true;
-    http->is_blocked = connection_is_blocked(http->connection);
-    http->is_last = after == REPLY_CLOSES;
-    if (http->is_last && !http->is_blocked) {
-        end_connection(http);
+    struct buffer *out = worker_borrow_scratch(connection_worker(http->connection));
+    while (exchange != NULL && exchange_request(exchange)->reply.kind == REPLY_WHOLE &&
+           !http->is_blocked) {
+        enum reply_connection after = connection_after(http, exchange);
+        put_reply(http, exchange, after, out);
+        end_exchange(http, exchange);
+        http->has_asked = true;
+        http->is_last = after == REPLY_CLOSES;
+        exchange = next_replied(http);
+    }
+    write_out(http, out);
+    if (http->exchange_count == 0) {
+        http->awaited = AWAITED_REPLY; /* the next request has its own time */
+    }
+    if (connection_is_closing(http->connection)) {
         return;
     }
     if (http->is_blocked) {
         connection_want_writable(http->connection);
+    } else if (http->is_last) {
+        end_connection(http);
     }
 }
 
-static void on_replied(struct request *request) {
-    struct http *http = request->context;
-    http->is_replied = true;
+static void on_chore(struct chore *chore) {
+    http_run(CONTAINER_OF(chore, struct http, chore), (struct span){0});
+}
+
+static void on_replied(struct exchange_owner *owner) {
+    struct http *http = CONTAINER_OF(owner, struct http, owner);
     if (!http->is_stepping) {
-        http_run(http, (struct span){0});
+        worker_put_chore(connection_worker(http->connection), &http->chore);
     }
 }
 
@@ -217,11 +316,8 @@ static bool step_head(struct http *http, struct span *rest) {
         return false;
     }
     enum error_code code =
-        exchange_begin(http->connection, &http->search, rest, on_replied, http, &exchange);
+        exchange_begin(http->connection, &http->search, rest, &http->owner, &exchange);
     if (code == ERR_AGAIN) {
-        if (!http->is_head_begun && http->has_asked) {
-            set_deadline(http, HANDSHAKE_TIMEOUT_MS);
-        }
         http->is_head_begun = true;
         return false;
     }
@@ -230,48 +326,67 @@ static bool step_head(struct http *http, struct span *rest) {
         return false;
     }
     http->is_head_begun = false;
-    http->exchange = exchange;
-    if (exchange_phase(exchange) == EXCHANGE_REFUSED) {
-        http->is_replied = true;
-        return true;
-    }
-    if (exchange_expects_continue(exchange) && rest->length == 0) {
-        connection_write(http->connection, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
-    }
-    set_deadline(http, BODY_TIMEOUT_MS);
+    connection_settle(http->connection);
+    http->awaited = AWAITED_REPLY; /* its body has its own time */
+    put_exchange(http, exchange);
     return true;
 }
 
-static bool step_body(struct http *http, struct span *rest) {
-    struct exchange *exchange = http->exchange;
+static bool step_body(struct http *http, struct exchange *exchange, struct span *rest) {
+    if (exchange_take_continue(exchange) && rest->length == 0) {
+        connection_write(http->connection, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
     bool has_moved = exchange_take_body(exchange, rest);
-    if (exchange_phase(exchange) == EXCHANGE_REFUSED) {
-        http->is_replied = true;
-        return true;
-    }
     if (exchange_phase(exchange) == EXCHANGE_WHOLE) {
-        set_deadline(http, 0);
+        size_t bytes_before = exchange_bytes(exchange);
         exchange_handle(exchange);
-        return true;
+        http->exchanges_bytes += exchange_bytes(exchange) - bytes_before;
+        count_pipeline(http);
+    } else if (has_moved) {
+        http->awaited = AWAITED_REPLY; /* gives it more time */
     }
-    if (has_moved) {
-        set_deadline(http, BODY_TIMEOUT_MS);
-    }
-    return false;
+    return exchange_phase(exchange) != EXCHANGE_BODY;
 }
 
+/* A request may follow one that is not answered yet. */
+static bool has_room(const struct http *http) {
+    return !has_to_drain(http) && http->exchange_count < HTTP_REQUESTS_MAX &&
+           http->exchanges_bytes < HTTP_REQUESTS_BYTES_MAX &&
+           worker_has_pipeline_room(connection_worker(http->connection)) &&
+           log_is_relaxed(broker_of(http)->log);
+}
+
+/* The newest request does not hold back a further one. */
+static bool can_go_on(const struct http *http, const struct exchange *newest) {
+    return newest == NULL ||
+           (exchange_phase(newest) != EXCHANGE_BODY && exchange_can_overlap(newest) &&
+            !exchange_must_close(newest) && has_room(http));
+}
+
+/* The newest request's body is to be taken now. */
+static bool awaits_body(const struct http *http) {
+    const struct exchange *newest = exchange_last(&http->exchanges);
+    return newest != NULL && exchange_phase(newest) == EXCHANGE_BODY &&
+           (http->exchange_count == 1 || exchange_can_overlap(newest));
+}
+
+/* Replies come last, so that those of one turn leave together. */
 static bool step(struct http *http, struct span *rest) {
+    struct exchange *newest = exchange_last(&http->exchanges);
     if (http->successor != NULL || http->is_blocked || connection_is_closing(http->connection)) {
         return false;
     }
-    if (http->is_replied) {
-        reply(http);
+    if (awaits_body(http) && step_body(http, newest, rest)) {
         return true;
     }
-    if (http->exchange == NULL) {
-        return step_head(http, rest);
+    if (can_go_on(http, newest) && step_head(http, rest)) {
+        return true;
     }
-    return exchange_phase(http->exchange) == EXCHANGE_BODY && step_body(http, rest);
+    if (connection_is_closing(http->connection) || next_replied(http) == NULL) {
+        return false;
+    }
+    reply(http);
+    return true;
 }
 
 /* --- around them ------------------------------------------------------------------------------ */
@@ -286,19 +401,37 @@ static void keep_input(struct http *http, struct buffer *held, struct span rest)
     }
 }
 
+static enum awaited what_is_awaited(const struct http *http) {
+    if (http->is_blocked) {
+        return AWAITED_ROOM;
+    }
+    if (http->exchange_count > 0) {
+        /* Replies that are due come first: what is behind them may be the peer's end. */
+        bool is_body = awaits_body(http) && http->exchange_count == 1;
+        return is_body ? AWAITED_BODY : AWAITED_REPLY;
+    }
+    return http->is_head_begun || !http->has_asked ? AWAITED_HEAD : AWAITED_REQUEST;
+}
+
 /* Reading and the deadline follow from what is awaited now. */
 static void settle(struct http *http) {
-    if (http->is_blocked) {
-        connection_pause_reading(http->connection);
+    const struct config *config = broker_of(http)->config;
+    const uint64_t timeouts_ms[] = {[AWAITED_HEAD] = config->handshake_timeout_ms,
+                                    [AWAITED_BODY] = config->body_timeout_ms,
+                                    [AWAITED_REPLY] = 0,
+                                    [AWAITED_REQUEST] = config->idle_timeout_ms};
+    enum awaited awaited = what_is_awaited(http);
+    if (awaited == AWAITED_ROOM) {
         set_stall_deadline(http);
-    } else if (http->exchange != NULL && exchange_phase(http->exchange) != EXCHANGE_BODY) {
+    } else if (awaited != http->awaited || awaited == AWAITED_REPLY) {
+        set_deadline(http, timeouts_ms[awaited]);
+    }
+    if (awaited == AWAITED_ROOM || awaited == AWAITED_REPLY) {
         connection_pause_reading(http->connection);
     } else {
         connection_resume_reading(http->connection);
-        if (http->exchange == NULL && http->has_asked && !http->is_head_begun) {
-            set_deadline(http, KEEP_ALIVE_TIMEOUT_MS);
-        }
     }
+    http->awaited = awaited;
 }
 
 static void http_run(struct http *http, struct span fresh) {
@@ -323,6 +456,7 @@ static void http_run(struct http *http, struct span fresh) {
         const struct protocol *successor = http->successor;
         void *state = http->successor_state;
         bool has_to_go = http->is_draining;
+        chore_take_back(&http->chore);
         free(http);
         connection_resume_reading(connection);
         if (rest.length > 0 && !connection_is_closing(connection)) {
@@ -340,9 +474,7 @@ static void http_run(struct http *http, struct span fresh) {
 
 static void on_bytes(struct connection *connection, void *state, struct span bytes) {
     struct http *http = state;
-    (void)connection;
-    if (http->is_blocked ||
-        (http->exchange != NULL && exchange_phase(http->exchange) == EXCHANGE_WHOLE)) {
+    if (http->awaited == AWAITED_ROOM || http->awaited == AWAITED_REPLY) {
         /* Was on its way when reading was paused. */
         if (buffer_put(&http->input, bytes) != OK) {
             connection_abort(connection, CLOSE_TOO_BIG);
@@ -356,7 +488,7 @@ static void on_writable(struct connection *connection, void *state) {
     struct http *http = state;
     if (http->is_blocked && !connection_is_blocked(connection)) {
         http->is_blocked = false;
-        if (http->is_last || http->is_draining) {
+        if (http->is_last || (http->is_draining && http->exchange_count == 0)) {
             end_connection(http);
             return;
         }
@@ -366,18 +498,18 @@ static void on_writable(struct connection *connection, void *state) {
 
 static void on_deadline(struct connection *connection, void *state) {
     struct http *http = state;
+    struct exchange *exchange = NULL;
     if (http->is_blocked && connection_bytes_sent(connection) != http->bytes_sent) {
         set_stall_deadline(http); /* slow, and not dead */
     } else if (http->is_blocked) {
         connection_abort(connection, CLOSE_STALLED);
-    } else if (http->exchange != NULL) {
-        INVARIANT(exchange_phase(http->exchange) == EXCHANGE_BODY);
-        exchange_refuse(http->exchange, ERR_REQUEST_TIMEOUT, "the body did not come in time");
-        http->is_replied = true;
+    } else if (awaits_body(http)) {
+        exchange_refuse(exchange_last(&http->exchanges), ERR_REQUEST_TIMEOUT,
+                        "the body did not come in time");
         http_run(http, (struct span){0});
-    } else if (http->is_head_begun && exchange_begin_refused(connection, ERR_REQUEST_TIMEOUT, NULL,
-                                                             &http->exchange) == OK) {
-        http->is_replied = true;
+    } else if (http->is_head_begun &&
+               exchange_begin_refused(connection, ERR_REQUEST_TIMEOUT, NULL, &exchange) == OK) {
+        put_exchange(http, exchange);
         http_run(http, (struct span){0});
     } else {
         connection_close(connection, http->has_asked ? CLOSE_IDLE : CLOSE_HANDSHAKE_TIMEOUT);
@@ -386,24 +518,39 @@ static void on_deadline(struct connection *connection, void *state) {
 
 static void on_drain(struct connection *connection, void *state) {
     struct http *http = state;
-    bool is_idle =
-        http->exchange == NULL && http->has_asked && !http->is_head_begun && !http->is_blocked;
+    struct exchange *newest = exchange_last(&http->exchanges);
+    bool is_idle = newest == NULL && http->has_asked && !http->is_head_begun && !http->is_blocked;
     http->is_draining = true;
-    if (http->exchange != NULL) {
-        request_hurry(exchange_request(http->exchange));
+    if (newest != NULL) {
+        request_hurry(exchange_request(newest)); /* those before it are publishes */
     } else if (is_idle || atomic_load(&broker_of(http)->is_stopping)) {
         connection_close(connection, CLOSE_DRAINING); /* else what it asks for is its last */
     }
 }
 
+/* A long poll whose identity has ended is answered with what there is. */
+static void on_dismissed(struct connection *connection, void *state, enum close_reason reason) {
+    struct http *http = state;
+    struct exchange *newest = exchange_last(&http->exchanges);
+    bool has_ended = reason == CLOSE_TOKEN_EXPIRED || reason == CLOSE_REVOKED;
+    if (has_ended && newest != NULL && exchange_phase(newest) == EXCHANGE_HANDLED) {
+        request_hurry(exchange_request(newest));
+    } else {
+        connection_close(connection, reason);
+    }
+}
+
 static void on_closed(struct connection *connection, void *state, enum close_reason reason) {
     struct http *http = state;
-    (void)connection;
     (void)reason;
     if (http == NULL) {
         return;
     }
-    exchange_destroy(http->exchange);
+    for (struct exchange *exchange; (exchange = exchange_first(&http->exchanges)) != NULL;) {
+        exchange_destroy(exchange);
+    }
+    worker_count_pipeline(connection_worker(connection), http->pipeline_bytes, 0);
+    chore_take_back(&http->chore);
     buffer_finish(&http->input);
     free(http);
 }
@@ -415,9 +562,21 @@ const struct protocol *http_protocol(void) {
         .on_writable = on_writable,
         .on_deadline = on_deadline,
         .on_drain = on_drain,
+        .on_dismissed = on_dismissed,
         .on_closed = on_closed,
     };
     return &protocol;
+}
+
+struct span http_refusal(void) {
+    return SPAN("HTTP/1.1 503 Service Unavailable\r\n"
+                "Content-Type: application/problem+json\r\n"
+                "Retry-After: 10\r\n"
+                "Connection: close\r\n"
+                "Content-Length: 85\r\n"
+                "\r\n"
+                "{\"type\":\"/problems/out-of-memory\",\"title\":\"The broker is out of memory\","
+                "\"status\":503}");
 }
 
 void *http_on_accepted(struct connection *connection) {
@@ -426,7 +585,10 @@ void *http_on_accepted(struct connection *connection) {
         return NULL;
     }
     http->connection = connection;
+    http->owner.on_replied = on_replied;
+    chore_init(&http->chore, on_chore);
+    list_init(&http->exchanges);
     buffer_init(&http->input, INPUT_BYTES_MAX);
-    set_deadline(http, HANDSHAKE_TIMEOUT_MS);
+    set_deadline(http, broker_of(http)->config->handshake_timeout_ms);
     return http;
 }

@@ -98,6 +98,23 @@ TEST(extensions_and_trailers_are_bounded) {
     EXPECT_EQ(chunked_feed(&chunked, &input, &piece, NULL), ERR_BAD_REQUEST);
 }
 
+TEST(the_extensions_of_all_chunks_are_bounded_together) {
+    static const char chunk[] = "1;a_note_of_some_length_that_means_nothing_here\r\nx\r\n";
+    struct chunked chunked = {0};
+    enum error_code code = OK;
+    size_t bytes = 0;
+    while (code == OK) {
+        struct span input = span_of(chunk, sizeof(chunk) - 1), piece;
+        do {
+            code = chunked_feed(&chunked, &input, &piece, NULL);
+        } while (code == OK && piece.length > 0);
+        bytes += sizeof(chunk);
+        EXPECT_TRUE(bytes < 2 * HTTP_CHUNK_EXTENSIONS_BYTES_MAX);
+    }
+    EXPECT_EQ(code, ERR_BAD_REQUEST);
+    EXPECT_TRUE(bytes > HTTP_CHUNK_EXTENSIONS_BYTES_MAX);
+}
+
 TEST(a_large_size_is_believed_but_not_overflowed) {
     struct chunked chunked = {0};
     struct span input = SPAN("fffffffffffffff\r\nabc"), piece;
@@ -108,4 +125,5 @@ TEST(a_large_size_is_believed_but_not_overflowed) {
 
 UNIT_TESTS(UNIT(chunks_are_joined_however_they_come), UNIT(broken_chunks_are_refused),
            UNIT(extensions_and_trailers_are_bounded),
+           UNIT(the_extensions_of_all_chunks_are_bounded_together),
            UNIT(a_large_size_is_believed_but_not_overflowed))

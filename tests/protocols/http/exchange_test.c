@@ -10,10 +10,12 @@ static struct exchange *exchange;
 static struct head_search search;
 static unsigned replied;
 
-static void on_replied(struct request *request) {
-    (void)request;
+static void on_replied(struct exchange_owner *self) {
+    (void)self;
     replied++;
 }
+
+static struct exchange_owner owner = {on_replied};
 
 static int begin(void **state) {
     replied = 0;
@@ -30,14 +32,13 @@ static int end(void **state) {
 /* Begins with these bytes; what is left of them. */
 static struct span start(const char *text) {
     struct span rest = span_of_string(text);
-    EXPECT_EQ(exchange_begin(fakes_connection(), &search, &rest, on_replied, NULL, &exchange), OK);
+    EXPECT_EQ(exchange_begin(fakes_connection(), &search, &rest, &owner, &exchange), OK);
     return rest;
 }
 
 TEST(half_a_head_is_looked_at_once) {
     struct span half = SPAN("GET /channels/a HTTP/1.1\r\nHost: lo");
-    EXPECT_EQ(exchange_begin(fakes_connection(), &search, &half, on_replied, NULL, &exchange),
-              ERR_AGAIN);
+    EXPECT_EQ(exchange_begin(fakes_connection(), &search, &half, &owner, &exchange), ERR_AGAIN);
     EXPECT_EQ(search.scanned, half.length);
     EXPECT_NULL(exchange);
 }
@@ -92,7 +93,7 @@ TEST(chunks_above_the_limit_are_refused) {
             exchange_take_body(exchange, &last);
         }
     }
-    EXPECT_EQ(exchange_phase(exchange), EXCHANGE_REFUSED);
+    EXPECT_EQ(exchange_phase(exchange), EXCHANGE_REPLIED);
     EXPECT_EQ(exchange_request(exchange)->reply.status, 413);
     EXPECT_TRUE(exchange_must_close(exchange));
 }

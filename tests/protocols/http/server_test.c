@@ -47,15 +47,213 @@ TEST(a_publish_is_answered_when_the_log_has_it_and_the_connection_stays) {
     EXPECT_FALSE(fakes.is_closing);
 }
 
-TEST(pipelined_requests_are_answered_one_after_another) {
-    fakes_receive(POST("1") "1" POST("1") "2GET /nothing HTTP/1.1\r\n" HOST "\r\n");
+TEST(pipelined_publishes_overlap_and_what_reads_waits) {
+    fakes_receive(POST("1") "1" POST("1") "2GET /nothing HTTP/1.1\r\n" HOST "\r\n" POST("1") "3");
+    EXPECT_EQ(fakes.publish_count, 2);
+    fakes_answer_publish(OK);
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 1);
+    EXPECT_FALSE(fakes_has_sent("404"));
+    fakes_answer_publish(OK);
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 2);
+    EXPECT_TRUE(fakes_has_sent("404"));
+    EXPECT_EQ(fakes.publish_count, 3);
+    fakes_answer_publish(OK);
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 3);
+}
+
+TEST(a_request_that_reads_waits_for_the_publishes_before_it) {
+    fakes_receive(POST("1") "1GET /channels/a HTTP/1.1\r\n" HOST "\r\n" POST("1") "2");
+    EXPECT_NULL(fakes.read);
+    fakes_answer_publish(OK);
+    EXPECT_NOT_NULL(fakes.read);
+    EXPECT_EQ(fakes.publish_count, 1);
+    fakes_answer_read(OK);
+    EXPECT_EQ(fakes.publish_count, 2);
+    fakes_answer_publish(OK);
+}
+
+TEST(the_answers_of_a_turn_leave_with_one_write) {
+    fakes_receive(POST("1") "1" POST("1") "2" POST("1") "3");
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 3);
+    EXPECT_EQ(fakes.write_count, 1);
+}
+
+TEST(a_refusal_between_publishes_keeps_its_place) {
+    fakes_receive(
+        POST("1") "1POST /channels/a HTTP/1.1\r\n" HOST
+                  "Content-Type: application/json\r\nContent-Length: 1\r\n\r\n}" POST("1") "3");
+    EXPECT_EQ(fakes.publish_count, 2);
+    EXPECT_EQ(fakes.sent.length, 0);
+    fakes_answer_all();
+    const char *first = memmem(fakes.sent.bytes, fakes.sent.length, "HTTP/1.1 200", 12);
+    const char *second = memmem(fakes.sent.bytes, fakes.sent.length, "HTTP/1.1 400", 12);
+    EXPECT_TRUE(first < second);
+    size_t rest = fakes.sent.length - (size_t)(second - (const char *)fakes.sent.bytes);
+    EXPECT_NOT_NULL(memmem(second, rest, "HTTP/1.1 200", 12));
+}
+
+TEST(a_bad_request_ends_the_connection_behind_the_answers_before_it) {
+    fakes_receive(POST("1") "1" POST("1") "2BAD\r\n\r\n" POST("1") "3");
+    EXPECT_EQ(fakes.publish_count, 2);
+    EXPECT_EQ(fakes.sent.length, 0);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 2);
+    EXPECT_EQ(count_sent("HTTP/1.1 400"), 1);
+    EXPECT_EQ(count_sent("Connection: close"), 1);
+    EXPECT_TRUE(fakes.is_closing);
+}
+
+TEST(a_body_too_large_in_the_middle_ends_the_connection_behind_the_answers_before_it) {
+    fakes_receive(POST("1") "1" POST("99999999") "2");
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 1);
+    EXPECT_EQ(count_sent("HTTP/1.1 413"), 1);
+    EXPECT_TRUE(fakes.is_closing);
+}
+
+TEST(who_waits_to_be_asked_is_asked_behind_the_answers_before_it) {
+    fakes_receive(POST("1") "1POST /channels/a HTTP/1.1\r\n" HOST
+                            "Content-Length: 1\r\nExpect: 100-continue\r\n\r\n");
+    EXPECT_EQ(fakes.sent.length, 0);
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 1);
+    EXPECT_EQ(count_sent("HTTP/1.1 100 Continue"), 1);
+    fakes_receive("2");
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 2);
+}
+
+TEST(so_many_requests_are_under_way_and_no_more) {
+    for (unsigned i = 0; i < HTTP_REQUESTS_MAX + 10; i++) {
+        fakes_receive(POST("1") "1"); /* also what comes after reading was paused */
+    }
+    EXPECT_EQ(fakes.publish_count, 1);
+    fakes_answer_all();
+    EXPECT_EQ(fakes.publish_count, 1 + HTTP_REQUESTS_MAX);
+    fakes_answer_all();
+    EXPECT_EQ(fakes.publish_count, HTTP_REQUESTS_MAX + 10);
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), HTTP_REQUESTS_MAX + 10);
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(a_body_behind_publishes_has_its_own_time) {
+    fakes_receive(POST("1") "1" POST("10") "\"");
+    fakes_pass(BODY_TIMEOUT_MS * 2);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_answer_all();
+    fakes_pass(BODY_TIMEOUT_MS);
+    EXPECT_TRUE(fakes_has_sent("HTTP/1.1 408 "));
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 1);
+    EXPECT_TRUE(fakes.is_closing);
+}
+
+/* The peer's end may stand behind it, and would be seen. */
+TEST(no_more_is_read_of_a_body_before_the_publishes_before_it_are_answered) {
+    fakes_receive(POST("1") "1" POST("10") "\"");
+    EXPECT_TRUE(fakes.is_paused);
+    fakes_answer_all();
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(publishes_wait_for_each_other_while_the_log_is_short) {
+    fakes.is_log_short = true;
+    fakes_receive(POST("1") "1" POST("1") "2" POST("1") "3");
     EXPECT_EQ(fakes.publish_count, 1);
     fakes_answer_publish(OK);
     EXPECT_EQ(fakes.publish_count, 2);
-    EXPECT_FALSE(fakes_has_sent("404"));
+    fakes.is_log_short = false;
+    fakes_answer_all();
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 3);
+}
+
+TEST(publishes_wait_for_each_other_while_pipelines_keep_too_much) {
+    fakes.pipelines_max = 1;
+    fakes_receive(POST("1") "1" POST("1") "2" POST("1") "3");
+    EXPECT_EQ(fakes.publish_count, 2); /* the room was passed with this one */
     fakes_answer_publish(OK);
-    EXPECT_TRUE(fakes_has_sent("404"));
+    EXPECT_EQ(fakes.publish_count, 3); /* the one before it is alone now */
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 3);
+}
+
+TEST(what_a_pipeline_keeps_counts_until_its_answers_have_left) {
+    fakes_receive(POST("1") "1" POST("1") "2" POST("1") "3" POST("1") "4");
+    size_t bytes = fakes.pipelines_bytes;
+    EXPECT_TRUE(bytes > sizeof(struct request) * 4);
+    fakes.is_blocked = true;
+    fakes_answer_publish(OK);
+    fakes_answer_all(); /* these wait for the socket */
+    EXPECT_EQ(fakes.pipelines_bytes, bytes / 4 * 3);
+    fakes_drain_socket();
+    EXPECT_EQ(fakes.pipelines_bytes, 0);
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 4);
+}
+
+TEST(a_request_that_is_alone_is_no_pipeline) {
+    fakes_receive(POST("1") "1");
+    EXPECT_EQ(fakes.pipelines_bytes, 0);
+    fakes_answer_publish(OK);
+}
+
+TEST(publishes_of_a_turn_leave_the_log_asleep_until_it_ends) {
+    fakes_receive(POST("1") "1" POST("1") "2");
+    EXPECT_EQ(fakes.quiet_count, 2);
+    fakes_answer_all();
+}
+
+TEST(half_a_head_behind_publishes_has_its_own_time) {
+    fakes_receive(POST("1") "1POST /chan");
+    fakes_pass(HANDSHAKE_TIMEOUT_MS * 2);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_answer_all();
+    fakes_pass(HANDSHAKE_TIMEOUT_MS);
+    EXPECT_TRUE(fakes_has_sent("HTTP/1.1 408 "));
+}
+
+TEST(publishes_under_way_are_all_answered_before_a_drain_ends_the_connection) {
+    fakes_receive(POST("1") "1" POST("1") "2");
+    fakes.protocol->on_drain(fakes_connection(), fakes.state);
+    fakes_answer_publish(OK);
+    EXPECT_FALSE(fakes.is_closing);
+    fakes_answer_publish(OK);
     EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 2);
+    EXPECT_EQ(count_sent("Connection: close"), 1);
+    EXPECT_EQ(fakes.reason, CLOSE_DRAINING);
+}
+
+TEST(the_last_of_a_connection_says_so_and_the_others_are_answered) {
+    fakes_receive(POST("1") "1POST /channels/a HTTP/1.1\r\n" HOST
+                            "Connection: close\r\nContent-Length: 1\r\n\r\n2" POST("1") "3");
+    EXPECT_EQ(fakes.publish_count, 2);
+    fakes_answer_all();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 2);
+    EXPECT_EQ(count_sent("Connection: close"), 1);
+    EXPECT_EQ(fakes.reason, CLOSE_REPLIED);
+}
+
+TEST(answers_that_come_while_the_socket_is_full_wait_for_it) {
+    fakes_receive(POST("1") "1" POST("1") "2");
+    fakes.is_blocked = true;
+    fakes_answer_publish(OK);
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 1);
+    fakes_answer_publish(OK);
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 1);
+    fakes_drain_socket();
+    EXPECT_EQ(count_sent("HTTP/1.1 200 OK"), 2);
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(a_client_that_leaves_its_publishes_behind_disturbs_nobody) {
+    fakes_receive(POST("1") "1" POST("1") "2");
+    fakes_hang_up();
+    fakes_answer_all();
+    EXPECT_EQ(fakes.sent.length, 0);
+    fakes.is_closing = false;
+    fakes.state = http_on_accepted(fakes_connection()); /* for the end of the test */
 }
 
 TEST(a_request_may_come_byte_by_byte) {
@@ -287,7 +485,26 @@ TEST(frames_behind_the_handshake_reach_the_websocket) {
 #define SERVER(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_TESTS(SERVER(a_publish_is_answered_when_the_log_has_it_and_the_connection_stays),
-           SERVER(pipelined_requests_are_answered_one_after_another),
+           SERVER(pipelined_publishes_overlap_and_what_reads_waits),
+           SERVER(a_request_that_reads_waits_for_the_publishes_before_it),
+           SERVER(the_answers_of_a_turn_leave_with_one_write),
+           SERVER(a_refusal_between_publishes_keeps_its_place),
+           SERVER(a_bad_request_ends_the_connection_behind_the_answers_before_it),
+           SERVER(a_body_too_large_in_the_middle_ends_the_connection_behind_the_answers_before_it),
+           SERVER(who_waits_to_be_asked_is_asked_behind_the_answers_before_it),
+           SERVER(so_many_requests_are_under_way_and_no_more),
+           SERVER(a_body_behind_publishes_has_its_own_time),
+           SERVER(no_more_is_read_of_a_body_before_the_publishes_before_it_are_answered),
+           SERVER(publishes_wait_for_each_other_while_the_log_is_short),
+           SERVER(publishes_wait_for_each_other_while_pipelines_keep_too_much),
+           SERVER(what_a_pipeline_keeps_counts_until_its_answers_have_left),
+           SERVER(a_request_that_is_alone_is_no_pipeline),
+           SERVER(publishes_of_a_turn_leave_the_log_asleep_until_it_ends),
+           SERVER(half_a_head_behind_publishes_has_its_own_time),
+           SERVER(publishes_under_way_are_all_answered_before_a_drain_ends_the_connection),
+           SERVER(the_last_of_a_connection_says_so_and_the_others_are_answered),
+           SERVER(answers_that_come_while_the_socket_is_full_wait_for_it),
+           SERVER(a_client_that_leaves_its_publishes_behind_disturbs_nobody),
            SERVER(a_request_may_come_byte_by_byte),
            SERVER(a_bad_head_is_refused_and_ends_the_connection),
            SERVER(a_head_without_end_is_refused_before_it_ends),
