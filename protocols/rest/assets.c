@@ -30,7 +30,7 @@ void assets_handle(struct request *request) {
         reply_add_header(reply, "Content-Type", "%s", asset->media_type);
         reply_add_header(reply, "Content-Security-Policy", "%s",
                          request->assets->content_security_policy);
-        reply_add_header(reply, "Referrer-Policy", "no-referrer");
+        reply_add_header(reply, "X-Frame-Options", "DENY"); /* who reads no frame-ancestors */
     }
     if (asset->etag != NULL) {
         reply_add_header(reply, "ETag", "%s", asset->etag);

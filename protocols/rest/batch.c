@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/batch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/channels/name.h"
 #include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
@@ -21,19 +21,17 @@ void batch_finish(struct batch *batch) {
     }
     free(batch->messages);
     buffer_finish(&batch->headers);
+    buffer_finish(&batch->channel);
     *batch = (struct batch){0};
 }
 
 enum error_code batch_check_channel(struct span channel, bool may_have_empty_segments,
                                     struct error *why) {
     enum error_code code = channel_name_check(channel, may_have_empty_segments, why);
-    if (code != OK && why != NULL) {
-        snprintf(why->field, sizeof(why->field), "channel");
-    }
     return code == OK && channel_name_is_reserved(channel)
                ? error_set_field(why, ERR_FORBIDDEN, "channel",
                                  "channels that begin with $ are the broker's own")
-               : code;
+               : error_blame(why, code, "channel");
 }
 
 static enum error_code make_room(struct batch *batch, struct error *why) {
@@ -88,6 +86,20 @@ static void add_trace(struct batch *batch, struct message_fields *fields) {
     fields->headers = buffer_borrow(headers);
 }
 
+static enum error_code add_scope(struct batch *batch, struct message_fields *fields) {
+    struct buffer *channel = &batch->channel;
+    if (batch->tenant.length == 0) {
+        return OK;
+    }
+    if (channel->bytes == NULL) {
+        buffer_init(channel, SCOPED_BYTES_MAX);
+    }
+    buffer_clear(channel);
+    enum error_code code = scope_put(channel, batch->tenant, fields->channel);
+    fields->channel = buffer_borrow(channel);
+    return code;
+}
+
 enum error_code batch_add(struct batch *batch, const struct rules *rules,
                           const struct message_fields *fields, struct error *why) {
     const struct channel_rule *rule = rules_find(rules, fields->channel);
@@ -103,6 +115,10 @@ enum error_code batch_add(struct batch *batch, const struct rules *rules,
     }
     add_trace(batch, &own);
     own.match = rule->metrics_match;
+    code = add_scope(batch, &own);
+    if (code != OK) {
+        return error_set(why, code, "there was no memory for the channel's name");
+    }
     own.idempotency_hash = batch->count == 0 ? batch->idempotency_hash : (struct span){0};
     struct message *message = message_create(&own);
     if (message == NULL) {

@@ -25,12 +25,14 @@ struct batch {
     size_t count;
     struct span idempotency_hash;      /* for the first message; empty: none. Borrowed. */
     const struct trace_context *trace; /* of the request; NULL: none. Borrowed. */
+    struct span tenant;                /* whose channels are meant; empty: nobody's. Borrowed. */
 
     /* batch.c's */
     size_t capacity;
     size_t bytes;
     bool is_fsync;
     struct buffer headers; /* of one message, with the trace */
+    struct buffer channel; /* of one message, with the scope */
 };
 
 /* Lets the messages go; the batch is empty and usable again. A zeroed batch is an empty one. */
@@ -41,7 +43,8 @@ void batch_finish(struct batch *batch);
 MUST_USE enum error_code batch_check_channel(struct span channel, bool may_have_empty_segments,
                                              struct error *why);
 
-/* Copies the fields into one more message, for a channel that was checked, and adds the trace to
+/* Copies the fields into one more message, for a channel that was checked, puts it into the scope
+ * of its tenant, and adds the trace to
  * its headers (`traceparent`, `tracestate`) unless it has one of its own or no room: a trace is
  * worth no publish. ERR_TOO_LARGE: the payload, the number or the sum is above its bound;
  * ERR_MEMORY. */

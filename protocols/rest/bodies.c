@@ -49,7 +49,7 @@ static enum error_code read_line(const struct body *body, struct span line, stru
     size_t position;
     const char *fault;
     if (json_parse(line, &value, &position, &fault) != OK) {
-        return error_set(why, ERR_BAD_JSON, "no JSON at byte %zu of the line: %s", position, fault);
+        return json_refuse(why, "the line is no JSON", position, fault);
     }
     fields.payload_kind = PAYLOAD_JSON;
     fields.payload = value.text;
@@ -70,7 +70,9 @@ enum error_code body_read_lines(const struct body *body, struct error *why) {
         if (code != OK) {
             char field[sizeof(fault.field)];
             snprintf(field, sizeof(field), "line %zu", number);
-            return error_set_field(why, code, field, "line %zu: %s", number, fault.detail);
+            error_set_field(why, code, field, "line %zu: %s", number, fault.detail);
+            why->is_too_deep = fault.is_too_deep;
+            return code;
         }
     }
     return OK;
@@ -92,6 +94,9 @@ static enum error_code read_object(const struct body *body, struct json_value el
         return error_set_field(why, ERR_BAD_REQUEST, "channel", "`channel` is missing");
     }
     code = batch_check_channel(object.fields.channel, true, why);
+    if (code == OK && body->may_publish != NULL) {
+        code = body->may_publish(body->context, object.fields.channel, why);
+    }
     return code == OK ? batch_add(body->batch, body->rules, &object.fields, why) : code;
 }
 
@@ -146,8 +151,7 @@ static enum error_code parse(struct span text, struct json_value *ret_value, str
     const char *fault;
     return json_parse(text, ret_value, &position, &fault) == OK
                ? OK
-               : error_set(why, ERR_BAD_JSON, "the body is no JSON at byte %zu: %s", position,
-                           fault);
+               : json_refuse(why, "the body is no JSON", position, fault);
 }
 
 enum error_code body_read_objects(const struct body *body, struct error *why) {

@@ -24,6 +24,9 @@ struct body {
     struct message_head *head;
     const struct rules *rules;
     struct batch *batch;
+    /* May somebody publish to a channel that the body names, and that was checked? NULL: yes. */
+    enum error_code (*may_publish)(void *context, struct span channel, struct error *why);
+    void *context;
 };
 
 /* Not OK: what was added to the batch until then is there still. */

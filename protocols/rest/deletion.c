@@ -5,16 +5,19 @@
 #include <stdlib.h>
 
 #include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/channels/since.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/reads.h"
+#include "broker/runtime/throttle.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
 #include "protocols/envelope.h"
 #include "protocols/http/query.h"
+#include "protocols/rest/credentials.h"
 #include "protocols/rest/request.h"
 
 struct deletion {
@@ -24,6 +27,7 @@ struct deletion {
     bool has_before; /* `to` is found by a read, from this id */
     struct place before;
     struct read read;
+    struct buffer channel; /* as the log knows it */
     struct message *message;
     struct publish publish;
 };
@@ -31,6 +35,7 @@ struct deletion {
 static void on_state_finish(void *state) {
     struct deletion *deletion = state;
     message_unref(deletion->message);
+    buffer_finish(&deletion->channel);
     free(deletion);
 }
 
@@ -97,11 +102,8 @@ static enum error_code take_parameter(struct deletion *deletion, struct span que
     if (code == OK) {
         code = rows[row].on_value(deletion, buffer_borrow(&text), why);
     }
-    if (code != OK) {
-        snprintf(why->field, sizeof(why->field), "%s", rows[row].name);
-    }
     buffer_finish(&text);
-    return code;
+    return error_blame(why, code, rows[row].name);
 }
 
 enum error_code deletion_admit(struct request *request, struct error *why) {
@@ -119,6 +121,9 @@ enum error_code deletion_admit(struct request *request, struct error *why) {
     request->state = deletion;
     request->on_state_finish = on_state_finish;
     while (code == OK && query_next(&rest, &name, &value)) {
+        if (credentials_is_parameter(name)) {
+            continue; /* read already */
+        }
         code = take_parameter(deletion, request->query, name, &choice_count, why);
     }
     if (code == OK && deletion->to < deletion->from && !deletion->has_before) {
@@ -133,7 +138,7 @@ static enum error_code put_answer(struct buffer *buffer, const struct message *m
                                   uint64_t from, uint64_t to) {
     enum error_code code = buffer_put(buffer, SPAN("{\"channel\":"));
     if (code == OK) {
-        code = json_escape_put(buffer, message->fields.channel);
+        code = json_escape_put(buffer, scope_visible(message->fields.channel));
     }
     if (code == OK) {
         code = buffer_printf(buffer, ",\"from\":%llu,\"to\":%llu,", (unsigned long long)from,
@@ -166,20 +171,28 @@ static void on_answered(struct publish *publish) {
     struct request *request = deletion->request;
     struct error why = publish->why;
     enum error_code code = publish->result;
-    if (request_is_wanted(request)) {
-        code = code == OK ? answer(deletion, &why) : code;
-        if (code != OK) {
-            request_refuse(request, code, &why);
-        }
+    if (code == OK && request_is_wanted(request)) {
+        code = answer(deletion, &why);
     }
-    request_answer(request);
+    request_end(request, code, &why);
+}
+
+/* The record is a message to the log, and counts as one. */
+static enum error_code take_rate(const struct deletion *deletion, struct error *why) {
+    const struct request *request = deletion->request;
+    const struct throttle_offer offer = {
+        .count = 1, .bytes = MESSAGE_DELETE_BYTES, .channel = buffer_borrow(&deletion->channel)};
+    return request->connection == NULL
+               ? OK
+               : throttle_publish(request->connection, request->identity, &offer, NULL, why);
 }
 
 /* Hands the record to the log. OK: on_answered follows. */
 static enum error_code submit(struct deletion *deletion, struct error *why) {
     struct request *request = deletion->request;
-    struct span channel = buffer_borrow(&request->channel);
-    const struct channel_rule *rule = rules_find(request->broker->rules, channel);
+    struct span channel = buffer_borrow(&deletion->channel);
+    const struct channel_rule *rule =
+        rules_find(request->broker->rules, buffer_borrow(&request->channel));
     uint8_t payload[MESSAGE_DELETE_BYTES];
     message_put_deleted(deletion->from, deletion->to, payload);
     struct message_fields fields = {
@@ -189,6 +202,10 @@ static enum error_code submit(struct deletion *deletion, struct error *why) {
         .channel = channel,
         .payload = span_of(payload, sizeof(payload)),
     };
+    enum error_code code = take_rate(deletion, why);
+    if (code != OK) {
+        return code;
+    }
     deletion->message = message_create(&fields);
     if (deletion->message == NULL) {
         return error_set(why, ERR_MEMORY, "there was no memory for the record");
@@ -197,7 +214,7 @@ static enum error_code submit(struct deletion *deletion, struct error *why) {
                                          .on_answered = on_answered,
                                          .messages = &deletion->message,
                                          .count = 1};
-    enum error_code code = log_submit(request->broker->log, &deletion->publish);
+    code = log_submit(request->broker->log, &deletion->publish);
     return code == OK ? OK : error_set(why, code, "the log takes nothing more at the moment");
 }
 
@@ -239,19 +256,21 @@ static void on_read(struct read *read) {
         code = submit(deletion, &why);
     }
     if (code != OK) {
-        request_refuse(request, code, &why);
-        request_answer(request);
+        request_end(request, code, &why);
     }
 }
 
 void deletion_handle(struct request *request) {
     struct deletion *deletion = request->state;
     struct error why = {0};
+    buffer_init(&deletion->channel, SCOPED_BYTES_MAX);
+    enum error_code code =
+        scope_put(&deletion->channel, request->tenant, buffer_borrow(&request->channel));
     request_wait(request);
-    if (deletion->has_before) {
+    if (code == OK && deletion->has_before) {
         deletion->read.reply_to = request->reply_to;
         deletion->read.on_read = on_read;
-        deletion->read.query = (struct storage_query){.channel = buffer_borrow(&request->channel),
+        deletion->read.query = (struct storage_query){.channel = buffer_borrow(&deletion->channel),
                                                       .start = STORAGE_NEWEST,
                                                       .has_before = true,
                                                       .before = deletion->before,
@@ -260,9 +279,10 @@ void deletion_handle(struct request *request) {
         reads_submit(request->broker->reads, &deletion->read);
         return;
     }
-    enum error_code code = submit(deletion, &why);
+    if (code == OK) {
+        code = submit(deletion, &why);
+    }
     if (code != OK) {
-        request_refuse(request, code, &why);
-        request_answer(request);
+        request_end(request, code, &why);
     }
 }

@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
-#include "broker/limits.h"
+#include "broker/config/config.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/reads.h"
+#include "broker/runtime/throttle.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "protocols/http/accept.h"
@@ -107,8 +108,7 @@ static void on_peeked(struct read *read) {
 static void peek(struct request *request) {
     struct peek *peek = calloc(1, sizeof(*peek));
     if (peek == NULL) {
-        request_refuse(request, ERR_MEMORY, NULL);
-        request_answer(request);
+        request_end(request, ERR_MEMORY, NULL);
         return;
     }
     request->state = peek;
@@ -130,6 +130,31 @@ static enum error_code begin(struct request *request, const struct forms *forms,
     request->reading = calloc(1, sizeof(*request->reading));
     return request->reading == NULL ? ERR_MEMORY
                                     : choose_kind(request, forms, &request->reading->kind, why);
+}
+
+/* Each is a feed that lives as long as the stream, and each message is held against all patterns. A
+ * page is over at once. */
+static enum error_code check_count(const struct request *request, struct error *why) {
+    const struct reading *reading = request->reading;
+    const struct config *config = request->broker->config;
+    size_t patterns = 0;
+    if (request->connection == NULL || reading->kind == READING_PAGE) {
+        return OK;
+    }
+    for (size_t i = 0; i < reading->selector_count; i++) {
+        patterns += reading->selectors[i].is_pattern;
+    }
+    if (reading->selector_count > config->subscriptions_max) {
+        throttle_note(request->connection, METRICS_LIMIT_SUBSCRIPTIONS, config->subscriptions_max);
+        return error_set_field(why, ERR_RATE, "channel", "limits.subscriptions lets %llu be read",
+                               (unsigned long long)config->subscriptions_max);
+    }
+    if (patterns > config->patterns_max) {
+        throttle_note(request->connection, METRICS_LIMIT_PATTERNS, config->patterns_max);
+        return error_set_field(why, ERR_RATE, "channel", "limits.patterns lets %llu be read",
+                               (unsigned long long)config->patterns_max);
+    }
+    return OK;
 }
 
 static enum error_code parse(struct request *request, struct error *why) {
@@ -176,10 +201,18 @@ enum error_code get_admit_stream(struct request *request, struct error *why) {
         return error_set_field(why, ERR_BAD_REQUEST, "channel",
                                "what is to be read? /stream?channel=a&channel=b/**");
     }
-    return parse(request, why);
+    code = check_count(request, why);
+    return code != OK ? code : parse(request, why);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
+
+/* A long poll takes the place of a stream: its identity may have so many connections. */
+static enum error_code admit_wait(const struct request *request, struct error *why) {
+    return request->reading->wait_ms == 0 || request->connection == NULL
+               ? OK
+               : throttle_admit(request->connection, request->identity, why);
+}
 
 void get_handle(struct request *request) {
     const struct reading *reading = request->reading;
@@ -187,7 +220,12 @@ void get_handle(struct request *request) {
     enum error_code code = OK;
     INVARIANT(reading != NULL);
     if (reading->kind == READING_PAGE) {
-        page_handle(request);
+        code = admit_wait(request, &why);
+        if (code == OK) {
+            page_handle(request);
+            return;
+        }
+        request_end(request, code, &why);
         return;
     }
     if (reading->is_bare && reading->has_start) {
@@ -199,8 +237,5 @@ void get_handle(struct request *request) {
     } else {
         code = handshake_accept(request, &why);
     }
-    if (code != OK) {
-        request_refuse(request, code, &why);
-    }
-    request_answer(request);
+    request_end(request, code, &why);
 }

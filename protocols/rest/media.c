@@ -79,7 +79,7 @@ static enum error_code check_json(struct span body, struct error *why) {
     if (json_check(body, &position, &fault) == OK) {
         return OK;
     }
-    return error_set(why, ERR_BAD_JSON, "The body is no JSON at byte %zu: %s", position, fault);
+    return json_refuse(why, "The body is no JSON", position, fault);
 }
 
 enum error_code media_classify(struct span content_type, struct span body, struct media *ret_media,

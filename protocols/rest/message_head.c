@@ -2,6 +2,7 @@
 #include "protocols/rest/message_head.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "broker/support/invariant.h"
 #include "protocols/http/head.h"
@@ -96,27 +97,37 @@ static enum error_code on_idempotency_key(struct message_head *head, struct span
             is_good = byte == '"' || byte == '\\';
             taken = 2;
         }
-        if (!is_good || head->idempotency_key_length == sizeof(head->idempotency_key)) {
-            return refuse_key(why);
+        enum error_code code =
+            is_good ? buffer_put_byte(&head->idempotency_key, byte) : ERR_BAD_REQUEST;
+        if (code != OK) {
+            return code == ERR_MEMORY ? code : refuse_key(why);
         }
-        head->idempotency_key[head->idempotency_key_length++] = byte;
         rest = span_of(rest.bytes + taken, rest.length - taken);
     }
-    return head->idempotency_key_length == 0 ? refuse_key(why) : OK;
+    return head->idempotency_key.length == 0 ? refuse_key(why) : OK;
+}
+
+/* What it says has been taken by authorization.h. */
+static enum error_code on_tenant(struct message_head *head, struct span value, struct error *why) {
+    (void)value;
+    return head->passes_over_tenant
+               ? OK
+               : error_set(why, ERR_BAD_REQUEST, "credentials say whose the channels are here");
 }
 
 static const struct {
-    const char *name;
+    struct span name;
     enum error_code (*on_value)(struct message_head *head, struct span value, struct error *why);
     bool describes_message;
 } rows[] = {
-    {"Content-Type", on_content_type, false},
-    {"Content-Encoding", on_content_encoding, false},
-    {"Idempotency-Key", on_idempotency_key, false},
-    {"Tidings-Event", on_event, true},
-    {"Tidings-Key", on_key, true},
-    {"Tidings-TTL", on_ttl, true},
-    {"Tidings-Retain", on_retain, true},
+    {SPAN_ROW("Content-Type"), on_content_type, false},
+    {SPAN_ROW("Content-Encoding"), on_content_encoding, false},
+    {SPAN_ROW("Idempotency-Key"), on_idempotency_key, false},
+    {SPAN_ROW("Tidings-Event"), on_event, true},
+    {SPAN_ROW("Tidings-Key"), on_key, true},
+    {SPAN_ROW("Tidings-TTL"), on_ttl, true},
+    {SPAN_ROW("Tidings-Retain"), on_retain, true},
+    {SPAN_ROW("Tidings-Tenant"), on_tenant, false},
 };
 
 /* --- names that begin with a prefix ----------------------------------------------------------- */
@@ -178,7 +189,7 @@ static enum error_code read_header(struct message_head *head, const struct reque
     uint8_t bytes[HTTP_HEAD_BYTES_MAX];
     struct span own;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (!span_is_equal_nocase(header->name, span_of_string(rows[i].name))) {
+        if (!span_is_equal_nocase(header->name, rows[i].name)) {
             continue;
         }
         if ((head->seen & 1U << i) != 0) {
@@ -206,11 +217,14 @@ static enum error_code read_header(struct message_head *head, const struct reque
 void message_head_init(struct message_head *head) {
     *head = (struct message_head){.fields.kind = MESSAGE_DATA};
     buffer_init(&head->headers, MESSAGE_HEADERS_BYTES_MAX);
+    buffer_init(&head->idempotency_key, IDEMPOTENCY_KEY_BYTES_MAX);
     buffer_init(&head->scratch, HTTP_HEAD_BYTES_MAX);
 }
 
 void message_head_finish(struct message_head *head) {
+    free(head->trace);
     buffer_finish(&head->headers);
+    buffer_finish(&head->idempotency_key);
     buffer_finish(&head->scratch);
 }
 
@@ -236,10 +250,26 @@ static enum error_code conclude_event(struct message_head *head, struct error *w
     return OK;
 }
 
+/* Kept apart, for it is larger than all the rest, and most requests have none. */
+static enum error_code read_trace(struct message_head *head, const struct request_header *headers,
+                                  size_t header_count, struct error *why) {
+    struct trace_context trace;
+    trace_context_read(headers, header_count, &trace);
+    if (trace.parent.length == 0) {
+        return OK;
+    }
+    head->trace = malloc(sizeof(*head->trace));
+    if (head->trace == NULL) {
+        return error_set(why, ERR_MEMORY, "there was no memory for the trace");
+    }
+    *head->trace = trace;
+    return OK;
+}
+
 enum error_code message_head_read(struct message_head *head, const struct request_header *headers,
                                   size_t header_count, struct error *why) {
+    struct error fault = {0};
     for (size_t i = 0; i < header_count; i++) {
-        struct error fault = {0};
         enum error_code code = read_header(head, &headers[i], &fault);
         if (code != OK) {
             char field[sizeof(fault.field)];
@@ -247,6 +277,6 @@ enum error_code message_head_read(struct message_head *head, const struct reques
             return error_set_field(why, code, field, "%s", fault.detail);
         }
     }
-    trace_context_read(headers, header_count, &head->trace);
-    return head->is_event ? conclude_event(head, why) : OK;
+    enum error_code code = read_trace(head, headers, header_count, why);
+    return code == OK && head->is_event ? conclude_event(head, why) : code;
 }

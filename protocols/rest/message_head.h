@@ -29,17 +29,18 @@ struct request_header;
 
 /* Spans point into the request's headers, or into the buffers here. */
 struct message_head {
-    struct message_fields fields; /* event, key, ttl_ms, flags; of each message in the body */
-    struct buffer headers;        /* a string map: of Tidings-Header-*, and of ce-* */
-    struct span content_type;     /* as it came; empty: it did not */
-    struct span describing;       /* name of a header that describes a message, or is of an event;
+    struct message_fields fields;  /* event, key, ttl_ms, flags; of each message in the body */
+    struct buffer headers;         /* a string map: of Tidings-Header-*, and of ce-* */
+    struct span content_type;      /* as it came; empty: it did not */
+    struct span describing;        /* name of a header that describes a message, or is of an event;
                                      empty: none came. Where there is no place for one, it is to
                                      blame */
-    struct trace_context trace;   /* of the request, which is not what the messages say */
-    bool is_event;                /* a CloudEvent in binary mode; its attributes are complete */
-    bool passes_over_events;      /* `ce-*` only repeat what the body says (section 3.2.3) */
-    uint8_t idempotency_key[IDEMPOTENCY_KEY_BYTES_MAX];
-    size_t idempotency_key_length; /* 0: none came */
+    struct trace_context *trace;   /* of the request, which is not what the messages say; NULL: it
+                                     has none */
+    bool is_event;                 /* a CloudEvent in binary mode; its attributes are complete */
+    bool passes_over_events;       /* `ce-*` only repeat what the body says (section 3.2.3) */
+    bool passes_over_tenant;       /* `Tidings-Tenant`, which the operator's port alone takes */
+    struct buffer idempotency_key; /* empty: none came */
 
     /* message_head.c's */
     struct cloudevent event;

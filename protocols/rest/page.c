@@ -245,10 +245,8 @@ static void answer(struct paging *paging) {
     struct request *request = paging->request;
     if (request_is_wanted(request) && paging->read.result == OK) {
         reply_with_page(request, paging);
-    } else if (request_is_wanted(request)) {
-        request_refuse(request, paging->read.result, &paging->read.why);
     }
-    request_answer(request);
+    request_end(request, paging->read.result, &paging->read.why);
 }
 
 static void on_watched(void *context) {
@@ -356,8 +354,7 @@ void page_handle(struct request *request) {
     INVARIANT(request->reading != NULL);
     enum error_code code = begin(request);
     if (code != OK) {
-        request_refuse(request, code, NULL);
-        request_answer(request);
+        request_end(request, code, NULL);
         return;
     }
     request_wait(request);

@@ -2,16 +2,10 @@
 #include "protocols/rest/problem.h"
 
 #include "broker/support/json.h"
-#include "broker/support/utf8.h"
 
 static enum error_code put_member(struct buffer *buffer, struct span name, const char *text) {
-    struct span value = span_of_string(text);
-    /* A detail that was cut inside a character must not make the whole answer unreadable. */
-    while (value.length > 0 && !utf8_is_valid(value)) {
-        value.length--;
-    }
-    enum error_code code = buffer_put(buffer, name);
-    return code != OK ? code : json_escape_put(buffer, value);
+    TRY(buffer_put(buffer, name));
+    return json_escape_put(buffer, span_of_string(text));
 }
 
 enum error_code problem_put(struct buffer *buffer, enum error_code code, const struct error *why) {

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/publish.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/admission/idempotency.h"
+#include "broker/admission/identity.h"
 #include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/connection.h"
 #include "broker/runtime/log.h"
+#include "broker/runtime/throttle.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
 #include "broker/support/logger.h"
 #include "protocols/envelope.h"
 #include "protocols/http/media_type.h"
+#include "protocols/rest/authorization.h"
 #include "protocols/rest/batch.h"
 #include "protocols/rest/bodies.h"
 #include "protocols/rest/media.h"
@@ -48,10 +54,14 @@ struct publishing {
     struct request *request;
     const struct form *form;
     struct message_head head;
-    uint8_t idempotency_hash[IDEMPOTENCY_HASH_BYTES];
     struct batch batch;
-    struct publish publish;
+    struct publish publish; /* filled when it goes */
 };
+
+/* Of 1 KiB and more it would be a large block to glibc, which no thread keeps at hand: each
+ * malloc() searches for one, and merges what was freed of the fast bins. */
+#define PUBLISHING_BYTES_MAX 1000
+static_assert(sizeof(struct publishing) <= PUBLISHING_BYTES_MAX, "it is a small block");
 
 static void on_state_finish(void *state) {
     struct publishing *publishing = state;
@@ -64,14 +74,17 @@ static void on_state_finish(void *state) {
 
 static enum error_code create(struct request *request, const struct form *form,
                               struct publishing **ret_publishing, struct error *why) {
-    struct publishing *publishing = calloc(1, sizeof(*publishing));
+    struct publishing *publishing = malloc(sizeof(*publishing));
     if (publishing == NULL) {
         return ERR_MEMORY;
     }
     publishing->request = request;
     publishing->form = form;
+    publishing->batch = (struct batch){0};
     message_head_init(&publishing->head);
     publishing->head.passes_over_events = form->has_events;
+    publishing->head.passes_over_tenant = request->is_operator;
+    request->can_overlap = true;
     request->state = publishing;
     request->on_state_finish = on_state_finish;
     *ret_publishing = publishing;
@@ -147,48 +160,36 @@ enum error_code publish_admit_objects(struct request *request, struct error *why
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-enum error_code publish_put_answer(struct buffer *buffer, const struct message *message,
-                                   bool with_channel) {
-    enum error_code code = buffer_put(buffer, SPAN("{"));
-    if (code == OK && with_channel) {
-        code = buffer_put(buffer, SPAN("\"channel\":"));
-        if (code == OK) {
-            code = json_escape_put(buffer, message->fields.channel);
-        }
-        if (code == OK) {
-            code = buffer_put(buffer, SPAN(","));
-        }
-    }
-    if (code == OK) {
-        code = buffer_printf(buffer, "\"offset\":%llu,", (unsigned long long)message->place.offset);
-    }
-    if (code == OK) {
-        code = envelope_put_id(buffer, "id", &message->place);
-    }
-    return code != OK ? code : buffer_put(buffer, SPAN("}"));
+/* {"channel":…,"offset":…,"id":…} of an ordered message. */
+static enum error_code put_result(struct buffer *buffer, const struct message *message) {
+    uint8_t digits[SPAN_U64_DIGITS];
+    TRY(buffer_put(buffer, SPAN("{\"channel\":")));
+    TRY(json_escape_put(buffer, scope_visible(message->fields.channel)));
+    TRY(buffer_put(buffer, SPAN(",\"offset\":")));
+    TRY(buffer_put(buffer, span_format_u64(message->place.offset, digits)));
+    TRY(buffer_put(buffer, SPAN(",")));
+    TRY(envelope_put_id(buffer, "id", &message->place));
+    return buffer_put(buffer, SPAN("}"));
 }
 
 static enum error_code put_results(struct buffer *buffer, const struct batch *batch) {
-    enum error_code code = buffer_put(buffer, SPAN("{\"results\":["));
-    for (size_t i = 0; code == OK && i < batch->count; i++) {
-        if (i > 0) {
-            code = buffer_put(buffer, SPAN(",\n"));
-        }
-        if (code == OK) {
-            code = publish_put_answer(buffer, batch->messages[i], true);
-        }
+    TRY(buffer_put(buffer, SPAN("{\"results\":[")));
+    for (size_t i = 0; i < batch->count; i++) {
+        TRY(buffer_put(buffer, i > 0 ? SPAN(",\n") : SPAN("")));
+        TRY(put_result(buffer, batch->messages[i]));
     }
-    return code != OK ? code : buffer_put(buffer, SPAN("]}"));
+    return buffer_put(buffer, SPAN("]}"));
 }
 
 /* Refused through no fault of the publisher's. */
 static void note_failure(const struct request *request, enum error_code code,
                          const struct error *why) {
     if (error_row(code)->http_status >= 500) {
-        const struct publishing *publishing = request->state;
+        const struct trace_context *trace = ((struct publishing *)request->state)->head.trace;
         log_event(PUBLISH_FAILED, .peer = request->peer,
-                  .channel = buffer_borrow(&request->channel), .code = error_row(code)->slug,
-                  .detail = why->detail, .trace_id = publishing->head.trace.id);
+                  .channel = buffer_borrow(&request->channel), .tenant = request->tenant,
+                  .code = error_row(code)->slug, .detail = why->detail,
+                  .trace_id = trace == NULL ? (struct span){0} : trace->id);
     }
 }
 
@@ -199,35 +200,38 @@ static void on_answered(struct publish *publish) {
     enum error_code code = publish->result;
     if (request_is_wanted(request) && code == OK) {
         INVARIANT(batch->messages[0]->place.offset > 0);
-        code = publishing->form->has_results
-                   ? put_results(&request->reply.body, batch)
-                   : publish_put_answer(&request->reply.body, batch->messages[0], true);
+        code = publishing->form->has_results ? put_results(&request->reply.body, batch)
+                                             : put_result(&request->reply.body, batch->messages[0]);
         request->reply.status = 200;
-        reply_add_header(&request->reply, "Content-Type", "application/json");
-        reply_add_header(&request->reply, "Cache-Control", "no-store");
+        reply_put_header(&request->reply, SPAN("Content-Type"), SPAN("application/json"));
+        reply_put_header(&request->reply, SPAN("Cache-Control"), SPAN("no-store"));
     }
     if (request_is_wanted(request) && code != OK) {
         note_failure(request, code, &publish->why);
-        request_refuse(request, code, code == publish->result ? &publish->why : NULL);
     }
     batch_finish(batch); /* not kept for as long as the client takes to read its answer */
-    request_answer(request);
+    request_end(request, code, code == publish->result ? &publish->why : NULL);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */
 
 /* Whose keys an idempotency key is one of. */
-static struct span identity_of(const struct request *request) {
-    (void)request;
-    return SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS);
+static struct span scope_of(const struct request *request, uint8_t room[IDENTITY_HASH_BYTES]) {
+    if (request->identity != NULL) {
+        identity_hash(request->identity, room);
+        return span_of(room, IDENTITY_HASH_BYTES);
+    }
+    return request->tenant.length > 0 ? request->tenant : SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS);
 }
 
 /* A repeat is the same if the channel, what the head says of the messages, and the body are. Its
  * trace is not asked: a retry is a new span. */
-static enum error_code hash_request(struct publishing *publishing, struct error *why) {
+static enum error_code hash_request(const struct publishing *publishing,
+                                    uint8_t ret_hash[IDEMPOTENCY_HASH_BYTES], struct error *why) {
     const struct request *request = publishing->request;
     const struct message_head *head = &publishing->head;
     char figures[64];
+    uint8_t identity[IDENTITY_HASH_BYTES];
     int length = snprintf(figures, sizeof(figures), "ttl %llu flags %u",
                           (unsigned long long)head->fields.ttl_ms, head->fields.flags);
     INVARIANT(length > 0);
@@ -240,15 +244,22 @@ static enum error_code hash_request(struct publishing *publishing, struct error 
         buffer_borrow(&head->headers),
         request->body,
     };
-    enum error_code code = idempotency_hash(
-        identity_of(request), span_of(head->idempotency_key, head->idempotency_key_length), parts,
-        ARRAY_COUNT(parts), publishing->idempotency_hash);
-    if (code != OK) {
-        return error_set_field(why, code, "Idempotency-Key", "the key could not be hashed");
-    }
-    publishing->batch.idempotency_hash =
-        span_of(publishing->idempotency_hash, sizeof(publishing->idempotency_hash));
-    return OK;
+    enum error_code code =
+        idempotency_hash(scope_of(request, identity), buffer_borrow(&head->idempotency_key), parts,
+                         ARRAY_COUNT(parts), ret_hash);
+    return code == OK
+               ? OK
+               : error_set_field(why, code, "Idempotency-Key", "the key could not be hashed");
+}
+
+/* Messages often are of the channel of the one before. */
+static enum error_code may_publish(void *context, struct span channel, struct error *why) {
+    const struct publishing *publishing = context;
+    const struct batch *batch = &publishing->batch;
+    bool is_same =
+        batch->count > 0 &&
+        span_is_equal(scope_visible(batch->messages[batch->count - 1]->fields.channel), channel);
+    return is_same ? OK : authorization_permit(publishing->request, ACTION_PUBLISH, channel, why);
 }
 
 static enum error_code read_body(struct publishing *publishing, struct error *why) {
@@ -257,20 +268,59 @@ static enum error_code read_body(struct publishing *publishing, struct error *wh
                               .channel = buffer_borrow(&request->channel),
                               .head = &publishing->head,
                               .rules = request->broker->rules,
-                              .batch = &publishing->batch};
-    publishing->batch.trace = &publishing->head.trace;
-    enum error_code code =
-        publishing->head.idempotency_key_length > 0 ? hash_request(publishing, why) : OK;
+                              .batch = &publishing->batch,
+                              .may_publish = request->identity == NULL ? NULL : may_publish,
+                              .context = publishing};
+    uint8_t hash[IDEMPOTENCY_HASH_BYTES];
+    enum error_code code = OK;
+    publishing->batch.trace = publishing->head.trace;
+    publishing->batch.tenant = request->tenant;
+    if (publishing->head.idempotency_key.length > 0) {
+        code = hash_request(publishing, hash, why);
+        publishing->batch.idempotency_hash = span_of(hash, sizeof(hash));
+    }
     if (code == OK) {
         code = publishing->form->on_body(&body, why);
     }
+    publishing->batch.idempotency_hash = (struct span){0}; /* the first message has a copy */
     return code == OK ? batch_close(&publishing->batch, why) : code;
+}
+
+/* draft-ietf-httpapi-ratelimit-headers-10. */
+static void put_rate(struct reply *reply, const struct throttle_told *told) {
+    if (told->policy != NULL) {
+        reply_add_header(reply, "RateLimit-Policy", "\"%s\";q=%llu;w=%llu", told->policy,
+                         (unsigned long long)told->quota, (unsigned long long)told->window_s);
+        reply_add_header(reply, "RateLimit", "\"%s\";r=%llu;t=%llu", told->policy,
+                         (unsigned long long)told->left, (unsigned long long)told->window_s);
+    }
+}
+
+/* Whoever publishes on the operator's port is trusted. */
+static enum error_code take_rate(struct publishing *publishing, struct error *why) {
+    struct request *request = publishing->request;
+    const struct batch *batch = &publishing->batch;
+    struct throttle_told told = {0};
+    uint64_t bytes = 0;
+    if (request->connection == NULL) {
+        return OK;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        bytes += batch->messages[i]->fields.payload.length;
+    }
+    const struct throttle_offer offer = {
+        .count = batch->count, .bytes = bytes, .messages = batch->messages};
+    enum error_code code =
+        throttle_publish(request->connection, request->identity, &offer, &told, why);
+    put_rate(&request->reply, &told);
+    return code;
 }
 
 /* Makes the messages and hands them to the log. OK: on_answered follows. */
 static enum error_code submit(struct request *request, struct error *why) {
     struct publishing *publishing = request->state;
     enum error_code code = read_body(publishing, why);
+    code = code == OK ? take_rate(publishing, why) : code;
     if (code != OK) {
         return code;
     }
@@ -278,18 +328,21 @@ static enum error_code submit(struct request *request, struct error *why) {
                                            .on_answered = on_answered,
                                            .messages = publishing->batch.messages,
                                            .count = publishing->batch.count};
-    code = log_submit(request->broker->log, &publishing->publish);
+    request->kept_bytes = sizeof(*publishing) + publishing->batch.bytes;
+    request_wait(request);
+    code = request->is_operator ? log_submit(request->broker->log, &publishing->publish)
+                                : log_submit_quietly(request->broker->log, &publishing->publish);
     return code == OK ? OK : error_set(why, code, "the log takes nothing more at the moment");
 }
 
 void publish_handle(struct request *request) {
     struct error why = {0};
-    request_wait(request);
     enum error_code code = submit(request, &why);
-    if (code != OK) {
+    if (code == ERR_AGAIN) { /* whether it may publish is still asked */
+        batch_finish(&((struct publishing *)request->state)->batch);
+    } else if (code != OK) {
         batch_finish(&((struct publishing *)request->state)->batch);
         note_failure(request, code, &why);
-        request_refuse(request, code, &why);
-        request_answer(request);
+        request_end(request, code, &why);
     }
 }

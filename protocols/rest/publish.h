@@ -22,8 +22,4 @@ MUST_USE enum error_code publish_admit(struct request *request, struct error *wh
 /* The same for POST /publish, where each message names its channel. */
 MUST_USE enum error_code publish_admit_objects(struct request *request, struct error *why);
 
-/* {"channel":…,"offset":…,"id":…} of an ordered message. ERR_TOO_LARGE, ERR_MEMORY. */
-MUST_USE enum error_code publish_put_answer(struct buffer *buffer, const struct message *message,
-                                            bool with_channel);
-
 void publish_handle(struct request *request);

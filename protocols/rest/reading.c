@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/reading.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/config/value.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 #include "protocols/http/query.h"
+#include "protocols/starting.h"
 
 /* What one row has to know. */
 struct parameter {
@@ -23,36 +23,12 @@ static bool has_offsets(const struct reading *reading) {
 
 /* --- where it starts -------------------------------------------------------------------------- */
 
-void reading_set_start(struct storage_query *query, const struct since *since, uint64_t now_ms) {
-    switch (since->kind) {
-    case SINCE_EARLIEST:
-        query->start = STORAGE_EARLIEST;
-        break;
-    case SINCE_OFFSET:
-        query->start = STORAGE_AFTER_OFFSET;
-        query->place.offset = since->offset;
-        break;
-    case SINCE_PLACE:
-        query->start = STORAGE_AFTER_PLACE;
-        query->place = since->place;
-        break;
-    case SINCE_LAST:
-        query->start = STORAGE_NEWEST;
-        query->newest = since->count;
-        break;
-    case SINCE_TIME:
-        query->start = STORAGE_AFTER_TIME;
-        query->time_ms = since->time_ms;
-        break;
-    case SINCE_AGO:
-        query->start = STORAGE_AFTER_TIME;
-        query->time_ms = since->ago_ms < now_ms ? now_ms - since->ago_ms : 0;
-        break;
-    case SINCE_NOT_GIVEN:
-    case SINCE_NOW:
-        query->start = STORAGE_NOW;
-        break;
+unsigned reading_rights(enum reading_kind kind, enum storage_start start) {
+    bool goes_on = start == STORAGE_NOW || start == STORAGE_AFTER_PLACE;
+    if (kind == READING_PAGE) {
+        return 1u << ACTION_HISTORY;
     }
+    return 1u << ACTION_SUBSCRIBE | (goes_on ? 0 : 1u << ACTION_HISTORY);
 }
 
 static enum error_code on_since(const struct parameter *parameter, struct error *why) {
@@ -72,7 +48,7 @@ static enum error_code on_since(const struct parameter *parameter, struct error 
                          "an offset counts in one channel; start at an id or a time");
     }
     reading->has_start = true;
-    reading_set_start(&reading->query, &since, parameter->now_ms);
+    starting_set_query(&reading->query, &since, parameter->now_ms);
     return OK;
 }
 
@@ -179,21 +155,13 @@ static enum error_code parse_row(size_t row, struct span query, struct buffer *t
                                "%s is for pages, not for streams", rows[row].name);
     }
     parameter->text = buffer_borrow(text);
-    code = rows[row].on_value(parameter, why);
-    if (code != OK && why != NULL) {
-        snprintf(why->field, sizeof(why->field), "%s", rows[row].name);
-    }
-    return code;
+    return error_blame(why, rows[row].on_value(parameter, why), rows[row].name);
 }
 
 static enum error_code parse_last_event_id(struct span text, struct parameter *parameter,
                                            struct error *why) {
     parameter->text = text;
-    enum error_code code = on_since(parameter, why);
-    if (code != OK && why != NULL) {
-        snprintf(why->field, sizeof(why->field), "Last-Event-ID");
-    }
-    return code;
+    return error_blame(why, on_since(parameter, why), "Last-Event-ID");
 }
 
 enum error_code reading_parse(struct reading *reading, struct span query, struct span last_event_id,

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/admission/grants.h"
 #include "broker/channels/rules.h"
 #include "broker/channels/since.h"
 #include "broker/config/config.h"
@@ -31,8 +32,9 @@ struct reading {
     bool is_bare;               /* envelope=none */
 };
 
-/* Where `since` lets a query start. */
-void reading_set_start(struct storage_query *query, const struct since *since, uint64_t now_ms);
+/* The rights that reading from there needs, as bits of 1 << enum action: pages are history; a
+ * stream is a subscription, and history too unless it begins now or goes on behind an id. */
+unsigned reading_rights(enum reading_kind kind, enum storage_start start);
 
 /* "catch_up", "conflate", "drop", "disconnect". False: none of them. */
 MUST_USE bool reading_parse_on_lag(struct span text, enum on_lag *ret_on_lag);

@@ -27,8 +27,11 @@
 #include "broker/support/macros.h"
 #include "broker/support/mailbox.h"
 #include "broker/support/span.h"
+#include "protocols/petition.h"
 
 struct broker;
+struct connection;
+struct identity;
 struct metrics_shard;
 struct static_assets;
 struct reading;
@@ -51,7 +54,7 @@ enum reply_kind {
     REPLY_MQTT,         /* … or one that speaks MQTT */
 };
 
-/* The adapter adds Date, Content-Length and Connection by itself; nothing else. */
+/* The adapter adds Date, Content-Length, Connection and hardening.h by itself; nothing else. */
 struct reply {
     enum reply_kind kind;
     uint16_t status;
@@ -59,7 +62,7 @@ struct reply {
     struct buffer body;
     struct span body_static; /* sent instead of `body` where it is not empty; lives for ever */
     bool has_no_length;      /* HEAD of a stream: no Content-Length is told */
-    bool must_close;         /* the connection is not to be used again after this reply */
+    bool is_secure;          /* the adapter's: it goes out over TLS */
 };
 
 struct request {
@@ -72,21 +75,43 @@ struct request {
     struct span query;  /* what follows the `?`, not decoded */
     const struct request_header *headers;
     size_t header_count;
-    struct span body; /* decoded from chunks; for routes_handle() alone */
-    const char *peer; /* "127.0.0.1:40001", for logs */
-    bool is_secure;   /* TLS: the scheme that an Origin is compared with */
-    bool is_operator; /* came in on the operator's port */
-    bool can_switch;  /* the adapter can open streams */
-    bool is_upgrade;  /* asks for a WebSocket (RFC 6455, section 4.2.1) */
+    struct span body;              /* decoded from chunks; for routes_handle() alone */
+    struct connection *connection; /* whose limits it is held to; NULL: nobody's, on the operator's
+                                    * port */
+    const char *peer;              /* "127.0.0.1:40001", for logs */
+    bool is_secure;                /* TLS: the scheme that an Origin is compared with */
+    bool is_operator;              /* came in on the operator's port */
+    bool can_switch;               /* the adapter can open streams */
+    bool is_upgrade;               /* asks for a WebSocket (RFC 6455, section 4.2.1) */
+    struct span certificate;       /* the verified subject of the client's; empty: it has none */
     /* The reply is ready. Called exactly once after routes_handle(), from within it or later; never
      * after request_destroy(), which may be called from here. */
     void (*on_replied)(struct request *request);
+    /* Something is under way. NULL: it does not matter. */
+    void (*on_waiting)(struct request *request);
     void *context;
 
     /* Filled by routes_admit() and routes_handle(). */
     uint64_t body_bytes_max;
+    bool can_overlap;  /* a publish: handled in its order, it need not wait for those before it */
+    size_t kept_bytes; /* of its messages until the log has answered, then about its reply's */
     struct reply reply;
     enum metrics_route counted_as;
+
+    /* The adapter sets `petition.access`, and on the operator's port perhaps `identity`; the rest
+     * is authorization.c's. */
+    struct petition petition;
+    struct identity *identity; /* a reference; NULL: not known yet, or may do everything */
+    struct span tenant;        /* whose channels are meant; empty: nobody's */
+    bool has_credentials;      /* they came, good or bad */
+    bool identifies_later;     /* without any, what is spoken next asks for them */
+    bool is_identified;
+    bool is_permitted;           /* what the head asks for is allowed */
+    bool is_handed;              /* routes_handle() was called */
+    bool is_late;                /* the adapter's: the body did not come with the head */
+    unsigned question_count;     /* about what the body names, that somebody else was asked */
+    bool keeps_body;             /* the adapter keeps `body` until the reply, and … */
+    enum error_code body_result; /* … says here that it could not */
 
     /* The routes' own. `channel` and `reading` also serve the adapter that opens a stream. */
     const struct route *route;
@@ -141,10 +166,16 @@ bool request_is_head(const struct request *request);
  * (CORS, Allow) stay. The adapter calls it for what it finds itself: a body too large or too
  * slow. */
 void request_refuse(struct request *request, enum error_code code, const struct error *why);
+
+/* The end of a handler: refuses where the code is not OK and somebody still wants to know, and
+ * answers. */
+void request_end(struct request *request, enum error_code code, const struct error *why);
 void request_refuse_because(struct request *request, enum error_code code, const char *field,
                             const char *format, ...) PRINTF_LIKE(4, 5);
 
-/* Adds a header. What does not fit any more is left out and turns the reply into a 500. */
+/* Adds a header. What does not fit any more is left out and turns the reply into a 500. The value
+ * of the first is as it is to go out, that of the second is freed of control characters. */
+void reply_put_header(struct reply *reply, struct span name, struct span value);
 void reply_add_header(struct reply *reply, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

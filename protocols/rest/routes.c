@@ -9,10 +9,12 @@
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "protocols/rest/assets.h"
+#include "protocols/rest/authorization.h"
 #include "protocols/rest/channel.h"
 #include "protocols/rest/get.h"
 #include "protocols/rest/publish.h"
 #include "protocols/rest/request.h"
+#include "protocols/rest/ticket.h"
 #include "protocols/websocket/handshake.h"
 
 #define READING (METHOD_GET | METHOD_HEAD)
@@ -84,9 +86,25 @@ static const struct route routes[] = {
      .counted_as = METRICS_ROUTE_OTHER,
      .reserved_for = "WebSub is not in this version"},
     {.path = "/token",
-     .is_prefix = true,
+     .port = ROUTE_PUBLIC,
      .counted_as = METRICS_ROUTE_OTHER,
-     .reserved_for = "tokens are not in this version"},
+     .methods = METHOD_POST,
+     .on_admit = ticket_admit,
+     .on_request = ticket_handle},
+};
+
+static enum error_code admit_all(struct request *request, struct error *why) {
+    (void)request;
+    (void)why;
+    return OK;
+}
+
+/* MQTT in a WebSocket is spoken at any path; it has a row, and no path of its own. */
+static const struct route route_of_mqtt = {
+    .methods = METHOD_GET,
+    .on_admit = admit_all,
+    .on_request = handshake_handle_mqtt,
+    .counted_as = METRICS_ROUTE_STREAM,
 };
 
 static const struct {
@@ -106,7 +124,8 @@ static unsigned method_bit_of(struct span method) {
     return 0;
 }
 
-const struct route *route_find(struct span path, bool is_operator) {
+/* NULL: there is nothing. */
+static const struct route *find_route(struct span path, bool is_operator) {
     enum route_port other = is_operator ? ROUTE_PUBLIC : ROUTE_OPERATOR;
     for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
         const struct route *route = &routes[i];
@@ -119,16 +138,18 @@ const struct route *route_find(struct span path, bool is_operator) {
     return NULL;
 }
 
-void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYTES]) {
+/* "GET, HEAD, POST, DELETE, OPTIONS" and a NUL. */
+#define ALLOW_BYTES 40
+static void format_allow(const struct route *route, char ret_text[ALLOW_BYTES]) {
     size_t length = 0;
     ret_text[0] = '\0';
     for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
         if (((route->methods | METHOD_OPTIONS) & methods[i].bit) != 0) {
-            length += (size_t)snprintf(ret_text + length, ROUTE_ALLOW_BYTES - length, "%s%s",
+            length += (size_t)snprintf(ret_text + length, ALLOW_BYTES - length, "%s%s",
                                        length == 0 ? "" : ", ", methods[i].name);
         }
     }
-    INVARIANT(length < ROUTE_ALLOW_BYTES);
+    INVARIANT(length < ALLOW_BYTES);
 }
 
 /* --- admission ------------------------------------------------------------------------------- */
@@ -173,12 +194,15 @@ static enum error_code admit_origin(struct request *request, struct error *why) 
         reply_add_header(&request->reply, "Access-Control-Allow-Origin", "%.*s",
                          SPAN_PRINTF(question.origin));
         reply_add_header(&request->reply, "Access-Control-Expose-Headers",
-                         "ETag, Retry-After, Allow");
+                         "ETag, Retry-After, Allow, RateLimit, RateLimit-Policy, WWW-Authenticate");
+        if (!authorization_is_open(request)) { /* its cookie counts, as credentials.h says */
+            reply_put_header(&request->reply, SPAN("Access-Control-Allow-Credentials"),
+                             SPAN("true"));
+        }
     }
     if (config->public_origins.count > 0 && !request->is_operator) {
         reply_add_header(&request->reply, "Vary", "Origin");
     }
-    reply_add_header(&request->reply, "X-Content-Type-Options", "nosniff");
     return OK;
 }
 
@@ -218,37 +242,53 @@ static enum metrics_route class_of(const struct route *route, unsigned method_bi
     return route->counted_as;
 }
 
+/* Who it is comes first: what is wrong with the request is nobody else's business. */
+static enum error_code admit_to(struct request *request, const struct route *route,
+                                struct error *why) {
+    request->route = route;
+    enum error_code code = authorization_identify(request, why);
+    if (code == OK) {
+        code = route->on_admit(request, why);
+    }
+    return code == OK ? authorization_admit(request, why) : code;
+}
+
 /* Path and method against the table. OK with a status set: the reply is ready. */
 static enum error_code admit_route(struct request *request, struct error *why) {
     if (request->can_switch && request->method_bit == METHOD_GET && handshake_is_mqtt(request)) {
         request->counted_as = METRICS_ROUTE_STREAM;
-        return handshake_accept_mqtt(request, why);
+        request->identifies_later = true; /* CONNECT may bring its own */
+        return admit_to(request, &route_of_mqtt, why);
     }
     if (request->method_bit == METHOD_OPTIONS && span_is_equal(request->path, SPAN("*"))) {
         answer_options(request, "GET, HEAD, POST, DELETE, OPTIONS");
         return OK;
     }
-    const struct route *route = route_find(request->path, request->is_operator);
+    const struct route *route = find_route(request->path, request->is_operator);
     if (route == NULL) {
         return error_set(why, ERR_NOT_FOUND, "channels are below /channels/%s",
                          request->is_upgrade ? "; MQTT needs Sec-WebSocket-Protocol: mqtt" : "");
     }
-    request->route = route;
     request->counted_as = class_of(route, request->method_bit);
+    request->route = route;
     if (route->reserved_for != NULL) {
         return error_set(why, ERR_NOT_IMPLEMENTED, "%s", route->reserved_for);
     }
-    char allow[ROUTE_ALLOW_BYTES];
-    route_format_allow(route, allow);
-    if (request->method_bit == METHOD_OPTIONS) {
-        answer_options(request, allow);
-        return OK;
-    }
     if ((route->methods & request->method_bit) == 0) {
+        char allow[ALLOW_BYTES];
+        format_allow(route, allow);
+        if (request->method_bit == METHOD_OPTIONS) {
+            answer_options(request, allow);
+            return OK;
+        }
         reply_add_header(&request->reply, "Allow", "%s", allow);
         return error_set(why, ERR_METHOD, "allowed here: %s", allow);
     }
-    return route->on_admit == NULL ? OK : route->on_admit(request, why);
+    if (route->on_admit == NULL) { /* a page, which anybody may see */
+        request->is_permitted = true;
+        return OK;
+    }
+    return admit_to(request, route, why);
 }
 
 /* What the head tells of the body's size, so that a large one is refused before it is sent. */
@@ -257,7 +297,7 @@ static enum error_code admit_length(struct request *request, struct error *why) 
     uint64_t length = 0;
     if (!request_find_header(request, "Content-Length", &text)) {
         bool is_length_told = request_find_header(request, "Transfer-Encoding", &text);
-        return is_length_told || request->method_bit != METHOD_POST
+        return is_length_told || request->method_bit != METHOD_POST || request->body_bytes_max == 0
                    ? OK
                    : error_set_field(why, ERR_LENGTH_REQUIRED, "Content-Length",
                                      "a body needs Content-Length or Transfer-Encoding: chunked");
@@ -298,5 +338,5 @@ bool routes_admit(struct request *request) {
 void routes_handle(struct request *request) {
     INVARIANT(request->route != NULL);
     INVARIANT(request->route->on_request != NULL);
-    request->route->on_request(request);
+    authorization_proceed(request);
 }

@@ -42,13 +42,6 @@ struct route {
     const char *reserved_for; /* no handlers: 501 with this detail */
 };
 
-/* The row of a path; NULL: there is nothing. */
-const struct route *route_find(struct span path, bool is_operator);
-
-/* "GET, HEAD, POST, DELETE, OPTIONS" and a NUL. */
-#define ROUTE_ALLOW_BYTES 40
-void route_format_allow(const struct route *route, char ret_text[ROUTE_ALLOW_BYTES]);
-
 /* Judges the head: Host and Origin, resource, method, channel name, declared length and type. True:
  * go on; the body may have `request->body_bytes_max` bytes (0: there may be none). False: the reply
  * is ready and the body is not wanted. */

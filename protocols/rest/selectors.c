@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/selectors.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/channels/name.h"
 #include "broker/channels/pattern.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"
 #include "broker/support/percent.h"
@@ -26,10 +26,7 @@ static enum error_code check(struct storage_selector *selector, bool may_have_em
     enum error_code code = selector->is_pattern
                                ? pattern_check(selector->text, may_have_empty_segments, why)
                                : channel_name_check(selector->text, may_have_empty_segments, why);
-    if (code != OK && why != NULL) {
-        snprintf(why->field, sizeof(why->field), "channel");
-    }
-    return code;
+    return error_blame(why, code, "channel");
 }
 
 enum error_code selectors_create_one(struct span text, bool may_have_empty_segments,
@@ -120,4 +117,34 @@ enum error_code selectors_create_of_query(struct span query,
     INVARIANT(*ret_count > 0);
     *ret_selectors = selectors;
     return OK;
+}
+
+enum error_code selectors_scope(struct storage_selector **selectors, size_t count,
+                                struct span tenant) {
+    struct storage_selector *old = *selectors;
+    struct storage_selector *scoped = NULL;
+    struct buffer texts;
+    enum error_code code = OK;
+    size_t more = tenant.length == 0 ? 0 : tenant.length + 2; /* what scope_put() adds to each */
+    buffer_init(&texts, count * SCOPED_BYTES_MAX);
+    for (size_t i = 0; code == OK && i < count; i++) {
+        code = scope_put(&texts, tenant, old[i].text);
+    }
+    if (code == OK) {
+        scoped = malloc(count * sizeof(*scoped) + texts.length);
+        code = scoped == NULL ? ERR_MEMORY : OK;
+    }
+    if (code == OK) {
+        uint8_t *room = memcpy(scoped + count, texts.bytes, texts.length);
+        for (size_t i = 0; i < count; i++) {
+            size_t length = old[i].text.length + more;
+            scoped[i] = old[i];
+            scoped[i].text = span_of(room, length);
+            room += length;
+        }
+        free(old);
+        *selectors = scoped;
+    }
+    buffer_finish(&texts);
+    return code;
 }

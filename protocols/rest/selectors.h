@@ -4,7 +4,7 @@
  * Place:   made by protocols/rest/get.c of path or query; kept in the request's reading, where
  *          pages, SSE and WebSocket find them.
  * Thread:  pure, but for one allocation.
- * Bounds:  SELECTORS_MAX, and the length of the request's target.
+ * Bounds:  SELECTORS_MAX, and the length of the request's target; a scope a selector.
  *
  * A text with a `*` is a pattern (broker/channels/pattern.h), any other one a channel. An array of
  * selectors is one allocation with its texts behind it: free() ends both.
@@ -32,3 +32,6 @@ MUST_USE enum error_code selectors_create_one(struct span text, bool may_have_em
 MUST_USE enum error_code selectors_create_of_query(struct span query,
                                                    struct storage_selector **ret_selectors,
                                                    size_t *ret_count, struct error *why);
+/* Puts the tenant's scope before each text: an allocation takes the other's place. ERR_MEMORY. */
+MUST_USE enum error_code selectors_scope(struct storage_selector **selectors, size_t count,
+                                         struct span tenant);

@@ -22,7 +22,7 @@ TEST(the_demo_is_on_the_public_port_and_knows_its_tags) {
     EXPECT_EQ(fakes_ask("GET", "/demo", "Host: localhost", false, &assets, &request), 200);
     EXPECT_SPAN(reply_body(&request->reply), "<p>");
     EXPECT_SPAN(fakes_reply_header(request, "Content-Security-Policy"), "default-src");
-    EXPECT_SPAN(fakes_reply_header(request, "X-Content-Type-Options"), "nosniff");
+    EXPECT_SPAN(fakes_reply_header(request, "X-Frame-Options"), "DENY");
     request_destroy(request);
     EXPECT_EQ(fakes_ask("GET", "/demo", "Host: localhost\nIf-None-Match: \"1\"", false, &assets,
                         &request),

@@ -96,7 +96,7 @@ TEST(a_publish_is_as_durable_as_its_strictest_channel_asks_for) {
     EXPECT_EQ(batch_close(&batch, &why), OK);
     EXPECT_EQ(batch.messages[0]->fields.flags, MESSAGE_FSYNC);
     EXPECT_EQ(batch.messages[1]->fields.flags, MESSAGE_FSYNC);
-    rules_unref(rules);
+    rules_destroy(rules);
 }
 
 /* --- the trace ------------------------------------------------------------------------------- */

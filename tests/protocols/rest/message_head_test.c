@@ -36,7 +36,7 @@ static int end(void **state) {
 }
 
 static struct span key(void) {
-    return span_of(head.idempotency_key, head.idempotency_key_length);
+    return buffer_borrow(&head.idempotency_key);
 }
 
 TEST(headers_describe_a_message) {
@@ -80,7 +80,7 @@ TEST(a_key_has_a_bound) {
     char text[400];
     snprintf(text, sizeof(text), "Idempotency-Key: %0255d", 0);
     EXPECT_EQ(read(text), OK);
-    EXPECT_EQ(head.idempotency_key_length, 255);
+    EXPECT_EQ(head.idempotency_key.length, 255);
     snprintf(text, sizeof(text), "Idempotency-Key: %0256d", 0);
     EXPECT_EQ(read(text), ERR_BAD_REQUEST);
 }
@@ -117,7 +117,7 @@ TEST(what_a_header_cannot_mean_is_refused_and_named) {
         {"Tidings-Tll: 5", "Tidings-Tll"},
         {"Tidings-Key: a\nTidings-Key: b", "Tidings-Key"},
         {"Tidings-Header-A: a\ntidings-header-a: b", "tidings-header-a"},
-        {"Tidings-Header-\xFF: a", "Tidings-Header-\xFF"},
+        {"Tidings-Header-\xFF: a", "Tidings-Header-?"},
         {"Content-Type: nonsense", "Content-Type"},
         {"Content-Type: multipart/form-data; boundary=x", "Content-Type"},
         {"Content-Encoding: gzip", "Content-Encoding"},

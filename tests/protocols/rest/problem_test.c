@@ -10,11 +10,11 @@ TEST(an_error_becomes_a_problem_with_its_field) {
     struct error why;
     buffer_init(&buffer, 2000);
     enum error_code code =
-        error_set_field(&why, ERR_BAD_SINCE, "since", "`%s` says \"nothing\"", "x\n");
+        error_set_field(&why, ERR_BAD_SINCE, "since", "`%s` says \"nothing\"", "x\\");
     EXPECT_EQ(problem_put(&buffer, code, &why), OK);
     EXPECT_SPAN(buffer_borrow(&buffer),
                 "{\"type\":\"/problems/bad-since\",\"title\":\"The starting point means nothing\","
-                "\"status\":400,\"detail\":\"`x\\n` says \\\"nothing\\\"\",\"field\":\"since\"}");
+                "\"status\":400,\"detail\":\"`x\\\\` says \\\"nothing\\\"\",\"field\":\"since\"}");
     buffer_finish(&buffer);
 }
 

@@ -186,7 +186,7 @@ TEST(each_policy_can_be_asked_for) {
 
 TEST(a_policy_is_the_readers_or_that_of_its_only_channel) {
     struct channel_rule rule = {.match = (char *)(uintptr_t) "a", .on_lag = ON_LAG_DROP};
-    struct config config = {.rules = &rule, .rule_count = 1, .rule_default = {0}};
+    struct config config = {.rules = &rule, .rule_count = 1};
     config.rule_default.on_lag = ON_LAG_CONFLATE;
     struct rules *rules = rules_create(&config, NULL);
     struct storage_selector catch_all = {.text = SPAN("**"), .is_pattern = true};
@@ -196,7 +196,7 @@ TEST(a_policy_is_the_readers_or_that_of_its_only_channel) {
     EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, &two[1], 1, rules), ON_LAG_CONFLATE);
     EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, two, 2, rules), ON_LAG_CATCH_UP);
     EXPECT_EQ(reading_choose_on_lag(ON_LAG_AUTO, &catch_all, 1, rules), ON_LAG_CATCH_UP);
-    rules_unref(rules);
+    rules_destroy(rules);
 }
 
 UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),

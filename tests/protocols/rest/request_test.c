@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/request.h"
 
+#include "broker/support/utf8.h"
 #include "tests/unit.h"
 
 static unsigned replied_count;
@@ -97,6 +98,20 @@ TEST(a_refusal_is_a_problem_and_keeps_only_what_is_not_of_the_content) {
     request_destroy(request);
 }
 
+TEST(a_refusal_is_of_whole_characters_wherever_its_text_was_cut) {
+    char text[400];
+    for (size_t i = 0; i + 3 < sizeof(text); i += 3) {
+        memcpy(text + i, "\xE2\x82\xAC", 4);
+    }
+    for (size_t before = 0; before < 3; before++) {
+        struct request *request = create();
+        request_refuse_because(request, ERR_CONFIG, text + 3 - before, "%.*s%s", (int)before, "..",
+                               text);
+        EXPECT_TRUE(utf8_is_valid(buffer_borrow(&request->reply.body)));
+        request_destroy(request);
+    }
+}
+
 TEST(what_passes_tells_when_to_come_again) {
     static const enum error_code codes[] = {ERR_BUSY, ERR_DRAINING, ERR_STORAGE_FULL, ERR_RATE};
     for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
@@ -134,5 +149,6 @@ UNIT_TESTS(UNIT(an_answer_is_told_once_and_the_state_ends_with_the_request),
            UNIT(an_abandoned_request_ends_by_itself_and_tells_nobody),
            UNIT(a_header_is_found_whatever_its_case),
            UNIT(a_refusal_is_a_problem_and_keeps_only_what_is_not_of_the_content),
+           UNIT(a_refusal_is_of_whole_characters_wherever_its_text_was_cut),
            UNIT(what_passes_tells_when_to_come_again), UNIT(a_value_cannot_end_its_line),
            UNIT(headers_above_the_bound_make_it_a_500))
