@@ -151,7 +151,3 @@ enum error_code event_put_progress(struct buffer *buffer, const struct place *pl
 enum error_code event_put_comment(struct buffer *buffer) {
     return buffer_put(buffer, SPAN(":\n\n"));
 }
-
-enum error_code event_put_retry(struct buffer *buffer, uint64_t wait_ms) {
-    return buffer_printf(buffer, "retry: %llu\n\n", (unsigned long long)wait_ms);
-}

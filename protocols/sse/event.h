@@ -41,6 +41,3 @@ MUST_USE enum error_code event_put_progress(struct buffer *buffer, const struct 
 
 /* A comment, which only keeps the connection warm. */
 MUST_USE enum error_code event_put_comment(struct buffer *buffer);
-
-/* `retry:`, the client's wait before it comes back. */
-MUST_USE enum error_code event_put_retry(struct buffer *buffer, uint64_t wait_ms);

@@ -7,6 +7,7 @@
  *
  *     {"ref":1,"ok":{…}}      {"ref":1,"error":{"code","message","field"?}}
  *     {"sub":1,"at":"<id>"}   {"sub":1,"done":true,"at":"<id>"}
+ *     {"sub":1,"closed":{"code","message"}}
  *
  * `ref` is JSON as it came; an empty one is left out, and so is a subscription of 0. A call that
  * fails (ERR_MEMORY, ERR_TOO_LARGE) may have added a part.
@@ -44,3 +45,8 @@ MUST_USE enum error_code answer_put_progress(struct buffer *buffer, uint64_t sub
 /* {"sub":1,"done":true,"at":"t1…"}: its `limit` is reached, and it is gone. */
 MUST_USE enum error_code answer_put_limit(struct buffer *buffer, uint64_t subscription,
                                           const struct place *place);
+
+/* {"sub":1,"closed":{"code":"forbidden","message":"…"}}: it has ended, and why. `why` may be
+ * NULL. */
+MUST_USE enum error_code answer_put_closed(struct buffer *buffer, uint64_t subscription,
+                                           enum error_code result, const struct error *why);

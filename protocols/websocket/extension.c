@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/websocket/extension.h"
 
-#include "broker/support/invariant.h"
 #include "protocols/http/head.h"
 #include "protocols/websocket/deflate.h"
 

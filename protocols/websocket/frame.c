@@ -338,14 +338,11 @@ void frame_end(struct buffer *buffer, size_t start, enum frame_opcode opcode) {
 
 enum error_code frame_put_close(struct buffer *buffer, uint16_t code, struct span reason) {
     uint8_t payload[WEBSOCKET_CONTROL_BYTES_MAX] = {(uint8_t)(code >> 8), (uint8_t)code};
-    size_t length = reason.length < CLOSE_REASON_BYTES_MAX ? reason.length : CLOSE_REASON_BYTES_MAX;
-    while (length > 0 && length < reason.length && (reason.bytes[length] & 0xC0) == 0x80) {
-        length--;
+    struct span shown = utf8_cut(reason, CLOSE_REASON_BYTES_MAX);
+    if (shown.length > 0) {
+        memcpy(payload + 2, shown.bytes, shown.length);
     }
-    if (length > 0) {
-        memcpy(payload + 2, reason.bytes, length);
-    }
-    return frame_put(buffer, FRAME_CLOSE, span_of(payload, 2 + length));
+    return frame_put(buffer, FRAME_CLOSE, span_of(payload, 2 + shown.length));
 }
 
 /* --- the handshake -------------------------------------------------------------------------- */

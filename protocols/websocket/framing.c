@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/websocket/framing.h"
 
+#include <string.h>
+
+#include "broker/support/invariant.h"
 #include "protocols/envelope.h"
 #include "protocols/websocket/frame.h"
 
@@ -48,6 +51,36 @@ static enum error_code put_gap(struct buffer *buffer, const struct storage_gap *
     return OK;
 }
 
+/* The number stands in front: {"sub":1,… becomes {"sub":27,… */
+static enum error_code put_renumbered(struct buffer *buffer, struct span frame,
+                                      uint64_t subscription) {
+    static const struct span before = {(const uint8_t *)"{\"sub\":", 7};
+    size_t header_length = frame_header_length(frame.bytes);
+    struct span payload = span_of(frame.bytes + header_length, frame.length - header_length);
+    INVARIANT(span_has_prefix(payload, before));
+    const uint8_t *comma = memchr(payload.bytes, ',', payload.length);
+    INVARIANT(comma != NULL);
+    struct span behind = span_of(comma, (size_t)(payload.bytes + payload.length - comma));
+    uint8_t digits[SPAN_U64_DIGITS];
+    struct span number = span_format_u64(subscription, digits);
+    size_t length_before = buffer->length;
+    enum error_code code =
+        frame_put_header(buffer, FRAME_TEXT, before.length + number.length + behind.length);
+    if (code == OK) {
+        code = buffer_put(buffer, before);
+    }
+    if (code == OK) {
+        code = buffer_put(buffer, number);
+    }
+    if (code == OK) {
+        code = buffer_put(buffer, behind);
+    }
+    if (code != OK) {
+        buffer->length = length_before;
+    }
+    return code;
+}
+
 const struct framing websocket_framing = {.name = "websocket",
                                           .slot = WEBSOCKET_SLOT_PLAIN,
                                           .put_message = put_message,
@@ -56,4 +89,5 @@ const struct framing websocket_framing = {.name = "websocket",
 const struct framing websocket_framing_subscribed = {.name = "websocket",
                                                      .slot = WEBSOCKET_SLOT_SUBSCRIBED,
                                                      .put_message = put_message,
-                                                     .put_gap = put_gap};
+                                                     .put_gap = put_gap,
+                                                     .put_renumbered = put_renumbered};

@@ -101,6 +101,12 @@ enum error_code handshake_accept_mqtt(struct request *request, struct error *why
     return code;
 }
 
+void handshake_handle_mqtt(struct request *request) {
+    struct error why = {0};
+    enum error_code code = handshake_accept_mqtt(request, &why);
+    request_end(request, code, &why);
+}
+
 bool handshake_deflates(const struct request *request) {
     struct span rest = buffer_borrow(&request->reply.headers);
     struct span name, value;

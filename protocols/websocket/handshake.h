@@ -28,5 +28,8 @@ bool handshake_is_mqtt(const struct request *request);
 /* The same as handshake_accept(), for one of kind REPLY_MQTT, never compressed. */
 MUST_USE enum error_code handshake_accept_mqtt(struct request *request, struct error *why);
 
+/* Answers with it, or with the refusal. */
+void handshake_handle_mqtt(struct request *request);
+
 /* permessage-deflate was agreed on in the reply. */
 bool handshake_deflates(const struct request *request);

@@ -5,24 +5,33 @@
  * them is bounded by its stream (a page or a run). */
 #include "protocols/websocket/subscriptions.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/admission/identity.h"
+#include "broker/channels/scope.h"
 #include "broker/channels/since.h"
+#include "broker/config/config.h"
 #include "broker/limits.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/bundle.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
+#include "protocols/petition.h"
 #include "protocols/rest/reading.h"
 #include "protocols/rest/selectors.h"
+#include "protocols/starting.h"
 #include "protocols/websocket/answer.h"
 #include "protocols/websocket/command.h"
 #include "protocols/websocket/websocket_private.h"
 
 struct subscriptions {
     struct list list;
+    struct bundle bundle;
     size_t count;
+    size_t pattern_count;
     uint64_t number_last;
 };
 
@@ -35,6 +44,7 @@ struct subscription {
     uint64_t served_channel_id;
     uint64_t served_offset; /* of the last message, when it was last looked at */
     bool is_answer_due;
+    bool is_pattern;
     uint8_t ref_length;
     uint8_t ref[];
 };
@@ -49,6 +59,7 @@ static void subscription_destroy(struct subscription *subscription) {
     struct subscriptions *subscriptions = subscription->websocket->subscriptions;
     INVARIANT(subscriptions->count > 0);
     subscriptions->count--;
+    subscriptions->pattern_count -= subscription->is_pattern;
     list_remove(&subscription->in_subscriptions);
     stream_destroy(subscription->stream);
     free(subscription);
@@ -105,6 +116,7 @@ static enum error_code open_one(struct websocket *websocket,
     subscription->websocket = websocket;
     subscription->number = subscriptions->number_last + 1;
     subscription->is_answer_due = ref.length > 0;
+    subscription->is_pattern = selector->is_pattern;
     subscription->ref_length = (uint8_t)ref.length;
     if (ref.length > 0) {
         memcpy(subscription->ref, ref.bytes, ref.length);
@@ -115,6 +127,7 @@ static enum error_code open_one(struct websocket *websocket,
     options.selector_count = 1;
     options.framing = websocket_choose_framing(websocket);
     options.subscription = subscription->number;
+    options.bundle = &subscriptions->bundle;
     options.on_lag = reading_choose_on_lag(wanted->on_lag, selector, 1,
                                            worker_broker(websocket_worker(websocket))->rules);
     options.on_started = on_started;
@@ -130,6 +143,7 @@ static enum error_code open_one(struct websocket *websocket,
     }
     list_put_head(&subscriptions->list, &subscription->in_subscriptions); /* never served yet */
     subscriptions->count++;
+    subscriptions->pattern_count += subscription->is_pattern;
     return OK;
 }
 
@@ -165,13 +179,6 @@ void subscriptions_destroy(struct websocket *websocket) {
 
 /* --- commands --------------------------------------------------------------------------------- */
 
-static enum error_code blame(struct error *why, enum error_code code, const char *field) {
-    if (code != OK) {
-        snprintf(why->field, sizeof(why->field), "%s", field);
-    }
-    return code;
-}
-
 static enum error_code take_since(struct span text, const struct storage_selector *selector,
                                   struct storage_query *query, struct error *why) {
     struct since since = {.kind = SINCE_NOW};
@@ -181,9 +188,9 @@ static enum error_code take_since(struct span text, const struct storage_selecto
                          "an offset counts in one channel; start at an id or a time");
     }
     if (code == OK) {
-        reading_set_start(query, &since, clock_wall_ms());
+        starting_set_query(query, &since, clock_wall_ms());
     }
-    return blame(why, code, "since");
+    return error_blame(why, code, "since");
 }
 
 static enum error_code take_on_lag(struct span text, enum on_lag *ret_on_lag, struct error *why) {
@@ -194,28 +201,103 @@ static enum error_code take_on_lag(struct span text, enum on_lag *ret_on_lag, st
                                  "on_lag is `catch_up`, `conflate`, `drop` or `disconnect`");
 }
 
+/* Reading from there needs these rights to all of it. */
+static enum error_code permit(const struct websocket *websocket, struct petition *petition,
+                              const struct storage_selector *selector, enum storage_start start,
+                              struct error *why) {
+    struct identity *identity = connection_identity(websocket->connection);
+    unsigned rights = reading_rights(READING_WEBSOCKET, start);
+    enum error_code code = OK;
+    for (unsigned action = 0; code == OK && action < ACTION_COUNT; action++) {
+        if ((rights & 1u << action) != 0) {
+            code = petition_permit(petition, identity, (enum action)action, selector->text, why);
+        }
+    }
+    return code;
+}
+
+static enum error_code scope(const struct websocket *websocket,
+                             struct storage_selector **selector) {
+    const struct identity *identity = connection_identity(websocket->connection);
+    return identity == NULL || identity->facts.tenant.length == 0
+               ? OK
+               : selectors_scope(selector, 1, identity->facts.tenant);
+}
+
+static enum error_code check_count(const struct websocket *websocket,
+                                   const struct storage_selector *selector, struct error *why) {
+    const struct subscriptions *subscriptions = websocket->subscriptions;
+    const struct config *config = worker_broker(websocket_worker(websocket))->config;
+    if (subscriptions->count >= config->subscriptions_max) {
+        throttle_note(websocket->connection, METRICS_LIMIT_SUBSCRIPTIONS,
+                      config->subscriptions_max);
+        return error_set_field(why, ERR_RATE, "subscribe",
+                               "limits.subscriptions: a socket has %llu at most",
+                               (unsigned long long)config->subscriptions_max);
+    }
+    if (selector->is_pattern && subscriptions->pattern_count >= config->patterns_max) {
+        throttle_note(websocket->connection, METRICS_LIMIT_PATTERNS, config->patterns_max);
+        return error_set_field(why, ERR_RATE, "subscribe",
+                               "limits.patterns: a socket has %llu at most",
+                               (unsigned long long)config->patterns_max);
+    }
+    return OK;
+}
+
 enum error_code subscriptions_open(struct websocket *websocket, const struct command *command,
-                                   struct error *why) {
+                                   struct petition *petition, struct error *why) {
     struct stream_options wanted = {.limit = command->limit};
     struct storage_selector *selector = NULL;
-    if (websocket->subscriptions->count >= SUBSCRIPTIONS_MAX) {
-        return error_set_field(why, ERR_RATE, "subscribe", "a socket has %d subscriptions at most",
-                               SUBSCRIPTIONS_MAX);
-    }
-    enum error_code code =
-        blame(why, selectors_create_one(command->subscribe, true, &selector, why), "subscribe");
+    enum error_code code = error_blame(
+        why, selectors_create_one(command->subscribe, true, &selector, why), "subscribe");
     if (code != OK) {
         return code;
     }
-    code = take_since(command->since, selector, &wanted.start, why);
+    code = check_count(websocket, selector, why);
+    code = code != OK ? code : take_since(command->since, selector, &wanted.start, why);
     if (code == OK) {
         code = take_on_lag(command->on_lag, &wanted.on_lag, why);
+    }
+    if (code == OK) {
+        code = permit(websocket, petition, selector, wanted.start.start, why);
+    }
+    if (code == OK) {
+        code = scope(websocket, &selector);
     }
     if (code == OK) {
         code = open_one(websocket, selector, &wanted, command->ref);
     }
     free(selector);
     return code;
+}
+
+static void tell_closed(struct subscription *subscription, enum error_code code,
+                        const struct error *why) {
+    struct websocket *websocket = subscription->websocket;
+    size_t start = 0;
+    struct buffer *text = websocket_begin_text(websocket, &start);
+    if (text != NULL) {
+        websocket_end_text(websocket, text, start,
+                           answer_put_closed(text, subscription->number, code, why));
+    }
+}
+
+void subscriptions_review(struct websocket *websocket, const struct identity *identity) {
+    struct list *list = &websocket->subscriptions->list;
+    struct list *next;
+    for (struct list *node = list->next; node != list; node = next) {
+        struct subscription *subscription = subscription_of(node);
+        struct storage_selector selector = {0};
+        struct error why = {0};
+        next = node->next;
+        stream_get_selector(subscription->stream, 0, &selector);
+        enum error_code code =
+            identity_may(identity, ACTION_SUBSCRIBE, scope_visible(selector.text), &why);
+        if (code != OK) {
+            tell_closed(subscription, code, &why);
+            subscription_destroy(subscription);
+        }
+    }
 }
 
 static struct subscription *find(const struct subscriptions *subscriptions, uint64_t number) {

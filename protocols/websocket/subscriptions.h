@@ -15,6 +15,8 @@
 #include "broker/support/span.h"
 
 struct command;
+struct identity;
+struct petition;
 struct reading;
 struct websocket;
 
@@ -27,9 +29,14 @@ MUST_USE enum error_code subscriptions_create(struct websocket *websocket,
 void subscriptions_destroy(struct websocket *websocket);
 
 /* OK: the answer follows. ERR_BAD_CHANNEL, ERR_BAD_SINCE, ERR_BAD_REQUEST; ERR_RATE: there are as
- * many as there may be; ERR_MEMORY. */
+ * many as there may be; ERR_FORBIDDEN and its kin: it is not allowed; ERR_AGAIN: the petition is
+ * under way; ERR_MEMORY. */
 MUST_USE enum error_code subscriptions_open(struct websocket *websocket,
-                                            const struct command *command, struct error *why);
+                                            const struct command *command,
+                                            struct petition *petition, struct error *why);
+
+/* Ends those that `identity`, whose socket it is now, may not have, and says so of each. */
+void subscriptions_review(struct websocket *websocket, const struct identity *identity);
 
 /* Answers, too. ERR_NOT_FOUND. */
 MUST_USE enum error_code subscriptions_close(struct websocket *websocket,

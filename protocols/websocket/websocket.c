@@ -8,14 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/admission/identity.h"
+#include "broker/channels/name.h"
 #include "broker/channels/pattern.h"
 #include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
 #include "broker/support/utf8.h"
+#include "protocols/petition.h"
 #include "protocols/rest/reading.h"
 #include "protocols/rest/request.h"
 #include "protocols/websocket/answer.h"
@@ -23,6 +27,8 @@
 #include "protocols/websocket/compression.h"
 #include "protocols/websocket/framing.h"
 #include "protocols/websocket/handshake.h"
+#include "protocols/websocket/probation.h"
+#include "protocols/websocket/renewal.h"
 #include "protocols/websocket/subscriptions.h"
 #include "protocols/websocket/websocket_private.h"
 
@@ -102,15 +108,6 @@ void websocket_end_failed(struct websocket *websocket, enum error_code code) {
     websocket_end_because(websocket, reason, error_row(code)->title);
 }
 
-static void refuse(struct websocket *websocket, struct span ref, enum error_code code,
-                   const struct error *why) {
-    size_t start = 0;
-    struct buffer *text = websocket_begin_text(websocket, &start);
-    if (text != NULL) {
-        websocket_end_text(websocket, text, start, answer_put_error(text, ref, code, why));
-    }
-}
-
 /* --- commands --------------------------------------------------------------------------------- */
 
 /* A publish that was refused through no fault of the publisher's. */
@@ -122,8 +119,21 @@ static void note_failure(const struct websocket *websocket, struct span channel,
     }
 }
 
+static const struct publications_owner publications_owner;
+
+static enum error_code may_publish(const struct websocket *websocket, struct petition *petition,
+                                   struct span channel, struct error *why) {
+    struct identity *identity = connection_identity(websocket->connection);
+    if (identity == NULL) {
+        return OK;
+    }
+    enum error_code code = channel_name_check(channel, true, why);
+    return code == OK ? petition_permit(petition, identity, ACTION_PUBLISH, channel, why)
+                      : error_blame(why, code, "channel");
+}
+
 static enum error_code publish(struct websocket *websocket, struct command *command,
-                               struct error *why) {
+                               struct petition *petition, struct error *why) {
     struct span own = span_of(websocket->channel, websocket->channel_length);
     if (command->publish.channel.length == 0) {
         if (own.length == 0 || pattern_is_pattern(own)) {
@@ -132,21 +142,30 @@ static enum error_code publish(struct websocket *websocket, struct command *comm
         }
         command->publish.channel = own;
     }
-    enum error_code code = publications_submit(&websocket->publications, &command->publish,
-                                               command->idempotency_key, command->ref, why);
-    note_failure(websocket, command->publish.channel, code, why);
+    enum error_code code = may_publish(websocket, petition, command->publish.channel, why);
+    if (code == OK && websocket->publications == NULL) {
+        code = publications_create(websocket_worker(websocket), &publications_owner, websocket,
+                                   &websocket->publications);
+    }
+    if (code == OK) {
+        code = publications_submit(websocket->publications, websocket->connection,
+                                   &command->publish, command->idempotency_key, command->ref, why);
+    }
+    if (code != ERR_AGAIN) {
+        note_failure(websocket, command->publish.channel, code, why);
+    }
     return code;
 }
 
 static enum error_code obey(struct websocket *websocket, struct command *command,
-                            struct error *why) {
+                            struct petition *petition, struct error *why) {
     bool has_subscriptions = websocket->subscriptions != NULL;
     switch (command->kind) {
     case COMMAND_PUBLISH:
-        return publish(websocket, command, why);
+        return publish(websocket, command, petition, why);
     case COMMAND_SUBSCRIBE:
         return has_subscriptions
-                   ? subscriptions_open(websocket, command, why)
+                   ? subscriptions_open(websocket, command, petition, why)
                    : error_set_field(why, ERR_BAD_REQUEST, "subscribe",
                                      "this socket reads what its URL names; /stream is for more");
     case COMMAND_UNSUBSCRIBE:
@@ -155,8 +174,7 @@ static enum error_code obey(struct websocket *websocket, struct command *command
                    : error_set_field(why, ERR_BAD_REQUEST, "unsubscribe",
                                      "this socket reads what its URL names; close it to stop");
     case COMMAND_AUTH:
-        return error_set_field(why, ERR_NOT_IMPLEMENTED, "auth",
-                               "credentials are not in this version");
+        return renewal_obey(websocket, command, petition, why);
     case COMMAND_NONE:
         break;
     }
@@ -175,22 +193,61 @@ static void count(struct websocket *websocket, enum command_kind kind, enum erro
                    METRICS_PAIR(METRIC_COMMANDS, (size_t)kind, result), 1);
 }
 
-static void on_text(struct websocket *websocket, struct span text) {
+/* Not obeyed where the petition is under way: then it comes again. */
+static void take_command(struct websocket *websocket, struct span text, struct petition *petition) {
     struct command command = {0};
     struct error why = {0};
     struct buffer texts;
     buffer_init(&texts, text.length * 2 + WEBSOCKET_COMMAND_BYTES_EXTRA);
     enum error_code code = command_parse(text, &texts, &command, &why);
     if (code == OK) {
-        code = obey(websocket, &command, &why);
+        code = obey(websocket, &command, petition, &why);
+    }
+    if (petition_is_under_way(petition)) {
+        buffer_finish(&texts);
+        return;
     }
     if (code != OK || command.kind != COMMAND_PUBLISH) { /* the log answers that one */
         count(websocket, command.kind, code);
     }
     if (code != OK) {
-        refuse(websocket, command.ref, code, &why);
+        websocket_refuse(websocket, command.ref, code, &why);
     }
     buffer_finish(&texts);
+}
+
+static void resume(struct websocket *websocket);
+
+/* What a command waited for is answered. */
+static void on_due(void *context) {
+    struct websocket *websocket = context;
+    struct probation *probation = websocket->probation;
+    struct petition *petition = probation_petition(probation);
+    petition_begin_round(petition);
+    if (!websocket->has_ended) {
+        take_command(websocket, probation_text(probation), petition);
+    }
+    if (!petition_is_under_way(petition)) {
+        websocket->probation = NULL;
+        probation_destroy(probation);
+        resume(websocket);
+    }
+}
+
+static void on_text(struct websocket *websocket, struct span text) {
+    struct worker *worker = websocket_worker(websocket);
+    struct petition petition = {.access = worker_access(worker),
+                                .reply_to = worker_mailbox(worker)};
+    take_command(websocket, text, &petition);
+    if (!petition_is_under_way(&petition)) {
+        petition_finish(&petition);
+        return;
+    }
+    enum error_code code =
+        probation_create(worker, &petition, text, on_due, websocket, &websocket->probation);
+    if (code != OK) {
+        websocket_end_because(websocket, CLOSE_MEMORY, NULL);
+    }
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
@@ -217,14 +274,6 @@ static enum error_code put_piece(struct websocket *websocket, struct span piece)
     return code != OK ? code : buffer_put(message, piece);
 }
 
-static void end_broken(struct websocket *websocket, enum error_code code, const struct error *why) {
-    enum close_reason reason = code == ERR_BAD_UTF8    ? CLOSE_BAD_UTF8
-                               : code == ERR_TOO_LARGE ? CLOSE_TOO_BIG
-                               : code == ERR_MEMORY    ? CLOSE_MEMORY
-                                                       : CLOSE_PROTOCOL_ERROR;
-    websocket_end_because(websocket, reason, why->detail[0] == '\0' ? NULL : why->detail);
-}
-
 /* A compressed message is as long as any other one at most, once it is expanded. */
 static void on_deflated(struct websocket *websocket, struct span packed) {
     struct error why = {0};
@@ -239,7 +288,7 @@ static void on_deflated(struct websocket *websocket, struct span packed) {
     if (code == OK) {
         on_text(websocket, buffer_borrow(&plain));
     } else {
-        end_broken(websocket, code, &why);
+        websocket_end_broken(websocket, code, &why);
     }
     buffer_finish(&plain);
 }
@@ -294,7 +343,7 @@ static void on_frame(struct websocket *websocket, const struct frame_event *even
 }
 
 static bool must_pause(const struct websocket *websocket, uint64_t own_bytes_before) {
-    return websocket->publications.count >= PUBLICATIONS_MAX ||
+    return websocket->probation != NULL || publications_is_full(websocket->publications) ||
            (websocket->own_bytes != own_bytes_before &&
             connection_is_blocked(websocket->connection));
 }
@@ -310,7 +359,7 @@ static void take_frames(struct websocket *websocket, struct span bytes) {
         uint64_t own_bytes_before = websocket->own_bytes;
         enum error_code code = frame_decode(&websocket->decoder, &rest, &length, &event, &why);
         if (code != OK) {
-            end_broken(websocket, code, &why);
+            websocket_end_broken(websocket, code, &why);
             return;
         }
         on_frame(websocket, &event);
@@ -327,8 +376,8 @@ static void take_frames(struct websocket *websocket, struct span bytes) {
 }
 
 static void resume(struct websocket *websocket) {
-    if (!websocket->is_paused || websocket->has_ended ||
-        websocket->publications.count >= PUBLICATIONS_MAX ||
+    if (!websocket->is_paused || websocket->has_ended || websocket->probation != NULL ||
+        publications_is_full(websocket->publications) ||
         connection_is_blocked(websocket->connection)) {
         return;
     }
@@ -342,23 +391,51 @@ static void resume(struct websocket *websocket) {
     }
 }
 
-static void on_answered(void *context, struct span ref, enum error_code code,
-                        const struct message *message, const struct error *why) {
-    struct websocket *websocket = context;
+static enum error_code put_answer(const struct publication_answer *answer, struct buffer *out) {
     size_t start = 0;
-    struct buffer *text = NULL;
-    count(websocket, COMMAND_PUBLISH, code);
+    if (answer->code == OK && answer->ref.length == 0) {
+        return OK; /* it did not want to hear of it */
+    }
+    enum error_code code = frame_begin(out, &start);
+    if (code == OK) {
+        code = answer->code == OK ? answer_put_published(out, answer->ref, answer->message)
+                                  : answer_put_error(out, answer->ref, answer->code, answer->why);
+    }
+    if (code == OK) {
+        frame_end(out, start, FRAME_TEXT);
+    }
+    return code;
+}
+
+static void on_answered(void *context, const struct publication_answer *answer,
+                        struct buffer *out) {
+    struct websocket *websocket = context;
+    count(websocket, COMMAND_PUBLISH, answer->code);
     if (websocket->has_ended) {
         return;
     }
-    note_failure(websocket, message->fields.channel, code, why);
-    if (code != OK) {
-        refuse(websocket, ref, code, why);
-    } else if (ref.length > 0 && (text = websocket_begin_text(websocket, &start)) != NULL) {
-        websocket_end_text(websocket, text, start, answer_put_published(text, ref, message));
+    note_failure(websocket, scope_visible(answer->message->fields.channel), answer->code,
+                 answer->why);
+    size_t length_before = out->length;
+    if (put_answer(answer, out) != OK) {
+        out->length = length_before;
+        websocket_write(websocket, out); /* before the end, which takes the scratch buffer */
+        websocket_end_because(websocket, CLOSE_MEMORY, NULL);
+    }
+}
+
+static void on_all_answered(void *context, struct buffer *out) {
+    struct websocket *websocket = context;
+    if (websocket->has_ended) {
+        return;
+    }
+    if (out->length > 0) {
+        websocket_write(websocket, out);
     }
     resume(websocket);
 }
+
+static const struct publications_owner publications_owner = {on_answered, on_all_answered};
 
 /* --- the connection --------------------------------------------------------------------------- */
 
@@ -408,7 +485,8 @@ static void on_closed(struct connection *connection, void *state, enum close_rea
     (void)reason;
     stream_destroy(websocket->stream);
     subscriptions_destroy(websocket);
-    publications_abandon(&websocket->publications);
+    publications_destroy(websocket->publications);
+    probation_destroy(websocket->probation);
     let_message_go(websocket);
     buffer_finish(&websocket->input);
     free(websocket);
@@ -465,11 +543,6 @@ static void init(struct websocket *websocket, const struct request *request, str
     frame_decoder_init(&websocket->decoder, message_bytes_max, websocket->deflates);
     buffer_init(&websocket->message, (size_t)message_bytes_max);
     buffer_init(&websocket->input, INPUT_BYTES_MAX);
-    publications_init(&websocket->publications);
-    websocket->publications.broker = request->broker;
-    websocket->publications.reply_to = worker_mailbox(websocket_worker(websocket));
-    websocket->publications.on_answered = on_answered;
-    websocket->publications.context = websocket;
     websocket->channel_length = (uint16_t)channel.length;
     if (channel.length > 0) {
         memcpy(websocket->channel, channel.bytes, channel.length);

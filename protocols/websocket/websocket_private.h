@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* websocket_private.h — the inside of a WebSocket, for the few files that are one together.
  *
- * Place:   websocket.c (bytes and frames), clocks.c (what is due), subscriptions.c (many streams).
+ * Place:   websocket.c (bytes and frames), clocks.c (what is due), refusal.c (what is
+ *          refused), subscriptions.c (many streams).
  * Thread:  its worker's.
  * Bounds:  see websocket.h.
  */
@@ -12,6 +13,7 @@
 #include "protocols/websocket/frame.h"
 #include "protocols/websocket/publications.h"
 
+struct probation;
 struct subscriptions;
 struct websocket;
 
@@ -26,7 +28,8 @@ struct websocket {
     struct connection *connection;
     struct stream *stream;               /* of a socket on one channel or pattern; else NULL */
     struct subscriptions *subscriptions; /* of a socket on /stream; else NULL */
-    struct publications publications;
+    struct publications *publications;   /* NULL until the first publish */
+    struct probation *probation;         /* a command that waits for a yes or no; NULL: none */
     struct frame_decoder decoder;
     struct buffer message; /* a command that comes in pieces; without memory between two */
     size_t message_room_bytes;
@@ -44,6 +47,16 @@ struct websocket {
     uint16_t channel_length;
     uint8_t channel[]; /* the channel or pattern of the one stream */
 };
+
+/* --- refusal.c --- */
+
+/* Answers a command that was not obeyed; a limit that it met is counted. */
+void websocket_refuse(struct websocket *websocket, struct span ref, enum error_code code,
+                      const struct error *why);
+
+/* Ends a connection whose frames cannot be read. */
+void websocket_end_broken(struct websocket *websocket, enum error_code code,
+                          const struct error *why);
 
 /* --- websocket.c --- */
 

@@ -74,13 +74,12 @@ TEST(the_brokers_own_events_have_names) {
     struct buffer buffer;
     buffer_init(&buffer, 2000);
     struct storage_gap gap = {.selector = SPAN("a"), .gap = {GAP_EXPIRED, 1, 2}, .resumed = PLACE};
-    EXPECT_EQ(event_put_retry(&buffer, 1500), OK);
     EXPECT_EQ(event_put_comment(&buffer), OK);
     EXPECT_EQ(event_put_progress(&buffer, &PLACE), OK);
     EXPECT_EQ(event_put_gap(&buffer, &gap), OK);
     EXPECT_EQ(event_put_close(&buffer, "draining", true), OK);
     EXPECT_SPAN(buffer_borrow(&buffer),
-                "retry: 1500\n\n:\n\nid: " ID "\n\nevent: gap\nid: " ID
+                ":\n\nid: " ID "\n\nevent: gap\nid: " ID
                 "\ndata: {\"channel\":\"a\",\"from\":1,\"to\":2,\"reason\":\"expired\",\"id\":\"" ID
                 "\",\"first\":null,\"last\":null}\n\nevent: close\n"
                 "data: {\"code\":\"draining\",\"reconnect\":true}\n\n");

@@ -79,7 +79,7 @@ TEST(a_channel_whose_rule_forbids_it_is_not_compressed) {
     fakes.broker.rules = rules_create(&config, NULL);
     EXPECT_EQ(put(compression_framing(compression, false), 2000, 0), OK);
     EXPECT_EQ(buffer.bytes[0], 0x81);
-    rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);
+    rules_destroy((struct rules *)(uintptr_t)fakes.broker.rules);
     fakes.broker.rules = rules;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/websocket/deflate.h"
 
-#include "broker/support/macros.h"
 #include "tests/unit.h"
 
 #define MAX 100000

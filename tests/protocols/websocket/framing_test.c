@@ -69,5 +69,43 @@ TEST(a_gap_is_a_frame_of_its_own) {
     buffer_finish(&buffer);
 }
 
-UNIT_TESTS(UNIT(a_message_is_one_text_frame_whatever_its_length),
+/* The frame that was renumbered and the one that was encoded so are the same. */
+static void expect_renumbered(size_t payload_length) {
+    static const uint64_t numbers[] = {1, 9, 10, 1000, UINT64_MAX};
+    char payload[2000];
+    memset(payload, '7', sizeof(payload));
+    struct message_fields fields = {
+        .kind = MESSAGE_DATA, .channel = SPAN("a"), .payload = span_of(payload, payload_length)};
+    struct message *message = message_create(&fields);
+    struct place place = {.log_id = 1, .generation = 1, .position = 1, .offset = 1};
+    const struct framing *framing = &websocket_framing_subscribed;
+    struct buffer other;
+    message_order(message, &place, 1700000000000);
+    buffer_init(&buffer, 65536);
+    buffer_init(&other, 65536);
+    EXPECT_EQ(framing->put_message(&other, message, &(struct frame_options){.subscription = 42}),
+              OK);
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        struct frame_options options = {.subscription = numbers[i]};
+        EXPECT_EQ(framing->put_message(&buffer, message, &options), OK);
+        size_t length = buffer.length;
+        EXPECT_EQ(framing->put_renumbered(&buffer, buffer_borrow(&other), numbers[i]), OK);
+        EXPECT_EQ(buffer.length, 2 * length);
+        EXPECT_EQ(memcmp(buffer.bytes, buffer.bytes + length, length), 0);
+        buffer_clear(&buffer);
+    }
+    buffer_finish(&buffer);
+    buffer_finish(&other);
+    message_unref(message);
+}
+
+TEST(a_frame_of_one_subscription_becomes_that_of_another) {
+    for (size_t length = 1; length < 60; length++) {
+        expect_renumbered(length); /* the header grows on the way */
+    }
+    expect_renumbered(2000);
+}
+
+UNIT_TESTS(UNIT(a_frame_of_one_subscription_becomes_that_of_another),
+           UNIT(a_message_is_one_text_frame_whatever_its_length),
            UNIT(a_message_that_does_not_fit_adds_nothing), UNIT(a_gap_is_a_frame_of_its_own))

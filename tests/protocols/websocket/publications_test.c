@@ -5,41 +5,60 @@
 #include "tests/protocols/fakes.h"
 #include "tests/unit.h"
 
-static struct publications publications;
+static struct publications *publications;
 static unsigned answered_count;
 static enum error_code answered_code;
 static char answered_ref[16];
 
-static void on_answered(void *context, struct span ref, enum error_code code,
-                        const struct message *message, const struct error *why) {
+static unsigned turn_count;
+
+static void on_answered(void *context, const struct publication_answer *answer,
+                        struct buffer *out) {
     (void)context;
-    (void)message;
-    (void)why;
     answered_count++;
-    answered_code = code;
+    answered_code = answer->code;
+    EXPECT_EQ(buffer_put(out, answer->ref), OK);
     memset(answered_ref, 0, sizeof(answered_ref));
-    memcpy(answered_ref, ref.bytes, ref.length);
+    memcpy(answered_ref, answer->ref.bytes, answer->ref.length);
 }
+
+static void on_all_answered(void *context, struct buffer *out) {
+    (void)context;
+    turn_count++;
+    EXPECT_TRUE(out->length > 0);
+}
+
+static const struct publications_owner owner = {on_answered, on_all_answered};
 
 static int begin(void **state) {
     fakes_begin(state);
     answered_count = 0;
-    publications = (struct publications){.broker = &fakes.broker, .on_answered = on_answered};
-    publications_init(&publications);
+    turn_count = 0;
+    EXPECT_EQ(
+        publications_create(connection_worker(fakes_connection()), &owner, NULL, &publications),
+        OK);
     return 0;
+}
+
+static int end(void **state) {
+    publications_destroy(publications);
+    return fakes_end(state);
 }
 
 static enum error_code submit(const char *channel, struct span payload) {
     struct message_fields fields = {.channel = span_of_string(channel), .payload = payload};
     struct error why = {0};
-    return publications_submit(&publications, &fields, (struct span){0}, SPAN("\"r\""), &why);
+    return publications_submit(publications, fakes_connection(), &fields, (struct span){0},
+                               SPAN("\"r\""), &why);
 }
 
 /* The hash of a publish with that key; lives until it is answered. */
 static struct span hash_of(const char *key, const struct message_fields *fields) {
     struct error why = {0};
     size_t waiting = fakes.publish_waiting;
-    EXPECT_EQ(publications_submit(&publications, fields, span_of_string(key), SPAN("1"), &why), OK);
+    EXPECT_EQ(publications_submit(publications, fakes_connection(), fields, span_of_string(key),
+                                  SPAN("1"), &why),
+              OK);
     return fakes.publishes[waiting]->messages[0]->fields.idempotency_hash;
 }
 
@@ -67,9 +86,7 @@ TEST(a_repeat_has_the_same_hash_and_another_body_another_one) {
 
 TEST(the_answer_carries_its_ref) {
     EXPECT_EQ(submit("a", SPAN("1")), OK);
-    EXPECT_EQ(publications.count, 1);
     fakes_answer_publish(ERR_STORAGE_FULL);
-    EXPECT_EQ(publications.count, 0);
     EXPECT_EQ(answered_count, 1);
     EXPECT_EQ(answered_code, ERR_STORAGE_FULL);
     EXPECT_STRING(answered_ref, "\"r\"");
@@ -89,21 +106,44 @@ TEST(the_rules_of_channels_and_sizes_hold_here_too) {
 TEST(a_log_that_takes_nothing_leaves_nothing_behind) {
     fakes.submit_result = ERR_BUSY;
     EXPECT_EQ(submit("a", SPAN("1")), ERR_BUSY);
-    EXPECT_EQ(publications.count, 0);
     EXPECT_EQ(answered_count, 0);
 }
 
-TEST(what_is_abandoned_ends_by_itself) {
+TEST(the_answers_of_a_turn_are_told_together) {
     EXPECT_EQ(submit("a", SPAN("1")), OK);
-    publications_abandon(&publications);
+    EXPECT_EQ(submit("a", SPAN("2")), OK);
+    fakes_answer_all();
+    EXPECT_EQ(answered_count, 2);
+    EXPECT_EQ(turn_count, 1);
+}
+
+TEST(so_many_are_under_way_and_no_more) {
+    EXPECT_FALSE(publications_is_full(NULL));
+    for (int i = 0; i < PUBLICATIONS_MAX; i++) {
+        EXPECT_FALSE(publications_is_full(publications));
+        EXPECT_EQ(submit("a", SPAN("1")), OK);
+    }
+    EXPECT_TRUE(publications_is_full(publications));
+    fakes_answer_publish(OK);
+    EXPECT_FALSE(publications_is_full(publications));
+    answered_count = 0;
+    fakes_answer_all();
+}
+
+TEST(what_is_given_up_ends_by_itself) {
+    EXPECT_EQ(submit("a", SPAN("1")), OK);
+    publications_destroy(publications);
+    publications = NULL;
     fakes_answer_publish(OK);
     EXPECT_EQ(answered_count, 0);
 }
 
-#define PUBLICATIONS(name) cmocka_unit_test_setup_teardown(name, begin, fakes_end)
+#define PUBLICATIONS(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_TESTS(PUBLICATIONS(the_answer_carries_its_ref),
            PUBLICATIONS(the_rules_of_channels_and_sizes_hold_here_too),
            PUBLICATIONS(a_repeat_has_the_same_hash_and_another_body_another_one),
            PUBLICATIONS(a_log_that_takes_nothing_leaves_nothing_behind),
-           PUBLICATIONS(what_is_abandoned_ends_by_itself))
+           PUBLICATIONS(the_answers_of_a_turn_are_told_together),
+           PUBLICATIONS(so_many_are_under_way_and_no_more),
+           PUBLICATIONS(what_is_given_up_ends_by_itself))

@@ -10,6 +10,7 @@
 #include "protocols/websocket/handshake.h"
 #include "protocols/websocket/publications.h"
 #include "tests/protocols/fakes.h"
+#include "tests/protocols/mqtt/gate.h"
 #include "tests/unit.h"
 
 static void open_socket(const char *path, const char *headers) {
@@ -28,12 +29,14 @@ static void open_socket(const char *path, const char *headers) {
 
 static int begin(void **state) {
     fakes_begin(state);
+    gate_begin();
     open_socket("/channels/a", "Host: localhost");
     return 0;
 }
 
 static int end(void **state) {
     fakes_hang_up();
+    gate_end();
     return fakes_end(state);
 }
 
@@ -82,6 +85,16 @@ TEST(a_publish_is_answered_with_its_ref) {
     EXPECT_TRUE(fakes_has_sent("{\"ref\":7,\"ok\":{\"offset\":1,\"id\":\"t1"));
 }
 
+TEST(answers_that_were_ready_leave_before_the_end_without_memory) {
+    send_text("{\"publish\":{\"data\":1},\"ref\":1}");
+    send_text("{\"publish\":{\"data\":2},\"ref\":\"1234567890123456789012345678901234567890\"}");
+    buffer_finish(&fakes.scratch);
+    buffer_init(&fakes.scratch, 100); /* one answer has room, and no second one */
+    fakes_answer_all();
+    EXPECT_TRUE(fakes_has_sent("{\"ref\":1,\"ok\":{\"offset\":1,"));
+    EXPECT_EQ(fakes.reason, CLOSE_MEMORY);
+}
+
 TEST(a_publish_without_ref_is_not_answered_unless_it_fails) {
     send_text("{\"publish\":{\"data\":1}}");
     fakes_answer_publish(OK);
@@ -106,10 +119,80 @@ TEST(commands_of_other_sockets_say_where_they_belong) {
     EXPECT_TRUE(fakes_has_sent("\"ref\":1,\"error\""));
     EXPECT_TRUE(fakes_has_sent("/stream"));
     send_text("{\"auth\":\"x\",\"ref\":2}");
-    EXPECT_TRUE(fakes_has_sent("\"ref\":2,\"error\":{\"code\":\"not-implemented\""));
+    EXPECT_TRUE(fakes_has_sent("{\"ref\":2,\"ok\":{}}"));
     send_text("{\"unsubscribe\":1,\"ref\":3}");
     EXPECT_TRUE(fakes_has_sent("\"ref\":3,\"error\""));
     EXPECT_EQ(fakes.publish_count, 0);
+}
+
+TEST(what_is_not_allowed_is_an_error_and_not_the_end) {
+    gate_be(gate_make("alice", NULL));
+    gate.forbidden = "publish a";
+    send_text("{\"publish\":{\"data\":1},\"ref\":3}");
+    EXPECT_TRUE(fakes_has_sent("\"ref\":3,\"error\":{\"code\":\"forbidden\""));
+    EXPECT_EQ(fakes.publish_count, 0);
+    EXPECT_FALSE(fakes.is_closing);
+}
+
+TEST(a_name_goes_on_in_the_scope_of_its_tenant_and_is_asked_about_without) {
+    gate_be(gate_make("alice", "acme"));
+    send_text("{\"publish\":{\"data\":1},\"ref\":3}");
+    EXPECT_STRING(gate.asked, "publish a");
+    EXPECT_SPAN(fakes.publish->messages[0]->fields.channel, "\001acme/a");
+}
+
+TEST(a_command_that_waits_for_a_yes_holds_back_those_behind_it) {
+    gate_be(gate_make("alice", NULL));
+    gate.is_slow = true;
+    send_text("{\"publish\":{\"data\":1},\"ref\":3}");
+    EXPECT_TRUE(fakes.is_paused);
+    EXPECT_EQ(fakes.publish_count, 0);
+    send_text("{\"unsubscribe\":1,\"ref\":4}"); /* was on its way already */
+    EXPECT_FALSE(fakes_has_sent("\"ref\":4"));
+    gate_answer(OK);
+    EXPECT_EQ(fakes.publish_count, 1);
+    EXPECT_EQ(gate.permit_count, 1);
+    EXPECT_TRUE(fakes_has_sent("\"ref\":4"));
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(a_no_that_comes_late_is_told) {
+    gate_be(gate_make("alice", NULL));
+    gate.is_slow = true;
+    send_text("{\"publish\":{\"data\":1},\"ref\":3}");
+    gate_answer(ERR_FORBIDDEN);
+    EXPECT_TRUE(fakes_has_sent("\"ref\":3,\"error\":{\"code\":\"forbidden\""));
+    EXPECT_EQ(fakes.publish_count, 0);
+    EXPECT_FALSE(fakes.is_paused);
+}
+
+TEST(an_answer_that_comes_after_the_end_of_the_socket_is_for_nobody) {
+    gate_be(gate_make("alice", NULL));
+    gate.is_slow = true;
+    send_text("{\"publish\":{\"data\":1},\"ref\":3}");
+    fakes_hang_up();
+    gate_answer(OK);
+    EXPECT_EQ(fakes.publish_count, 0);
+    open_socket("/channels/a", "Host: localhost");
+}
+
+TEST(a_new_token_is_taken_in_place_from_the_same_client_alone) {
+    struct identity *alice = gate_make("alice", NULL);
+    gate_be(alice);
+    gate.next = gate_make("alice", NULL);
+    send_text("{\"auth\":\"new\",\"ref\":1}");
+    EXPECT_STRING(gate.bearer, "new");
+    EXPECT_TRUE(fakes_has_sent("{\"ref\":1,\"ok\":{}}"));
+    EXPECT_TRUE(fakes.identity == gate.next);
+    alice = gate.next;
+    gate.next = gate_make("bob", NULL);
+    send_text("{\"auth\":\"newer\",\"ref\":2}");
+    EXPECT_TRUE(fakes_has_sent("\"ref\":2,\"error\":{\"code\":\"forbidden\""));
+    EXPECT_TRUE(fakes.identity == alice);
+    gate.next = gate_make("alice", "acme");
+    send_text("{\"auth\":\"newest\",\"ref\":3}");
+    EXPECT_TRUE(fakes_has_sent("\"ref\":3,\"error\":{\"code\":\"forbidden\""));
+    EXPECT_FALSE(fakes.is_closing);
 }
 
 TEST(a_publish_with_an_idempotency_key_carries_its_hash) {
@@ -345,9 +428,16 @@ TEST(going_down_it_says_1001) {
 #define SOCKET(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_TESTS(SOCKET(a_publish_is_answered_with_its_ref),
+           SOCKET(answers_that_were_ready_leave_before_the_end_without_memory),
            SOCKET(a_publish_without_ref_is_not_answered_unless_it_fails),
            SOCKET(what_is_no_command_is_an_error_and_not_the_end),
            SOCKET(commands_of_other_sockets_say_where_they_belong),
+           SOCKET(what_is_not_allowed_is_an_error_and_not_the_end),
+           SOCKET(a_name_goes_on_in_the_scope_of_its_tenant_and_is_asked_about_without),
+           SOCKET(a_command_that_waits_for_a_yes_holds_back_those_behind_it),
+           SOCKET(a_no_that_comes_late_is_told),
+           SOCKET(an_answer_that_comes_after_the_end_of_the_socket_is_for_nobody),
+           SOCKET(a_new_token_is_taken_in_place_from_the_same_client_alone),
            SOCKET(a_publish_with_an_idempotency_key_carries_its_hash),
            SOCKET(a_pattern_is_read_and_a_publish_there_names_its_channel),
            SOCKET(a_compressed_command_is_obeyed_in_one_piece_or_in_several),
