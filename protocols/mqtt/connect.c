@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CONNECT to CONNACK: what was asked for is checked, then the registry grants the session (which
- * may wait until another connection has left it), then the CONNACK tells what is granted. Nothing
- * that the client sends meanwhile is looked at. */
+/* CONNECT to CONNACK: what was asked for is checked, then who that is (identify.c), then the
+ * registry grants the session (which may wait until another connection has left it), then the
+ * CONNACK tells what is granted. Nothing that the client sends meanwhile is looked at. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
@@ -38,24 +39,34 @@ static void put_connack(struct mqtt *mqtt, const struct mqtt_dialect *dialect,
     }
 }
 
+/* What DISCONNECT alone has a word for, as CONNACK says it. */
+static enum mqtt_reason reason_of_connack(enum mqtt_reason reason) {
+    switch ((int)reason) {
+    case MQTT_REASON_SERVER_SHUTTING_DOWN:
+        return MQTT_REASON_SERVER_UNAVAILABLE;
+    case MQTT_REASON_MAXIMUM_CONNECT_TIME: /* the token ended while the session was waited for */
+        return MQTT_REASON_NOT_AUTHORIZED;
+    default:
+        return reason;
+    }
+}
+
 void connect_refuse(struct mqtt *mqtt, enum mqtt_version version, enum mqtt_reason reason,
                     enum close_reason close_reason, const char *text) {
     struct mqtt_dialect dialect = mqtt->out;
-    struct mqtt_connack connack = {.reason = reason};
+    struct mqtt_connack connack = {.reason = reason_of_connack(reason)};
     dialect.version = version;
-    if (reason == MQTT_REASON_SERVER_SHUTTING_DOWN) { /* a word of DISCONNECT alone */
-        connack.reason = MQTT_REASON_SERVER_UNAVAILABLE;
-    } else if (!mqtt_reason_is_legal((uint8_t)reason, MQTT_CONNACK, &dialect) &&
-               version == MQTT_VERSION_5) {
+    if (!mqtt_reason_is_legal((uint8_t)connack.reason, MQTT_CONNACK, &dialect) &&
+        version == MQTT_VERSION_5) {
         connack.reason = MQTT_REASON_UNSPECIFIED_ERROR;
     }
     /* A client of a version to come may know no reason strings. */
     if (text != NULL && text[0] != '\0' && reason != MQTT_REASON_UNSUPPORTED_PROTOCOL_VERSION) {
         mqtt_set_reason_string(&connack.properties, span_of_string(text));
     }
-    bool is_silent =
-        version == MQTT_VERSION_NONE || (version == MQTT_VERSION_3_1_1 &&
-                                         mqtt_reason_to_connack_311(reason) == MQTT_CONNACK_SILENT);
+    bool is_silent = version == MQTT_VERSION_NONE ||
+                     (version == MQTT_VERSION_3_1_1 &&
+                      mqtt_reason_to_connack_311(connack.reason) == MQTT_CONNACK_SILENT);
     if (is_silent && !mqtt_is_websocket(mqtt)) {
         /* No last word to wait for: whatever it still sends is not read. */
         connection_abort(mqtt->connection, close_reason);
@@ -81,7 +92,7 @@ static void put_granted(struct mqtt *mqtt) {
     mqtt_set_maximum_packet_size(properties, mqtt->in.packet_bytes_max);
     mqtt_set_topic_alias_maximum(properties, (uint16_t)config->mqtt_topic_aliases);
     if (mqtt->is_id_assigned) {
-        mqtt_set_assigned_client_identifier(properties, mqtt_client_id(mqtt));
+        mqtt_set_assigned_client_identifier(properties, connect_known_id(mqtt));
     }
     if (mqtt->is_keep_alive_ours) {
         mqtt_set_server_keep_alive(properties, mqtt->keep_alive_s);
@@ -99,10 +110,12 @@ static enum error_code open_session(struct mqtt *mqtt, struct error *why) {
     const struct session_claim *claim = mqtt->claim;
     enum error_code code = OK;
     if (claim->is_present && claim->state_length > 0) {
-        code = session_decode(span_of(claim->state, claim->state_length), &mqtt->session, why);
+        code = session_decode(span_of(claim->state, claim->state_length), mqtt_tenant(mqtt),
+                              &mqtt->session, why);
     }
     if (code != OK) {
-        log_event(MQTT_SESSION_LOST, .client_id = mqtt_client_id(mqtt), .detail = why->detail);
+        log_event(MQTT_SESSION_LOST, .client_id = connect_known_id(mqtt),
+                  .tenant = mqtt_tenant(mqtt), .detail = why->detail);
     }
     mqtt->is_session_present = claim->is_present && code == OK;
     if (mqtt->session == NULL && code != ERR_MEMORY) {
@@ -124,6 +137,7 @@ static void end_without_session(struct mqtt *mqtt, enum error_code code) {
         enum close_reason close_reason;
     } rows[] = {
         {ERR_FULL, MQTT_REASON_QUOTA_EXCEEDED, CLOSE_TOO_MANY},
+        {ERR_FORBIDDEN, MQTT_REASON_NOT_AUTHORIZED, CLOSE_NOT_ALLOWED}, /* it is another's */
         {ERR_DRAINING, MQTT_REASON_SERVER_UNAVAILABLE, CLOSE_DRAINING},
         {ERR_BUSY, MQTT_REASON_SERVER_BUSY, CLOSE_TOO_MANY},
         {ERR_MEMORY, MQTT_REASON_QUOTA_EXCEEDED, CLOSE_MEMORY},
@@ -137,16 +151,38 @@ static void end_without_session(struct mqtt *mqtt, enum error_code code) {
     mqtt_end(mqtt, MQTT_REASON_UNSPECIFIED_ERROR, CLOSE_INTERNAL, error_row(code)->title);
 }
 
-static void open_connection(struct mqtt *mqtt) {
+void connect_open(struct mqtt *mqtt) {
     put_granted(mqtt);
     if (mqtt->is_closed) {
         return;
     }
     mqtt->phase = MQTT_PHASE_OPEN;
+    mqtt->is_accepted = true;
+    message_unref(mqtt->claim->will); /* it is back in time */
+    mqtt->claim->will = NULL;
+    connection_settle(mqtt->connection);
     mqtt->received_ms = mqtt_now_ms(mqtt);
     outbound_start(mqtt);
     deadlines_arm(mqtt);
     mqtt_unhold(mqtt);
+}
+
+static enum error_code keep_id(struct mqtt *mqtt, struct span client_id) {
+    uint8_t *bytes = malloc(client_id.length);
+    if (bytes == NULL) {
+        return ERR_MEMORY;
+    }
+    memcpy(bytes, client_id.bytes, client_id.length);
+    mqtt->own_id = bytes;
+    mqtt->own_id_length = (uint16_t)client_id.length;
+    return OK;
+}
+
+/* The claim goes by the registry's copy of the client id. */
+static void free_own_id(struct mqtt *mqtt) {
+    free(mqtt->own_id);
+    mqtt->own_id = NULL;
+    mqtt->own_id_length = 0;
 }
 
 static void on_granted(struct session_claim *claim) {
@@ -155,6 +191,7 @@ static void on_granted(struct session_claim *claim) {
     enum error_code code = claim->result;
     mqtt->is_granted = code == OK;
     if (code == OK) {
+        free_own_id(mqtt);
         code = open_session(mqtt, &why);
     } else {
         free(claim);
@@ -163,11 +200,10 @@ static void on_granted(struct session_claim *claim) {
     if (code != OK && !mqtt->is_closed) {
         end_without_session(mqtt, code);
     }
-    if (mqtt->is_closed) { /* the client went, or has to go: it was never there to leave a will */
-        will_drop(mqtt);
+    if (mqtt->is_closed) { /* the client went, or has to go */
         mqtt_settle(mqtt);
     } else {
-        open_connection(mqtt);
+        identify_check_filters(mqtt);
     }
 }
 
@@ -184,10 +220,17 @@ static void on_released(struct session_claim *claim) {
     free(claim);
 }
 
+/* A CONNECT that was refused leaves a session as long as it was, with the will that waits for its
+ * delay, and makes none. */
+static uint64_t keep_ms(const struct mqtt *mqtt) {
+    return mqtt->is_accepted ? mqtt->session_expiry_ms : mqtt->claim->expiry_ms;
+}
+
 void connect_release(struct mqtt *mqtt) {
-    struct session_release release = {.expiry_ms = mqtt->session_expiry_ms,
+    struct session_release release = {.expiry_ms = keep_ms(mqtt),
+                                      .is_unopened = !mqtt->is_accepted,
                                       .will = mqtt->will,
-                                      .will_delay_ms = mqtt->will_delay_ms,
+                                      .will_delay_ms = mqtt_will_delay_ms(mqtt),
                                       .has_shares = mqtt->session != NULL &&
                                                     session_has_shares(mqtt->session)};
     struct buffer state;
@@ -196,8 +239,8 @@ void connect_release(struct mqtt *mqtt) {
         state.bytes = mqtt->claim->state;
         state.length = mqtt->claim->state_length;
     } else if (release.expiry_ms > 0 && session_encode(mqtt->session, &state) != OK) {
-        log_event(MQTT_SESSION_LOST, .client_id = mqtt_client_id(mqtt),
-                  .detail = "there was no memory for its state");
+        log_event(MQTT_SESSION_LOST, .client_id = connect_known_id(mqtt),
+                  .tenant = mqtt_tenant(mqtt), .detail = "there was no memory for its state");
         buffer_finish(&state);
     }
     release.state = state.bytes;
@@ -205,7 +248,7 @@ void connect_release(struct mqtt *mqtt) {
     session_destroy(mqtt->session);
     mqtt->session = NULL;
     mqtt->will = NULL;
-    IGNORE_RESULT(buffer_put(&mqtt->left_as, mqtt_client_id(mqtt))); /* for one line of the log */
+    IGNORE_RESULT(keep_id(mqtt, mqtt_client_id(mqtt)) != OK); /* for a line of the log */
     registry_release(mqtt_broker(mqtt)->log, mqtt->claim, &release);
     mqtt->claim = NULL;
 }
@@ -213,7 +256,8 @@ void connect_release(struct mqtt *mqtt) {
 /* --- who it is -------------------------------------------------------------------------------- */
 
 struct span connect_known_id(const struct mqtt *mqtt) {
-    return mqtt->claim != NULL ? mqtt_client_id(mqtt) : buffer_borrow(&mqtt->left_as);
+    return scope_visible(mqtt->claim != NULL ? mqtt_client_id(mqtt)
+                                             : span_of(mqtt->own_id, mqtt->own_id_length));
 }
 
 void connect_get_client(const void *state, struct connection_client *ret_client) {
@@ -305,21 +349,23 @@ static struct span choose_client_id(struct mqtt *mqtt, const struct mqtt_connect
     return span_of(assigned, length);
 }
 
-static enum error_code claim(struct mqtt *mqtt, struct span client_id, bool is_clean) {
-    struct session_claim *claim = calloc(1, sizeof(*claim) + client_id.length);
+static enum error_code claim(struct mqtt *mqtt) {
+    static const struct session_claim_calls calls = {
+        .on_granted = on_granted, .on_taken_over = on_taken_over, .on_released = on_released};
+    const struct identity *identity = connection_identity(mqtt->connection);
+    struct session_claim *claim = calloc(1, sizeof(*claim));
     if (claim == NULL) {
         return ERR_MEMORY;
     }
-    memcpy(claim + 1, client_id.bytes, client_id.length);
+    claim->calls = &calls;
     claim->reply_to = worker_mailbox(mqtt->worker);
     claim->connection_id = connection_id(mqtt->connection);
-    claim->on_granted = on_granted;
-    claim->on_taken_over = on_taken_over;
-    claim->on_released = on_released;
     claim->context = mqtt;
-    claim->is_clean = is_clean;
-    claim->client_id_length = (uint16_t)client_id.length;
-    claim->client_id = (const uint8_t *)(claim + 1);
+    claim->is_clean = mqtt->is_clean;
+    claim->may_have_any = identity == NULL;
+    claim->owner = session_owner_of(identity);
+    claim->client_id_length = mqtt->own_id_length;
+    claim->client_id = mqtt->own_id;
     mqtt->claim = claim;
     enum error_code code = registry_claim(mqtt_broker(mqtt)->log, claim);
     if (code != OK) {
@@ -327,6 +373,14 @@ static enum error_code claim(struct mqtt *mqtt, struct span client_id, bool is_c
         free(claim);
     }
     return code;
+}
+
+void connect_claim(struct mqtt *mqtt) {
+    mqtt->phase = MQTT_PHASE_CLAIMING;
+    enum error_code code = claim(mqtt);
+    if (code != OK) {
+        end_without_session(mqtt, code);
+    }
 }
 
 /* True: it may go on; else the client was told. */
@@ -337,9 +391,9 @@ static bool check(struct mqtt *mqtt, const struct mqtt_connect *connect, struct 
                "Authentication in steps is not in this version");
         return false;
     }
-    if (client_id.length > CLIENT_ID_BYTES_MAX) {
+    if (client_id.length > CLIENT_ID_BYTES_MAX || client_id.bytes[0] == SCOPE_MARK) {
         refuse(mqtt, client_id, MQTT_REASON_CLIENT_IDENTIFIER_NOT_VALID, CLOSE_NOT_ALLOWED,
-               "The client identifier is too long");
+               "The client identifier is too long, or begins with a control character");
         return false;
     }
     if (connect->has_will && will_take(mqtt, &connect->will, client_id, &why) != OK) {
@@ -372,11 +426,13 @@ void connect_on_packet(struct mqtt *mqtt, const struct mqtt_frame *frame) {
     if (!check(mqtt, &connect, client_id)) {
         return;
     }
-    mqtt->phase = MQTT_PHASE_CLAIMING;
+    mqtt->phase = MQTT_PHASE_IDENTIFYING;
     mqtt->packet_due_ms = 0;
+    mqtt->is_clean = connect.is_clean;
     mqtt_hold(mqtt);
-    code = claim(mqtt, client_id, connect.is_clean);
-    if (code != OK) {
-        end_without_session(mqtt, code);
+    if (keep_id(mqtt, client_id) != OK) {
+        end_without_session(mqtt, ERR_MEMORY);
+        return;
     }
+    identify_begin(mqtt, &connect);
 }

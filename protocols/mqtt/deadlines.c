@@ -3,12 +3,12 @@
  * is looked at and it is set anew. So an idle client costs a timer in one and a half keep alives,
  * and a busy one none a packet. */
 #include "broker/config/config.h"
-#include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/macros.h"
 #include "protocols/mqtt/intake.h"
 #include "protocols/mqtt/mqtt_private.h"
+#include "protocols/mqtt/outbound.h"
 
 #define KEEP_ALIVE_MS 1500 /* one and a half of the seconds that were agreed on [MQTT-3.1.2-22] */
 
@@ -28,20 +28,18 @@ static uint64_t stalled_since_ms(const struct mqtt *mqtt) {
 }
 
 void deadlines_arm(struct mqtt *mqtt) {
-    bool is_blocked = connection_is_blocked(mqtt->connection);
-    uint64_t due_ms =
-        (is_blocked ? stalled_since_ms(mqtt) : mqtt_now_ms(mqtt)) + stall_timeout_ms(mqtt);
-    uint64_t others[] = {silence_due_ms(mqtt), mqtt->packet_due_ms, mqtt->retry_due_ms};
     if (mqtt->is_closed) {
         return;
     }
+    bool is_blocked = connection_is_blocked(mqtt->connection);
+    uint64_t due_ms =
+        (is_blocked ? stalled_since_ms(mqtt) : mqtt_now_ms(mqtt)) + stall_timeout_ms(mqtt);
+    uint64_t others[] = {silence_due_ms(mqtt), mqtt->packet_due_ms, mqtt->retry_due_ms,
+                         outbound_due_ms(mqtt)};
     for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
         due_ms = others[i] != 0 && others[i] < due_ms ? others[i] : due_ms;
     }
-    if (mqtt->armed_ms == 0 || due_ms < mqtt->armed_ms) {
-        mqtt->armed_ms = due_ms;
-        connection_set_deadline(mqtt->connection, due_ms);
-    }
+    connection_set_deadline(mqtt->connection, due_ms);
 }
 
 /* A client may be silent for one and a half keep alives, unless it is we who do not read. */
@@ -82,6 +80,9 @@ void deadlines_on_deadline(struct mqtt *mqtt) {
     if (!mqtt->is_closed && mqtt->retry_due_ms != 0 && now_ms >= mqtt->retry_due_ms) {
         mqtt->retry_due_ms = 0;
         intake_retry(mqtt);
+    }
+    if (!mqtt->is_closed) {
+        outbound_on_deadline(mqtt);
     }
     deadlines_arm(mqtt);
 }

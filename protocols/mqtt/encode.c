@@ -6,13 +6,6 @@
 #include "broker/support/invariant.h"
 #include "protocols/mqtt/wire.h"
 
-/* Those of a PUBLISH that differ from subscriber to subscriber. */
-#define OWN_PROPERTIES                                                                             \
-    (MQTT_PROPERTY_BIT(MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER) |                                    \
-     MQTT_PROPERTY_BIT(MQTT_PROPERTY_TOPIC_ALIAS))
-#define EXPIRY MQTT_PROPERTY_BIT(MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL)
-#define SHARED_PROPERTIES (~(OWN_PROPERTIES | EXPIRY))
-
 static size_t string_size(struct span string) {
     return 2 + string.length;
 }
@@ -29,15 +22,13 @@ static bool fits(const struct mqtt_dialect *dialect, size_t body_length) {
            header_size(body_length) + body_length <= dialect->packet_bytes_max;
 }
 
-/* Makes room for a packet, of which `left_out` bytes come from elsewhere, and puts its header. */
+/* Makes room for a packet, and puts its header. */
 static enum error_code begin(struct buffer *buffer, const struct mqtt_dialect *dialect,
-                             uint8_t first_byte, size_t body_length, size_t left_out) {
+                             uint8_t first_byte, size_t body_length) {
     if (!fits(dialect, body_length)) {
         return ERR_TOO_LARGE;
     }
-    INVARIANT(left_out <= body_length);
-    enum error_code code =
-        buffer_reserve(buffer, header_size(body_length) + body_length - left_out);
+    enum error_code code = buffer_reserve(buffer, header_size(body_length) + body_length);
     if (code == OK) {
         mqtt_put_u8(buffer, first_byte);
         mqtt_put_varint(buffer, (uint32_t)body_length);
@@ -132,7 +123,7 @@ enum error_code mqtt_encode_connect(struct buffer *buffer, const struct mqtt_dia
     }
     body_length += connect->has_user_name ? string_size(connect->user_name) : 0;
     body_length += connect->has_password ? string_size(connect->password) : 0;
-    enum error_code code = begin(buffer, dialect, first_byte_of(MQTT_CONNECT), body_length, 0);
+    enum error_code code = begin(buffer, dialect, first_byte_of(MQTT_CONNECT), body_length);
     if (code != OK) {
         return code;
     }
@@ -166,7 +157,7 @@ enum error_code mqtt_encode_connack(struct buffer *buffer, const struct mqtt_dia
         }
     }
     struct section section = section_that_fits(&connack->properties, dialect, 2, MQTT_IN_CONNACK);
-    enum error_code code = begin(buffer, dialect, first_byte_of(MQTT_CONNACK), 2 + section.size, 0);
+    enum error_code code = begin(buffer, dialect, first_byte_of(MQTT_CONNACK), 2 + section.size);
     if (code == OK) {
         mqtt_put_u8(buffer, connack->is_session_present && value == 0);
         mqtt_put_u8(buffer, value);
@@ -177,56 +168,25 @@ enum error_code mqtt_encode_connack(struct buffer *buffer, const struct mqtt_dia
 
 /* --- PUBLISH --------------------------------------------------------------------------------- */
 
-/* What is computed of a PUBLISH before it is put. */
-struct plan {
-    struct mqtt_publish_layout layout;
-    size_t body_length;
-    size_t properties_length;
-    size_t shared_length; /* of the properties that all subscribers get, and the payload */
-};
-
-static struct plan plan_publish(const struct mqtt_dialect *dialect,
-                                const struct mqtt_publish *publish) {
-    const struct mqtt_properties *properties = &publish->properties;
-    struct plan plan = {.shared_length = publish->payload.length};
-    size_t packet_id_size = publish->qos > 0 ? 2 : 0, own_length = 0, expiry_length = 0;
-    struct section all =
-        section_of(properties, dialect, MQTT_PROPERTIES_ALL, MQTT_BIT(MQTT_PUBLISH));
-    if (all.size > 0) {
-        own_length = mqtt_properties_size(properties, OWN_PROPERTIES);
-        expiry_length = mqtt_properties_size(properties, EXPIRY);
-        plan.properties_length = all.length;
-        plan.shared_length += all.length - own_length - expiry_length;
-    }
-    plan.body_length =
-        string_size(publish->topic) + packet_id_size + all.size + publish->payload.length;
-    if (plan.body_length > MQTT_LENGTH_MAX) {
-        plan.layout.packet_length = MQTT_VARINT_BYTES_MAX + 1 + plan.body_length;
-        return plan;
-    }
-    size_t header = header_size(plan.body_length);
-    size_t id_at = header + string_size(publish->topic);
-    size_t expiry_at =
-        id_at + packet_id_size + (all.size > 0 ? all.size - all.length : 0) + own_length;
-    plan.layout = (struct mqtt_publish_layout){
-        .packet_length = header + plan.body_length,
-        .packet_id_at = publish->qos > 0 ? id_at : 0,
-        .properties_at = id_at + packet_id_size,
-        .expiry_at = expiry_length > 0 ? expiry_at + 1 : 0, /* behind its identifier */
-        .shared_at = expiry_at + expiry_length,
-    };
-    return plan;
+static struct section publish_section(const struct mqtt_dialect *dialect,
+                                      const struct mqtt_publish *publish) {
+    return section_of(&publish->properties, dialect, MQTT_PROPERTIES_ALL, MQTT_BIT(MQTT_PUBLISH));
 }
 
-/* All that stands before `shared_at`; there is room for the rest too unless it is left out. */
-static enum error_code put_head(struct buffer *buffer, const struct mqtt_dialect *dialect,
-                                const struct mqtt_publish *publish, const struct plan *plan,
-                                size_t left_out) {
+static size_t publish_length(const struct mqtt_publish *publish, const struct section *section) {
+    return string_size(publish->topic) + (publish->qos > 0 ? 2 : 0) + section->size +
+           publish->payload.length;
+}
+
+enum error_code mqtt_encode_publish(struct buffer *buffer, const struct mqtt_dialect *dialect,
+                                    const struct mqtt_publish *publish) {
     INVARIANT((publish->qos > 0) == (publish->packet_id != 0));
     INVARIANT(publish->topic.length > 0 ||
               mqtt_has(&publish->properties, MQTT_PROPERTY_TOPIC_ALIAS));
-    enum error_code code =
-        begin(buffer, dialect, mqtt_publish_first_byte(publish), plan->body_length, left_out);
+    struct section section = publish_section(dialect, publish);
+    uint8_t first_byte = (uint8_t)(MQTT_PUBLISH << 4 | (publish->is_repeated ? 0x08 : 0) |
+                                   publish->qos << 1 | (publish->is_retained ? 0x01 : 0));
+    enum error_code code = begin(buffer, dialect, first_byte, publish_length(publish, &section));
     if (code != OK) {
         return code;
     }
@@ -234,53 +194,16 @@ static enum error_code put_head(struct buffer *buffer, const struct mqtt_dialect
     if (publish->qos > 0) {
         mqtt_put_u16(buffer, publish->packet_id);
     }
-    if (dialect->version == MQTT_VERSION_5) {
-        mqtt_put_varint(buffer, (uint32_t)plan->properties_length);
-        mqtt_properties_put(buffer, &publish->properties, OWN_PROPERTIES);
-        mqtt_properties_put(buffer, &publish->properties, EXPIRY);
-    }
-    return OK;
-}
-
-enum error_code mqtt_encode_publish(struct buffer *buffer, const struct mqtt_dialect *dialect,
-                                    const struct mqtt_publish *publish,
-                                    struct mqtt_publish_layout *ret_layout) {
-    size_t start = buffer->length;
-    struct plan plan = plan_publish(dialect, publish);
-    enum error_code code = put_head(buffer, dialect, publish, &plan, 0);
-    if (code != OK) {
-        return code;
-    }
-    INVARIANT(buffer->length == start + plan.layout.shared_at);
-    if (dialect->version == MQTT_VERSION_5) {
-        mqtt_properties_put(buffer, &publish->properties, SHARED_PROPERTIES);
-    }
+    put_section(buffer, &section);
     mqtt_put_bytes(buffer, publish->payload);
-    INVARIANT(buffer->length == start + plan.layout.packet_length);
-    if (ret_layout != NULL) {
-        *ret_layout = plan.layout;
-    }
     return OK;
-}
-
-enum error_code mqtt_encode_publish_head(struct buffer *buffer, const struct mqtt_dialect *dialect,
-                                         const struct mqtt_publish *publish,
-                                         struct mqtt_publish_layout *ret_layout) {
-    struct plan plan = plan_publish(dialect, publish);
-    enum error_code code = put_head(buffer, dialect, publish, &plan, plan.shared_length);
-    if (code == OK && ret_layout != NULL) {
-        *ret_layout = plan.layout;
-    }
-    return code;
 }
 
 size_t mqtt_publish_size(const struct mqtt_dialect *dialect, const struct mqtt_publish *publish) {
-    return plan_publish(dialect, publish).layout.packet_length;
-}
-
-uint8_t mqtt_publish_first_byte(const struct mqtt_publish *publish) {
-    return (uint8_t)(MQTT_PUBLISH << 4 | (publish->is_repeated ? 0x08 : 0) | publish->qos << 1 |
-                     (publish->is_retained ? 0x01 : 0));
+    struct section section = publish_section(dialect, publish);
+    size_t body_length = publish_length(publish, &section);
+    return body_length +
+           (body_length > MQTT_LENGTH_MAX ? 1 + MQTT_VARINT_BYTES_MAX : header_size(body_length));
 }
 
 /* --- the others ------------------------------------------------------------------------------ */
@@ -290,9 +213,8 @@ enum error_code mqtt_encode_ack(struct buffer *buffer, const struct mqtt_dialect
     struct section section = section_that_fits(&ack->properties, dialect, 2 + 1, MQTT_BIT(type));
     bool has_properties = section.length > 0;
     bool has_reason = section.size > 0 && (has_properties || ack->reason != MQTT_REASON_SUCCESS);
-    enum error_code code =
-        begin(buffer, dialect, first_byte_of(type),
-              2 + (has_reason ? 1u : 0u) + (has_properties ? section.size : 0), 0);
+    enum error_code code = begin(buffer, dialect, first_byte_of(type),
+                                 2 + (has_reason ? 1u : 0u) + (has_properties ? section.size : 0));
     if (code != OK) {
         return code;
     }
@@ -311,7 +233,7 @@ enum error_code mqtt_encode_request(struct buffer *buffer, const struct mqtt_dia
     struct section section =
         section_of(&request->properties, dialect, MQTT_PROPERTIES_ALL, MQTT_BIT(type));
     enum error_code code =
-        begin(buffer, dialect, first_byte_of(type), 2 + section.size + request->filters.length, 0);
+        begin(buffer, dialect, first_byte_of(type), 2 + section.size + request->filters.length);
     if (code == OK) {
         mqtt_put_u16(buffer, request->packet_id);
         put_section(buffer, &section);
@@ -331,7 +253,7 @@ enum error_code mqtt_encode_grants(struct buffer *buffer, const struct mqtt_dial
     size_t count = is_5 || type == MQTT_SUBACK ? grants->reasons.length : 0;
     struct section section =
         section_that_fits(&grants->properties, dialect, 2 + count, MQTT_BIT(type));
-    enum error_code code = begin(buffer, dialect, first_byte_of(type), 2 + section.size + count, 0);
+    enum error_code code = begin(buffer, dialect, first_byte_of(type), 2 + section.size + count);
     if (code != OK) {
         return code;
     }
@@ -357,7 +279,7 @@ enum error_code mqtt_encode_notice(struct buffer *buffer, const struct mqtt_dial
     bool has_reason = is_5 && (has_properties || notice->reason != MQTT_REASON_SUCCESS);
     bool has_section = has_properties || (has_reason && type == MQTT_AUTH);
     enum error_code code = begin(buffer, dialect, first_byte_of(type),
-                                 (has_reason ? 1u : 0u) + (has_section ? section.size : 0), 0);
+                                 (has_reason ? 1u : 0u) + (has_section ? section.size : 0));
     if (code == OK && has_reason) {
         mqtt_put_u8(buffer, (uint8_t)notice->reason);
     }
@@ -369,7 +291,7 @@ enum error_code mqtt_encode_notice(struct buffer *buffer, const struct mqtt_dial
 
 enum error_code mqtt_encode_ping(struct buffer *buffer, enum mqtt_type type) {
     const struct mqtt_dialect any = {.packet_bytes_max = UINT32_MAX};
-    return begin(buffer, &any, first_byte_of(type), 0, 0);
+    return begin(buffer, &any, first_byte_of(type), 0);
 }
 
 enum error_code mqtt_encode(struct buffer *buffer, const struct mqtt_dialect *dialect,
@@ -380,7 +302,7 @@ enum error_code mqtt_encode(struct buffer *buffer, const struct mqtt_dialect *di
     case MQTT_CONNACK:
         return mqtt_encode_connack(buffer, dialect, &packet->connack);
     case MQTT_PUBLISH:
-        return mqtt_encode_publish(buffer, dialect, &packet->publish, NULL);
+        return mqtt_encode_publish(buffer, dialect, &packet->publish);
     case MQTT_PUBACK:
     case MQTT_PUBREC:
     case MQTT_PUBREL:
@@ -427,9 +349,4 @@ enum error_code mqtt_filter_put(struct buffer *buffer, struct span filter) {
 void mqtt_patch_u16(uint8_t *bytes, size_t at, uint16_t value) {
     bytes[at] = (uint8_t)(value >> 8);
     bytes[at + 1] = (uint8_t)value;
-}
-
-void mqtt_patch_u32(uint8_t *bytes, size_t at, uint32_t value) {
-    mqtt_patch_u16(bytes, at, (uint16_t)(value >> 16));
-    mqtt_patch_u16(bytes, at + 2, (uint16_t)value);
 }

@@ -27,15 +27,6 @@
 #include "broker/support/macros.h"
 #include "protocols/mqtt/packet.h"
 
-/* Offsets from the first byte of the packet. */
-struct mqtt_publish_layout {
-    size_t packet_length;
-    size_t packet_id_at;  /* two bytes, for mqtt_patch_u16(); 0: QoS 0 has none */
-    size_t properties_at; /* the length of the properties; in 3.1.1 the payload */
-    size_t expiry_at;     /* four bytes, for mqtt_patch_u32(); 0: it has no message expiry */
-    size_t shared_at;     /* the bytes from here on are the same for every subscriber */
-};
-
 MUST_USE enum error_code mqtt_encode_connect(struct buffer *buffer,
                                              const struct mqtt_dialect *dialect,
                                              const struct mqtt_connect *connect);
@@ -46,25 +37,13 @@ MUST_USE enum error_code mqtt_encode_connack(struct buffer *buffer,
                                              const struct mqtt_dialect *dialect,
                                              const struct mqtt_connack *connack);
 
-/* `ret_layout` is nullable. */
 MUST_USE enum error_code mqtt_encode_publish(struct buffer *buffer,
                                              const struct mqtt_dialect *dialect,
-                                             const struct mqtt_publish *publish,
-                                             struct mqtt_publish_layout *ret_layout);
-
-/* The bytes before `shared_at` alone, for a subscriber who is sent the rest of another's packet:
- * the same version, payload and shared properties; QoS, flags, topic and the rest are its own. */
-MUST_USE enum error_code mqtt_encode_publish_head(struct buffer *buffer,
-                                                  const struct mqtt_dialect *dialect,
-                                                  const struct mqtt_publish *publish,
-                                                  struct mqtt_publish_layout *ret_layout);
+                                             const struct mqtt_publish *publish);
 
 /* The size of the whole packet, without encoding it. Above MQTT_LENGTH_MAX + 5 it cannot be sent to
  * anyone. */
 size_t mqtt_publish_size(const struct mqtt_dialect *dialect, const struct mqtt_publish *publish);
-
-/* The first byte of a PUBLISH: type, DUP, QoS, RETAIN. */
-uint8_t mqtt_publish_first_byte(const struct mqtt_publish *publish);
 
 /* PUBACK, PUBREC, PUBREL, PUBCOMP. */
 MUST_USE enum error_code mqtt_encode_ack(struct buffer *buffer, const struct mqtt_dialect *dialect,
@@ -98,6 +77,5 @@ MUST_USE enum error_code mqtt_subscription_put(struct buffer *buffer,
                                                const struct mqtt_subscription *subscription);
 MUST_USE enum error_code mqtt_filter_put(struct buffer *buffer, struct span filter);
 
-/* Overwrite a number in bytes that were encoded. */
+/* Overwrites a number in bytes that were encoded. */
 void mqtt_patch_u16(uint8_t *bytes, size_t at, uint16_t value);
-void mqtt_patch_u32(uint8_t *bytes, size_t at, uint32_t value);

@@ -5,17 +5,23 @@
 #include <string.h>
 
 #include "broker/channels/pattern.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
+#include "broker/support/buffer.h"
 #include "broker/support/invariant.h"
 #include "protocols/mqtt/topic.h"
 
-#define CAPACITY_FIRST 4
+static struct filter **slots_of(struct filters *filters) {
+    return filters->capacity > 1 ? filters->list : &filters->one;
+}
 
 void filters_finish(struct filters *filters) {
     for (uint32_t i = 0; i < filters->count; i++) {
-        free(filters->list[i]);
+        free(slots_of(filters)[i]);
     }
-    free(filters->list);
+    if (filters->capacity > 1) {
+        free(filters->list);
+    }
     *filters = (struct filters){0};
 }
 
@@ -41,26 +47,40 @@ static enum error_code check(struct span filter, struct span pattern, struct err
     return pattern_check(pattern, true, why);
 }
 
-enum error_code filter_create(struct span text, const struct filter_options *options,
-                              struct filter **ret_filter, struct error *why) {
-    struct span share = {0};
-    struct span filter_part = {0};
-    mqtt_filter_split(text, &share, &filter_part);
-    INVARIANT(text.length <= UINT16_MAX);
-    if (filter_part.length == 0 || filter_part.length > CHANNEL_NAME_BYTES_MAX) {
-        return error_set(why, ERR_BAD_CHANNEL, "A topic filter has 1 to %d bytes",
-                         CHANNEL_NAME_BYTES_MAX);
+static bool has_wildcard(struct span text) {
+    return memchr(text.bytes, '+', text.length) != NULL ||
+           memchr(text.bytes, '#', text.length) != NULL;
+}
+
+/* The scope, then the filter as a pattern. Returns the length. */
+static size_t put_pattern(struct span filter, struct span scope, uint8_t *ret_pattern) {
+    if (scope.length > 0) {
+        memcpy(ret_pattern, scope.bytes, scope.length);
     }
+    return scope.length + translate(filter, ret_pattern + scope.length);
+}
+
+/* `scope` stands before the pattern; empty: nothing does. */
+static enum error_code create(struct span text, struct span filter_part, struct span scope,
+                              struct filter **ret_filter, struct error *why) {
     /* `#` is the last byte, if it is there: one more. */
-    struct filter *filter = calloc(1, sizeof(*filter) + text.length + filter_part.length + 1);
+    bool is_same = filter_part.length == text.length && scope.length == 0 && !has_wildcard(text);
+    size_t text_bytes = text.length + (is_same ? 0 : scope.length + filter_part.length + 1);
+    struct filter *filter = calloc(1, offsetof(struct filter, bytes) + text_bytes);
     if (filter == NULL) {
         return error_set(why, ERR_MEMORY, "There was no memory for the subscription");
     }
-    filter->options = *options;
     filter->text_length = (uint16_t)text.length;
     memcpy(filter->bytes, text.bytes, text.length);
-    filter->pattern_length = (uint16_t)translate(filter_part, filter->bytes + text.length);
-    enum error_code code = check(filter_part, filter_pattern(filter), why);
+    filter->pattern_length = (uint16_t)text.length;
+    if (!is_same) {
+        filter->pattern_start = (uint16_t)text.length;
+        filter->pattern_length =
+            (uint16_t)put_pattern(filter_part, scope, filter->bytes + text.length);
+    }
+    struct span pattern = filter_pattern(filter);
+    struct span visible = span_of(pattern.bytes + scope.length, pattern.length - scope.length);
+    enum error_code code = check(filter_part, visible, why);
     if (code != OK) {
         free(filter);
         return code;
@@ -69,11 +89,37 @@ enum error_code filter_create(struct span text, const struct filter_options *opt
     return OK;
 }
 
+enum error_code filter_create(struct span text, struct span tenant,
+                              const struct filter_options *options, struct filter **ret_filter,
+                              struct error *why) {
+    struct span share = {0};
+    struct span filter_part = {0};
+    struct buffer scope;
+    mqtt_filter_split(text, &share, &filter_part);
+    INVARIANT(text.length <= UINT16_MAX);
+    if (filter_part.length == 0 || filter_part.length > CHANNEL_NAME_BYTES_MAX) {
+        return error_set(why, ERR_BAD_CHANNEL, "A topic filter has 1 to %d bytes",
+                         CHANNEL_NAME_BYTES_MAX);
+    }
+    bool is_scoped =
+        tenant.length > 0 && (options->kind == FILTER_LOG || options->kind == FILTER_SHARED);
+    buffer_init(&scope, SCOPED_BYTES_MAX);
+    enum error_code code = is_scoped ? scope_put(&scope, tenant, (struct span){0}) : OK;
+    if (code == OK) {
+        code = create(text, filter_part, buffer_borrow(&scope), ret_filter, why);
+    }
+    buffer_finish(&scope);
+    if (code == OK) {
+        (*ret_filter)->options = *options;
+    }
+    return code;
+}
+
 /* --- all of them ---------------------------------------------------------------------------- */
 
 static bool find_index(const struct filters *filters, struct span text, uint32_t *ret_index) {
     for (uint32_t i = 0; i < filters->count; i++) {
-        if (span_is_equal(filter_text(filters->list[i]), text)) {
+        if (span_is_equal(filter_text(filters_list(filters)[i]), text)) {
             *ret_index = i;
             return true;
         }
@@ -83,17 +129,25 @@ static bool find_index(const struct filters *filters, struct span text, uint32_t
 
 struct filter *filters_find(const struct filters *filters, struct span text) {
     uint32_t index = 0;
-    return find_index(filters, text, &index) ? filters->list[index] : NULL;
+    return find_index(filters, text, &index) ? filters_list(filters)[index] : NULL;
 }
 
 static enum error_code reserve(struct filters *filters) {
     if (filters->count < filters->capacity) {
         return OK;
     }
-    uint32_t capacity = filters->capacity == 0 ? CAPACITY_FIRST : filters->capacity * 2;
-    struct filter **list = realloc(filters->list, capacity * sizeof(struct filter *));
+    if (filters->capacity == 0) {
+        filters->capacity = 1;
+        return OK;
+    }
+    uint32_t capacity = filters->capacity * 2;
+    struct filter **array = filters->capacity > 1 ? filters->list : NULL;
+    struct filter **list = realloc(array, capacity * sizeof(struct filter *));
     if (list == NULL) {
         return ERR_MEMORY;
+    }
+    if (filters->capacity == 1) {
+        list[0] = filters->one;
     }
     filters->list = list;
     filters->capacity = capacity;
@@ -103,8 +157,8 @@ static enum error_code reserve(struct filters *filters) {
 enum error_code filters_put(struct filters *filters, struct filter *filter) {
     uint32_t index = 0;
     if (find_index(filters, filter_text(filter), &index)) {
-        free(filters->list[index]);
-        filters->list[index] = filter;
+        free(slots_of(filters)[index]);
+        slots_of(filters)[index] = filter;
         return OK;
     }
     if (filters->count >= SELECTORS_MAX) {
@@ -112,9 +166,17 @@ enum error_code filters_put(struct filters *filters, struct filter *filter) {
     }
     enum error_code code = reserve(filters);
     if (code == OK) {
-        filters->list[filters->count++] = filter;
+        slots_of(filters)[filters->count++] = filter;
     }
     return code;
+}
+
+size_t filters_count_patterns(const struct filters *filters) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < filters->count; i++) {
+        count += pattern_is_pattern(filter_pattern(filters_list(filters)[i]));
+    }
+    return count;
 }
 
 bool filters_drop(struct filters *filters, struct span text) {
@@ -122,17 +184,28 @@ bool filters_drop(struct filters *filters, struct span text) {
     if (!find_index(filters, text, &index)) {
         return false;
     }
-    free(filters->list[index]);
+    struct filter **slots = slots_of(filters);
+    free(slots[index]);
     filters->count--;
-    memmove(&filters->list[index], &filters->list[index + 1],
-            (filters->count - index) * sizeof(struct filter *));
+    memmove(&slots[index], &slots[index + 1], (filters->count - index) * sizeof(struct filter *));
     return true;
+}
+
+bool filters_read(const struct filters *filters, struct span channel) {
+    for (uint32_t i = 0; i < filters->count; i++) {
+        const struct filter *filter = filters_list(filters)[i];
+        if (filter->options.kind == FILTER_LOG &&
+            pattern_matches(filter_pattern(filter), channel)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t filters_count(const struct filters *filters, enum filter_kind kind) {
     size_t count = 0;
     for (uint32_t i = 0; i < filters->count; i++) {
-        count += filters->list[i]->options.kind == kind;
+        count += filters_list(filters)[i]->options.kind == kind;
     }
     return count;
 }
@@ -154,7 +227,7 @@ void filters_choose(const struct filters *filters, const struct message *message
                     const struct filter **ret_matching) {
     *ret_choice = (struct filters_choice){0};
     for (uint32_t i = 0; i < filters->count; i++) {
-        const struct filter *filter = filters->list[i];
+        const struct filter *filter = filters_list(filters)[i];
         if (!is_for(filter, message, client_id)) {
             continue;
         }

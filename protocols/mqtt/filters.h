@@ -6,7 +6,8 @@
  * Bounds:  SELECTORS_MAX filters; of each its text twice (as it was sent, and as a pattern).
  *
  * MQTT's `+` is a pattern's `*`, and `#` is `**`. No filter has a `*` of its own: it could not be
- * told from a wildcard, and no channel has one in its name.
+ * told from a wildcard, and no channel has one in its name. The text is the client's; the pattern
+ * is that of its tenant (scope.h), but for `$SYS` and `$gap`, which are nobody's.
  */
 #pragma once
 
@@ -44,16 +45,25 @@ struct filter_options {
 struct filter {
     struct filter_options options;
     uint16_t text_length;
+    uint16_t pattern_start; /* 0: the text is the pattern */
     uint16_t pattern_length;
-    uint8_t bytes[]; /* the text, then the pattern */
+    uint8_t bytes[]; /* the text, then the pattern if it is another */
 };
 
 /* Zeroed, there are none. */
 struct filters {
-    struct filter **list; /* `count`, in the order in which they were put */
+    union {
+        struct filter *one;   /* most clients have one … */
+        struct filter **list; /* … and where capacity is above 1, an array */
+    };
     uint32_t count;
     uint32_t capacity;
 };
+
+/* `count`, in the order in which they were put. */
+static inline struct filter *const *filters_list(const struct filters *filters) {
+    return filters->capacity > 1 ? filters->list : &filters->one;
+}
 
 void filters_finish(struct filters *filters);
 
@@ -61,13 +71,16 @@ static inline struct span filter_text(const struct filter *filter) {
     return span_of(filter->bytes, filter->text_length);
 }
 
-/* The channel or pattern that it stands for; of `$share/…` without the share. */
+/* The channel or pattern that it stands for, as it is called inside; of `$share/…` without the
+ * share. */
 static inline struct span filter_pattern(const struct filter *filter) {
-    return span_of(filter->bytes + filter->text_length, filter->pattern_length);
+    return span_of(filter->bytes + filter->pattern_start, filter->pattern_length);
 }
 
-/* A filter whose syntax is checked. ERR_BAD_CHANNEL: it stands for nothing here. ERR_MEMORY. */
-MUST_USE enum error_code filter_create(struct span text, const struct filter_options *options,
+/* A filter whose syntax is checked, of a client of that tenant (empty: of none). ERR_BAD_CHANNEL:
+ * it stands for nothing here. ERR_MEMORY. */
+MUST_USE enum error_code filter_create(struct span text, struct span tenant,
+                                       const struct filter_options *options,
                                        struct filter **ret_filter, struct error *why);
 
 /* NULL: there is none of that text. */
@@ -77,8 +90,14 @@ struct filter *filters_find(const struct filters *filters, struct span text);
  * is still the caller's. */
 MUST_USE enum error_code filters_put(struct filters *filters, struct filter *filter);
 
+/* How many stand for more than one channel. */
+size_t filters_count_patterns(const struct filters *filters);
+
 /* Ends the filter of that text. False: there was none. */
 MUST_USE bool filters_drop(struct filters *filters, struct span text);
+
+/* Does one of the session's own filters stand for that channel, wherever it begins? */
+bool filters_read(const struct filters *filters, struct span channel);
 
 size_t filters_count(const struct filters *filters, enum filter_kind kind);
 

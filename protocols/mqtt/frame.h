@@ -22,8 +22,6 @@
 #include "protocols/mqtt/fault.h"
 #include "protocols/mqtt/protocol.h"
 
-#define MQTT_HEADER_BYTES_MAX 5
-
 struct mqtt_frame {
     enum mqtt_type type;
     uint8_t flags;

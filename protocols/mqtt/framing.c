@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/mqtt/framing.h"
 
+#include "broker/channels/scope.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "protocols/envelope.h"
@@ -46,7 +47,7 @@ static enum error_code put_packet(struct buffer *buffer, const struct mqtt_publi
     enum error_code code =
         is_websocket ? frame_put_header(buffer, FRAME_BINARY, size) : buffer_reserve(buffer, size);
     if (code == OK) {
-        code = mqtt_encode_publish(buffer, dialect, publish, NULL);
+        code = mqtt_encode_publish(buffer, dialect, publish);
     }
     if (code != OK) {
         buffer->length = length_before;
@@ -123,7 +124,7 @@ static enum error_code put_gap_with(struct buffer *buffer, const struct storage_
         code = buffer_put(topic, SPAN("/"));
     }
     if (code == OK && !gap->is_pattern) {
-        code = buffer_put(topic, gap->selector);
+        code = buffer_put(topic, scope_visible(gap->selector));
     }
     if (code != OK) {
         return code;

@@ -10,6 +10,27 @@
 #include "protocols/mqtt/mqtt_private.h"
 #include "protocols/mqtt/will.h"
 
+/* Closes that a client of 5.0 is told by another reason than "unspecified error". */
+static const uint8_t reasons[CLOSE_REASON_COUNT] = {
+    [CLOSE_DRAINING] = MQTT_REASON_SERVER_SHUTTING_DOWN,
+    [CLOSE_KEEP_ALIVE] = MQTT_REASON_KEEP_ALIVE_TIMEOUT,
+    [CLOSE_MEMORY] = MQTT_REASON_QUOTA_EXCEEDED,
+    [CLOSE_OPERATOR] = MQTT_REASON_ADMINISTRATIVE_ACTION,
+    [CLOSE_STALLED] = MQTT_REASON_QUOTA_EXCEEDED,
+    [CLOSE_NOT_ALLOWED] = MQTT_REASON_NOT_AUTHORIZED,
+    [CLOSE_REVOKED] = MQTT_REASON_NOT_AUTHORIZED,
+    [CLOSE_TAKEN_OVER] = MQTT_REASON_SESSION_TAKEN_OVER,
+    [CLOSE_TOKEN_EXPIRED] = MQTT_REASON_MAXIMUM_CONNECT_TIME,
+    [CLOSE_TOO_SLOW] = MQTT_REASON_QUOTA_EXCEEDED,
+    [CLOSE_UNAUTHORIZED] = MQTT_REASON_NOT_AUTHORIZED,
+};
+
+void goodbye_end(struct mqtt *mqtt, enum close_reason close_reason) {
+    uint8_t reason = reasons[close_reason];
+    mqtt_end(mqtt, reason == 0 ? MQTT_REASON_UNSPECIFIED_ERROR : reason, close_reason,
+             close_row(close_reason)->text);
+}
+
 /* A session that was to end with the connection cannot be kept after all [MQTT-3.14.2-2]: the
  * client asked for that, whatever it was granted. */
 static bool take_expiry(struct mqtt *mqtt, const struct mqtt_properties *properties) {
@@ -51,18 +72,23 @@ void goodbye_close(struct mqtt *mqtt) {
     }
 }
 
-/* A busy log is not waited for: what is behind would overtake what it was not given. */
+/* A busy log, or an answer of the application, is not waited for: what is behind would overtake
+ * what it was not given. */
 static bool takes_publishes(const struct mqtt *mqtt) {
-    return mqtt->retry_due_ms == 0 && mqtt->publication_count < MQTT_PUBLICATIONS_LAST_MAX;
+    return mqtt->retry_due_ms == 0 && mqtt->question == NULL &&
+           mqtt->publication_count < MQTT_PUBLICATIONS_LAST_MAX;
 }
 
 void goodbye_take_left(struct mqtt *mqtt) {
-    struct span rest = buffer_borrow(&mqtt->input);
+    struct span rest = {0};
     struct mqtt_frame frame;
     struct mqtt_refusal refusal;
     struct error why = {0};
     if (atomic_load(&mqtt_broker(mqtt)->is_stopping)) {
         return;
+    }
+    if (mqtt->input != NULL) {
+        rest = buffer_borrow(&mqtt->input->buffer);
     }
     while (!mqtt->is_leaving && rest.length > 0 &&
            mqtt_frame_read(rest, &mqtt->in, &frame, &refusal, &why) == OK && frame.is_whole) {

@@ -9,10 +9,13 @@
 #include <string.h>
 
 #include "broker/channels/name.h"
+#include "broker/channels/rules.h"
+#include "broker/channels/scope.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
@@ -23,6 +26,7 @@
 #include "protocols/mqtt/mapping.h"
 #include "protocols/mqtt/mqtt_private.h"
 #include "protocols/mqtt/outbound.h"
+#include "protocols/mqtt/permission.h"
 #include "protocols/mqtt/session.h"
 
 #define ACK_BYTES_MAX 256 /* an acknowledgement with `offset` and `id` */
@@ -33,6 +37,7 @@ struct publication {
     uint8_t message_count;
     uint8_t qos; /* of a PUBLISH; 0: nothing is written */
     bool is_release;
+    bool is_paid_for; /* out of what may be published */
     bool is_submitted;
     bool is_answered;
     bool is_repeated; /* of QoS 2, and in the log already */
@@ -186,15 +191,17 @@ static void log_refused(struct mqtt *mqtt, bool is_told, enum error_code code, s
     const char *peer = connection_peer(mqtt->connection);
     const char *slug = error_row(code)->slug;
     if (error_row(code)->http_status >= 500) {
-        log_event(PUBLISH_FAILED, .peer = peer, .channel = channel, .code = slug,
-                  .detail = why->detail);
+        log_event(PUBLISH_FAILED, .peer = peer, .channel = channel, .tenant = mqtt_tenant(mqtt),
+                  .code = slug, .detail = why->detail);
     } else if (!is_told && !mqtt->is_drop_logged) {
         mqtt->is_drop_logged = true;
         log_event(MQTT_PUBLISH_DROPPED, .peer = peer, .client_id = connect_known_id(mqtt),
-                  .channel = channel, .code = slug, .detail = why->detail);
+                  .channel = channel, .tenant = mqtt_tenant(mqtt), .code = slug,
+                  .detail = why->detail);
     } else {
         log_event(MQTT_PUBLISH_REFUSED, .peer = peer, .client_id = connect_known_id(mqtt),
-                  .channel = channel, .code = slug, .detail = why->detail);
+                  .channel = channel, .tenant = mqtt_tenant(mqtt), .code = slug,
+                  .detail = why->detail);
     }
 }
 
@@ -220,7 +227,7 @@ static void on_done(struct mqtt *mqtt, void *context, enum error_code code, cons
         publication->is_answered = true;
         publication->place = publication->is_release ? (struct place){0} : messages[0]->place;
     } else if (mqtt->connection != NULL) {
-        settle_refused(mqtt, publication, code, messages[0]->fields.channel, why);
+        settle_refused(mqtt, publication, code, scope_visible(messages[0]->fields.channel), why);
     } else {
         publication->is_refused = publication->is_answered = true;
     }
@@ -231,21 +238,68 @@ static void on_done(struct mqtt *mqtt, void *context, enum error_code code, cons
     mqtt_resume(mqtt);
 }
 
+/* Reading stops, and the last publication is tried again then. */
+static void wait_ms(struct mqtt *mqtt, uint64_t ms) {
+    mqtt_hold(mqtt);
+    mqtt->retry_due_ms = mqtt_now_ms(mqtt) + ms;
+    deadlines_arm(mqtt);
+}
+
+/* A client that is told goes on all the same: for each publish that passed, several did not. */
+static void mind_refused(struct mqtt *mqtt, enum error_code code) {
+    mqtt->over_rate_count += code == ERR_RATE;
+    if (mqtt->over_rate_count > MQTT_OVER_RATE_MAX) {
+        mqtt_end(mqtt, MQTT_REASON_MESSAGE_RATE_TOO_HIGH, CLOSE_NOT_ALLOWED,
+                 "The client goes on publishing beyond its limit");
+    }
+}
+
+/* Who can be told in words that it was too much is told; who cannot be is read more slowly. False:
+ * it is not to be submitted now. */
+static bool pay_for(struct mqtt *mqtt, struct publication *publication) {
+    struct error why = {0};
+    if (publication->is_paid_for || publication->is_release) {
+        return true;
+    }
+    const struct message_fields *fields = &publication->messages[0]->fields;
+    const struct throttle_offer offer = {
+        .count = 1, .bytes = fields->payload.length, .messages = publication->messages};
+    enum error_code code = throttle_publish(mqtt->connection, connection_identity(mqtt->connection),
+                                            &offer, NULL, &why);
+    if (code == OK) {
+        publication->is_paid_for = true;
+        mqtt->over_rate_count -= mqtt->over_rate_count > 0;
+        return true;
+    }
+    bool is_told = mqtt_version(mqtt) == MQTT_VERSION_5 && publication->qos > 0;
+    if (why.retry_after_ms > 0 && !is_told) {
+        wait_ms(mqtt, why.retry_after_ms < THROTTLE_WAIT_MS_MAX ? why.retry_after_ms
+                                                                : THROTTLE_WAIT_MS_MAX);
+        return false;
+    }
+    settle_refused(mqtt, publication, code, scope_visible(fields->channel), &why);
+    acknowledge(mqtt);
+    mind_refused(mqtt, code);
+    return false;
+}
+
 /* Hands the messages over, or waits until the log has room for them: nothing else is read then, so
  * there is one at most that waits. */
 static void submit(struct mqtt *mqtt, struct publication *publication) {
+    if (!pay_for(mqtt, publication)) {
+        return;
+    }
     enum error_code code =
         mqtt_submit(mqtt, publication->messages, publication->message_count, on_done, publication);
     if (code == ERR_BUSY) {
-        mqtt_hold(mqtt);
-        mqtt->retry_due_ms = mqtt_now_ms(mqtt) + WHEEL_TICK_MS;
-        deadlines_arm(mqtt);
+        wait_ms(mqtt, WHEEL_TICK_MS);
         return;
     }
     if (code != OK) {
         struct error why = {0};
         error_set(&why, code, "the log takes nothing more at the moment");
-        settle_refused(mqtt, publication, code, publication->messages[0]->fields.channel, &why);
+        settle_refused(mqtt, publication, code,
+                       scope_visible(publication->messages[0]->fields.channel), &why);
         acknowledge(mqtt);
         return;
     }
@@ -284,6 +338,20 @@ void intake_each_pending(struct mqtt *mqtt, intake_on_pending *on_pending, void 
             on_pending(context, publication->packet_id, publication->is_release);
         }
     }
+}
+
+/* The application has said whether that one may be published. */
+static void on_permitted(struct mqtt *mqtt, void *context, enum error_code code,
+                         const struct error *why) {
+    struct publication *publication = context;
+    if (code == OK) {
+        submit(mqtt, publication);
+    } else {
+        settle_refused(mqtt, publication, code,
+                       scope_visible(publication->messages[0]->fields.channel), why);
+        acknowledge(mqtt);
+    }
+    mqtt_unhold(mqtt); /* after a further hold, if the log is busy */
 }
 
 /* --- PUBLISH ---------------------------------------------------------------------------------- */
@@ -335,38 +403,77 @@ static bool find_topic(struct mqtt *mqtt, const struct mqtt_publish *publish,
     return true;
 }
 
+/* What is to be submitted. `scoped` has room for the channel as its tenant calls it. */
+static enum error_code make_messages(struct mqtt *mqtt, struct publication *publication,
+                                     struct message_fields *fields, struct buffer *scoped) {
+    struct span tenant = mqtt_tenant(mqtt);
+    enum error_code code = OK;
+    if (tenant.length > 0) {
+        code = scope_put(scoped, tenant, fields->channel);
+        fields->channel = buffer_borrow(scoped);
+    }
+    if (code != OK) {
+        return code;
+    }
+    fields->publisher = mqtt_client_id(mqtt);
+    publication->messages[0] = message_create(fields);
+    publication->message_count = publication->messages[0] != NULL;
+    if (publication->messages[0] != NULL && publication->qos == 2 && is_persistent(mqtt)) {
+        publication->messages[1] =
+            session_step_received(mqtt_client_id(mqtt), publication->packet_id);
+        publication->message_count += publication->messages[1] != NULL;
+        code = publication->messages[1] != NULL ? OK : ERR_MEMORY;
+    }
+    return publication->messages[0] != NULL ? code : ERR_MEMORY;
+}
+
+/* ERR_AGAIN: made, and it may be submitted if on_permitted says so. */
+static enum error_code make_of(struct mqtt *mqtt, struct publication *publication,
+                               struct message_fields *fields, struct span idempotency_key,
+                               struct buffer *scoped, struct error *why) {
+    uint8_t hash[IDEMPOTENCY_HASH_BYTES];
+    enum error_code allowed =
+        permission_ask(mqtt, ACTION_PUBLISH, fields->channel, on_permitted, publication, why);
+    enum error_code code = allowed == ERR_AGAIN ? OK : allowed;
+    if (code == OK && idempotency_key.length > 0) {
+        code = message_hash(connection_identity(mqtt->connection), fields, idempotency_key, hash);
+        fields->idempotency_hash = span_of(hash, sizeof(hash));
+    }
+    if (code == OK) {
+        code = make_messages(mqtt, publication, fields, scoped);
+    }
+    if (code != OK) {
+        permission_cancel(mqtt);
+    }
+    return code == OK ? allowed : code;
+}
+
 /* Makes what is to be submitted. */
 static enum error_code make(struct mqtt *mqtt, struct publication *publication,
                             const struct mqtt_publish *publish, struct span topic,
                             struct error *why) {
     struct message_fields fields;
     struct span idempotency_key = {0};
-    uint8_t hash[IDEMPOTENCY_HASH_BYTES];
     struct buffer headers;
+    struct buffer scoped;
     buffer_init(&headers, MESSAGE_HEADERS_BYTES_MAX);
+    buffer_init(&scoped, SCOPED_BYTES_MAX);
     enum error_code code = mapping_take(publish, topic, &headers, &fields, &idempotency_key, why);
     if (channel_name_is_reserved(topic)) { /* to MQTT a matter of the name, not of rights */
         code = error_set(why, ERR_BAD_CHANNEL, "topics that begin with $ are the broker's own");
     }
     if (code == OK) {
         code = message_admit(mqtt_broker(mqtt)->rules, &fields, why);
-    }
-    if (code == OK && idempotency_key.length > 0) {
-        code = message_hash(&fields, idempotency_key, hash);
-        fields.idempotency_hash = span_of(hash, sizeof(hash));
+        if (code == ERR_TOO_LARGE) {
+            throttle_note(mqtt->connection, METRICS_LIMIT_MESSAGE_BYTES,
+                          rules_find(mqtt_broker(mqtt)->rules, topic)->message_bytes_max);
+        }
     }
     if (code == OK) {
-        fields.publisher = mqtt_client_id(mqtt);
-        publication->messages[0] = message_create(&fields);
-        publication->message_count = publication->messages[0] != NULL;
-        code = publication->messages[0] != NULL ? OK : ERR_MEMORY;
+        code = make_of(mqtt, publication, &fields, idempotency_key, &scoped, why);
     }
+    buffer_finish(&scoped);
     buffer_finish(&headers);
-    if (code == OK && publish->qos == 2 && is_persistent(mqtt)) {
-        publication->messages[1] = session_step_received(mqtt_client_id(mqtt), publish->packet_id);
-        publication->message_count += publication->messages[1] != NULL;
-        code = publication->messages[1] != NULL ? OK : ERR_MEMORY;
-    }
     return code;
 }
 
@@ -391,14 +498,18 @@ static void take(struct mqtt *mqtt, const struct mqtt_publish *publish, struct s
     }
     mqtt->received_count += publish->qos > 0;
     enum error_code code = make(mqtt, publication, publish, topic, &why);
-    if (code != OK) {
+    if (code != OK && code != ERR_AGAIN) {
         settle_refused(mqtt, publication, code, topic, &why);
         acknowledge(mqtt);
         return;
     }
     publication->bytes = (uint32_t)message_size(publication->messages[0]);
     mqtt->publication_bytes += publication->bytes;
-    submit(mqtt, publication);
+    if (code == ERR_AGAIN) {
+        mqtt_hold(mqtt);
+    } else {
+        submit(mqtt, publication);
+    }
 }
 
 void intake_on_publish(struct mqtt *mqtt, const struct mqtt_frame *frame) {

@@ -16,9 +16,10 @@
 #include "protocols/mqtt/outbound_private.h"
 
 static void arm(struct outbound *outbound, uint64_t after_ms) {
-    if (!wheel_is_armed(&outbound->tick)) {
-        worker_arm(outbound->mqtt->worker, &outbound->tick,
-                   worker_now_ms(outbound->mqtt->worker) + after_ms);
+    uint64_t due_ms = mqtt_now_ms(outbound->mqtt) + after_ms;
+    if (outbound->tick_due_ms == 0 || due_ms < outbound->tick_due_ms) {
+        outbound->tick_due_ms = due_ms;
+        deadlines_arm(outbound->mqtt);
     }
 }
 
@@ -35,8 +36,9 @@ static void on_pending(void *context, uint16_t packet_id, bool is_release) {
 static enum error_code encode(struct mqtt *mqtt, struct buffer *state) {
     struct session *session = mqtt->session;
     struct session ahead = *session;
-    ahead.received_capacity = session->received_count + mqtt->publication_count;
-    ahead.received = malloc((ahead.received_capacity + 1) * sizeof(*ahead.received));
+    uint32_t capacity = (uint32_t)session->received_count + mqtt->publication_count + 1;
+    ahead.received_capacity = (uint16_t)(capacity < UINT16_MAX ? capacity : UINT16_MAX);
+    ahead.received = malloc(ahead.received_capacity * sizeof(*ahead.received));
     if (ahead.received == NULL) {
         return ERR_MEMORY;
     }
@@ -61,8 +63,9 @@ struct message *keeping_make_put(struct outbound *outbound) {
                                           .state = state.bytes,
                                           .state_length = state.length,
                                           .will = mqtt->will,
-                                          .will_delay_ms = mqtt->will_delay_ms,
-                                          .has_shares = session_has_shares(mqtt->session)};
+                                          .will_delay_ms = mqtt_will_delay_ms(mqtt),
+                                          .has_shares = session_has_shares(mqtt->session),
+                                          .owner = mqtt->claim->owner};
         message = registry_put_message(mqtt_client_id(mqtt), &release);
     }
     buffer_finish(&state);
@@ -125,8 +128,8 @@ enum error_code keeping_begin(struct outbound *outbound) {
     return code;
 }
 
-static void on_tick(struct wheel_timer *timer) {
-    struct outbound *outbound = CONTAINER_OF(timer, struct outbound, tick);
+void keeping_on_due(struct outbound *outbound) {
+    outbound->tick_due_ms = 0;
     if (outbound->is_changed && outbound_is_stored(outbound) && !outbound->is_begin_due) {
         keeping_put(outbound);
     }
@@ -136,21 +139,11 @@ static void on_tick(struct wheel_timer *timer) {
     }
 }
 
-void keeping_init(struct outbound *outbound) {
-    outbound->tick.on_due = on_tick;
-}
-
-void keeping_finish(struct outbound *outbound) {
-    worker_disarm(outbound->mqtt->worker, &outbound->tick);
-}
-
 void keeping_note(struct outbound *outbound) {
     bool is_stored = outbound_is_stored(outbound);
     outbound->is_changed |= is_stored;
-    bool is_urgent =
-        outbound->is_retry_due || outbound->mqtt->session->steps_bytes > SESSION_STEPS_BYTES_MAX;
-    if (is_urgent) {
-        worker_disarm(outbound->mqtt->worker, &outbound->tick);
+    bool is_long = is_stored && outbound->mqtt->session->steps_bytes > SESSION_STEPS_BYTES_MAX;
+    if (outbound->is_retry_due || is_long) {
         arm(outbound, SESSION_RETRY_MS);
     } else if (is_stored) {
         arm(outbound, SESSION_SNAPSHOT_MS);

@@ -2,6 +2,7 @@
 #include "protocols/mqtt/mapping.h"
 
 #include "broker/channels/id.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/support/string_map.h"
 #include "broker/support/utf8.h"
@@ -213,7 +214,8 @@ enum error_code mapping_give(const struct message *message, uint64_t now_ms, boo
                              struct buffer *properties, struct mqtt_publish *ret_publish) {
     const struct message_fields *fields = &message->fields;
     size_t start = properties->length;
-    *ret_publish = (struct mqtt_publish){.topic = fields->channel, .payload = fields->payload};
+    *ret_publish =
+        (struct mqtt_publish){.topic = scope_visible(fields->channel), .payload = fields->payload};
     struct mqtt_properties *given = &ret_publish->properties;
     if (is_utf8(fields)) {
         mqtt_set_payload_format_indicator(given, 1);

@@ -6,7 +6,7 @@
  * Bounds:  the limits of a message's fields in broker/limits.h; one pass over the payload.
  *
  *     PUBLISH                         message
- *     topic                           channel
+ *     topic                           channel, without its scope
  *     content type                    type, unaltered; none stays none
  *     payload format indicator 1      the payload must be UTF-8; MESSAGE_UTF8
  *     message expiry interval         ttl_ms; on the way out what is left of it

@@ -12,11 +12,13 @@
 
 #include <stdlib.h>
 
-#include "broker/channels/rules.h"
+#include "broker/admission/accounts.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "broker/support/logger.h"
@@ -26,6 +28,7 @@
 #include "protocols/mqtt/intake.h"
 #include "protocols/mqtt/mqtt_private.h"
 #include "protocols/mqtt/outbound.h"
+#include "protocols/mqtt/permission.h"
 #include "protocols/mqtt/session.h"
 #include "protocols/mqtt/transport.h"
 #include "protocols/mqtt/will.h"
@@ -36,17 +39,6 @@ static_assert((int)MQTT_AUTH == METRICS_PACKET_AUTH, "same order");
 static_assert((int)MQTT_TYPE_COUNT == METRICS_PACKET_COUNT, "no other");
 
 #define READ_BYTES_EXTRA 1048576 /* what one read may bring behind a packet, several times over */
-
-/* Closes that a client of 5.0 is told by another reason than "unspecified error". */
-static const uint8_t reasons[CLOSE_REASON_COUNT] = {
-    [CLOSE_DRAINING] = MQTT_REASON_SERVER_SHUTTING_DOWN,
-    [CLOSE_KEEP_ALIVE] = MQTT_REASON_KEEP_ALIVE_TIMEOUT,
-    [CLOSE_MEMORY] = MQTT_REASON_QUOTA_EXCEEDED,
-    [CLOSE_OPERATOR] = MQTT_REASON_ADMINISTRATIVE_ACTION,
-    [CLOSE_STALLED] = MQTT_REASON_QUOTA_EXCEEDED,
-    [CLOSE_TAKEN_OVER] = MQTT_REASON_SESSION_TAKEN_OVER,
-    [CLOSE_TOO_SLOW] = MQTT_REASON_QUOTA_EXCEEDED,
-};
 
 struct broker *mqtt_broker(const struct mqtt *mqtt) {
     return worker_broker(mqtt->worker);
@@ -61,22 +53,35 @@ struct span mqtt_client_id(const struct mqtt *mqtt) {
     return span_of(mqtt->claim->client_id, mqtt->claim->client_id_length);
 }
 
+struct span mqtt_tenant(const struct mqtt *mqtt) {
+    return scope_tenant(mqtt_client_id(mqtt));
+}
+
 /* Memory for input is the worker's room for bodies. */
-static bool account(struct mqtt *mqtt, size_t capacity) {
-    if (capacity > mqtt->input_room_bytes) {
-        if (!worker_take_body_room(mqtt->worker, capacity - mqtt->input_room_bytes)) {
+static bool account(struct mqtt *mqtt, struct input *input, size_t capacity) {
+    if (capacity > input->room_bytes) {
+        if (!worker_take_body_room(mqtt->worker, capacity - input->room_bytes)) {
             return false;
         }
     } else {
-        worker_give_body_room(mqtt->worker, mqtt->input_room_bytes - capacity);
+        worker_give_body_room(mqtt->worker, input->room_bytes - capacity);
     }
-    mqtt->input_room_bytes = capacity;
+    input->room_bytes = capacity;
     return true;
 }
 
+/* Accepts NULL. */
+static void destroy_input(struct mqtt *mqtt, struct input *input) {
+    if (input != NULL) {
+        IGNORE_RESULT(!account(mqtt, input, 0)); /* less is always there */
+        buffer_finish(&input->buffer);
+        free(input);
+    }
+}
+
 static void let_input_go(struct mqtt *mqtt) {
-    buffer_finish(&mqtt->input);
-    IGNORE_RESULT(!account(mqtt, 0)); /* less is always there */
+    destroy_input(mqtt, mqtt->input);
+    mqtt->input = NULL;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -87,10 +92,15 @@ static void stop(struct mqtt *mqtt) {
     }
     mqtt->is_stopped = true;
     let_input_go(mqtt);
+    permission_cancel(mqtt);
     intake_abandon(mqtt);
     if (mqtt->session != NULL) {
         outbound_stop(mqtt);
+    }
+    if (mqtt->is_accepted) {
         will_publish(mqtt);
+    } else {
+        will_drop(mqtt); /* it was never there to leave one */
     }
 }
 
@@ -105,7 +115,7 @@ void mqtt_settle(struct mqtt *mqtt) {
     if (mqtt->connection == NULL && mqtt->claim == NULL) {
         INVARIANT(list_is_empty(&mqtt->publications));
         message_unref(mqtt->will);
-        buffer_finish(&mqtt->left_as);
+        free(mqtt->own_id);
         free(mqtt);
     }
 }
@@ -138,10 +148,8 @@ void mqtt_close(struct mqtt *mqtt, enum close_reason close_reason) {
     }
     mqtt->is_closed = true;
     mqtt->phase = MQTT_PHASE_LEFT;
-    IGNORE_RESULT(transport_put_close(mqtt, &mqtt->output, close_reason) !=
-                  OK); /* it ends anyway */
-    connection_write(mqtt->connection, buffer_borrow(&mqtt->output));
-    buffer_finish(&mqtt->output);
+    IGNORE_RESULT(transport_put_close(mqtt, close_reason) != OK); /* it ends anyway */
+    transport_flush(mqtt);
     connection_close(mqtt->connection, close_reason);
     send_letter(mqtt);
 }
@@ -166,7 +174,7 @@ void mqtt_end(struct mqtt *mqtt, enum mqtt_reason reason, enum close_reason clos
         mqtt->is_leaving = true; /* goodbye.c takes nothing behind what is refused */
         return;
     }
-    if (mqtt->phase == MQTT_PHASE_CLAIMING) {
+    if (mqtt->phase == MQTT_PHASE_IDENTIFYING || mqtt->phase == MQTT_PHASE_CLAIMING) {
         connect_refuse(mqtt, mqtt_version(mqtt), reason, close_reason, text);
         return;
     }
@@ -174,12 +182,6 @@ void mqtt_end(struct mqtt *mqtt, enum mqtt_reason reason, enum close_reason clos
         put_disconnect(mqtt, reason, text);
     }
     mqtt_close(mqtt, close_reason);
-}
-
-static void end_because(struct mqtt *mqtt, enum close_reason close_reason) {
-    uint8_t reason = reasons[close_reason];
-    mqtt_end(mqtt, reason == 0 ? MQTT_REASON_UNSPECIFIED_ERROR : reason, close_reason,
-             close_row(close_reason)->text);
 }
 
 void mqtt_end_failed(struct mqtt *mqtt, enum error_code code) {
@@ -195,6 +197,9 @@ void mqtt_refuse(struct mqtt *mqtt, const struct mqtt_refusal *refusal, enum err
                                : code == ERR_BAD_UTF8 ? CLOSE_BAD_UTF8
                                                       : CLOSE_PROTOCOL_ERROR;
     metrics_add_at(worker_metrics(mqtt->worker), METRIC_MQTT_REFUSED, code, 1);
+    if (code == ERR_TOO_LARGE) {
+        throttle_note(mqtt->connection, METRICS_LIMIT_MESSAGE_BYTES, mqtt->in.packet_bytes_max);
+    }
     log_event(MQTT_REFUSED, .peer = connection_peer(mqtt->connection),
               .client_id = connect_known_id(mqtt), .statement = refusal->statement,
               .detail = why->detail);
@@ -214,11 +219,10 @@ void mqtt_ask_flush(struct mqtt *mqtt) {
 }
 
 void mqtt_flush(struct mqtt *mqtt) {
-    if (mqtt->output.length == 0 || mqtt->is_closed) {
+    if (!transport_has_output(mqtt) || mqtt->is_closed) {
         return;
     }
-    connection_write(mqtt->connection, buffer_borrow(&mqtt->output));
-    buffer_finish(&mqtt->output);
+    transport_flush(mqtt);
     mqtt->is_choked = connection_is_blocked(mqtt->connection);
 }
 
@@ -227,10 +231,13 @@ void mqtt_write(struct mqtt *mqtt, struct span packet) {
         return;
     }
     metrics_add_at(worker_metrics(mqtt->worker), METRIC_MQTT_SENT, packet.bytes[0] >> 4, 1);
-    if (transport_put(mqtt, &mqtt->output, packet) != OK) {
-        buffer_finish(&mqtt->output);
+    if (transport_put(mqtt, packet) != OK) {
+        transport_drop(mqtt);
         mqtt_close(mqtt, CLOSE_MEMORY);
         return;
+    }
+    if (packet.bytes[0] >> 4 == MQTT_PUBLISH) { /* what its stream hands on is counted there */
+        accounts_note_delivered(connection_identity(mqtt->connection), 1, packet.length);
     }
     mqtt_ask_flush(mqtt);
 }
@@ -345,51 +352,73 @@ static bool take_packet(struct mqtt *mqtt, struct span *rest) {
     return true;
 }
 
+static enum error_code append_input(struct mqtt *mqtt, struct span bytes) {
+    if (mqtt->input == NULL) {
+        mqtt->input = calloc(1, sizeof(*mqtt->input));
+        if (mqtt->input == NULL) {
+            return ERR_MEMORY;
+        }
+    }
+    struct buffer *buffer = &mqtt->input->buffer;
+    buffer->ceiling = (size_t)mqtt->in.packet_bytes_max + READ_BYTES_EXTRA;
+    enum error_code code = buffer_put(buffer, bytes);
+    return code != OK || account(mqtt, mqtt->input, buffer->capacity) ? code : ERR_MEMORY;
+}
+
 static void put_input(struct mqtt *mqtt, struct span bytes) {
-    mqtt->input.ceiling = (size_t)mqtt->in.packet_bytes_max + READ_BYTES_EXTRA;
-    if (buffer_put(&mqtt->input, bytes) != OK || !account(mqtt, mqtt->input.capacity)) {
+    if (append_input(mqtt, bytes) != OK) {
         mqtt_end(mqtt, MQTT_REASON_SERVER_BUSY, CLOSE_MEMORY, NULL);
     }
 }
 
 /* A packet that has begun has to go on: a byte now and then does not hold its memory for ever. The
  * first one has its time from the beginning. */
-static void mind_packet(struct mqtt *mqtt, size_t begun_bytes) {
+static void mind_packet(struct mqtt *mqtt) {
+    struct input *input = mqtt->input;
     if (mqtt->phase == MQTT_PHASE_OPENING || mqtt->is_closed) {
         return;
     }
-    if (begun_bytes == 0 || mqtt->is_paused) {
+    if (input == NULL || mqtt->is_paused) {
         mqtt->packet_due_ms = 0;
-    } else if (mqtt->packet_due_ms == 0 || begun_bytes < mqtt->packet_seen_bytes ||
-               begun_bytes - mqtt->packet_seen_bytes >= MQTT_PROGRESS_BYTES) {
-        mqtt->packet_due_ms = mqtt_now_ms(mqtt) + BODY_TIMEOUT_MS;
-        mqtt->packet_seen_bytes = (uint32_t)begun_bytes;
+        return;
+    }
+    uint32_t begun_bytes = (uint32_t)input->buffer.length;
+    if (mqtt->packet_due_ms == 0 || begun_bytes - input->packet_seen_bytes >= MQTT_PROGRESS_BYTES) {
+        mqtt->packet_due_ms = mqtt_now_ms(mqtt) + mqtt_broker(mqtt)->config->body_timeout_ms;
+        input->packet_seen_bytes = begun_bytes;
         deadlines_arm(mqtt);
     }
 }
 
-/* What is kept comes first; what no packet took is kept. */
+/* Behind packets that were taken: memory of the right size for the rest, which is of another packet
+ * with a time of its own. */
+static void keep_rest(struct mqtt *mqtt, struct input *held, struct span rest) {
+    if (held != NULL) {
+        IGNORE_RESULT(!account(mqtt, held, 0)); /* less is always there */
+        mqtt->packet_due_ms = 0;
+    }
+    put_input(mqtt, rest);
+}
+
+/* What is kept comes first; what no packet took is kept. Nothing behind a DISCONNECT is done. */
 static void take_packets(struct mqtt *mqtt, struct span fresh) {
-    if (mqtt->input.length > 0) {
+    if (mqtt->input != NULL) {
         put_input(mqtt, fresh);
     }
-    struct buffer held = mqtt->input;
-    struct span rest = held.length > 0 ? buffer_borrow(&held) : fresh;
-    buffer_init(&mqtt->input, 0);
+    struct input *held = mqtt->input;
+    struct span rest = held != NULL ? buffer_borrow(&held->buffer) : fresh;
+    mqtt->input = NULL;
     while (take_packet(mqtt, &rest)) {
     }
-    if (mqtt->is_closed || mqtt->is_leaving) { /* nothing behind a DISCONNECT is done */
-        let_input_go(mqtt);
-    } else if (rest.length > 0 && rest.length == held.length) {
+    bool is_over = mqtt->is_closed || mqtt->is_leaving;
+    if (!is_over && held != NULL && rest.length == held->buffer.length) {
         mqtt->input = held;
-        buffer_init(&held, 0);
-    } else if (rest.length > 0) {
-        put_input(mqtt, rest);
-    } else {
-        let_input_go(mqtt);
+        held = NULL;
+    } else if (!is_over && rest.length > 0) {
+        keep_rest(mqtt, held, rest);
     }
-    mind_packet(mqtt, rest.length);
-    buffer_finish(&held);
+    destroy_input(mqtt, held);
+    mind_packet(mqtt);
 }
 
 /* A packet that has begun has its time anew when reading goes on: here the client is not late. */
@@ -415,7 +444,7 @@ void mqtt_resume(struct mqtt *mqtt) {
     if (mqtt->is_closed) {
         return;
     }
-    if (mqtt->output.length > 0) {
+    if (transport_has_output(mqtt)) {
         mqtt_ask_flush(mqtt);
     }
     if (!mqtt->is_paused) {
@@ -478,7 +507,6 @@ static void on_writable(struct connection *connection, void *state) {
 static void on_deadline(struct connection *connection, void *state) {
     struct mqtt *mqtt = state;
     (void)connection;
-    mqtt->armed_ms = 0;
     if (!mqtt->is_closed) {
         deadlines_on_deadline(mqtt);
     }
@@ -486,12 +514,12 @@ static void on_deadline(struct connection *connection, void *state) {
 
 static void on_drain(struct connection *connection, void *state) {
     (void)connection;
-    end_because(state, CLOSE_DRAINING);
+    goodbye_end(state, CLOSE_DRAINING);
 }
 
 static void on_dismissed(struct connection *connection, void *state, enum close_reason reason) {
     (void)connection;
-    end_because(state, reason);
+    goodbye_end(state, reason);
 }
 
 static void on_closed(struct connection *connection, void *state, enum close_reason reason) {
@@ -510,7 +538,6 @@ static void on_closed(struct connection *connection, void *state, enum close_rea
     stop(mqtt);
     let_input_go(mqtt);
     mqtt->connection = NULL;
-    buffer_finish(&mqtt->output);
     aliases_destroy(mqtt->aliases);
     transport_finish(mqtt);
     mqtt_settle(mqtt);
@@ -537,14 +564,12 @@ static struct mqtt *create(struct connection *connection) {
     mqtt->in = (struct mqtt_dialect){MQTT_VERSION_NONE, MQTT_CLIENT, MQTT_CONNECT_BYTES_MAX};
     mqtt->out = (struct mqtt_dialect){MQTT_VERSION_NONE, MQTT_SERVER, MQTT_LENGTH_MAX};
     list_init(&mqtt->publications);
-    buffer_init(&mqtt->output, FRAME_BYTES_MAX);
-    buffer_init(&mqtt->left_as, CLIENT_ID_BYTES_MAX);
     return mqtt;
 }
 
 void mqtt_start(struct mqtt *mqtt) {
     mqtt->received_ms = mqtt->free_ms = mqtt_now_ms(mqtt);
-    mqtt->packet_due_ms = mqtt->received_ms + HANDSHAKE_TIMEOUT_MS;
+    mqtt->packet_due_ms = mqtt->received_ms + mqtt_broker(mqtt)->config->handshake_timeout_ms;
     deadlines_arm(mqtt);
 }
 

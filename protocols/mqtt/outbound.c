@@ -19,7 +19,6 @@
 #include "broker/runtime/log.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
-#include "protocols/mqtt/announced.h"
 #include "protocols/mqtt/outbound_private.h"
 #include "protocols/rest/reading.h"
 
@@ -233,8 +232,6 @@ static size_t prepare(void *context, uint8_t *bytes, const uint32_t *ends,
                       const struct stream_item *items, size_t count) {
     struct outbound *outbound = context;
     struct inflight *inflight = &outbound->mqtt->session->inflight;
-    outbound->items = items;
-    outbound->item_count = count;
     if (inflight_reserve(inflight, count) != OK) {
         outbound->is_retry_due = true;
         keeping_note(outbound);
@@ -253,11 +250,10 @@ static size_t prepare(void *context, uint8_t *bytes, const uint32_t *ends,
 }
 
 /* Entries of the run that left, which are those up to its last position. */
-static void on_left(void *context, size_t count) {
+static void on_left(void *context, const struct stream_item *items, size_t count) {
     struct outbound *outbound = context;
     INVARIANT(count > 0);
-    INVARIANT(count <= outbound->item_count);
-    uint64_t position = outbound->items[count - 1].place.position;
+    uint64_t position = items[count - 1].place.position;
     struct inflight_entry *entry = next_waiting(outbound, NULL);
     while (entry != NULL) {
         struct inflight_entry *next = next_waiting(outbound, entry);
@@ -266,10 +262,10 @@ static void on_left(void *context, size_t count) {
         }
         entry = next;
     }
-    if (outbound->announced != NULL) {
-        announced_on_left(outbound->announced, outbound->items, count);
+    if (outbound->own != NULL) {
+        own_on_left(outbound->own, items, count);
     }
-    if (outbound->is_own && outbound->shared != NULL && position >= outbound->shared_from) {
+    if (outbound->is_own && outbound->shared != NULL && position >= outbound->own->shared_from) {
         outbound->is_own = false;
         stream_set_framing(outbound->stream, outbound->shared);
     }
@@ -292,22 +288,22 @@ static bool is_alike(const struct filter_options *left, const struct filter_opti
            left->is_retained_as_published == right->is_retained_as_published;
 }
 
-/* Whether all filters want the same frames, so that they may be those of others too. */
-static void choose_framing(struct outbound *outbound) {
+/* Whether all filters want the same frames, so that they may be those of others too. ERR_MEMORY. */
+static enum error_code choose_framing(struct outbound *outbound) {
     const struct mqtt *mqtt = outbound->mqtt;
     const struct filters *filters = &mqtt->session->filters;
     const struct filter_options *first = NULL;
-    bool is_shared = outbound->announced == NULL && mqtt->out.packet_bytes_max >= PACKET_BYTES_ANY;
-    outbound->shared_from = 0;
+    bool is_shared = mqtt->alias_max_peer == 0 && mqtt->out.packet_bytes_max >= PACKET_BYTES_ANY;
+    uint64_t shared_from = 0;
     for (uint32_t i = 0; is_shared && i < filters->count; i++) {
-        const struct filter_options *options = &filters->list[i]->options;
+        const struct filter_options *options = &filters_list(filters)[i]->options;
         if (options->kind != FILTER_LOG) {
             continue;
         }
         first = first == NULL ? options : first;
         is_shared = !options->is_no_local && is_alike(first, options);
-        if (options->start > outbound->shared_from) {
-            outbound->shared_from = options->start;
+        if (options->start > shared_from) {
+            shared_from = options->start;
         }
     }
     outbound->shared = NULL;
@@ -316,7 +312,8 @@ static void choose_framing(struct outbound *outbound) {
                                           first->asks_offset, first->is_retained_as_published);
     }
     outbound->is_own = outbound->shared == NULL ||
-                       (!outbound->begins_now && outbound->shared_from > outbound->place.position);
+                       (!outbound->begins_now && shared_from > outbound->place.position);
+    return outbound->is_own ? own_make(outbound, shared_from) : OK;
 }
 
 /* What the filters of the log read together. */
@@ -340,8 +337,8 @@ static enum error_code gather_selectors(const struct session *session,
         return ERR_MEMORY;
     }
     for (uint32_t i = 0; i < filters->count; i++) {
-        const struct filter_options *options = &filters->list[i]->options;
-        struct span pattern = filter_pattern(filters->list[i]);
+        const struct filter_options *options = &filters_list(filters)[i]->options;
+        struct span pattern = filter_pattern(filters_list(filters)[i]);
         if (options->kind != FILTER_LOG) {
             continue;
         }
@@ -364,7 +361,7 @@ static enum error_code create_stream(struct outbound *outbound,
         .connection = mqtt->connection,
         .selectors = reading->selectors,
         .selector_count = reading->count,
-        .framing = outbound->is_own ? &outbound->own : outbound->shared,
+        .framing = outbound->is_own ? &outbound->own->framing : outbound->shared,
         .subscription = outbound->shared == NULL ? 0 : reading->identifier,
         .on_lag = reading_choose_on_lag(reading->on_lag, reading->selectors, reading->count,
                                         mqtt_broker(mqtt)->rules),
@@ -431,9 +428,9 @@ enum error_code outbound_reopen(struct outbound *outbound) {
     if (code != OK) {
         return code;
     }
-    choose_framing(outbound);
     if (reading.count > 0) {
-        code = create_stream(outbound, &reading);
+        code = choose_framing(outbound);
+        code = code == OK ? create_stream(outbound, &reading) : code;
     }
     free(reading.selectors);
     return code;
@@ -463,20 +460,10 @@ enum error_code outbound_make(struct mqtt *mqtt) {
     if (outbound == NULL) {
         return ERR_MEMORY;
     }
-    if (mqtt->alias_max_peer > 0) {
-        outbound->announced = announced_create(mqtt->alias_max_peer);
-        if (outbound->announced == NULL) {
-            free(outbound);
-            return ERR_MEMORY;
-        }
-    }
     outbound->mqtt = mqtt;
     outbound->acknowledged_ms = mqtt_now_ms(mqtt);
     outbound->place = mqtt->session->place;
     outbound->waiting_count = sort_waiting(mqtt->session);
-    list_init(&outbound->shares);
-    own_init(&outbound->own, outbound);
-    keeping_init(outbound);
     mqtt->outbound = outbound;
     return OK;
 }
@@ -487,8 +474,8 @@ static void count_filters(struct outbound *outbound, uint32_t count, uint32_t sh
     metrics_sub(metrics, METRIC_MQTT_SHARED, outbound->counted_shared);
     metrics_add(metrics, METRIC_MQTT_SUBSCRIPTIONS, count);
     metrics_add(metrics, METRIC_MQTT_SHARED, shared_count);
-    outbound->counted = count;
-    outbound->counted_shared = shared_count;
+    outbound->counted = (uint16_t)count;
+    outbound->counted_shared = (uint16_t)shared_count;
 }
 
 void outbound_count_filters(struct outbound *outbound) {
@@ -503,9 +490,9 @@ static enum error_code start(struct outbound *outbound) {
     outbound_count_filters(outbound);
     acknowledged_resume(outbound);
     for (uint32_t i = 0; code == OK && i < filters->count; i++) {
-        const struct filter *filter = filters->list[i];
+        const struct filter *filter = filters_list(filters)[i];
         if (filter->options.kind == FILTER_SYS) {
-            sys_reader_begin(outbound, filter);
+            code = sys_reader_begin(outbound, filter);
         } else if (filter->options.kind == FILTER_SHARED) {
             code = shared_join(outbound, filter, &now, false);
         } else if (filter->options.retained_boundary != 0) {
@@ -555,12 +542,11 @@ void outbound_stop(struct mqtt *mqtt) {
     sys_reader_finish(outbound);
     shared_finish(outbound);
     acknowledged_finish(outbound);
-    keeping_finish(outbound);
     outbound_note_place(outbound);
     stream_destroy(outbound->stream);
     count_filters(outbound, 0, 0);
     metrics_sub(worker_metrics(mqtt->worker), METRIC_MQTT_IN_FLIGHT, outbound->on_link_count);
-    announced_destroy(outbound->announced);
+    own_destroy(outbound->own);
     free(outbound);
     mqtt->outbound = NULL;
 }
@@ -583,6 +569,17 @@ void outbound_go_on(struct outbound *outbound) {
 void outbound_on_writable(struct mqtt *mqtt) {
     if (mqtt->outbound != NULL) {
         outbound_go_on(mqtt->outbound);
+    }
+}
+
+uint64_t outbound_due_ms(const struct mqtt *mqtt) {
+    return mqtt->outbound == NULL ? 0 : mqtt->outbound->tick_due_ms;
+}
+
+void outbound_on_deadline(struct mqtt *mqtt) {
+    uint64_t due_ms = outbound_due_ms(mqtt);
+    if (due_ms != 0 && mqtt_now_ms(mqtt) >= due_ms) {
+        keeping_on_due(mqtt->outbound);
     }
 }
 

@@ -20,7 +20,6 @@
 
 struct connection_client;
 struct mqtt;
-struct outbound;
 
 /* What the client was sent with QoS 1 and 2 on this connection and has not acknowledged. */
 void outbound_get_unacknowledged(const struct mqtt *mqtt, struct connection_client *ret_client);
@@ -33,6 +32,11 @@ void outbound_stop(struct mqtt *mqtt);
 
 /* The protocol's on_writable hands on to this. */
 void outbound_on_writable(struct mqtt *mqtt);
+
+/* When it has something to do, which it does in outbound_on_deadline(); 0: it waits for nothing.
+ * deadlines_arm() is called when that comes nearer. */
+uint64_t outbound_due_ms(const struct mqtt *mqtt);
+void outbound_on_deadline(struct mqtt *mqtt);
 
 /* Acknowledgements. SUCCESS, or what to end the connection with. */
 MUST_USE enum mqtt_reason outbound_on_puback(struct mqtt *mqtt, uint16_t packet_id,

@@ -22,37 +22,41 @@ struct announced;
 struct completing;
 struct resend;
 struct retained;
+struct shares;
 struct subscribing;
+struct sys_reader;
+
+/* Of a client that others cannot share all frames with. */
+struct own {
+    struct framing framing;
+    struct announced *announced; /* NULL: the client takes no aliases */
+    uint64_t shared_from; /* what all filters have in common holds once the reader is there */
+};
 
 struct outbound {
     struct mqtt *mqtt;
-    struct stream *stream;        /* NULL: no filter reads the log, or something older is first */
-    struct framing own;           /* whose frames are this client's alone */
-    const struct framing *shared; /* what all filters have in common; NULL: nothing … */
-    uint64_t shared_from;         /* … and it holds once the reader is at this position */
-    struct announced *announced;  /* NULL: the client takes no aliases */
-    struct place place;           /* where the stream begins */
-    bool begins_now;              /* at the head, whatever that is */
-    bool is_own;                  /* the stream's framing */
-    bool is_journaling;           /* nothing more is sent before the log has answered */
-    bool is_changed;              /* the session, since its last snapshot */
-    bool is_retry_due;            /* the log was busy */
-    bool is_begin_due;            /* … for what a connection begins with: nothing is sent */
-    uint64_t acknowledged_ms;     /* when one of those that follow was last acknowledged */
-    uint32_t on_link_count;       /* entries that count for the client's receive maximum */
-    uint32_t waiting_count;       /* entries of the stream that have an id and wait */
-    const struct stream_item *items; /* of the run that is about to leave */
-    size_t item_count;
-    struct wheel_timer tick;
-    struct completing *completing;   /* NULL: the client has completed nothing lately */
-    struct resend *resend;           /* NULL: nothing is left of what was in flight */
-    struct retained *retained;       /* NULL: no subscription waits for retained messages */
+    struct stream *stream;         /* NULL: no filter reads the log, or something older is first */
+    struct own *own;               /* NULL: not needed yet */
+    const struct framing *shared;  /* what all filters have in common; NULL: nothing */
+    struct place place;            /* where the stream begins */
+    bool begins_now : 1;           /* at the head, whatever that is */
+    bool is_own : 1;               /* the stream's framing is that of `own` */
+    bool is_journaling : 1;        /* nothing more is sent before the log has answered */
+    bool is_changed : 1;           /* the session, since its last snapshot */
+    bool is_retry_due : 1;         /* the log was busy */
+    bool is_begin_due : 1;         /* … for what a connection begins with: nothing is sent */
+    uint16_t counted;              /* filters, in the metrics … */
+    uint16_t counted_shared;       /* … and those of them that are shared */
+    uint64_t acknowledged_ms;      /* when one of those that follow was last acknowledged */
+    uint32_t on_link_count;        /* entries that count for the client's receive maximum */
+    uint32_t waiting_count;        /* entries of the stream that have an id and wait */
+    uint64_t tick_due_ms;          /* keeping.c's; 0: it has nothing to do */
+    struct completing *completing; /* NULL: the client has completed nothing lately */
+    struct resend *resend;         /* NULL: nothing is left of what was in flight */
+    struct retained *retained;     /* NULL: no subscription waits for retained messages */
     struct subscribing *subscribing; /* NULL: no SUBSCRIBE is being answered */
-    struct list shares;              /* of shared.c */
-    uint32_t counted;                /* filters, in the metrics … */
-    uint32_t counted_shared;         /* … and those of them that are shared */
-    uint32_t share_number_last;
-    struct wheel_timer sys_tick; /* armed while a filter asks for $SYS */
+    struct shares *shares;           /* NULL: no filter was shared yet */
+    struct sys_reader *sys_reader;   /* NULL: no filter has asked for $SYS */
 };
 
 /* --- outbound.c --- */
@@ -104,7 +108,14 @@ void outbound_go_on(struct outbound *outbound);
 
 /* --- own.c --- */
 
-void own_init(struct framing *framing, struct outbound *outbound);
+/* Gives it outbound->own, if it has none, and that position. ERR_MEMORY. */
+MUST_USE enum error_code own_make(struct outbound *outbound, uint64_t shared_from);
+
+/* Accepts NULL. */
+void own_destroy(struct own *own);
+
+/* The frames of those messages left. */
+void own_on_left(struct own *own, const struct stream_item *items, size_t count);
 
 /* How a message is sent to this client by its filters, apart from the stream: its QoS is set by the
  * caller. `identifiers` has room for SELECTORS_MAX. False: no filter matches any more. */
@@ -113,15 +124,16 @@ bool own_choose(const struct outbound *outbound, const struct message *message,
 
 /* --- keeping.c --- */
 
-void keeping_init(struct outbound *outbound);
-void keeping_finish(struct outbound *outbound);
+/* tick_due_ms has come. May end the connection, and so free `outbound`. */
+void keeping_on_due(struct outbound *outbound);
 
 /* A change that a snapshot should hold within a second, or something that has to be tried again. */
 void keeping_note(struct outbound *outbound);
 
 /* What the log is given before anything of the connection: the session, if it is kept, so that
  * steps are put behind it; else what is stored of it goes, for it ends with the connection, and
- * with the broker too. ERR_BUSY: it is to be tried again, by on_tick; ERR_MEMORY, ERR_DRAINING. */
+ * with the broker too. ERR_BUSY: it is to be tried again, when that is due; ERR_MEMORY,
+ * ERR_DRAINING. */
 MUST_USE enum error_code keeping_begin(struct outbound *outbound);
 
 /* Stores the session as it is now. */
@@ -176,8 +188,8 @@ void shared_finish(struct outbound *outbound);
 
 /* --- sys_reader.c --- */
 
-/* A filter asks for $SYS: it is told now and then. */
-void sys_reader_begin(struct outbound *outbound, const struct filter *filter);
+/* A filter asks for $SYS: it is told now and then. ERR_MEMORY. */
+MUST_USE enum error_code sys_reader_begin(struct outbound *outbound, const struct filter *filter);
 void sys_reader_finish(struct outbound *outbound);
 
 /* --- subscribe.c --- */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "broker/limits.h"
 #include "protocols/mqtt/announced.h"
 #include "protocols/mqtt/outbound_private.h"
@@ -39,7 +41,7 @@ bool own_choose(const struct outbound *outbound, const struct message *message,
 static enum error_code put_message(struct buffer *buffer, const struct message *message,
                                    const struct frame_options *options) {
     struct outbound *outbound = options->context;
-    struct announced *announced = outbound->announced;
+    struct announced *announced = outbound->own->announced;
     uint32_t identifiers[SELECTORS_MAX];
     struct publishing publishing;
     uint64_t position = message->place.position;
@@ -69,12 +71,44 @@ static enum error_code put_gap(struct buffer *buffer, const struct storage_gap *
     return publishing_put_gap(buffer, gap, mqtt_is_websocket(mqtt), &mqtt->out);
 }
 
-void own_init(struct framing *framing, struct outbound *outbound) {
-    *framing = (struct framing){
-        .name = "mqtt",
-        .slot = FRAMING_OWN,
-        .context = outbound,
-        .put_message = put_message,
-        .put_gap = put_gap,
-    };
+static struct own *create(struct outbound *outbound) {
+    uint16_t alias_max = outbound->mqtt->alias_max_peer;
+    struct own *own = malloc(sizeof(*own));
+    struct announced *announced = alias_max > 0 ? announced_create(alias_max) : NULL;
+    if (own == NULL || (alias_max > 0 && announced == NULL)) {
+        announced_destroy(announced);
+        free(own);
+        return NULL;
+    }
+    *own = (struct own){.announced = announced,
+                        .framing = {.name = "mqtt",
+                                    .slot = FRAMING_OWN,
+                                    .context = outbound,
+                                    .put_message = put_message,
+                                    .put_gap = put_gap}};
+    return own;
+}
+
+enum error_code own_make(struct outbound *outbound, uint64_t shared_from) {
+    if (outbound->own == NULL) {
+        outbound->own = create(outbound);
+        if (outbound->own == NULL) {
+            return ERR_MEMORY;
+        }
+    }
+    outbound->own->shared_from = shared_from;
+    return OK;
+}
+
+void own_destroy(struct own *own) {
+    if (own != NULL) {
+        announced_destroy(own->announced);
+        free(own);
+    }
+}
+
+void own_on_left(struct own *own, const struct stream_item *items, size_t count) {
+    if (own->announced != NULL) {
+        announced_on_left(own->announced, items, count);
+    }
 }

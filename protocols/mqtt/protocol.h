@@ -75,7 +75,7 @@ const struct mqtt_type_row *mqtt_type_row(uint8_t type);
 /* One direction of a connection: what was agreed on about it. A server keeps two, one to decode by
  * and one to encode by. */
 struct mqtt_dialect {
-    enum mqtt_version version;
+    uint8_t version;           /* enum mqtt_version */
     uint8_t sender;            /* MQTT_CLIENT or MQTT_SERVER */
     uint32_t packet_bytes_max; /* with the fixed header: what the receiver takes; UINT32_MAX: all */
 };

@@ -4,8 +4,8 @@
  * when the socket or the window takes nothing more, and asked for again. */
 #include <stdlib.h>
 
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
-#include "broker/support/invariant.h"
 #include "protocols/mqtt/asking.h"
 #include "protocols/mqtt/outbound_private.h"
 
@@ -73,6 +73,14 @@ static enum error_code send_again(struct outbound *outbound, struct inflight_ent
     return code;
 }
 
+/* What was started for a filter that is not allowed any more is not finished; for one that the
+ * client itself has dropped it is [MQTT-3.10.4-3]. */
+static bool is_withheld(const struct outbound *outbound, const struct message *message) {
+    const struct mqtt *mqtt = outbound->mqtt;
+    return mqtt->has_lost_filters &&
+           !filters_read(&mqtt->session->filters, message->fields.channel);
+}
+
 /* Sends what the page has; what should stand on it and does not is gone. */
 static enum error_code send_page(struct outbound *outbound, const struct read *read) {
     const struct storage_page *page = &read->page;
@@ -84,7 +92,7 @@ static enum error_code send_page(struct outbound *outbound, const struct read *r
            entry->position <= to && outbound_room(outbound) > 0 &&
            !connection_is_blocked(outbound->mqtt->connection)) {
         const struct message *message = find_message(page, entry->position);
-        if (message == NULL) {
+        if (message == NULL || is_withheld(outbound, message)) {
             outbound_take(outbound, entry);
             keeping_note(outbound);
         } else {
@@ -109,10 +117,10 @@ static void on_page(void *context, const struct read *read) {
     }
 }
 
+/* All channels of the client's tenant: its filters may be others by now. */
 static enum error_code ask(struct resend *resend, uint64_t position) {
     struct outbound *outbound = resend->outbound;
-    static const struct storage_selector ALL = {.text = {(const uint8_t *)"**", 2},
-                                                .is_pattern = true};
+    struct buffer pattern;
     struct storage_query query = {.start = STORAGE_AFTER_PLACE,
                                   .place = outbound->mqtt->session->place,
                                   .limit = CATCH_UP_PAGE_MESSAGES_MAX,
@@ -120,7 +128,15 @@ static enum error_code ask(struct resend *resend, uint64_t position) {
     query.place.position = position - 1;
     query.place.channel_id = 0;
     query.place.offset = 0;
-    return asking_submit(outbound->mqtt->worker, &query, &ALL, 1, on_page, resend, &resend->asking);
+    buffer_init(&pattern, SCOPED_BYTES_MAX);
+    enum error_code code = scope_put(&pattern, mqtt_tenant(outbound->mqtt), SPAN("**"));
+    if (code == OK) {
+        struct storage_selector all = {.text = buffer_borrow(&pattern), .is_pattern = true};
+        code = asking_submit(outbound->mqtt->worker, &query, &all, 1, on_page, resend,
+                             &resend->asking);
+    }
+    buffer_finish(&pattern);
+    return code;
 }
 
 void resend_go_on(struct outbound *outbound) {

@@ -66,15 +66,19 @@ enum error_code session_note_received(struct session *session, uint16_t packet_i
     if (session_has_received(session, packet_id)) {
         return OK;
     }
+    if (session->received_count == UINT16_MAX) {
+        return ERR_MEMORY; /* no client has this, for 0 is no id: a state that is made up */
+    }
     if (session->received_count == session->received_capacity) {
         uint32_t capacity =
-            session->received_capacity == 0 ? RECEIVED_FIRST : session->received_capacity * 2;
+            session->received_capacity == 0 ? RECEIVED_FIRST : session->received_capacity * 2u;
+        capacity = capacity < UINT16_MAX ? capacity : UINT16_MAX; /* there are no more ids */
         uint16_t *received = realloc(session->received, capacity * sizeof(*received));
         if (received == NULL) {
             return ERR_MEMORY;
         }
         session->received = received;
-        session->received_capacity = capacity;
+        session->received_capacity = (uint16_t)capacity;
     }
     session->received[session->received_count++] = packet_id;
     session->steps_bytes += RECORD_HEAD_BYTES + 2;
@@ -197,7 +201,7 @@ enum error_code session_encode(const struct session *session, struct buffer *buf
     put_number(&writer, session->inflight.packet_id_last, 2);
     put_number(&writer, session->filters.count, 2);
     for (uint32_t i = 0; i < session->filters.count; i++) {
-        put_filter(&writer, session->filters.list[i]);
+        put_filter(&writer, filters_list(&session->filters)[i]);
     }
     put_number(&writer, session->received_count, 2);
     for (uint32_t i = 0; i < session->received_count; i++) {
@@ -296,6 +300,7 @@ void session_note_told(struct session *session) {
 /* What is read; once it has ended too early everything is 0. */
 struct taker {
     struct span rest;
+    struct span tenant; /* of its filters */
     bool has_failed;
 };
 
@@ -348,7 +353,7 @@ static enum error_code take_filter(struct taker *taker, struct session *session)
     if (taker->has_failed || options.qos > 2) {
         return ERR_CORRUPT;
     }
-    enum error_code code = filter_create(text, &options, &filter, NULL);
+    enum error_code code = filter_create(text, taker->tenant, &options, &filter, NULL);
     if (code == OK) {
         code = filters_put(&session->filters, filter);
         if (code != OK) {
@@ -455,7 +460,7 @@ static enum error_code (*const READERS[])(struct taker *taker, struct session *s
 static enum error_code read_record(struct taker *state, struct session *session) {
     size_t kind = (size_t)take_number(state, 1);
     size_t length = (size_t)take_number(state, 4);
-    struct taker body = {.rest = take_bytes(state, length)};
+    struct taker body = {.rest = take_bytes(state, length), .tenant = state->tenant};
     if (state->has_failed || kind >= ARRAY_COUNT(READERS) || READERS[kind] == NULL) {
         return ERR_CORRUPT;
     }
@@ -463,8 +468,9 @@ static enum error_code read_record(struct taker *state, struct session *session)
     return code == OK && (body.has_failed || body.rest.length > 0) ? ERR_CORRUPT : code;
 }
 
-enum error_code session_decode(struct span state, struct session **ret_session, struct error *why) {
-    struct taker taker = {.rest = state};
+enum error_code session_decode(struct span state, struct span tenant, struct session **ret_session,
+                               struct error *why) {
+    struct taker taker = {.rest = state, .tenant = tenant};
     uint64_t version = take_number(&taker, 1);
     if (version > STATE_VERSION) {
         return error_set(why, ERR_DATA_VERSION, "A session of version %llu",

@@ -33,8 +33,8 @@ struct session {
     struct filters filters;
     struct inflight inflight;
     uint16_t *received; /* received_count ids of QoS 2 that the client has not released */
-    uint32_t received_count;
-    uint32_t received_capacity;
+    uint16_t received_count;
+    uint16_t received_capacity;
     uint32_t steps_bytes; /* of steps since the last snapshot, at least */
 };
 
@@ -88,7 +88,7 @@ void session_note_told(struct session *session);
 
 /* --- as bytes ------------------------------------------------------------------------------- */
 
-/* A session as it was encoded, with its steps. ERR_DATA_VERSION: by a later version; ERR_CORRUPT;
- * ERR_MEMORY. */
-MUST_USE enum error_code session_decode(struct span state, struct session **ret_session,
-                                        struct error *why);
+/* A session as it was encoded, with its steps, of a client of that tenant. ERR_DATA_VERSION: by a
+ * later version; ERR_CORRUPT; ERR_MEMORY. */
+MUST_USE enum error_code session_decode(struct span state, struct span tenant,
+                                        struct session **ret_session, struct error *why);

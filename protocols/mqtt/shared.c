@@ -13,6 +13,12 @@
 #include "protocols/mqtt/outbound_private.h"
 #include "protocols/mqtt/topic.h"
 
+/* Made with the first of them: few clients have one. */
+struct shares {
+    struct list all;
+    uint32_t number_last;
+};
+
 struct share {
     struct list in_shares;
     struct outbound *outbound;
@@ -25,7 +31,10 @@ struct share {
 };
 
 static struct share *find(const struct outbound *outbound, struct span filter) {
-    LIST_EACH(&outbound->shares, node) {
+    if (outbound->shares == NULL) {
+        return NULL;
+    }
+    LIST_EACH(&outbound->shares->all, node) {
         struct share *share = CONTAINER_OF(node, struct share, in_shares);
         if (span_is_equal(span_of(share->text, share->length), filter)) {
             return share;
@@ -141,6 +150,17 @@ static void on_joined(void *context, enum error_code code) {
 
 /* --- the calls ------------------------------------------------------------------------------ */
 
+static enum error_code make_shares(struct outbound *outbound) {
+    if (outbound->shares == NULL) {
+        outbound->shares = calloc(1, sizeof(*outbound->shares));
+        if (outbound->shares == NULL) {
+            return ERR_MEMORY;
+        }
+        list_init(&outbound->shares->all);
+    }
+    return OK;
+}
+
 static void end(struct share *share, bool is_kept) {
     if (is_kept) {
         sharing_leave_kept(share->member, share->outbound->mqtt->session_expiry_ms);
@@ -159,12 +179,15 @@ enum error_code shared_join(struct outbound *outbound, const struct filter *filt
     struct span group = {0};
     struct span rest = {0};
     static_assert(SESSION_EXPIRY_NEVER == SHARING_KEPT_FOR_EVER, "both are kept for ever");
+    if (make_shares(outbound) != OK) {
+        return ERR_MEMORY;
+    }
     struct share *share = calloc(1, sizeof(*share) + text.length);
     if (share == NULL) {
         return ERR_MEMORY;
     }
     share->outbound = outbound;
-    share->number = ++outbound->share_number_last;
+    share->number = ++outbound->shares->number_last;
     share->is_asked = is_asked;
     share->length = text.length;
     memcpy(share->text, text.bytes, text.length);
@@ -187,7 +210,7 @@ enum error_code shared_join(struct outbound *outbound, const struct filter *filt
         free(share);
         return code;
     }
-    list_put_tail(&outbound->shares, &share->in_shares);
+    list_put_tail(&outbound->shares->all, &share->in_shares);
     return OK;
 }
 
@@ -199,10 +222,11 @@ void shared_open(struct outbound *outbound, struct span filter) {
 }
 
 void shared_go_on(struct outbound *outbound) {
-    if (outbound_room(outbound) == 0 || connection_is_blocked(outbound->mqtt->connection)) {
+    if (outbound->shares == NULL || outbound_room(outbound) == 0 ||
+        connection_is_blocked(outbound->mqtt->connection)) {
         return;
     }
-    LIST_EACH(&outbound->shares, node) {
+    LIST_EACH(&outbound->shares->all, node) {
         struct share *share = CONTAINER_OF(node, struct share, in_shares);
         if (share->is_starved) {
             share->is_starved = false;
@@ -212,7 +236,10 @@ void shared_go_on(struct outbound *outbound) {
 }
 
 void shared_acknowledge(struct outbound *outbound, const struct inflight_entry *entry) {
-    LIST_EACH(&outbound->shares, node) {
+    if (outbound->shares == NULL) {
+        return;
+    }
+    LIST_EACH(&outbound->shares->all, node) {
         struct share *share = CONTAINER_OF(node, struct share, in_shares);
         if (share->number == entry->share) {
             IGNORE_RESULT(sharing_acknowledge(share->member, entry->position)); /* it ends here in
@@ -230,8 +257,10 @@ void shared_leave(struct outbound *outbound, struct span filter) {
 }
 
 void shared_finish(struct outbound *outbound) {
-    while (!list_is_empty(&outbound->shares)) {
-        end(CONTAINER_OF(outbound->shares.next, struct share, in_shares),
+    while (outbound->shares != NULL && !list_is_empty(&outbound->shares->all)) {
+        end(CONTAINER_OF(outbound->shares->all.next, struct share, in_shares),
             outbound_is_stored(outbound));
     }
+    free(outbound->shares);
+    outbound->shares = NULL;
 }

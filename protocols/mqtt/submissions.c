@@ -49,7 +49,7 @@ enum error_code mqtt_submit(struct mqtt *mqtt, struct message *const *messages, 
                                            .counted_as = METRICS_PROTOCOL_MQTT,
                                            .messages = submission->messages,
                                            .count = count};
-    enum error_code code = log_submit(mqtt_broker(mqtt)->log, &submission->publish);
+    enum error_code code = log_submit_quietly(mqtt_broker(mqtt)->log, &submission->publish);
     if (code != OK) {
         free(submission);
         return code;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A SUBSCRIBE goes through these steps, and no packet behind it is taken before the last:
  *
- *     parse     each filter is refused, or made with the options of the packet
+ *     parse     each filter is refused, or made with the options of the packet (terms.c)
+ *     permit    each filter is allowed or refused; the application may have to be asked
  *     resolve   `since` becomes a position: a page of the log is asked for each filter in need
  *     apply     the filters are the session's
  *     join      shared subscriptions are members of their groups
@@ -11,47 +12,20 @@
 #include <string.h>
 
 #include "broker/channels/pattern.h"
-#include "broker/channels/since.h"
+#include "broker/channels/scope.h"
+#include "broker/config/config.h"
 #include "broker/limits.h"
+#include "broker/metrics/metrics.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
-#include "broker/support/clock.h"
+#include "broker/runtime/throttle.h"
+#include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "protocols/mqtt/asking.h"
 #include "protocols/mqtt/decode.h"
 #include "protocols/mqtt/encode.h"
-#include "protocols/mqtt/outbound_private.h"
-#include "protocols/rest/reading.h"
-
-enum retain_handling { RETAIN_ALWAYS = 0, RETAIN_IF_NEW = 1, RETAIN_NEVER = 2 };
-
-/* One filter of the packet. */
-struct row {
-    struct filter *filter; /* NULL: refused, or named again further on */
-    bool is_applied;       /* it is the session's */
-    struct place place;    /* where it begins */
-    uint8_t reason;
-    uint8_t retain_handling;
-    bool has_retained; /* retained messages are due */
-};
-
-struct subscribing {
-    struct mqtt *mqtt;
-    struct asking *asking; /* NULL: nothing is under way */
-    struct buffer gaps;    /* what `since` met, as packets */
-    struct buffer reasons;
-    struct error why;           /* of the whole packet, or of the last filter that was refused */
-    struct storage_query start; /* of `since` */
-    bool has_since;
-    bool is_of_one_channel; /* `since` is an offset */
-    bool is_unsubscribing;
-    bool is_put_due; /* the log was busy */
-    uint16_t packet_id;
-    uint32_t joining_count; /* groups that have not answered */
-    uint32_t next;          /* the row that is resolved next */
-    uint32_t count;
-    struct row rows[];
-};
+#include "protocols/mqtt/permission.h"
+#include "protocols/mqtt/subscribe_private.h"
 
 static void destroy(struct subscribing *subscribing) {
     asking_cancel(subscribing->asking);
@@ -72,92 +46,17 @@ void subscribing_finish(struct outbound *outbound) {
     }
 }
 
-/* --- parse ---------------------------------------------------------------------------------- */
-
-/* The user properties of a SUBSCRIBE that mean something here. */
-static enum error_code take_since(struct subscribing *subscribing, struct span value,
-                                  struct filter_options *options) {
-    struct since since = {0};
-    (void)options;
-    enum error_code code = since_parse(value, &since, &subscribing->why);
-    if (code == OK) {
-        reading_set_start(&subscribing->start, &since, clock_wall_ms());
-        subscribing->has_since = since.kind != SINCE_NOW;
-        subscribing->is_of_one_channel = since.kind == SINCE_OFFSET;
-    }
-    return code;
-}
-
-static enum error_code take_on_lag(struct subscribing *subscribing, struct span value,
-                                   struct filter_options *options) {
-    enum on_lag on_lag = ON_LAG_AUTO;
-    bool is_known = reading_parse_on_lag(value, &on_lag);
-    options->on_lag = (uint8_t)on_lag;
-    return is_known ? OK
-                    : error_set(&subscribing->why, ERR_BAD_REQUEST,
-                                "on_lag is catch_up, conflate, drop or disconnect");
-}
-
-static enum error_code take_offset(struct subscribing *subscribing, struct span value,
-                                   struct filter_options *options) {
-    bool is_true = span_is_equal(value, SPAN("true"));
-    if (!is_true && !span_is_equal(value, SPAN("false"))) {
-        return error_set(&subscribing->why, ERR_BAD_REQUEST, "offset and id are true or false");
-    }
-    options->asks_offset |= is_true;
-    return OK;
-}
-
-static const struct parameter {
-    const char *name;
-    enum error_code (*take)(struct subscribing *subscribing, struct span value,
-                            struct filter_options *options);
-} PARAMETERS[] = {
-    {"since", take_since}, {"on_lag", take_on_lag}, {"offset", take_offset}, {"id", take_offset}};
-
-static enum error_code take_parameters(struct subscribing *subscribing,
-                                       const struct mqtt_properties *properties,
-                                       struct filter_options *options) {
-    struct span rest = properties->user_properties;
-    struct span name;
-    struct span value;
-    enum error_code code = OK;
-    while (code == OK && mqtt_user_property_next(&rest, &name, &value)) {
-        for (size_t i = 0; code == OK && i < ARRAY_COUNT(PARAMETERS); i++) {
-            if (span_is_equal(name, span_of_string(PARAMETERS[i].name))) {
-                code = PARAMETERS[i].take(subscribing, value, options);
-            }
-        }
-    }
-    return code;
-}
-
-static bool begins_with_level(struct span filter, struct span level) {
-    return span_has_prefix(filter, level) &&
-           (filter.length == level.length || filter.bytes[level.length] == '/');
-}
-
-/* 0: nothing of that name can be subscribed to. */
-static uint8_t choose_kind(const struct mqtt_subscription *subscription) {
-    bool is_reserved = subscription->pattern.length > 0 && subscription->pattern.bytes[0] == '$';
-    if (subscription->share.length > 0) {
-        return is_reserved ? 0 : FILTER_SHARED;
-    }
-    if (!is_reserved) {
-        return FILTER_LOG;
-    }
-    if (begins_with_level(subscription->filter, SPAN("$SYS"))) {
-        return FILTER_SYS;
-    }
-    return begins_with_level(subscription->filter, SPAN("$gap")) ? FILTER_GAP : 0;
-}
-
-static enum mqtt_reason reason_of(enum error_code code) {
+enum mqtt_reason subscribing_reason_of(enum error_code code) {
     switch ((int)code) {
     case OK:
         return MQTT_REASON_SUCCESS;
     case ERR_BAD_CHANNEL:
         return MQTT_REASON_TOPIC_FILTER_INVALID;
+    case ERR_FORBIDDEN:
+    case ERR_REVOKED:
+    case ERR_TOKEN_EXPIRED:
+    case ERR_UNAUTHORIZED:
+        return MQTT_REASON_NOT_AUTHORIZED;
     case ERR_FULL:
     case ERR_MEMORY:
         return MQTT_REASON_QUOTA_EXCEEDED;
@@ -166,64 +65,10 @@ static enum mqtt_reason reason_of(enum error_code code) {
     }
 }
 
-static void parse_row(struct subscribing *subscribing, struct row *row,
-                      const struct mqtt_subscription *subscription,
-                      const struct filter_options *common) {
-    struct filter_options options = *common;
-    enum error_code code = OK;
-    options.kind = choose_kind(subscription);
-    options.qos = subscription->qos;
-    options.is_no_local = subscription->is_no_local;
-    options.is_retained_as_published = subscription->is_retained_as_published;
-    if (options.kind == FILTER_SHARED && options.qos > 1) {
-        options.qos = 1; /* a lease ends with one acknowledgement */
-    }
-    if (options.kind == 0) {
-        code = error_set(&subscribing->why, ERR_BAD_CHANNEL,
-                         "Topics that begin with $ are the broker's own");
-    }
-    if (code == OK) {
-        code = filter_create(subscription->filter, &options, &row->filter, &subscribing->why);
-    }
-    if (code == OK && subscribing->is_of_one_channel &&
-        pattern_is_pattern(filter_pattern(row->filter))) {
-        free(row->filter);
-        row->filter = NULL;
-        code = error_set(&subscribing->why, ERR_BAD_SINCE,
-                         "An offset counts in one channel; start at an id or a time");
-    }
-    row->retain_handling = subscription->retain_handling;
-    row->reason = code == OK ? options.qos : (uint8_t)reason_of(code);
-}
-
-/* Of a filter that stands twice in the packet the last one counts [MQTT-3.8.4-4]. */
-static void drop_doubles(struct subscribing *subscribing, uint32_t index) {
-    struct span text = filter_text(subscribing->rows[index].filter);
-    for (uint32_t i = 0; i < index; i++) {
-        struct row *row = &subscribing->rows[i];
-        if (row->filter != NULL && span_is_equal(filter_text(row->filter), text)) {
-            free(row->filter);
-            row->filter = NULL;
-        }
-    }
-}
-
-static void parse(struct subscribing *subscribing, const struct mqtt_request *request) {
-    struct filter_options common = {.identifier = request->properties.subscription_identifier};
-    struct mqtt_subscription subscription;
-    struct span rest = request->filters;
-    enum error_code code = take_parameters(subscribing, &request->properties, &common);
-    for (uint32_t i = 0; mqtt_subscription_next(&rest, &subscription); i++) {
-        INVARIANT(i < subscribing->count);
-        struct row *row = &subscribing->rows[i];
-        row->reason = (uint8_t)reason_of(code);
-        if (code == OK) {
-            parse_row(subscribing, row, &subscription, &common);
-        }
-        if (row->filter != NULL) {
-            drop_doubles(subscribing, i);
-        }
-    }
+void subscribing_refuse(struct row *row, enum error_code code) {
+    free(row->filter);
+    row->filter = NULL;
+    row->reason = (uint8_t)subscribing_reason_of(code);
 }
 
 /* --- answer --------------------------------------------------------------------------------- */
@@ -265,8 +110,7 @@ static enum error_code open_row(struct outbound *outbound, const struct row *row
         shared_open(outbound, filter_text(filter));
         return OK;
     case FILTER_SYS:
-        sys_reader_begin(outbound, filter);
-        return OK;
+        return sys_reader_begin(outbound, filter);
     case FILTER_LOG:
         if (!row->has_retained) {
             return OK;
@@ -364,7 +208,7 @@ static void refuse_row(struct subscribing *subscribing, struct row *row, enum er
     bool was_there = filters_drop(&subscribing->mqtt->session->filters, filter_text(row->filter));
     INVARIANT(was_there);
     row->filter = NULL;
-    row->reason = (uint8_t)reason_of(code);
+    row->reason = (uint8_t)subscribing_reason_of(code);
     IGNORE_RESULT(error_set(&subscribing->why, code, "The group takes no member")); /* told by it */
 }
 
@@ -415,7 +259,7 @@ void subscribing_on_joined(struct outbound *outbound, struct span filter, enum e
 static void move_back(struct outbound *outbound, const struct row *row) {
     struct session *session = outbound->mqtt->session;
     for (uint32_t i = 0; i < session->filters.count; i++) {
-        struct filter_options *options = &session->filters.list[i]->options;
+        struct filter_options *options = &filters_list(&session->filters)[i]->options;
         if (options->kind == FILTER_LOG && options->start < outbound->place.position) {
             options->start = outbound->place.position;
         }
@@ -435,10 +279,36 @@ static void place_row(struct subscribing *subscribing, const struct row *row) {
     }
 }
 
+static void refuse_beyond(struct subscribing *subscribing, struct row *row, enum error_code code) {
+    subscribing_refuse(row, code);
+    IGNORE_RESULT(error_set(&subscribing->why, code, /* it is told by its reason */
+                            "limits.subscriptions or limits.patterns is reached"));
+}
+
+/* One that takes the place of another of the same text is no more than that was. */
+static bool is_beyond_limits(const struct mqtt *mqtt, const struct filter *filter) {
+    const struct filters *filters = &mqtt->session->filters;
+    const struct config *config = mqtt_broker(mqtt)->config;
+    if (filters->count >= config->subscriptions_max) {
+        throttle_note(mqtt->connection, METRICS_LIMIT_SUBSCRIPTIONS, config->subscriptions_max);
+        return true;
+    }
+    if (pattern_is_pattern(filter_pattern(filter)) &&
+        filters_count_patterns(filters) >= config->patterns_max) {
+        throttle_note(mqtt->connection, METRICS_LIMIT_PATTERNS, config->patterns_max);
+        return true;
+    }
+    return false;
+}
+
 static void apply_row(struct subscribing *subscribing, struct row *row) {
     struct outbound *outbound = subscribing->mqtt->outbound;
     struct filters *filters = &subscribing->mqtt->session->filters;
     const struct filter *older = filters_find(filters, filter_text(row->filter));
+    if (older == NULL && is_beyond_limits(subscribing->mqtt, row->filter)) {
+        refuse_beyond(subscribing, row, ERR_FULL);
+        return;
+    }
     struct filter_options *options = &row->filter->options;
     options->start = row->place.position;
     row->has_retained = row->retain_handling == RETAIN_ALWAYS ||
@@ -460,11 +330,7 @@ static void apply_row(struct subscribing *subscribing, struct row *row) {
     enum error_code code = filters_put(filters, row->filter);
     row->is_applied = code == OK;
     if (code != OK) {
-        free(row->filter);
-        row->filter = NULL;
-        row->reason = (uint8_t)reason_of(code);
-        IGNORE_RESULT(error_set(&subscribing->why, code, "A session has %d subscriptions at most",
-                                SELECTORS_MAX)); /* it is told by its reason */
+        refuse_beyond(subscribing, row, code);
     }
 }
 
@@ -501,9 +367,7 @@ static void on_page(void *context, const struct read *read) {
     if (code == OK) {
         row->place = read->page.start;
     } else {
-        free(row->filter);
-        row->filter = NULL;
-        row->reason = (uint8_t)reason_of(code);
+        subscribing_refuse(row, code);
         subscribing->why = read->why;
     }
     subscribing->next++;
@@ -542,6 +406,54 @@ static void resolve(struct subscribing *subscribing) {
     apply(subscribing);
 }
 
+/* --- permit --------------------------------------------------------------------------------- */
+
+static void permit(struct subscribing *subscribing);
+
+/* The row's next question is answered. */
+static void settle_question(struct subscribing *subscribing, enum error_code code,
+                            const struct error *why) {
+    struct row *row = &subscribing->rows[subscribing->next];
+    bool has_more = code == OK && subscribing->needs_history && !subscribing->is_history_next;
+    if (code != OK) {
+        metrics_add_at(worker_metrics(subscribing->mqtt->worker), METRIC_MQTT_REFUSED, code, 1);
+        subscribing->why = *why;
+        subscribing_refuse(row, code);
+    }
+    subscribing->is_history_next = has_more;
+    subscribing->next += !has_more;
+}
+
+static void on_permitted(struct mqtt *mqtt, void *context, enum error_code code,
+                         const struct error *why) {
+    struct subscribing *subscribing = context;
+    if (mqtt->outbound != NULL && !mqtt->is_closed) {
+        settle_question(subscribing, code, why);
+        permit(subscribing);
+    }
+}
+
+/* Asks for each filter whether it may be read, and from where it begins. */
+static void permit(struct subscribing *subscribing) {
+    while (subscribing->next < subscribing->count) {
+        const struct row *row = &subscribing->rows[subscribing->next];
+        struct error why = {0};
+        if (row->filter == NULL || row->filter->options.kind == FILTER_GAP) {
+            subscribing->next++; /* it is told of what the others read */
+            continue;
+        }
+        enum error_code code = permission_ask(
+            subscribing->mqtt, subscribing->is_history_next ? ACTION_HISTORY : ACTION_SUBSCRIBE,
+            scope_visible(filter_pattern(row->filter)), on_permitted, subscribing, &why);
+        if (code == ERR_AGAIN) {
+            return;
+        }
+        settle_question(subscribing, code, &why);
+    }
+    subscribing->next = 0;
+    resolve(subscribing);
+}
+
 /* --- the calls ------------------------------------------------------------------------------ */
 
 /* NULL: the connection was ended. */
@@ -573,8 +485,8 @@ static struct subscribing *begin(struct mqtt *mqtt, const struct mqtt_request *r
 void outbound_on_subscribe(struct mqtt *mqtt, const struct mqtt_request *request) {
     struct subscribing *subscribing = begin(mqtt, request);
     if (subscribing != NULL) {
-        parse(subscribing, request);
-        resolve(subscribing);
+        terms_parse(subscribing, request);
+        permit(subscribing);
     }
 }
 

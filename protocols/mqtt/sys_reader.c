@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "broker/limits.h"
 #include "broker/runtime/worker.h"
 #include "protocols/mqtt/encode.h"
 #include "protocols/mqtt/outbound_private.h"
 #include "protocols/mqtt/sys.h"
+
+/* Armed while a filter asks for $SYS. */
+struct sys_reader {
+    struct outbound *outbound;
+    struct wheel_timer tick;
+};
 
 /* For whom, and how, topics are told. */
 struct telling {
@@ -23,7 +31,7 @@ static enum error_code put(struct buffer *packet, struct buffer *identifiers,
     if (code == OK && identifier != 0) {
         mqtt_set_subscription_identifiers(&publish.properties, buffer_borrow(identifiers));
     }
-    return code == OK ? mqtt_encode_publish(packet, &telling->mqtt->out, &publish, NULL) : code;
+    return code == OK ? mqtt_encode_publish(packet, &telling->mqtt->out, &publish) : code;
 }
 
 static void on_topic(void *context, struct span topic, struct span payload) {
@@ -53,34 +61,47 @@ static void tell(struct outbound *outbound, const struct filter *filter, bool is
     }
 }
 
-static void arm(struct outbound *outbound) {
-    struct worker *worker = outbound->mqtt->worker;
-    worker_arm(worker, &outbound->sys_tick, worker_now_ms(worker) + SYS_INTERVAL_MS);
+static void arm(struct sys_reader *reader) {
+    struct worker *worker = reader->outbound->mqtt->worker;
+    worker_arm(worker, &reader->tick, worker_now_ms(worker) + SYS_INTERVAL_MS);
 }
 
 static void on_tick(struct wheel_timer *timer) {
-    struct outbound *outbound = CONTAINER_OF(timer, struct outbound, sys_tick);
+    struct sys_reader *reader = CONTAINER_OF(timer, struct sys_reader, tick);
+    struct outbound *outbound = reader->outbound;
     struct mqtt *mqtt = outbound->mqtt;
     const struct filters *filters = &mqtt->session->filters;
     if (filters_count(filters, FILTER_SYS) == 0) {
         return; /* the last one was dropped meanwhile */
     }
-    arm(outbound);
+    arm(reader);
     for (uint32_t i = 0; mqtt->outbound != NULL && i < filters->count; i++) {
-        if (filters->list[i]->options.kind == FILTER_SYS) {
-            tell(outbound, filters->list[i], false);
+        if (filters_list(filters)[i]->options.kind == FILTER_SYS) {
+            tell(outbound, filters_list(filters)[i], false);
         }
     }
 }
 
-void sys_reader_begin(struct outbound *outbound, const struct filter *filter) {
-    outbound->sys_tick.on_due = on_tick;
-    if (!wheel_is_armed(&outbound->sys_tick)) {
-        arm(outbound);
+enum error_code sys_reader_begin(struct outbound *outbound, const struct filter *filter) {
+    if (outbound->sys_reader == NULL) {
+        outbound->sys_reader = calloc(1, sizeof(*outbound->sys_reader));
+        if (outbound->sys_reader == NULL) {
+            return ERR_MEMORY;
+        }
+        outbound->sys_reader->outbound = outbound;
+        outbound->sys_reader->tick.on_due = on_tick;
+    }
+    if (!wheel_is_armed(&outbound->sys_reader->tick)) {
+        arm(outbound->sys_reader);
     }
     tell(outbound, filter, true);
+    return OK;
 }
 
 void sys_reader_finish(struct outbound *outbound) {
-    worker_disarm(outbound->mqtt->worker, &outbound->sys_tick);
+    if (outbound->sys_reader != NULL) {
+        worker_disarm(outbound->mqtt->worker, &outbound->sys_reader->tick);
+        free(outbound->sys_reader);
+        outbound->sys_reader = NULL;
+    }
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/limits.h"
 #include "protocols/mqtt/mqtt_private.h"
 #include "protocols/websocket/frame.h"
 
@@ -21,12 +22,27 @@ enum error_code transport_use_frames(struct mqtt *mqtt) {
 }
 
 void transport_finish(struct mqtt *mqtt) {
+    transport_drop(mqtt);
     free(mqtt->frames);
     mqtt->frames = NULL;
 }
 
+/* NULL: out of memory. */
+static struct buffer *borrow_output(struct mqtt *mqtt) {
+    if (mqtt->output == NULL) {
+        mqtt->output = malloc(sizeof(*mqtt->output));
+        if (mqtt->output != NULL) {
+            buffer_init(mqtt->output, FRAME_BYTES_MAX);
+        }
+    }
+    return mqtt->output;
+}
+
+/* --- in --------------------------------------------------------------------------------------- */
+
 static void answer_ping(struct mqtt *mqtt, struct span payload) {
-    if (frame_put(&mqtt->output, FRAME_PONG, payload) == OK) {
+    struct buffer *output = borrow_output(mqtt);
+    if (output != NULL && frame_put(output, FRAME_PONG, payload) == OK) {
         mqtt_ask_flush(mqtt);
     }
 }
@@ -79,15 +95,43 @@ bool transport_next(struct mqtt *mqtt, struct span *input, struct span *ret_piec
     return false;
 }
 
-enum error_code transport_put(const struct mqtt *mqtt, struct buffer *output, struct span packet) {
+/* --- out -------------------------------------------------------------------------------------- */
+
+enum error_code transport_put(struct mqtt *mqtt, struct span packet) {
+    struct buffer *output = borrow_output(mqtt);
+    if (output == NULL) {
+        return ERR_MEMORY;
+    }
     return mqtt->frames == NULL ? buffer_put(output, packet)
                                 : frame_put(output, FRAME_BINARY, packet);
 }
 
-enum error_code transport_put_close(const struct mqtt *mqtt, struct buffer *output,
-                                    enum close_reason reason) {
+enum error_code transport_put_close(struct mqtt *mqtt, enum close_reason reason) {
     const struct close_row *row = close_row(reason);
-    return mqtt->frames == NULL
-               ? OK
+    if (mqtt->frames == NULL) {
+        return OK;
+    }
+    struct buffer *output = borrow_output(mqtt);
+    return output == NULL
+               ? ERR_MEMORY
                : frame_put_close(output, row->websocket_close, span_of_string(row->text));
+}
+
+bool transport_has_output(const struct mqtt *mqtt) {
+    return mqtt->output != NULL && mqtt->output->length > 0;
+}
+
+void transport_flush(struct mqtt *mqtt) {
+    if (transport_has_output(mqtt)) {
+        connection_write(mqtt->connection, buffer_borrow(mqtt->output));
+    }
+    transport_drop(mqtt);
+}
+
+void transport_drop(struct mqtt *mqtt) {
+    if (mqtt->output != NULL) {
+        buffer_finish(mqtt->output);
+        free(mqtt->output);
+        mqtt->output = NULL;
+    }
 }

@@ -4,14 +4,14 @@
  * Place:   between the connection and mqtt.c.
  * Thread:  its connection's worker.
  * Bounds:  a frame decoder. Frames may be of any length, and packets may span and share them: what
- *          they carry is handed on as it comes and never gathered here.
+ *          they carry is handed on as it comes and never gathered here. What goes out is gathered
+ *          for a turn, up to FRAME_BYTES_MAX, and has no memory between two.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/macros.h"
 #include "broker/support/span.h"
@@ -20,6 +20,8 @@ struct mqtt;
 
 /* From now on the bytes are those of a WebSocket. ERR_MEMORY. */
 MUST_USE enum error_code transport_use_frames(struct mqtt *mqtt);
+
+/* What was put and did not go out is gone. */
 void transport_finish(struct mqtt *mqtt);
 
 /* Takes the next piece of MQTT off the front of what came in (which is unmasked in place), answers
@@ -27,10 +29,15 @@ void transport_finish(struct mqtt *mqtt);
  * or the end. */
 bool transport_next(struct mqtt *mqtt, struct span *input, struct span *ret_piece);
 
-/* Appends a whole packet as it goes out. ERR_MEMORY, ERR_TOO_LARGE: nothing was added. */
-MUST_USE enum error_code transport_put(const struct mqtt *mqtt, struct buffer *output,
-                                       struct span packet);
+/* Puts a whole packet behind what goes out. ERR_MEMORY, ERR_TOO_LARGE: it was not put. */
+MUST_USE enum error_code transport_put(struct mqtt *mqtt, struct span packet);
 
-/* Appends a WebSocket's goodbye; nothing on plain TCP. */
-MUST_USE enum error_code transport_put_close(const struct mqtt *mqtt, struct buffer *output,
-                                             enum close_reason reason);
+/* The same of a WebSocket's goodbye; nothing on plain TCP. */
+MUST_USE enum error_code transport_put_close(struct mqtt *mqtt, enum close_reason reason);
+
+/* Something was put and did not go out. */
+bool transport_has_output(const struct mqtt *mqtt);
+
+/* It goes out, or is dropped. */
+void transport_flush(struct mqtt *mqtt);
+void transport_drop(struct mqtt *mqtt);

@@ -14,10 +14,14 @@
 
 struct mqtt;
 
-/* Checked like a publish, and made: when it is due nothing can be refused any more.
- * ERR_BAD_CHANNEL, ERR_FORBIDDEN, ERR_TOO_LARGE, ERR_BAD_UTF8, …: no will. */
+/* Checked like a publish but for the right to it, and made: when it is due nothing can be refused
+ * any more. ERR_BAD_CHANNEL, ERR_FORBIDDEN, ERR_TOO_LARGE, ERR_BAD_UTF8, …: no will. */
 MUST_USE enum error_code will_take(struct mqtt *mqtt, const struct mqtt_will *will,
                                    struct span client_id, struct error *why);
+
+/* The will is its client's tenant's: channel and publisher are called as inside (scope.h).
+ * ERR_MEMORY. */
+MUST_USE enum error_code will_scope(struct mqtt *mqtt);
 
 /* The connection ended with a DISCONNECT that says so [MQTT-3.14.4-3]. */
 void will_drop(struct mqtt *mqtt);

@@ -30,6 +30,20 @@ TEST(a_session_that_was_there_is_told) { /* [MQTT-3.2.2-2] */
     buffer_finish(&state);
 }
 
+TEST(a_will_that_waited_is_let_go_when_the_session_is_opened) { /* [MQTT-3.1.3-9] */
+    struct message_fields fields = {.kind = MESSAGE_DATA, .channel = SPAN("w")};
+    peer_send(0x10, CONNECT_5_KEPT);
+    peer.claim->will = message_create(&fields);
+    EXPECT_NOT_NULL(peer.claim->will);
+    peer_grant(OK, (struct span){0});
+    EXPECT_NULL(peer.claim->will);
+    fakes_hang_up();
+    fakes.state = NULL;
+    fakes_turn();
+    EXPECT_EQ(peer.release_count, 1);
+    EXPECT_FALSE(peer.release.is_unopened);
+}
+
 TEST(a_state_that_cannot_be_read_is_a_new_session) {
     peer_send(0x10, "0004 'MQTT' 04 00 003c 0001 'a'");
     peer_grant(OK, bytes_of("ff ff ff"));
@@ -149,7 +163,7 @@ TEST(a_client_that_comes_when_the_broker_goes_is_told) {
 
 TEST(a_session_that_is_taken_over_is_told_and_given_back) { /* [MQTT-3.1.4-3] */
     peer_connect(CONNECT_5_KEPT);
-    peer.claim->on_taken_over(peer.claim);
+    peer.claim->calls->on_taken_over(peer.claim);
     fakes_turn();
     EXPECT_EQ(fakes.sent.bytes[2], MQTT_REASON_SESSION_TAKEN_OVER);
     EXPECT_EQ(fakes.reason, CLOSE_TAKEN_OVER);
@@ -160,7 +174,7 @@ TEST(a_session_that_is_taken_over_is_told_and_given_back) { /* [MQTT-3.1.4-3] */
 TEST(a_session_that_the_operator_ends_is_told_so) {
     peer_connect(CONNECT_5_KEPT);
     peer.claim->is_dismissed = true;
-    peer.claim->on_taken_over(peer.claim);
+    peer.claim->calls->on_taken_over(peer.claim);
     EXPECT_EQ(fakes.sent.bytes[2], MQTT_REASON_ADMINISTRATIVE_ACTION);
     EXPECT_EQ(fakes.reason, CLOSE_OPERATOR);
     fakes_turn();
@@ -182,6 +196,7 @@ TEST(a_client_that_takes_no_connack_is_sent_none) { /* [MQTT-3.1.2-24] */
 }
 
 UNIT_TESTS(PEER(a_connack_tells_what_is_granted), PEER(a_session_that_was_there_is_told),
+           PEER(a_will_that_waited_is_let_go_when_the_session_is_opened),
            PEER(a_state_that_cannot_be_read_is_a_new_session), PEER(a_refused_claim_is_told),
            PEER(a_claim_that_is_not_taken_is_told_at_once),
            PEER(a_client_without_a_name_is_given_one), PEER(a_name_that_is_too_long_is_refused),

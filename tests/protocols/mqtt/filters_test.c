@@ -11,7 +11,7 @@ static struct filters filters;
 
 static struct filter *put(const char *text, const struct filter_options *options) {
     struct filter *filter = NULL;
-    EXPECT_EQ(filter_create(span_of_string(text), options, &filter, NULL), OK);
+    EXPECT_EQ(filter_create(span_of_string(text), (struct span){0}, options, &filter, NULL), OK);
     EXPECT_EQ(filters_put(&filters, filter), OK);
     return filter;
 }
@@ -19,7 +19,7 @@ static struct filter *put(const char *text, const struct filter_options *options
 static void expect_pattern(const char *text, const char *pattern) {
     struct filter_options options = {.kind = FILTER_LOG};
     struct filter *filter = NULL;
-    EXPECT_EQ(filter_create(span_of_string(text), &options, &filter, NULL), OK);
+    EXPECT_EQ(filter_create(span_of_string(text), (struct span){0}, &options, &filter, NULL), OK);
     EXPECT_TRUE(span_is_equal(filter_pattern(filter), span_of_string(pattern)));
     EXPECT_TRUE(span_is_equal(filter_text(filter), span_of_string(text)));
     free(filter);
@@ -44,13 +44,18 @@ TEST(wildcards_become_those_of_patterns) {
 TEST(what_stands_for_no_channel_is_refused) {
     struct filter_options options = {.kind = FILTER_LOG};
     struct filter *filter = NULL;
-    EXPECT_EQ(filter_create(SPAN("a/*"), &options, &filter, NULL), ERR_BAD_CHANNEL);
-    EXPECT_EQ(filter_create(SPAN("a/\001"), &options, &filter, NULL), ERR_BAD_CHANNEL);
+    EXPECT_EQ(filter_create(SPAN("a/*"), (struct span){0}, &options, &filter, NULL),
+              ERR_BAD_CHANNEL);
+    EXPECT_EQ(filter_create(SPAN("a/\001"), (struct span){0}, &options, &filter, NULL),
+              ERR_BAD_CHANNEL);
     char text[CHANNEL_NAME_BYTES_MAX + 2];
     memset(text, 'a', sizeof(text));
-    EXPECT_EQ(filter_create(span_of(text, CHANNEL_NAME_BYTES_MAX + 1), &options, &filter, NULL),
+    EXPECT_EQ(filter_create(span_of(text, CHANNEL_NAME_BYTES_MAX + 1), (struct span){0}, &options,
+                            &filter, NULL),
               ERR_BAD_CHANNEL);
-    EXPECT_EQ(filter_create(span_of(text, CHANNEL_NAME_BYTES_MAX), &options, &filter, NULL), OK);
+    EXPECT_EQ(filter_create(span_of(text, CHANNEL_NAME_BYTES_MAX), (struct span){0}, &options,
+                            &filter, NULL),
+              OK);
     free(filter);
 }
 
@@ -67,6 +72,43 @@ TEST(a_filter_takes_the_place_of_its_equal) {
     filters_finish(&filters);
 }
 
+static void expect_list(const struct filters *list, const char *const *texts, uint32_t count) {
+    EXPECT_EQ(list->count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        EXPECT_SPAN(filter_text(filters_list(list)[i]), texts[i]);
+    }
+}
+
+/* One stands in the place of the list; what grew to several stays a list. */
+TEST(filters_are_the_same_as_one_and_as_several_and_where_they_are_moved_to) {
+    const struct filter_options options = {.kind = FILTER_LOG};
+    const struct filter_options other = {.kind = FILTER_LOG, .qos = 1};
+    put("a", &options);
+    put("a", &other); /* in the place of the one */
+    struct filters moved = filters;
+    filters = (struct filters){0};
+    expect_list(&moved, (const char *const[]){"a"}, 1);
+    filters = moved;
+    EXPECT_TRUE(filters_drop(&filters, SPAN("a")));
+    expect_list(&filters, NULL, 0);
+    put("b", &options);
+    put("c", &options);
+    put("d", &options);
+    expect_list(&filters, (const char *const[]){"b", "c", "d"}, 3);
+    EXPECT_TRUE(filters_drop(&filters, SPAN("b")));
+    EXPECT_TRUE(filters_drop(&filters, SPAN("d")));
+    moved = filters;
+    filters = (struct filters){0};
+    expect_list(&moved, (const char *const[]){"c"}, 1);
+    filters = moved;
+    EXPECT_TRUE(filters_drop(&filters, SPAN("c")));
+    put("e", &options);
+    put("f", &options);
+    expect_list(&filters, (const char *const[]){"e", "f"}, 2);
+    filters_finish(&filters);
+    expect_list(&filters, NULL, 0);
+}
+
 TEST(no_session_has_more_than_the_limit) {
     struct filter_options options = {.kind = FILTER_LOG};
     struct filter *filter = NULL;
@@ -75,7 +117,7 @@ TEST(no_session_has_more_than_the_limit) {
         snprintf(text, sizeof(text), "c/%d", i);
         put(text, &options);
     }
-    EXPECT_EQ(filter_create(SPAN("one/more"), &options, &filter, NULL), OK);
+    EXPECT_EQ(filter_create(SPAN("one/more"), (struct span){0}, &options, &filter, NULL), OK);
     EXPECT_EQ(filters_put(&filters, filter), ERR_FULL);
     free(filter);
     EXPECT_EQ(filters_count(&filters, FILTER_LOG), SELECTORS_MAX);
@@ -125,8 +167,30 @@ TEST(no_local_keeps_the_clients_own_away) {
     filters_finish(&filters);
 }
 
+TEST(a_pattern_is_its_tenants_and_the_text_the_clients) {
+    struct filter_options options = {.kind = FILTER_LOG};
+    struct filter_options sys = {.kind = FILTER_SYS};
+    struct filter *filter = NULL;
+    EXPECT_EQ(filter_create(SPAN("a"), SPAN("acme"), &options, &filter, NULL), OK);
+    EXPECT_SPAN(filter_text(filter), "a");
+    EXPECT_SPAN(filter_pattern(filter), "\001acme/a");
+    free(filter);
+    EXPECT_EQ(filter_create(SPAN("$share/g/a/+"), SPAN("acme"), &options, &filter, NULL), OK);
+    EXPECT_SPAN(filter_pattern(filter), "\001acme/a/*");
+    free(filter);
+    EXPECT_EQ(filter_create(SPAN("$SYS/#"), SPAN("acme"), &sys, &filter, NULL), OK);
+    EXPECT_SPAN(filter_pattern(filter), "$SYS/**");
+    free(filter);
+    EXPECT_EQ(filter_create(SPAN("\001acme/a"), SPAN(""), &options, &filter, NULL),
+              ERR_BAD_CHANNEL);
+    EXPECT_EQ(filter_create(SPAN("\001"), SPAN(""), &options, &filter, NULL), ERR_BAD_CHANNEL);
+}
+
 UNIT_TESTS(UNIT(wildcards_become_those_of_patterns), UNIT(what_stands_for_no_channel_is_refused),
-           UNIT(a_filter_takes_the_place_of_its_equal), UNIT(no_session_has_more_than_the_limit),
+           UNIT(a_filter_takes_the_place_of_its_equal),
+           UNIT(filters_are_the_same_as_one_and_as_several_and_where_they_are_moved_to),
+           UNIT(no_session_has_more_than_the_limit),
            UNIT(of_several_that_match_the_highest_qos_counts),
            UNIT(what_lies_before_its_start_is_not_for_a_filter),
-           UNIT(no_local_keeps_the_clients_own_away))
+           UNIT(no_local_keeps_the_clients_own_away),
+           UNIT(a_pattern_is_its_tenants_and_the_text_the_clients))

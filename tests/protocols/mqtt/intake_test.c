@@ -124,8 +124,9 @@ TEST(the_session_is_given_back_when_the_log_has_answered) {
     peer_answer(OK);
     EXPECT_EQ(peer.release_count, 1);
     struct session *session = NULL;
-    EXPECT_EQ(
-        session_decode(span_of(peer.release.state, peer.release.state_length), &session, NULL), OK);
+    EXPECT_EQ(session_decode(span_of(peer.release.state, peer.release.state_length),
+                             (struct span){0}, &session, NULL),
+              OK);
     EXPECT_TRUE(session_has_received(session, 5));
     session_destroy(session);
 }

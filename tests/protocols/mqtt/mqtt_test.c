@@ -110,6 +110,9 @@ TEST(a_goodbye_has_its_reason) {
         enum close_reason close_reason;
         enum mqtt_reason reason;
     } rows[] = {{CLOSE_DRAINING, MQTT_REASON_SERVER_SHUTTING_DOWN},
+                {CLOSE_TOKEN_EXPIRED, MQTT_REASON_MAXIMUM_CONNECT_TIME},
+                {CLOSE_REVOKED, MQTT_REASON_NOT_AUTHORIZED},
+                {CLOSE_UNAUTHORIZED, MQTT_REASON_NOT_AUTHORIZED},
                 {CLOSE_OPERATOR, MQTT_REASON_ADMINISTRATIVE_ACTION}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         peer_connect(CONNECT_5);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "broker/runtime/sharing.h"
 #include "broker/support/invariant.h"
 #include "protocols/mqtt/encode.h"
 #include "protocols/mqtt/outbound.h"
@@ -35,7 +36,7 @@ void registry_release(struct log *log, struct session_claim *claim,
     peer.release = *release;
     peer.release_count++;
     peer.claim = NULL;
-    claim->on_released(claim);
+    claim->calls->on_released(claim);
 }
 
 /* --- what a client is sent -------------------------------------------------------------------- */
@@ -57,6 +58,19 @@ void outbound_get_unacknowledged(const struct mqtt *mqtt, struct connection_clie
 
 void outbound_on_writable(struct mqtt *mqtt) {
     (void)mqtt;
+}
+
+uint64_t outbound_due_ms(const struct mqtt *mqtt) {
+    (void)mqtt;
+    return peer.due_ms;
+}
+
+void outbound_on_deadline(struct mqtt *mqtt) {
+    (void)mqtt;
+    if (peer.due_ms != 0 && fakes.now_ms >= peer.due_ms) {
+        peer.due_ms = 0;
+        peer.due_count++;
+    }
 }
 
 static enum mqtt_reason on_ack(void) {
@@ -105,6 +119,16 @@ void outbound_on_unsubscribe(struct mqtt *mqtt, const struct mqtt_request *reque
     on_request(mqtt);
 }
 
+enum error_code sharing_forget(struct broker *broker, struct span group, struct span filter,
+                               struct span name) {
+    (void)broker;
+    (void)group;
+    (void)filter;
+    (void)name;
+    peer.forget_count++;
+    return OK;
+}
+
 void outbound_store(struct mqtt *mqtt) {
     (void)mqtt;
     peer.store_count++;
@@ -119,6 +143,7 @@ void outbound_note_step(struct mqtt *mqtt) {
 static int begin(void **state) {
     fakes_begin(state);
     peer = (struct peer){0};
+    gate_begin();
     fakes.protocol = &mqtt_protocol;
     return 0;
 }
@@ -147,6 +172,7 @@ int peer_end(void **state) {
     if (peer.claim != NULL && peer.grant_count == 0) {
         peer_grant(ERR_DRAINING, (struct span){0});
     }
+    gate_end();
     int result = fakes_end(state); /* answers what waits, and with it the session is released */
     EXPECT_NULL(peer.claim);
     let_release_go();
@@ -171,12 +197,17 @@ void peer_grant(enum error_code result, struct span state) {
         peer.claim = NULL;
     } else if (state.length > 0) {
         claim->is_present = true;
+        claim->expiry_ms = PEER_KEPT_MS;
         claim->state = malloc(state.length);
         INVARIANT(claim->state != NULL);
         memcpy(claim->state, state.bytes, state.length);
         claim->state_length = state.length;
     }
-    claim->on_granted(claim);
+    if (result == OK) {
+        memcpy(peer.client_id, claim->client_id, claim->client_id_length);
+        claim->client_id = peer.client_id;
+    }
+    claim->calls->on_granted(claim);
     fakes_turn();
 }
 

@@ -12,24 +12,30 @@
 #include "protocols/mqtt/mqtt.h"
 #include "protocols/mqtt/mqtt_private.h"
 #include "tests/protocols/fakes.h"
+#include "tests/protocols/mqtt/gate.h"
 #include "tests/protocols/mqtt/packets.h"
 #include "tests/unit.h"
 
 #define CONNECT_311 "0004 'MQTT' 04 02 003c 0001 'a'"
 #define CONNECT_5 "0004 'MQTT' 05 02 003c 00 0001 'a'"
 #define CONNECT_5_KEPT "0004 'MQTT' 05 02 003c 05 11 00000e10 0001 'a'" /* for an hour */
+#define PEER_KEPT_MS 7000 /* that a session which is granted was to be kept */
 #define CONNACK_311 "20 02 00 00"
 #define CONNACK_5 "20 0e 00 00 0b 21 0400 22 0040 27 00140000"
 
 struct peer {
-    struct session_claim *claim;    /* was asked for; NULL: none is, or it is released */
-    struct session_release release; /* the last; what it owns is the peer's */
+    struct session_claim *claim; /* was asked for; NULL: none is, or it is released */
+    uint8_t client_id[SCOPED_CLIENT_ID_BYTES_MAX]; /* of the claim that was granted */
+    struct session_release release;                /* the last; what it owns is the peer's */
     unsigned claim_count;
     unsigned grant_count;
     unsigned release_count;
     unsigned start_count;
     unsigned stop_count;
     unsigned store_count;
+    uint64_t due_ms;       /* when what it is sent has something to do; 0: it has not … */
+    unsigned due_count;    /* … and how often it was due */
+    unsigned forget_count; /* groups that wait for the client no longer */
     unsigned ack_count;
     unsigned request_count;
     enum error_code claim_result; /* of the next registry_claim() */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/mqtt/protocol.h"
 
-#include "broker/support/macros.h"
 #include "tests/unit.h"
 
 static const struct mqtt_dialect client_5 = {MQTT_VERSION_5, MQTT_CLIENT, UINT32_MAX};

@@ -9,7 +9,7 @@ static void come_back_with(const uint64_t *positions, size_t count, uint64_t pla
     struct session *session = subscriber.mqtt.session;
     struct filter *filter = NULL;
     struct filter_options options = {.kind = FILTER_LOG, .qos = 2};
-    EXPECT_EQ(filter_create(SPAN("a"), &options, &filter, NULL), OK);
+    EXPECT_EQ(filter_create(SPAN("a"), (struct span){0}, &options, &filter, NULL), OK);
     EXPECT_EQ(filters_put(&session->filters, filter), OK);
     session->place = (struct place){.log_id = 7, .generation = 1, .position = place};
     EXPECT_EQ(inflight_reserve(&session->inflight, count), OK);

@@ -108,7 +108,7 @@ TEST(the_next_connection_goes_on_where_the_last_one_was) {
     fakes_answer_read(OK);
     EXPECT_EQ(count_written(), 2);
     EXPECT_EQ(fakes.stream_count, 1);
-    EXPECT_EQ(subscriber.mqtt.session->filters.list[0]->options.retained_boundary, 0);
+    EXPECT_EQ(filters_list(&subscriber.mqtt.session->filters)[0]->options.retained_boundary, 0);
 }
 
 /* Else a copy of QoS 1 among them would be lost with the broker. */
@@ -119,7 +119,8 @@ TEST(a_step_ends_before_a_copy_that_it_does_not_tell) {
     set_page(3, 50, true);
     fakes.page.messages[1]->fields.qos = 1;
     fakes_answer_read(OK);
-    const struct filter_options *options = &subscriber.mqtt.session->filters.list[0]->options;
+    const struct filter_options *options =
+        &filters_list(&subscriber.mqtt.session->filters)[0]->options;
     EXPECT_EQ(options->retained_after, 1);
     EXPECT_EQ(subscriber.mqtt.session->inflight.count, 1);
 }

@@ -13,7 +13,7 @@ static const struct place HERE = {
 static void add_filter(struct session *session, const char *text,
                        const struct filter_options *options) {
     struct filter *filter = NULL;
-    EXPECT_EQ(filter_create(span_of_string(text), options, &filter, NULL), OK);
+    EXPECT_EQ(filter_create(span_of_string(text), (struct span){0}, options, &filter, NULL), OK);
     EXPECT_EQ(filters_put(&session->filters, filter), OK);
 }
 
@@ -69,7 +69,7 @@ static void append(struct buffer *state, struct message *step) {
 
 static struct session *decode(const struct buffer *state) {
     struct session *session = NULL;
-    EXPECT_EQ(session_decode(buffer_borrow(state), &session, NULL), OK);
+    EXPECT_EQ(session_decode(buffer_borrow(state), (struct span){0}, &session, NULL), OK);
     return session;
 }
 
@@ -224,7 +224,7 @@ TEST(no_part_of_a_session_is_taken_for_one) {
         struct session *again = NULL;
         uint8_t *cut = malloc(length + 1); /* on the heap, so that reading on is noticed */
         memcpy(cut, state.bytes, length);
-        enum error_code code = session_decode(span_of(cut, length), &again, NULL);
+        enum error_code code = session_decode(span_of(cut, length), (struct span){0}, &again, NULL);
         EXPECT_TRUE(code == ERR_CORRUPT || length == 1);
         session_destroy(again);
         free(cut);
@@ -240,7 +240,7 @@ TEST(damage_is_refused_and_never_followed) {
         for (unsigned bit = 0; bit < 8; bit++) {
             struct session *again = NULL;
             state.bytes[at] ^= (uint8_t)(1u << bit);
-            if (session_decode(buffer_borrow(&state), &again, NULL) == OK) {
+            if (session_decode(buffer_borrow(&state), (struct span){0}, &again, NULL) == OK) {
                 session_destroy(again);
             }
             state.bytes[at] ^= (uint8_t)(1u << bit);
@@ -253,8 +253,9 @@ TEST(damage_is_refused_and_never_followed) {
 TEST(a_later_version_is_told_apart) {
     struct session *again = NULL;
     struct error why = {0};
-    EXPECT_EQ(session_decode(SPAN("\002"), &again, &why), ERR_DATA_VERSION);
-    EXPECT_EQ(session_decode(SPAN("\001\011\0\0\0\0"), &again, &why), ERR_CORRUPT);
+    EXPECT_EQ(session_decode(SPAN("\002"), (struct span){0}, &again, &why), ERR_DATA_VERSION);
+    EXPECT_EQ(session_decode(SPAN("\001\011\0\0\0\0"), (struct span){0}, &again, &why),
+              ERR_CORRUPT);
 }
 
 UNIT_TESTS(UNIT(a_session_survives_its_bytes), UNIT(received_ids_are_steps),

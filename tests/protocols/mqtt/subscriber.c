@@ -27,6 +27,11 @@ struct span mqtt_client_id(const struct mqtt *mqtt) {
     return SPAN("me");
 }
 
+struct span mqtt_tenant(const struct mqtt *mqtt) {
+    (void)mqtt;
+    return subscriber.tenant;
+}
+
 void mqtt_write(struct mqtt *mqtt, struct span packet) {
     (void)mqtt;
     EXPECT_EQ(buffer_put(&subscriber.written, packet), OK);
@@ -93,6 +98,11 @@ void worker_disarm(struct worker *worker, struct wheel_timer *timer) {
     }
 }
 
+void deadlines_arm(struct mqtt *mqtt) {
+    subscriber.armed_ms = outbound_due_ms(mqtt);
+    EXPECT_TRUE(subscriber.armed_ms > 0);
+}
+
 uint64_t log_position_readable(const struct log *log) {
     (void)log;
     return subscriber.readable;
@@ -153,6 +163,7 @@ void sys_each(const struct broker *broker, struct span pattern, sys_on_topic *on
 
 int subscriber_begin(void **state) {
     EXPECT_EQ(fakes_begin(state), 0);
+    gate_begin();
     struct mqtt_dialect dialect = {
         .version = MQTT_VERSION_5, .sender = MQTT_SERVER, .packet_bytes_max = UINT32_MAX};
     subscriber = (struct subscriber){.readable = 100};
@@ -162,6 +173,7 @@ int subscriber_begin(void **state) {
                                     .receive_max_peer = 3,
                                     .wants_problem_information = true,
                                     .phase = MQTT_PHASE_OPEN,
+                                    .is_identified = true,
                                     .session = session_create(),
                                     .claim = &subscriber.claim};
     buffer_init(&subscriber.written, 1048576);
@@ -188,6 +200,7 @@ int subscriber_end(void **state) {
     buffer_finish(&subscriber.written);
     buffer_finish(&subscriber.frames);
     EXPECT_NULL(subscriber.timer);
+    gate_end();
     return fakes_end(state);
 }
 
@@ -242,9 +255,17 @@ void subscriber_answer(enum error_code code) {
 
 void subscriber_tick(void) {
     struct wheel_timer *timer = subscriber.timer;
-    EXPECT_NOT_NULL(timer);
     subscriber.timer = NULL;
-    timer->on_due(timer);
+    if (timer != NULL) {
+        timer->on_due(timer);
+        return;
+    }
+    EXPECT_EQ(subscriber.armed_ms, outbound_due_ms(&subscriber.mqtt));
+    fakes.now_ms = subscriber.armed_ms - 1;
+    outbound_on_deadline(&subscriber.mqtt); /* too early */
+    EXPECT_EQ(subscriber.armed_ms, outbound_due_ms(&subscriber.mqtt));
+    fakes.now_ms++;
+    outbound_on_deadline(&subscriber.mqtt);
 }
 
 struct message *subscriber_message(const char *channel, uint64_t position, uint8_t qos) {
@@ -280,7 +301,7 @@ size_t subscriber_prepare(const char *channel, uint64_t position, const char *qo
 }
 
 void subscriber_leave(size_t count) {
-    fakes.stream_options.window->on_left(fakes.stream_options.context, count);
+    fakes.stream_options.window->on_left(fakes.stream_options.context, subscriber.items, count);
 }
 
 uint16_t subscriber_id_of(size_t index) {

@@ -12,6 +12,7 @@
 #include "protocols/mqtt/encode.h"
 #include "protocols/mqtt/outbound_private.h"
 #include "tests/protocols/fakes.h"
+#include "tests/protocols/mqtt/gate.h"
 #include "tests/unit.h"
 
 #define SUBMITTED_MAX 16
@@ -19,6 +20,7 @@
 struct subscriber {
     struct mqtt mqtt;
     struct session_claim claim;
+    struct span tenant;    /* of the client; empty: none */
     struct buffer written; /* packets, one after the other */
     struct message *submitted[SUBMITTED_MAX];
     mqtt_on_done *on_done[SUBMITTED_MAX];
@@ -27,7 +29,8 @@ struct subscriber {
     unsigned hold_count;
     unsigned end_count;
     enum mqtt_reason reason;
-    struct wheel_timer *timer;    /* that was armed last */
+    struct wheel_timer *timer;    /* that was armed last, of a reader of $SYS */
+    uint64_t armed_ms;            /* when it was to be due, as it was told last */
     struct sharing_options share; /* of the newest member */
     unsigned leave_count;
     unsigned credit;
@@ -53,7 +56,7 @@ void subscriber_unsubscribe(const char *filter);
 /* The log's answer to what was handed over first. */
 void subscriber_answer(enum error_code code);
 
-/* The timer that was armed is due. */
+/* The timer that was armed is due; or what is to be tried again, or to be stored. */
 void subscriber_tick(void);
 
 /* A message; the caller lets it go. */
