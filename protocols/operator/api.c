@@ -10,18 +10,21 @@
 #include "protocols/operator/configuration.h"
 #include "protocols/operator/connections.h"
 #include "protocols/operator/draining.h"
+#include "protocols/operator/explain.h"
 #include "protocols/operator/guard.h"
+#include "protocols/operator/revocations.h"
 #include "protocols/operator/sessions.h"
+#include "protocols/operator/sinks.h"
 #include "protocols/operator/status.h"
+#include "protocols/operator/tenants.h"
 #include "protocols/rest/request.h"
 
 #define ALLOW_BYTES 64
 
 static enum error_code show_index(struct request *request, struct error *why);
 
-/* A row's handler makes the reply, or says why not, or waits (request_wait). A path that ends with
- * a name in braces stands for everything that has something there. Rows of one path stand
- * together. */
+/* A row's handler makes the reply, or says why not, or waits (request_wait). A name in
+ * braces stands for everything that has something there. Rows of one path stand together. */
 static const struct resource {
     const char *path;
     const char *method; /* HEAD comes with GET, and OPTIONS with every path */
@@ -38,6 +41,26 @@ static const struct resource {
     {"/api/v1/connections/{id}", "DELETE", connections_dismiss, "ends one connection", 0},
     {"/api/v1/sessions", "GET", sessions_list, "MQTT sessions, connected and away", 0},
     {"/api/v1/sessions/{client_id}", "DELETE", sessions_dismiss, "ends one session", 0},
+    {"/api/v1/sinks", "GET", sinks_list, "what pushes messages out, and how far behind", 0},
+    {"/api/v1/sinks", "POST", sinks_declare, "declares a sink", SINKS_BODY_BYTES_MAX},
+    {"/api/v1/sinks/{name}", "GET", sinks_show, "one sink", 0},
+    {"/api/v1/sinks/{name}", "PUT", sinks_redeclare, "changes a sink, whose place stays",
+     SINKS_BODY_BYTES_MAX},
+    {"/api/v1/sinks/{name}", "DELETE", sinks_remove, "ends a sink, and forgets its place", 0},
+    {"/api/v1/sinks/{name}/pause", "POST", sinks_pause, "waits, and keeps its place", 0},
+    {"/api/v1/sinks/{name}/resume", "POST", sinks_resume, "goes on, with attempts anew", 0},
+    {"/api/v1/sinks/{name}/replay", "POST", sinks_replay, "sends again, from a point on",
+     SINKS_REPLAY_BODY_BYTES_MAX},
+    {"/api/v1/sinks/{name}/test", "POST", sinks_test, "sends one message, tells what came back", 0},
+    {"/api/v1/sources", "GET", sinks_list_sources, "what brings messages in", 0},
+    {"/api/v1/tenants", "GET", tenants_list, "what each tenant has, has used and may have", 0},
+    {"/api/v1/tenants/{tenant}", "GET", tenants_show, "one tenant", 0},
+    {"/api/v1/revoke", "GET", revocations_list, "tokens that are no good any more", 0},
+    {"/api/v1/revoke", "POST", revocations_add, "tokens of an id, a subject or a tenant end now",
+     REVOCATIONS_BODY_BYTES_MAX},
+    {"/api/v1/revoke", "DELETE", revocations_lift_one, "takes a revocation back", 0},
+    {"/api/v1/explain", "POST", explain_ask, "which rule allows or refuses something",
+     EXPLAIN_BODY_BYTES_MAX},
     {"/api/v1/configuration", "GET", configuration_show, "values in force, and where from", 0},
     {"/api/v1/configuration/check", "POST", configuration_check, "every fault of a file",
      CONFIG_FILE_BYTES_MAX},
@@ -54,8 +77,22 @@ static bool fits(const struct resource *resource, struct span path) {
     if (brace == NULL) {
         return span_is_equal(path, own);
     }
+    struct span end = span_of_string(strchr(brace, '}') + 1);
     own.length = (size_t)(brace - resource->path);
-    return span_has_prefix(path, own) && path.length > own.length;
+    return span_has_prefix(path, own) && path.length > own.length + end.length &&
+           span_is_equal(span_of(path.bytes + path.length - end.length, end.length), end);
+}
+
+/* The path of the row that fits best: `{name}/pause` before `{name}`, which fits all below it. */
+static const char *find_path(struct span path) {
+    const char *best = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(resources); i++) {
+        const char *own = resources[i].path;
+        if (fits(&resources[i], path) && (best == NULL || strlen(own) > strlen(best))) {
+            best = own;
+        }
+    }
+    return best;
 }
 
 static bool does_answer(const struct resource *resource, const struct request *request) {
@@ -67,10 +104,11 @@ static bool does_answer(const struct resource *resource, const struct request *r
 static const struct resource *find(const struct request *request, char ret_allow[ALLOW_BYTES]) {
     const struct resource *found = NULL;
     size_t length = 0;
+    const char *path = find_path(request->path);
     ret_allow[0] = '\0';
-    for (size_t i = 0; i < ARRAY_COUNT(resources); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(resources) && path != NULL; i++) {
         const struct resource *resource = &resources[i];
-        if (!fits(resource, request->path)) {
+        if (strcmp(resource->path, path) != 0) {
             continue;
         }
         bool is_reading = strcmp(resource->method, "GET") == 0;
@@ -133,12 +171,8 @@ static enum error_code answer(struct request *request, struct error *why) {
 
 void api_handle(struct request *request) {
     struct error why = {0};
-    reply_add_header(&request->reply, "X-Content-Type-Options", "nosniff");
     enum error_code code = answer(request, &why);
-    if (code != OK) {
-        request_refuse(request, code, &why);
-    }
     if (!request->is_pending) {
-        request_answer(request);
+        request_end(request, code, &why);
     }
 }

@@ -14,7 +14,10 @@
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "protocols/operator/api.h"
+#include "protocols/operator/certificate.h"
+#include "protocols/operator/guard.h"
 #include "protocols/operator/pages.h"
+#include "protocols/rest/hardening.h"
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
 
@@ -106,6 +109,11 @@ void call_on_connection(void *argument, struct MHD_Connection *connection,
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
         peer->text);
     wheel_arm(&switchboard->wheel, &peer->deadline, clock_monotonic_ms() + HANDSHAKE_TIMEOUT_MS);
+    if (switchboard->certificate != NULL) {
+        certificate_apply(
+            switchboard->certificate,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+    }
 }
 
 /* --- replies --------------------------------------------------------------------------------- */
@@ -131,6 +139,24 @@ static bool add_headers(struct MHD_Response *response, const struct reply *reply
     return true;
 }
 
+static bool harden(struct MHD_Response *response, bool is_secure) {
+    static const struct {
+        const char *name;
+        const char *value;
+    } rows[] = {
+#define ROW(name, value) {name, value},
+        HARDENING_TABLE(ROW)
+#undef ROW
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (MHD_add_response_header(response, rows[i].name, rows[i].value) != MHD_YES) {
+            return false;
+        }
+    }
+    return !is_secure || MHD_add_response_header(response, HARDENING_OF_TLS_NAME,
+                                                 HARDENING_OF_TLS_VALUE) == MHD_YES;
+}
+
 /* A path that the routes are not asked for. */
 static bool is_own(const struct request *request) {
     return pages_has(request->path) || api_has(request->path);
@@ -151,10 +177,9 @@ static enum MHD_Result send_reply(struct call *call) {
     }
     bool is_leaving =
         !is_own(request) && atomic_load(&request->broker->is_draining); /* of the back ends */
-    bool must_close =
-        reply->must_close || call->must_close || call->switchboard->is_stopping || is_leaving;
+    bool must_close = call->must_close || call->switchboard->is_stopping || is_leaving;
     bool is_whole =
-        add_headers(response, reply) &&
+        add_headers(response, reply) && harden(response, reply->is_secure) &&
         (!must_close || MHD_add_response_header(response, "Connection", "close") == MHD_YES);
     enum MHD_Result result =
         is_whole ? MHD_queue_response(call->connection, reply->status, response) : MHD_NO;
@@ -268,6 +293,7 @@ static struct request *request_of(struct call *call, const char *method) {
     request->headers = call->headers;
     request->peer = call->peer->text;
     request->is_operator = true;
+    request->is_secure = call->switchboard->certificate != NULL;
     request->counted_as = is_own(request) ? METRICS_ROUTE_OPERATOR : METRICS_ROUTE_OTHER;
     request->on_replied = on_replied;
     request->context = call;
@@ -276,6 +302,18 @@ static struct request *request_of(struct call *call, const char *method) {
     request->is_upgrade = request_find_header(request, "Upgrade", &upgrade) &&
                           span_is_equal_nocase(upgrade, SPAN("websocket"));
     return request;
+}
+
+/* Who is it? Before anything else is said about what is here. */
+static void check_key(struct call *call) {
+    struct error why = {0};
+    enum error_code code = guard_identify(call->request, &why);
+    if (code != OK) {
+        refuse(call, code, "Authorization", why.detail);
+    }
+    if (code == ERR_UNAUTHORIZED) {
+        guard_challenge(call->request);
+    }
 }
 
 static void admit(struct call *call) {
@@ -297,6 +335,9 @@ static enum MHD_Result take_head(struct call *call, const char *method) {
     }
     call->phase = CALL_BODY;
     check_head(call);
+    if (call->phase == CALL_BODY) {
+        check_key(call);
+    }
     if (call->phase == CALL_BODY && !is_own(request)) {
         admit(call);
     } else if (api_has(request->path)) {

@@ -24,6 +24,7 @@
 #include "broker/support/wheel.h"
 
 struct broker;
+struct certificate;
 
 #define CALL_DISCARD_BYTES_MAX MESSAGE_BYTES_CEILING
 
@@ -35,7 +36,8 @@ struct switchboard {
     struct wheel wheel;     /* deadlines of the connections */
     struct list calls;      /* all that are between their head and the end of their reply */
     size_t bodies_bytes;
-    bool is_stopping; /* connections are not kept any more */
+    bool is_stopping;                /* connections are not kept any more */
+    struct certificate *certificate; /* NULL: TLS is not spoken */
 };
 
 /* MHD_OPTION_NOTIFY_CONNECTION: keeps the connection's address and its deadline. */

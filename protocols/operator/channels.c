@@ -5,6 +5,7 @@
 
 #include "broker/channels/name.h"
 #include "broker/channels/pattern.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/reads.h"
@@ -16,9 +17,11 @@
 #include "protocols/operator/listing.h"
 #include "protocols/rest/request.h"
 
-/* A list under way: first on a read thread, then with the workers. */
+/* A list under way: first on a read thread, then with the workers; from its beginning on it has the
+ * place of a survey. */
 struct channels {
     struct request *request;
+    struct broker *broker; /* of whose places it has one; NULL: it has none */
     struct read read;
     struct buffer match; /* from here on the request's spans do not live */
     struct buffer after;
@@ -34,6 +37,9 @@ struct channels {
 
 static void on_state_finish(void *state) {
     struct channels *channels = state;
+    if (channels->broker != NULL) {
+        survey_release(channels->broker);
+    }
     buffer_finish(&channels->match);
     buffer_finish(&channels->after);
     buffer_finish(&channels->names);
@@ -59,7 +65,7 @@ static enum error_code put_list(struct buffer *buffer, const struct channels *ch
     }
     const struct span *next =
         channels->has_more ? &channels->rows[channels->row_count - 1].name : NULL;
-    return listing_put_end_channels(buffer, next);
+    return listing_put_end_names(buffer, next);
 }
 
 static void on_counted(void *context, struct survey *survey) {
@@ -67,17 +73,12 @@ static void on_counted(void *context, struct survey *survey) {
     struct request *request = channels->request;
     const struct survey_answer *answer = survey_answer(survey);
     enum error_code code = answer->result;
-    if (request_is_wanted(request)) {
-        if (code == OK) {
-            code = put_list(&request->reply.body, channels, answer->counts);
-            code = answer_as_json(request, 200, code, NULL);
-        }
-        if (code != OK) {
-            request_refuse(request, code, NULL);
-        }
+    if (code == OK && request_is_wanted(request)) {
+        code = put_list(&request->reply.body, channels, answer->counts);
+        code = answer_as_json(request, 200, code, NULL);
     }
     survey_destroy(survey);
-    request_answer(request);
+    request_end(request, code, NULL);
 }
 
 /* --- on a read thread ------------------------------------------------------------------------ */
@@ -125,6 +126,7 @@ static void on_listed(struct read *read) {
     if (code == OK && request_is_wanted(request)) {
         find_names(channels);
         struct survey_question question = {.kind = SURVEY_READERS,
+                                           .has_place = true,
                                            .channels = channels->spans,
                                            .channel_count = channels->row_count};
         code = survey_ask(request->broker, &question, request->reply_to, on_counted, channels);
@@ -132,27 +134,49 @@ static void on_listed(struct read *read) {
             return;
         }
     }
-    if (request_is_wanted(request)) {
-        request_refuse(request, code, &read->why);
-    }
-    request_answer(request);
+    request_end(request, code, &read->why);
 }
 
 /* --- the request ----------------------------------------------------------------------------- */
 
+/* All channels of a tenant, or of none, where no pattern is given and the tenant is. */
+static enum error_code take_match(struct channels *channels, struct span query, struct span tenant,
+                                  bool has_tenant, struct error *why) {
+    TRY(listing_find_scoped(query, "match", tenant, &channels->match, why));
+    if (channels->match.length > 0) {
+        return pattern_check(scope_visible(buffer_borrow(&channels->match)), true, why);
+    }
+    return has_tenant ? scope_put(&channels->match, tenant, SPAN("**")) : OK;
+}
+
+/* The last one of the page before may be of any tenant. */
+static enum error_code take_after(struct channels *channels, struct span query,
+                                  struct buffer *tenant, struct error *why) {
+    struct buffer after_tenant;
+    bool is_given = false;
+    buffer_init(&after_tenant, HTTP_TARGET_BYTES_MAX);
+    enum error_code code =
+        listing_find_tenant(query, "after_tenant", &after_tenant, &is_given, why);
+    if (code == OK) {
+        code = listing_find_scoped(query, "after", buffer_borrow(is_given ? &after_tenant : tenant),
+                                   &channels->after, why);
+    }
+    buffer_finish(&after_tenant);
+    return code;
+}
+
 static enum error_code take_query(struct channels *channels, struct span query, struct error *why) {
-    bool is_found;
-    enum error_code code = query_find(query, "match", &channels->match, &is_found, why);
-    if (code == OK && is_found) {
-        code = pattern_check(buffer_borrow(&channels->match), true, why);
+    struct buffer tenant;
+    bool has_tenant = false;
+    buffer_init(&tenant, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = listing_find_tenant(query, "tenant", &tenant, &has_tenant, why);
+    if (code == OK) {
+        code = take_match(channels, query, buffer_borrow(&tenant), has_tenant, why);
     }
     if (code == OK) {
-        code = query_find(query, "after", &channels->after, &is_found, why);
+        code = take_after(channels, query, &tenant, why);
     }
-    if (code == ERR_TOO_LARGE) {
-        code = error_set(why, ERR_BAD_CHANNEL, "no name is longer than %d bytes",
-                         CHANNEL_NAME_BYTES_MAX);
-    }
+    buffer_finish(&tenant);
     return code;
 }
 
@@ -179,19 +203,23 @@ static struct channels *begin(struct request *request, size_t limit) {
     request->on_state_finish = on_state_finish;
     channels->request = request;
     channels->limit = limit;
-    buffer_init(&channels->match, CHANNEL_NAME_BYTES_MAX);
-    buffer_init(&channels->after, CHANNEL_NAME_BYTES_MAX);
-    buffer_init(&channels->names, limit * CHANNEL_NAME_BYTES_MAX);
+    buffer_init(&channels->match, SCOPED_BYTES_MAX);
+    buffer_init(&channels->after, SCOPED_BYTES_MAX);
+    buffer_init(&channels->names, limit * SCOPED_BYTES_MAX);
     channels->spans = calloc(limit, sizeof(*channels->spans));
     return channels->spans == NULL ? NULL : channels; /* the request frees what there is */
 }
 
-static void submit(struct channels *channels) {
+static enum error_code submit(struct channels *channels) {
+    struct broker *broker = channels->request->broker;
+    TRY(survey_reserve(broker));
+    channels->broker = broker;
     channels->read.reply_to = channels->request->reply_to;
     channels->read.on_work = work;
     channels->read.on_read = on_listed;
     request_wait(channels->request);
-    reads_submit(channels->request->broker->reads, &channels->read);
+    reads_submit(broker->reads, &channels->read);
+    return OK;
 }
 
 enum error_code channels_list(struct request *request, struct error *why) {
@@ -202,32 +230,45 @@ enum error_code channels_list(struct request *request, struct error *why) {
     }
     struct channels *channels = begin(request, limit);
     code = channels == NULL ? ERR_MEMORY : take_query(channels, request->query, why);
-    if (code == OK) {
-        submit(channels);
-    }
-    return code;
+    return code == OK ? submit(channels) : code;
 }
 
-static enum error_code take_name(struct channels *channels, struct span path, struct error *why) {
+/* The end of the path, in the scope of ?tenant=. */
+static enum error_code take_name(struct channels *channels, const struct request *request,
+                                 struct error *why) {
     struct span prefix = SPAN("/api/v1/channels/");
+    struct span path = request->path;
+    struct buffer tenant;
+    bool has_tenant = false;
     INVARIANT(path.length > prefix.length);
-    enum error_code code = percent_put_decoded(
-        &channels->match, span_of(path.bytes + prefix.length, path.length - prefix.length),
-        PERCENT_PATH);
+    buffer_init(&tenant, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = listing_find_tenant(request->query, "tenant", &tenant, &has_tenant, why);
+    if (code == OK) {
+        code = scope_put(&channels->match, buffer_borrow(&tenant), SPAN(""));
+    }
+    buffer_finish(&tenant);
+    if (code != OK) {
+        return code;
+    }
+    size_t scope = channels->match.length;
+    code = percent_put_decoded(&channels->match,
+                               span_of(path.bytes + prefix.length, path.length - prefix.length),
+                               PERCENT_PATH);
     if (code == ERR_MEMORY) {
         return code;
     }
-    return code == OK ? channel_name_check(buffer_borrow(&channels->match), true, why)
+    struct span name = span_of(channels->match.bytes + scope, channels->match.length - scope);
+    return code == OK ? channel_name_check(name, true, why)
                       : error_set_field(why, ERR_BAD_CHANNEL, "channel",
                                         "the path does not end with the name of a channel");
 }
 
 enum error_code channels_show(struct request *request, struct error *why) {
     struct channels *channels = begin(request, 1);
-    enum error_code code = channels == NULL ? ERR_MEMORY : take_name(channels, request->path, why);
-    if (code == OK) {
-        channels->is_one = true;
-        submit(channels);
+    enum error_code code = channels == NULL ? ERR_MEMORY : take_name(channels, request, why);
+    if (code != OK) {
+        return code;
     }
-    return code;
+    channels->is_one = true;
+    return submit(channels);
 }

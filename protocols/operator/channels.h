@@ -12,9 +12,10 @@
 
 struct request;
 
-/* ?match= (a name or pattern; all), ?after= (a name: those behind it), ?limit=. The request waits,
- * or is refused. */
+/* ?tenant= (its channels alone; empty: those of no tenant), ?match= (a name or pattern of that
+ * tenant, or of none), ?limit=, ?after= and ?after_tenant= (`next` and `next_tenant` of the page
+ * before). The request waits, or is refused. */
 MUST_USE enum error_code channels_list(struct request *request, struct error *why);
 
-/* GET /api/v1/channels/{channel}: its row, or 404 where it was never published to. */
+/* GET /api/v1/channels/{channel}, of ?tenant=: its row, or 404 where it was never published to. */
 MUST_USE enum error_code channels_show(struct request *request, struct error *why);

@@ -3,15 +3,16 @@
 
 #include <stdlib.h>
 
+#include "broker/admission/policy.h"
 #include "broker/channels/rules.h"
 #include "broker/config/config.h"
 #include "broker/config/exposure.h"
 #include "broker/config/value.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/reload.h"
-#include "broker/support/invariant.h"
 #include "protocols/operator/answer.h"
 #include "protocols/rest/request.h"
+#include "protocols/sinks/declaration.h"
 
 /* --- what is in force ------------------------------------------------------------------------ */
 
@@ -21,19 +22,34 @@ static enum error_code put_named(struct buffer *body, const char *name,
     return value_put(row, values, body);
 }
 
-/* A rule has no nested sections: its keys are the ones that the reference names. */
-static enum error_code put_rule(struct buffer *body, const struct channel_rule *rule) {
+/* A row has no nested sections: its keys are the ones that the reference names. Of what no rule
+ * matches there is no `match`. */
+static enum error_code put_row(struct buffer *body, const struct config_scope *scope,
+                               const void *values, bool is_unmatched) {
     const char *separator = "{";
-    for (size_t i = 0; i < config_scope_rule.row_count; i++) {
-        const struct config_row *row = &config_scope_rule.rows[i];
-        if (row->type == CONFIG_PATTERN && rule->match == NULL) {
-            continue; /* of what no rule matches */
+    for (size_t i = 0; i < scope->row_count; i++) {
+        const struct config_row *row = &scope->rows[i];
+        if (is_unmatched && row->type == CONFIG_PATTERN) {
+            continue;
         }
         TRY(buffer_printf(body, "%s", separator));
-        TRY(put_named(body, row->path, row, rule));
+        TRY(put_named(body, row->path, row, values));
         separator = ",";
     }
     return buffer_put_byte(body, '}');
+}
+
+static enum error_code put_lists(struct buffer *body, const struct config *configured) {
+    for (size_t i = 0; i < config_scope_file.list_count; i++) {
+        const struct config_rows *list = &config_scope_file.lists[i];
+        TRY(buffer_printf(body, ",\"%s\":[", list->path));
+        for (size_t j = 0; j < config_row_count(configured, list); j++) {
+            TRY(j == 0 ? OK : buffer_put_byte(body, ','));
+            TRY(put_row(body, list->scope, config_row_at(configured, list, j), false));
+        }
+        TRY(buffer_put_byte(body, ']'));
+    }
+    return OK;
 }
 
 static enum error_code put_key(struct buffer *body, size_t key, const struct config *config,
@@ -65,13 +81,10 @@ static enum error_code put_configuration(struct buffer *body, const struct broke
     for (size_t i = 0; i < config_scope_file.row_count; i++) {
         TRY(put_key(body, i, broker->config, configured, defaults));
     }
-    TRY(buffer_put(body, SPAN("],\"channels\":[")));
-    for (size_t i = 0; i < configured->rule_count; i++) {
-        TRY(i == 0 ? OK : buffer_put_byte(body, ','));
-        TRY(put_rule(body, &configured->rules[i]));
-    }
-    TRY(buffer_put(body, SPAN("],\"unmatched\":")));
-    TRY(put_rule(body, &configured->rule_default));
+    TRY(buffer_put_byte(body, ']'));
+    TRY(put_lists(body, configured));
+    TRY(buffer_put(body, SPAN(",\"unmatched\":")));
+    TRY(put_row(body, &config_scope_rule, &configured->rule_default, true));
     return buffer_put_byte(body, '}');
 }
 
@@ -88,43 +101,6 @@ enum error_code configuration_show(struct request *request, struct error *why) {
     return answer_as_json(request, 200, code, why);
 }
 
-/* --- faults ---------------------------------------------------------------------------------- */
-
-static enum error_code put_fault(struct buffer *body, const struct config_fault *fault) {
-    TRY(answer_put_text(body, SPAN("{\"source\":"), fault->source));
-    if (fault->line > 0) {
-        TRY(buffer_printf(body, ",\"line\":%u,\"column\":%u", fault->line, fault->column));
-    }
-    if (fault->key[0] != '\0') {
-        TRY(answer_put_text(body, SPAN(",\"field\":"), fault->key));
-    }
-    TRY(answer_put_text(body, SPAN(",\"reason\":"), fault->reason));
-    return buffer_put_byte(body, '}');
-}
-
-static enum error_code put_faults(struct buffer *body, const struct config_faults *faults) {
-    TRY(buffer_put(body, SPAN(",\"faults\":[")));
-    for (size_t i = 0; i < faults->count; i++) {
-        TRY(i == 0 ? OK : buffer_put_byte(body, ','));
-        TRY(put_fault(body, &faults->rows[i]));
-    }
-    return buffer_printf(body, "],\"faults_left_out\":%zu}", faults->count_beyond);
-}
-
-/* The problem has an extension member (RFC 9457, section 3.2). */
-static void refuse_with_faults(struct request *request, const struct config_faults *faults) {
-    size_t count = faults->count + faults->count_beyond;
-    request_refuse_because(request, ERR_CONFIG, NULL, "%zu fault%s; nothing was changed", count,
-                           count == 1 ? "" : "s");
-    struct buffer *body = &request->reply.body;
-    if (body->length > 0) {
-        body->length--; /* its closing brace */
-        if (put_faults(body, faults) != OK) {
-            request_refuse(request, ERR_MEMORY, NULL);
-        }
-    }
-}
-
 /* --- a check --------------------------------------------------------------------------------- */
 
 static enum error_code put_checked(struct buffer *body, const struct config *config) {
@@ -137,12 +113,15 @@ static enum error_code put_checked(struct buffer *body, const struct config *con
 }
 
 enum error_code configuration_check(struct request *request, struct error *why) {
-    struct config_sources sources = {.text = request->body, .check_pattern = rules_check_pattern};
+    struct config_sources sources = {.text = request->body,
+                                     .check_pattern = rules_check_pattern,
+                                     .check_rows = declaration_check_rows,
+                                     .check_files = policy_check};
     struct config_faults *faults = malloc(sizeof(*faults));
     struct config *config = NULL;
     enum error_code code = faults == NULL ? ERR_MEMORY : config_load(&sources, &config, faults);
     if (code == ERR_CONFIG) {
-        refuse_with_faults(request, faults);
+        answer_refuse_with_faults(request, faults);
         code = OK;
     } else {
         code = code != OK ? code : put_checked(&request->reply.body, config);
@@ -181,10 +160,22 @@ static enum error_code put_waiting(struct buffer *body, const struct config *con
 static enum error_code put_reloaded(struct buffer *body, const struct broker *broker,
                                     const struct reload_changes *changes) {
     const struct config *configured = atomic_load(&broker->configured);
-    TRY(buffer_printf(body, "{\"changed\":[%s%s%s],\"waiting\":[",
-                      changes->has_new_rules ? "\"channels\"" : "",
-                      changes->has_new_rules && changes->has_new_log_level ? "," : "",
-                      changes->has_new_log_level ? "\"log.level\"" : ""));
+    const struct {
+        bool is_new;
+        const char *key;
+    } parts[] = {{changes->has_new_rules, "channels"},
+                 {changes->has_new_policy, "auth"},
+                 {changes->has_new_tenants, "tenants"},
+                 {changes->has_new_log_level, "log.level"}};
+    const char *separator = "";
+    TRY(buffer_put(body, SPAN("{\"changed\":[")));
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        if (parts[i].is_new) {
+            TRY(buffer_printf(body, "%s\"%s\"", separator, parts[i].key));
+            separator = ",";
+        }
+    }
+    TRY(buffer_put(body, SPAN("],\"waiting\":[")));
     TRY(put_waiting(body, broker->config, configured));
     return buffer_printf(body, "],\"rules\":%zu}", configured->rule_count);
 }
@@ -198,17 +189,15 @@ static void on_reloaded(struct reload *reload) {
         return;
     }
     if (code == ERR_CONFIG) {
-        refuse_with_faults(request, &reload->faults);
+        answer_refuse_with_faults(request, &reload->faults);
+        request_answer(request);
     } else {
         if (code == OK) {
             code = put_reloaded(&request->reply.body, request->broker, &reload->changes);
             code = answer_as_json(request, 200, code, &why);
         }
-        if (code != OK) {
-            request_refuse(request, code, &why);
-        }
+        request_end(request, code, &why);
     }
-    request_answer(request);
 }
 
 enum error_code configuration_reload(struct request *request, struct error *why) {

@@ -3,9 +3,11 @@
  * then measured in messages, and sorted by these. */
 #include "protocols/operator/connections.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/channels/name.h"
+#include "broker/channels/scope.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
@@ -52,14 +54,6 @@ static struct connections *begin(struct request *request) {
         request->on_state_finish = on_state_finish;
     }
     return connections;
-}
-
-static void end(struct connections *connections, enum error_code code, const struct error *why) {
-    struct request *request = connections->request;
-    if (code != OK && request_is_wanted(request)) {
-        request_refuse(request, code, why);
-    }
-    request_answer(request);
 }
 
 /* --- the reply ------------------------------------------------------------------------------- */
@@ -117,7 +111,7 @@ static void reply_with_list(struct connections *connections) {
         }
         code = answer_as_json(request, 200, put_list(connections), NULL);
     }
-    end(connections, code, NULL);
+    request_end(connections->request, code, NULL);
 }
 
 /* --- on a read thread ------------------------------------------------------------------------ */
@@ -161,7 +155,7 @@ static void on_measured(struct read *read) {
     if (read->result == OK) {
         reply_with_list(connections);
     } else {
-        end(connections, read->result, &read->why);
+        request_end(connections->request, read->result, &read->why);
     }
 }
 
@@ -210,7 +204,7 @@ static void on_surveyed(void *context, struct survey *survey) {
         code = make_entries(connections, &is_known);
     }
     if (code != OK) {
-        end(connections, code, &why);
+        request_end(connections->request, code, &why);
     } else if (is_known || !request_is_wanted(request)) {
         reply_with_list(connections);
     } else {
@@ -227,6 +221,16 @@ static enum error_code find(struct span query, const char *name, struct buffer *
     bool is_found;
     buffer_clear(buffer);
     return query_find(query, name, buffer, &is_found, why);
+}
+
+/* Of a tenant, or of none, and the readers of a channel of theirs. */
+static enum error_code take_tenant(struct survey_question *question, struct span query,
+                                   struct buffer *text, struct error *why) {
+    TRY(listing_find_tenant(query, "tenant", text, &question->has_tenant, why));
+    snprintf(question->tenant, sizeof(question->tenant), "%.*s", SPAN_PRINTF(buffer_borrow(text)));
+    TRY(listing_find_scoped(query, "channel", span_of_string(question->tenant), text, why));
+    question->channel = buffer_borrow(text);
+    return text->length == 0 ? OK : channel_name_check(scope_visible(question->channel), true, why);
 }
 
 static enum error_code take_query(struct survey_question *question, struct span query,
@@ -248,14 +252,7 @@ static enum error_code take_query(struct survey_question *question, struct span 
     if (code == OK && question->has_after) {
         code = listing_parse_rank(buffer_borrow(text), &question->after, why);
     }
-    if (code == OK) {
-        code = find(query, "channel", text, why);
-    }
-    if (code == OK && text->length > 0) {
-        code = channel_name_check(buffer_borrow(text), true, why);
-    }
-    question->channel = buffer_borrow(text);
-    return code;
+    return code == OK ? take_tenant(question, query, text, why) : code;
 }
 
 enum error_code connections_list(struct request *request, struct error *why) {
@@ -329,7 +326,7 @@ static void on_dismissed(void *context, struct survey *survey) {
     } else if (code == OK) {
         code = error_set(&why, ERR_NOT_FOUND, NO_SUCH_ID);
     }
-    end(connections, code, &why);
+    request_end(connections->request, code, &why);
 }
 
 enum error_code connections_dismiss(struct request *request, struct error *why) {

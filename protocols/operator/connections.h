@@ -15,7 +15,8 @@ struct request;
 
 #define CONNECTIONS_MEASURES_MAX 1000
 
-/* GET: ?sort= (lag, age, bytes), ?channel= (only its readers), ?limit=, ?after=. The request
+/* GET: ?sort= (lag, age, bytes), ?tenant= (its connections alone; empty: those of none), ?channel=
+ * (only its readers, of that tenant or of none), ?limit=, ?after=. The request
  * waits, or is refused. */
 MUST_USE enum error_code connections_list(struct request *request, struct error *why);
 

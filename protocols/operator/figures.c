@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/operator/figures.h"
 
+#include "broker/admission/accounts.h"
+#include "broker/admission/addresses.h"
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
@@ -92,6 +94,8 @@ void figures_collect(struct broker *broker, struct metrics_shard *shard) {
     metrics_set(shard, METRIC_READY, pages_check_ready(broker, NULL) == OK);
     metrics_set(shard, METRIC_LOG_SUPPRESSED, logger_suppressed_total());
     metrics_set(shard, METRIC_DRAINING, atomic_load(&broker->is_draining));
+    metrics_set(shard, METRIC_ACCOUNTS, accounts_count(broker->accounts));
+    metrics_set(shard, METRIC_ADDRESSES, addresses_count(broker->addresses));
     metrics_set(shard, METRIC_CONNECTIONS_LIMIT, broker->config->connections_max);
     if (broker->storage != NULL) {
         collect_storage(broker->storage, shard);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guard.h — the Host and Origin rules for what the operator's port answers by itself.
+/* guard.h — who may use the operator's port: by a key, and by Host and Origin.
  *
- * Place:   asked by pages.c and api.c before anything else; calls admission/origin.h.
+ * Place:   guard_identify() is asked by call.c for each request, guard_check() by pages.c and api.c
+ *          before anything else; calls admission/policy.h and admission/origin.h.
  * Thread:  the operator's.
  * Bounds:  none of its own.
  */
@@ -18,3 +19,12 @@ struct request;
  * ERR_MISDIRECTED, ERR_FORBIDDEN_ORIGIN, ERR_BAD_REQUEST. */
 MUST_USE enum error_code guard_check(const struct request *request, bool changes_state,
                                      struct error *why);
+
+/* Where a key of auth.keys has `operator: true`, or the port is reached from beyond loopback and is
+ * not --open, such a key is asked for: as a Bearer token, or as the password of Basic, so that a
+ * browser asks for it by itself and the console works. /healthz and /readyz answer anybody. OK, or
+ * ERR_UNAUTHORIZED, ERR_FORBIDDEN with the reason. */
+MUST_USE enum error_code guard_identify(const struct request *request, struct error *why);
+
+/* Adds to the refusal that Basic is taken too, beside the Bearer that every 401 asks for. */
+void guard_challenge(struct request *request);

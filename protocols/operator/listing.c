@@ -2,9 +2,11 @@
 #include "protocols/operator/listing.h"
 
 #include "broker/channels/id.h"
+#include "broker/channels/scope.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/json.h"
+#include "protocols/http/query.h"
 #include "protocols/operator/answer.h"
 
 static const char *const on_lag_names[] = {
@@ -82,6 +84,42 @@ static enum error_code put_time(struct buffer *buffer, const char *name, uint64_
     return buffer_printf(buffer, ",\"%s\":\"%s\"", name, text);
 }
 
+enum error_code listing_find_tenant(struct span query, const char *name, struct buffer *tenant,
+                                    bool *ret_is_given, struct error *why) {
+    buffer_clear(tenant);
+    TRY(query_find(query, name, tenant, ret_is_given, why));
+    struct span text = buffer_borrow(tenant);
+    return text.length == 0 || scope_is_tenant(text)
+               ? OK
+               : error_set_field(why, ERR_BAD_REQUEST, name, "no tenant is called so");
+}
+
+enum error_code listing_find_scoped(struct span query, const char *name, struct span tenant,
+                                    struct buffer *scoped, struct error *why) {
+    struct buffer text;
+    bool is_found = false;
+    buffer_clear(scoped);
+    buffer_init(&text, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = query_find(query, name, &text, &is_found, why);
+    if (code == OK && text.length > 0 && text.bytes[0] == SCOPE_MARK) {
+        code = error_set_field(why, ERR_BAD_REQUEST, name, "nothing begins like that");
+    } else if (code == OK && text.length > 0) {
+        code = scope_put(scoped, tenant, buffer_borrow(&text));
+    }
+    buffer_finish(&text);
+    return code == ERR_TOO_LARGE ? error_set_field(why, ERR_BAD_REQUEST, name, "it is too long")
+                                 : code;
+}
+
+enum error_code listing_put_tenant(struct buffer *buffer, struct span scoped) {
+    struct span tenant = scope_tenant(scoped);
+    if (tenant.length == 0) {
+        return OK;
+    }
+    TRY(buffer_put(buffer, SPAN(",\"tenant\":")));
+    return json_escape_put(buffer, tenant);
+}
+
 enum error_code listing_put_channel(struct buffer *buffer, const struct storage_channel *channel,
                                     uint64_t reader_count) {
     bool has_messages = channel->last > 0;
@@ -89,7 +127,8 @@ enum error_code listing_put_channel(struct buffer *buffer, const struct storage_
     /* Of a second, in thousandths: numbers in C's own locale, whatever the process has. */
     uint64_t rate = channel->messages_last_minute * 1000 / 60;
     TRY(buffer_put(buffer, SPAN("{\"channel\":")));
-    TRY(json_escape_put(buffer, channel->name));
+    TRY(json_escape_put(buffer, scope_visible(channel->name)));
+    TRY(listing_put_tenant(buffer, channel->name));
     TRY(put_number_or_null(buffer, "first", has_messages, channel->first));
     TRY(put_number_or_null(buffer, "last", has_messages, channel->last));
     TRY(put_number(buffer, "messages", messages));
@@ -107,7 +146,7 @@ static enum error_code put_selectors(struct buffer *buffer, const struct survey_
         if (i > 0) {
             TRY(buffer_put_byte(buffer, ','));
         }
-        TRY(json_escape_put(buffer, reader->selectors[i].text));
+        TRY(json_escape_put(buffer, scope_visible(reader->selectors[i].text)));
     }
     TRY(buffer_put_byte(buffer, ']'));
     return reader->selectors_left_out == 0
@@ -146,7 +185,14 @@ enum error_code listing_put_connection(struct buffer *buffer, const struct surve
                                        const struct listing_lag *lags, uint64_t budget_bytes) {
     TRY(buffer_printf(buffer, "{\"id\":%llu,\"peer\":", (unsigned long long)row->rank.id));
     TRY(json_escape_put(buffer, span_of_string(row->peer)));
-    TRY(buffer_printf(buffer, ",\"protocol\":\"%s\",\"client_id\":", row->protocol));
+    TRY(buffer_printf(buffer, ",\"protocol\":\"%s\"", row->protocol));
+    if (row->identity[0] != '\0') {
+        TRY(answer_put_text(buffer, SPAN(",\"identity\":"), row->identity));
+    }
+    if (row->tenant[0] != '\0') {
+        TRY(answer_put_text(buffer, SPAN(",\"tenant\":"), row->tenant));
+    }
+    TRY(buffer_put(buffer, SPAN(",\"client_id\":")));
     TRY(row->client.client_id.length == 0 ? buffer_put(buffer, SPAN("null"))
                                           : json_escape_put(buffer, row->client.client_id));
     TRY(put_time(buffer, "opened", row->opened_ms));
@@ -171,12 +217,16 @@ enum error_code listing_put_connection(struct buffer *buffer, const struct surve
     return buffer_put_byte(buffer, '}');
 }
 
-enum error_code listing_put_end_channels(struct buffer *buffer, const struct span *next) {
+enum error_code listing_put_end_names(struct buffer *buffer, const struct span *next) {
     if (next == NULL) {
         return buffer_put(buffer, SPAN("],\"next\":null}"));
     }
     TRY(buffer_put(buffer, SPAN("],\"next\":")));
-    TRY(json_escape_put(buffer, *next));
+    TRY(json_escape_put(buffer, scope_visible(*next)));
+    if (scope_length(*next) > 0) {
+        TRY(buffer_put(buffer, SPAN(",\"next_tenant\":")));
+        TRY(json_escape_put(buffer, scope_tenant(*next)));
+    }
     return buffer_put_byte(buffer, '}');
 }
 

@@ -7,6 +7,8 @@
  *
  *     {"channels":[ROW,…],"next":"name"}      {"connections":[ROW,…],"next":"key.id"}
  *
+ * Names of tenants are shown as their clients see them, with the tenant beside.
+ *
  * Each put adds all or an unusable part: ERR_TOO_LARGE and ERR_MEMORY end the reply.
  */
 #pragma once
@@ -44,19 +46,35 @@ MUST_USE enum error_code listing_parse_order(struct span text, enum survey_order
 MUST_USE enum error_code listing_parse_rank(struct span text, struct survey_rank *ret_rank,
                                             struct error *why);
 
-/* {"channel","first","last","messages","bytes","rate","readers","time_last"} */
+/* The parameter of that name: a tenant, or empty for none. ERR_BAD_REQUEST: no tenant is called so.
+ * `tenant` has room for HTTP_TARGET_BYTES_MAX. */
+MUST_USE enum error_code listing_find_tenant(struct span query, const char *name,
+                                             struct buffer *tenant, bool *ret_is_given,
+                                             struct error *why);
+
+/* The parameter of that name, put into the scope of `tenant`, in `scoped`, which is empty where it
+ * was not given. ERR_BAD_REQUEST: it is too long. */
+MUST_USE enum error_code listing_find_scoped(struct span query, const char *name,
+                                             struct span tenant, struct buffer *scoped,
+                                             struct error *why);
+
+/* `,"tenant":"acme"`, or nothing where the name has no scope. */
+MUST_USE enum error_code listing_put_tenant(struct buffer *buffer, struct span scoped);
+
+/* {"channel","tenant","first","last","messages","bytes","rate","readers","time_last"} */
 MUST_USE enum error_code listing_put_channel(struct buffer *buffer,
                                              const struct storage_channel *channel,
                                              uint64_t reader_count);
 
-/* {"id","peer","protocol","client_id","opened","bytes_sent","bytes_unsent","budget","blocked",
- * "unacknowledged","unacknowledged_ms","window_full","readers":[…]}; `lags` are those of the row's
- * readers. */
+/* {"id","peer","protocol","identity","tenant","client_id","opened","bytes_sent",
+ * "bytes_unsent","budget","blocked","unacknowledged","unacknowledged_ms","window_full",
+ * "readers":[…]}; `lags` are those of the row's readers. */
 MUST_USE enum error_code listing_put_connection(struct buffer *buffer, const struct survey_row *row,
                                                 const struct listing_lag *lags,
                                                 uint64_t budget_bytes);
 
-/* `],"next":…}`: behind the last channel, or behind the last connection; NULL: there is no more. */
-MUST_USE enum error_code listing_put_end_channels(struct buffer *buffer, const struct span *next);
+/* `],"next":…}`: behind the last channel or client id (with `"next_tenant":…` where it has a
+ * scope), or behind the last connection; NULL: there is no more. */
+MUST_USE enum error_code listing_put_end_names(struct buffer *buffer, const struct span *next);
 MUST_USE enum error_code listing_put_end_connections(struct buffer *buffer,
                                                      const struct survey_rank *next);

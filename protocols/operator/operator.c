@@ -23,7 +23,13 @@
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "protocols/operator/call.h"
+#include "protocols/operator/certificate.h"
 
+/* As the workers' ports have it: tls.h. */
+#define TLS_PRIORITIES                                                                             \
+    "NONE:+VERS-TLS1.3:+VERS-TLS1.2:+ECDHE-ECDSA:+ECDHE-RSA:+AES-128-GCM:+AES-256-GCM:"            \
+    "+CHACHA20-POLY1305:+AEAD:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+SIGN-ALL:"          \
+    "+COMP-NULL:+CTYPE-X509:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1"
 #define TURN_MS_MAX 1000 /* deadlines are looked at so often when nothing else happens */
 
 static_assert(DRAIN_TIMEOUT_MS + OPERATOR_STOP_MS < 2000, "SIGTERM ends the process in 2 s");
@@ -57,9 +63,17 @@ static enum error_code read_port(struct operator_server *server, struct error *w
     return OK;
 }
 
+static enum error_code cannot_listen(const char *address, struct error *why) {
+    const char *hint = errno == EADDRINUSE ? "; is another broker running? --operator takes "
+                                             "another ADDRESS:PORT"
+                                           : "";
+    return error_set(why, ERR_IO, "cannot listen at the operator's port %s: %s%s", address,
+                     strerrordesc_np(errno), hint);
+}
+
 /* No SO_REUSEPORT: a second broker must not silently take half of the connections. */
-static enum error_code listen_at(struct operator_server *server,
-                                 const struct config_address *address, struct error *why) {
+static enum error_code bind_to(struct operator_server *server, const struct config_address *address,
+                               struct error *why) {
     char text[EXPOSURE_ADDRESS_BYTES];
     int on = 1;
     exposure_format_address(address, text);
@@ -71,13 +85,8 @@ static enum error_code listen_at(struct operator_server *server,
     }
     setsockopt(server->listen_socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(server->listen_socket, (const struct sockaddr *)&address->socket, address->length) !=
-            0 ||
-        listen(server->listen_socket, OPERATOR_BACKLOG) != 0) {
-        const char *hint = errno == EADDRINUSE ? "; is another broker running? --operator takes "
-                                                 "another ADDRESS:PORT"
-                                               : "";
-        return error_set(why, ERR_IO, "cannot listen at the operator's port %s: %s%s", text,
-                         strerrordesc_np(errno), hint);
+        0) {
+        return cannot_listen(text, why);
     }
     return read_port(server, why);
 }
@@ -91,17 +100,28 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 
 static enum error_code start_daemon(struct operator_server *server, struct error *why) {
     struct switchboard *switchboard = &server->switchboard;
+    struct certificate *certificate = switchboard->certificate;
+    bool is_secure = certificate != NULL;
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0,
+         is_secure ? (void *)(uintptr_t)certificate_chain_text(certificate) : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0,
+         is_secure ? (void *)(uintptr_t)certificate_key_text(certificate) : NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, call_on_access, switchboard,
-        MHD_OPTION_LISTEN_SOCKET, server->listen_socket,                         /* */
-        MHD_OPTION_URI_LOG_CALLBACK, call_on_target, switchboard,                /* */
-        MHD_OPTION_NOTIFY_COMPLETED, call_on_completed, switchboard,             /* */
-        MHD_OPTION_NOTIFY_CONNECTION, call_on_connection, switchboard,           /* */
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,                       /* */
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,                                         /* */
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)OPERATOR_CONNECTIONS_MAX,         /* */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)OPERATOR_CONNECTION_BYTES,   /* */
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(KEEP_ALIVE_TIMEOUT_MS / 1000), /* */
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_secure ? MHD_USE_TLS : 0U), 0, NULL, NULL,
+        call_on_access, switchboard, MHD_OPTION_LISTEN_SOCKET, server->listen_socket, /* */
+        MHD_OPTION_URI_LOG_CALLBACK, call_on_target, switchboard,                     /* */
+        MHD_OPTION_NOTIFY_COMPLETED, call_on_completed, switchboard,                  /* */
+        MHD_OPTION_NOTIFY_CONNECTION, call_on_connection, switchboard,                /* */
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,                            /* */
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,                                              /* */
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)OPERATOR_CONNECTIONS_MAX,              /* */
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)OPERATOR_CONNECTION_BYTES,        /* */
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(KEEP_ALIVE_TIMEOUT_MS / 1000),      /* */
+        MHD_OPTION_ARRAY, is_secure ? secure : none,                                  /* */
         MHD_OPTION_END);
     if (server->daemon == NULL) {
         return error_set(why, ERR_MEMORY, "libmicrohttpd does not start");
@@ -128,9 +148,10 @@ enum error_code operator_create(struct broker *broker, struct operator_server **
         free(server);
         return error_set(why, code, "no eventfd for the operator's port");
     }
-    code = listen_at(server, &broker->config->operator_listen, why);
-    if (code == OK) {
-        code = start_daemon(server, why);
+    code = bind_to(server, &broker->config->operator_listen, why);
+    if (code == OK && broker->config->operator_tls_certificate != NULL) {
+        code = certificate_create(broker->config->operator_tls_certificate,
+                                  broker->config->operator_tls_key, &switchboard->certificate, why);
     }
     if (code != OK) {
         operator_destroy(server);
@@ -198,8 +219,19 @@ static void *operator_thread(void *argument) {
     return NULL;
 }
 
+static enum error_code begin_listening(struct operator_server *server, struct error *why) {
+    char text[EXPOSURE_ADDRESS_BYTES];
+    exposure_format_address(&server->switchboard.broker->config->operator_listen, text);
+    return listen(server->listen_socket, OPERATOR_BACKLOG) == 0 ? start_daemon(server, why)
+                                                                : cannot_listen(text, why);
+}
+
 enum error_code operator_start(struct operator_server *server, struct error *why) {
     INVARIANT(!server->is_started);
+    enum error_code code = begin_listening(server, why);
+    if (code != OK) {
+        return code;
+    }
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -211,6 +243,11 @@ enum error_code operator_start(struct operator_server *server, struct error *why
     }
     server->is_started = true;
     return OK;
+}
+
+enum error_code operator_reload(struct operator_server *server, struct error *why) {
+    struct certificate *certificate = server->switchboard.certificate;
+    return certificate == NULL ? OK : certificate_reload(certificate, why);
 }
 
 uint16_t operator_port(const struct operator_server *server) {
@@ -253,6 +290,7 @@ void operator_destroy(struct operator_server *server) {
     if (server->listen_socket >= 0) {
         close(server->listen_socket);
     }
+    certificate_destroy(server->switchboard.certificate);
     mailbox_finish(&server->switchboard.mailbox);
     wheel_finish(&server->switchboard.wheel);
     free(server);

@@ -7,9 +7,9 @@
  * Bounds:  OPERATOR_CONNECTIONS_MAX connections of OPERATOR_CONNECTION_BYTES each, further ones are
  *          closed at once; BODIES_BYTES_MAX of bodies; a deadline for head, body and next request.
  *
- * The life of it: create (listens), start (answers), stop, destroy. Stop it after the workers and
- * before the log; destroy it after the log and the read threads have ended, because answers to
- * calls that were given up still come back to its mailbox.
+ * The life of it: create (binds), start (listens, answers), stop, destroy. Stop it after the
+ * workers and before the log; destroy it after the log and the read threads have ended, because
+ * answers to calls that were given up still come back to its mailbox.
  */
 #pragma once
 
@@ -26,14 +26,19 @@ struct operator_server;
 #define OPERATOR_BACKLOG 128            /* connections that the kernel keeps for us */
 #define OPERATOR_STOP_MS 400            /* for answers under way; the rest is cut off */
 
-/* Listens at config->operator_listen; port 0 takes a free one. `broker` is borrowed: its metrics
- * and config are there already, and its operator_port is set. ERR_IO: the detail names the address
- * that is taken or not ours; ERR_MEMORY. */
+/* Takes config->operator_listen, without listening yet, and reads the certificate; port 0 takes a
+ * free one. `broker` is borrowed: its metrics and config are there already, and its operator_port
+ * is set. ERR_IO: the detail names the address that is taken or not ours; ERR_CONFIG: a file;
+ * ERR_MEMORY. */
 MUST_USE enum error_code operator_create(struct broker *broker,
                                          struct operator_server **ret_operator, struct error *why);
 
-/* Starts the thread. ERR_MEMORY. */
+/* Listens and starts the thread. ERR_IO, ERR_MEMORY. */
 MUST_USE enum error_code operator_start(struct operator_server *server, struct error *why);
+
+/* Reads the certificate again, where there is one; new connections get it. On main. Not OK: the old
+ * one stays. */
+MUST_USE enum error_code operator_reload(struct operator_server *server, struct error *why);
 
 /* The real port. Any thread. */
 uint16_t operator_port(const struct operator_server *server);

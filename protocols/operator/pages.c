@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/operator/pages.h"
 
-#include "broker/metrics/exposition.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/budget.h"
 #include "broker/runtime/log.h"
 #include "broker/support/invariant.h"
-#include "protocols/operator/figures.h"
 #include "protocols/operator/guard.h"
+#include "protocols/operator/scrape.h"
 #include "protocols/rest/request.h"
 
 #define PAGES_ALLOW "GET, HEAD, OPTIONS"
@@ -25,6 +25,9 @@ enum error_code pages_check_ready(const struct broker *broker, struct error *why
     if (!atomic_load(&broker->is_ready)) {
         return error_set(why, ERR_BUSY, "the broker is not ready yet");
     }
+    if (budget_level(broker->budget) >= BUDGET_CONNECTIONS) {
+        return error_set(why, ERR_MEMORY, "memory is short: no new connections are taken");
+    }
     enum error_code health = log_health(broker->log);
     return health == OK ? OK : error_set(why, health, "the store takes nothing at the moment");
 }
@@ -39,25 +42,14 @@ static enum error_code put_readiness(struct request *request, struct error *why)
     return OK;
 }
 
-static enum error_code put_metrics(struct request *request, struct error *why) {
-    struct broker *broker = request->broker;
-    figures_collect(broker, metrics_shard(broker->metrics, METRICS_OPERATOR));
-    enum error_code code = exposition_put(&request->reply.body, broker->metrics);
-    if (code != OK) {
-        return error_set(why, code, "the metrics could not be written");
-    }
-    reply_add_header(&request->reply, "Content-Type", "%s", EXPOSITION_MEDIA_TYPE);
-    return OK;
-}
-
-/* A row puts headers and a body, or says why not. */
+/* A row puts headers and a body, or says why not, or waits (request_wait). */
 static const struct page {
     const char *path;
     enum error_code (*on_put)(struct request *request, struct error *why);
 } pages[] = {
     {"/healthz", put_health},
     {"/readyz", put_readiness},
-    {"/metrics", put_metrics},
+    {"/metrics", scrape_put},
 };
 
 static const struct page *find(struct span path) {
@@ -100,10 +92,8 @@ static enum error_code answer(struct request *request, struct error *why) {
 
 void pages_handle(struct request *request) {
     struct error why = {0};
-    reply_add_header(&request->reply, "X-Content-Type-Options", "nosniff");
     enum error_code code = answer(request, &why);
-    if (code != OK) {
-        request_refuse(request, code, &why);
+    if (!request->is_pending) {
+        request_end(request, code, &why);
     }
-    request_answer(request);
 }

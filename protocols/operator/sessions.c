@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/muster.h"
@@ -24,6 +25,8 @@ static_assert(LISTING_ROWS_MAX <= MUSTER_ROWS_MAX, "what may be asked can be ans
 struct sessions {
     struct request *request;
     struct muster *muster;
+    uint8_t scope_length; /* of the tenant whose sessions are asked for; 0: of all behind `after` */
+    uint8_t scope[SCOPE_BYTES_MAX];
 };
 
 static void on_state_finish(void *state) {
@@ -40,14 +43,6 @@ static struct sessions *begin(struct request *request) {
         request->on_state_finish = on_state_finish;
     }
     return sessions;
-}
-
-static void end(struct sessions *sessions, enum error_code code, const struct error *why) {
-    struct request *request = sessions->request;
-    if (code != OK && request_is_wanted(request)) {
-        request_refuse(request, code, why);
-    }
-    request_answer(request);
 }
 
 /* --- a page --------------------------------------------------------------------------------- */
@@ -69,7 +64,8 @@ static enum error_code put_time(struct buffer *body, const char *name, bool is_k
 static enum error_code put_row(struct buffer *body, const struct muster_row *row) {
     bool is_away = !row->is_connected;
     TRY(buffer_put(body, SPAN("{\"client_id\":")));
-    TRY(json_escape_put(body, client_id(row)));
+    TRY(json_escape_put(body, scope_visible(client_id(row))));
+    TRY(listing_put_tenant(body, client_id(row)));
     TRY(buffer_printf(body, ",\"connected\":%s", row->is_connected ? "true" : "false"));
     TRY(is_away
             ? buffer_put(body, SPAN(",\"connection\":null"))
@@ -82,16 +78,19 @@ static enum error_code put_row(struct buffer *body, const struct muster_row *row
                    : buffer_put(body, SPAN(",\"state_bytes\":null,\"will\":null}"));
 }
 
-static enum error_code put_page(struct buffer *body, const struct muster_answer *answer) {
+/* Rows up to the first that is of another tenant than asked for. */
+static enum error_code put_page(struct buffer *body, const struct sessions *sessions,
+                                const struct muster_answer *answer) {
+    struct span scope = span_of(sessions->scope, sessions->scope_length);
+    size_t count = 0;
     TRY(buffer_put(body, SPAN("{\"sessions\":[")));
-    for (size_t i = 0; i < answer->row_count; i++) {
-        TRY(i == 0 ? OK : buffer_put_byte(body, ','));
-        TRY(put_row(body, answer->rows[i]));
+    while (count < answer->row_count && span_has_prefix(client_id(answer->rows[count]), scope)) {
+        TRY(count == 0 ? OK : buffer_put_byte(body, ','));
+        TRY(put_row(body, answer->rows[count++]));
     }
-    TRY(buffer_put(body, SPAN("],\"next\":")));
-    TRY(answer->has_more ? json_escape_put(body, client_id(answer->rows[answer->row_count - 1]))
-                         : buffer_put(body, SPAN("null")));
-    return buffer_put_byte(body, '}');
+    bool has_more = answer->has_more && count == answer->row_count;
+    struct span last = has_more ? client_id(answer->rows[count - 1]) : SPAN("");
+    return listing_put_end_names(body, has_more ? &last : NULL);
 }
 
 static void on_listed(void *context, struct muster *muster) {
@@ -101,19 +100,57 @@ static void on_listed(void *context, struct muster *muster) {
     const struct muster_answer *answer = muster_answer(muster);
     enum error_code code = answer->result;
     if (code == OK && request_is_wanted(request)) {
-        code = answer_as_json(request, 200, put_page(&request->reply.body, answer), NULL);
+        code = answer_as_json(request, 200, put_page(&request->reply.body, sessions, answer), NULL);
     }
-    end(sessions, code, NULL);
+    request_end(sessions->request, code, NULL);
 }
 
-static enum error_code take_query(struct span query, size_t *ret_limit, struct buffer *after,
-                                  struct error *why) {
+/* Sessions stand in order of their scoped client ids: those of a tenant are neighbours, and come
+ * before those of none. */
+static enum error_code take_scope(struct sessions *sessions, struct span query,
+                                  struct buffer *tenant, struct buffer *after, struct error *why) {
+    static const uint8_t behind_tenants[] = {SCOPE_MARK, UINT8_MAX};
+    bool has_tenant = false;
+    bool has_after_tenant = false;
+    struct buffer after_tenant;
+    TRY(listing_find_tenant(query, "tenant", tenant, &has_tenant, why));
+    buffer_init(&after_tenant, HTTP_TARGET_BYTES_MAX);
+    enum error_code code =
+        listing_find_tenant(query, "after_tenant", &after_tenant, &has_after_tenant, why);
+    if (code == OK) {
+        code = listing_find_scoped(
+            query, "after", buffer_borrow(has_after_tenant ? &after_tenant : tenant), after, why);
+    }
+    buffer_finish(&after_tenant);
+    if (code != OK || !has_tenant) {
+        return code;
+    }
+    if (tenant->length == 0) {
+        return after->length > 0
+                   ? OK
+                   : buffer_put(after, span_of(behind_tenants, sizeof(behind_tenants)));
+    }
+    code = after->length > 0 ? OK : scope_put(after, buffer_borrow(tenant), SPAN(""));
+    if (code == OK) {
+        sessions->scope_length = (uint8_t)scope_length(buffer_borrow(after));
+        memcpy(sessions->scope, after->bytes, sessions->scope_length);
+    }
+    return code;
+}
+
+static enum error_code take_query(struct sessions *sessions, struct span query, size_t *ret_limit,
+                                  struct buffer *after, struct error *why) {
     bool is_found;
+    struct buffer tenant;
     TRY(query_find(query, "limit", after, &is_found, why));
     TRY(listing_parse_limit(buffer_borrow(after), ret_limit, why));
-    buffer_clear(after);
-    TRY(query_find(query, "after", after, &is_found, why));
-    return after->length <= CLIENT_ID_BYTES_MAX
+    buffer_init(&tenant, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = take_scope(sessions, query, &tenant, after, why);
+    buffer_finish(&tenant);
+    if (code != OK) {
+        return code;
+    }
+    return scope_visible(buffer_borrow(after)).length <= CLIENT_ID_BYTES_MAX
                ? OK
                : error_set_field(why, ERR_BAD_REQUEST, "after", "no client id is so long");
 }
@@ -126,7 +163,7 @@ enum error_code sessions_list(struct request *request, struct error *why) {
         return ERR_MEMORY;
     }
     buffer_init(&after, HTTP_TARGET_BYTES_MAX);
-    enum error_code code = take_query(request->query, &limit, &after, why);
+    enum error_code code = take_query(sessions, request->query, &limit, &after, why);
     if (code == OK) {
         code = muster_ask(request->broker->log, buffer_borrow(&after), limit, request->reply_to,
                           on_listed, sessions);
@@ -150,21 +187,33 @@ static void on_dismissed(void *context, struct muster *muster) {
     } else if (code == OK) {
         code = error_set(&why, ERR_NOT_FOUND, NO_SUCH_SESSION);
     }
-    end(sessions, code, &why);
+    request_end(sessions->request, code, &why);
 }
 
-/* The rest of the path, decoded: a client id may hold slashes. */
-static enum error_code take_client_id(struct span path, struct buffer *name, struct error *why) {
+/* The rest of the path, decoded, in the scope of ?tenant=: a client id may hold slashes. */
+static enum error_code take_client_id(const struct request *request, struct buffer *name,
+                                      struct error *why) {
     struct span prefix = SPAN("/api/v1/sessions/");
+    struct span path = request->path;
+    bool has_tenant = false;
+    struct buffer tenant;
     INVARIANT(path.length > prefix.length);
-    enum error_code code = percent_put_decoded(
+    buffer_init(&tenant, HTTP_TARGET_BYTES_MAX);
+    enum error_code code = listing_find_tenant(request->query, "tenant", &tenant, &has_tenant, why);
+    code = code == OK ? scope_put(name, buffer_borrow(&tenant), SPAN("")) : code;
+    buffer_finish(&tenant);
+    if (code != OK) {
+        return code;
+    }
+    size_t scope = name->length;
+    code = percent_put_decoded(
         name, span_of(path.bytes + prefix.length, path.length - prefix.length), PERCENT_PATH);
     if (code == ERR_MEMORY) {
         return code;
     }
-    return code == OK && name->length <= CLIENT_ID_BYTES_MAX
-               ? OK
-               : error_set(why, ERR_NOT_FOUND, NO_SUCH_SESSION);
+    bool is_one = code == OK && name->length > scope &&
+                  name->length - scope <= CLIENT_ID_BYTES_MAX && name->bytes[scope] != SCOPE_MARK;
+    return is_one ? OK : error_set(why, ERR_NOT_FOUND, NO_SUCH_SESSION);
 }
 
 enum error_code sessions_dismiss(struct request *request, struct error *why) {
@@ -174,7 +223,7 @@ enum error_code sessions_dismiss(struct request *request, struct error *why) {
         return ERR_MEMORY;
     }
     buffer_init(&name, HTTP_TARGET_BYTES_MAX);
-    enum error_code code = take_client_id(request->path, &name, why);
+    enum error_code code = take_client_id(request, &name, why);
     if (code == OK) {
         code = muster_dismiss(request->broker->log, buffer_borrow(&name), request->reply_to,
                               on_dismissed, sessions);

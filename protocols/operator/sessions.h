@@ -12,8 +12,9 @@
 
 struct request;
 
-/* GET: ?limit=, ?after= (a client id). The request waits, or is refused. */
+/* GET: ?tenant= (its sessions alone; empty: those of none), ?limit=, ?after= and ?after_tenant=
+ * (`next` and `next_tenant` of the page before). The request waits, or is refused. */
 MUST_USE enum error_code sessions_list(struct request *request, struct error *why);
 
-/* DELETE /api/v1/sessions/{client_id}: 204, or 404 where there is none. */
+/* DELETE /api/v1/sessions/{client_id}, of ?tenant=: 204, or 404 where there is none. */
 MUST_USE enum error_code sessions_dismiss(struct request *request, struct error *why);

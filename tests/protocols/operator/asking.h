@@ -22,8 +22,8 @@ static void on_replied(struct request *request) {
 }
 
 /* The request with its reply; the caller destroys it. `target` may have a query. */
-static struct request *ask_as(struct broker *broker, const char *method, const char *target,
-                              const char *host) {
+static struct request *ask_with(struct broker *broker, const char *method, const char *target,
+                                const char *host, const char *body) {
     struct request *request = request_create();
     struct request_header header = {SPAN("Host"), span_of_string(host)};
     struct span query = span_of_string(target);
@@ -38,16 +38,24 @@ static struct request *ask_as(struct broker *broker, const char *method, const c
     request->header_count = 1;
     request->is_operator = true;
     request->on_replied = on_replied;
+    request->body = span_of_string(body);
     is_replied = false;
     EXPECT_TRUE(api_has(request->path));
+    EXPECT_TRUE(request->body.length <= api_body_bytes_max(request));
     api_handle(request);
     request->header_count = 0; /* they end here, and so does the query */
     request->query = (struct span){0};
+    request->body = (struct span){0};
     while (!is_replied && mailbox_deliver_all(&mailbox, NULL) > 0) {
     }
     EXPECT_TRUE(is_replied);
     mailbox_finish(&mailbox);
     return request;
+}
+
+static inline struct request *ask_as(struct broker *broker, const char *method, const char *target,
+                                     const char *host) {
+    return ask_with(broker, method, target, host, NULL);
 }
 
 static inline struct request *ask(struct broker *broker, const char *method, const char *target) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/operator/channels.h"
 
+#include "broker/runtime/survey.h"
 #include "tests/protocols/operator/asking.h"
 
 TEST(rows_have_what_the_log_and_the_workers_know) {
@@ -32,6 +33,30 @@ TEST(a_name_or_a_pattern_chooses) {
     fakes_destroy(broker);
 }
 
+TEST(a_list_has_a_place_before_it_reads_and_gives_it_back_when_it_is_answered) {
+    struct broker *broker = fakes_create(NULL);
+    broker->survey_count = SURVEYS_MAX - 1;
+    expect_body(broker, "/api/v1/channels", "],\"next\":null}");
+    expect_body(broker, "/api/v1/channels/a/1", "\"channel\":\"a/1\"");
+    EXPECT_EQ(status_of(broker, "GET", "/api/v1/channels/b/1"), 404);
+    EXPECT_EQ(status_of(broker, "GET", "/api/v1/channels?limit=0"), 400);
+    EXPECT_EQ(broker->survey_count, SURVEYS_MAX - 1);
+    fakes_destroy(broker);
+}
+
+TEST(without_a_place_nothing_is_read) {
+    struct broker *broker = fakes_create(NULL);
+    unsigned reads = fakes_reads();
+    broker->survey_count = SURVEYS_MAX;
+    EXPECT_EQ(status_of(broker, "GET", "/api/v1/channels"), 503);
+    EXPECT_EQ(status_of(broker, "GET", "/api/v1/channels/a/1"), 503);
+    EXPECT_EQ(fakes_reads(), reads);
+    EXPECT_EQ(broker->survey_count, SURVEYS_MAX);
+    fakes_destroy(broker);
+}
+
 UNIT_TESTS(UNIT(rows_have_what_the_log_and_the_workers_know),
            UNIT(a_page_ends_with_the_name_that_the_next_begins_behind),
-           UNIT(a_name_or_a_pattern_chooses))
+           UNIT(a_name_or_a_pattern_chooses),
+           UNIT(a_list_has_a_place_before_it_reads_and_gives_it_back_when_it_is_answered),
+           UNIT(without_a_place_nothing_is_read))

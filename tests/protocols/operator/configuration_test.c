@@ -27,7 +27,10 @@ TEST(every_key_says_where_it_is_from) {
     expect_body(broker, "/api/v1/configuration",
                 "\"source\":\"environment\",\"reloadable\":false}");
     expect_body(broker, "/api/v1/configuration", "\"configured\":\"4KiB\"}");
-    expect_body(broker, "/api/v1/configuration", "\"channels\":[],\"unmatched\":{\"history.");
+    expect_body(broker, "/api/v1/configuration",
+                "\"channels\":[],\"auth.keys\":[],\"auth.jwt\":[],\"auth.certificates\":[],"
+                "\"tenants\":[],\"sinks\":[],"
+                "\"sources\":[],\"unmatched\":{\"history.");
     fakes_destroy(broker);
 }
 
@@ -40,6 +43,20 @@ TEST(a_reloadable_key_is_shown_as_it_was_read_last) {
     expect_body(broker, "/api/v1/configuration",
                 "{\"key\":\"log.level\",\"value\":\"error\",\"default\":\"info\","
                 "\"source\":\"file\",\"reloadable\":true}");
+    fakes_destroy(broker);
+}
+
+TEST(rows_of_lists_are_shown_without_their_secrets) {
+    struct broker *broker = fakes_create(NULL);
+    struct config read_last = *broker->config;
+    char name[] = "a", hash[] = "sha256:00";
+    struct auth_key key = {.name = name, .hash = hash, .is_operator = true};
+    read_last.auth_keys = &key;
+    read_last.auth_key_count = 1;
+    atomic_store(&broker->configured, &read_last);
+    expect_body(broker, "/api/v1/configuration",
+                "\"auth.keys\":[{\"name\":\"a\",\"hash\":\"set\",\"tenant\":null,"
+                "\"operator\":true,\"publish\":null,");
     fakes_destroy(broker);
 }
 
@@ -72,5 +89,6 @@ TEST(a_reload_with_faults_tells_them_all) {
 
 UNIT_TESTS(UNIT(every_key_says_where_it_is_from),
            UNIT(a_reloadable_key_is_shown_as_it_was_read_last),
+           UNIT(rows_of_lists_are_shown_without_their_secrets),
            UNIT(a_reload_tells_what_changed_and_what_waits),
            UNIT(a_reload_with_faults_tells_them_all))

@@ -6,14 +6,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/admission/accounts.h"
+#include "broker/admission/addresses.h"
+#include "broker/admission/policy.h"
 #include "broker/channels/pattern.h"
 #include "broker/config/config.h"
-#include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/log.h"
 #include "broker/runtime/muster.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/reload.h"
+#include "broker/runtime/revoking.h"
 #include "broker/runtime/survey.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
@@ -39,6 +42,7 @@ struct worker {
 };
 
 static atomic_uint health; /* enum error_code */
+static atomic_uint read_count;
 
 /* --- figures --------------------------------------------------------------------------------- */
 
@@ -90,9 +94,14 @@ static void on_read(struct letter *letter, void *consumer) {
 void reads_submit(struct reads *reads, struct read *read) {
     static struct storage storage;
     (void)reads;
+    atomic_fetch_add(&read_count, 1);
     read->result = read->on_work(read, &storage);
     read->letter.on_delivered = on_read;
     mailbox_put_answer(read->reply_to, &read->letter);
+}
+
+unsigned fakes_reads(void) {
+    return atomic_load(&read_count);
 }
 
 enum error_code storage_list_channels(struct storage *storage, struct span pattern,
@@ -162,6 +171,18 @@ static struct survey_row *make_row(uint64_t id) {
                                              .selector_count = 1,
                                              .selectors = &selector};
     return row;
+}
+
+enum error_code survey_reserve(struct broker *broker) {
+    if (broker->survey_count == SURVEYS_MAX) {
+        return ERR_BUSY;
+    }
+    broker->survey_count++;
+    return OK;
+}
+
+void survey_release(struct broker *broker) {
+    broker->survey_count--;
 }
 
 enum error_code survey_ask(struct broker *broker, const struct survey_question *question,
@@ -278,6 +299,49 @@ void muster_destroy(struct muster *muster) {
     free(muster);
 }
 
+/* --- revocations ------------------------------------------------------------------------------ */
+
+struct revoking {
+    struct revocations *set;
+};
+
+struct change {
+    struct letter letter;
+    revoking_on_answered *on_answered;
+    void *context;
+};
+
+const struct revocations *revoking_borrow(const struct revoking *revoking) {
+    return revoking->set;
+}
+
+static void on_change_answered(struct letter *letter, void *consumer) {
+    (void)consumer;
+    struct change *change = CONTAINER_OF(letter, struct change, letter);
+    change->on_answered(change->context, OK, NULL);
+    free(change);
+}
+
+enum error_code revoking_ask(struct revoking *revoking, const struct revocation *revocation,
+                             bool is_lifted, struct mailbox *reply_to,
+                             revoking_on_answered *on_answered, void *context, struct error *why) {
+    struct change *change = calloc(1, sizeof(*change));
+    INVARIANT(change != NULL);
+    if (!is_lifted && span_is_equal(revocation->value, SPAN("full"))) {
+        free(change);
+        return error_set(why, ERR_FULL, "no more");
+    }
+    if (is_lifted) {
+        revocations_lift(revoking->set, revocation);
+    } else {
+        INVARIANT(revocations_put(revoking->set, revocation) == OK);
+    }
+    *change = (struct change){
+        .letter.on_delivered = on_change_answered, .on_answered = on_answered, .context = context};
+    mailbox_put_answer(reply_to, &change->letter);
+    return OK;
+}
+
 /* --- main ------------------------------------------------------------------------------------ */
 
 static void on_reload_answered(struct letter *letter, void *consumer) {
@@ -307,6 +371,7 @@ struct fakes {
     struct storage storage;
     struct log log;
     struct reads reads;
+    struct revoking revoking;
     struct worker workers[2];
     struct worker *worker_list[2];
 };
@@ -318,24 +383,40 @@ struct broker *fakes_create(const struct config_address *address) {
         fakes->worker_list[i] = &fakes->workers[i];
         atomic_store(&fakes->workers[i].mailbox.letter_count, (unsigned)(105 + i));
         atomic_store(&fakes->workers[i].listener.bytes_waiting, 200 + i);
+        fakes->workers[i].mailbox.letters_max = 1000;
     }
     if (address != NULL) {
         fakes->config.operator_listen = *address;
     }
     fakes->broker.config = &fakes->config;
     atomic_store(&fakes->broker.configured, &fakes->config);
+    const struct quota quota = {0};
+    const struct address_limits limits = {0};
+    INVARIANT(addresses_create(&limits, &fakes->broker.addresses) == OK);
+    INVARIANT(accounts_create(&quota, &fakes->broker.accounts) == OK);
+    struct policy *policy = NULL;
+    INVARIANT(policy_create(&fakes->config, &policy, NULL) == OK);
+    atomic_store(&fakes->broker.policy, policy);
     fakes->broker.storage = &fakes->storage;
     fakes->broker.log = &fakes->log;
     fakes->broker.reads = &fakes->reads;
+    fakes->broker.sinks = (struct sinks *)fakes; /* never looked into: pushing.c */
     fakes->broker.workers = fakes->worker_list;
     fakes->broker.worker_count = 2;
     INVARIANT(metrics_create(2, &fakes->broker.metrics) == OK);
+    fakes->revoking.set = revocations_create();
+    INVARIANT(fakes->revoking.set != NULL);
+    fakes->broker.revoking = &fakes->revoking;
     atomic_store(&fakes->broker.is_ready, true);
     return &fakes->broker;
 }
 
 void fakes_destroy(struct broker *broker) {
     metrics_destroy(broker->metrics);
+    policy_unref(atomic_load(&broker->policy));
+    accounts_destroy(broker->accounts);
+    addresses_destroy(broker->addresses);
+    revocations_destroy(broker->revoking->set);
     free(CONTAINER_OF(broker, struct fakes, broker));
 }
 

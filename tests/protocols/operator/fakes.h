@@ -18,6 +18,7 @@
 #define FAKES_CHANNELS 3    /* a/0, a/1, a/2: readers of each as many as its last letter's code */
 #define FAKES_CONNECTIONS 3 /* 2 and 3 are behind, 1 is live; 1 can be dismissed */
 #define FAKES_SESSIONS 3    /* a/"1 is connected and can be dismissed, b is away, c for ever */
+#define FAKES_SINKS 2       /* see pushing.c */
 #define FAKES_LARGE_BYTES 5000000
 
 /* What the next reloads come to. */
@@ -27,8 +28,16 @@ extern enum error_code fakes_reload;
 struct broker *fakes_create(const struct config_address *address);
 void fakes_destroy(struct broker *broker);
 
+/* A turn of worker 0. Whoever shows "bad" has expired, "slow" is known a turn later; they may read
+ * and publish `a` and all below, but a/asked, where the application says no a turn later. False: it
+ * had nothing to do. */
+bool fakes_turn(struct broker *broker);
+
 /* What log_health() says, of every fake log. */
 void fakes_set_health(enum error_code code);
+
+/* How many reads were submitted, ever. */
+unsigned fakes_reads(void);
 
 /* Answers all calls of /channels/held, from the calling thread; no answer is on its way then. */
 void fakes_release(void);
