@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sink on a real log, with a driver that does what the test says. */
+#include "protocols/sinks/sink.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "broker/channels/rules.h"
+#include "broker/runtime/broker.h"
+#include "broker/runtime/log.h"
+#include "broker/runtime/reads.h"
+#include "protocols/sinks/sink_private.h"
+#include "protocols/sinks/sinks.h"
+#include "storage/storage.h"
+#include "tests/scratch.h"
+#include "tests/unit.h"
+
+#define SHIPPED_MAX 512
+#define PATIENCE_S 20
+
+/* --- the driver ------------------------------------------------------------------------------ */
+
+struct shipped {
+    char id[SHIPMENT_ID_BYTES];
+    uint64_t offset; /* of its first message */
+    size_t count;
+    uint32_t attempt;
+    enum sink_state state; /* of the sink then */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct shipped rows[SHIPPED_MAX];
+    size_t count;
+    enum outcome outcome; /* of what comes next */
+    uint64_t retry_after_ms;
+    uint64_t passed_over; /* the offset of one that is not for this endpoint; 0: none */
+    uint64_t poison;      /* the offset of one that is never taken; 0: none */
+    size_t messages_max;
+    uint64_t age_ms_max;
+} carrier = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static struct sink_link carried;
+
+static enum error_code on_open(const struct sink_link *link, void **ret_state, struct error *why) {
+    (void)why;
+    carried = *link;
+    *ret_state = &carried;
+    return OK;
+}
+
+static void on_terms(const void *state, struct terms *ret_terms) {
+    (void)state;
+    *ret_terms = (struct terms){.messages_max = carrier.messages_max,
+                                .bytes_max = 65536,
+                                .shipments_max = 4,
+                                .age_ms_max = carrier.age_ms_max};
+}
+
+static void on_start(void *state) {
+    sink_on_up(((struct sink_link *)state)->sink, NULL, 0);
+}
+
+static enum outcome find_outcome(const struct shipment *shipment) {
+    for (size_t i = 0; i < shipment->count && carrier.poison != 0; i++) {
+        if (shipment->messages[i]->place.offset == carrier.poison) {
+            return OUTCOME_FAILED;
+        }
+    }
+    return carrier.outcome;
+}
+
+static void on_ship(void *state, struct shipment *shipment) {
+    (void)state;
+    pthread_mutex_lock(&carrier.lock);
+    struct verdict verdict = {
+        .outcome = find_outcome(shipment), .status = 500, .retry_after_ms = carrier.retry_after_ms};
+    if (carrier.count < SHIPPED_MAX) {
+        struct shipped *row = &carrier.rows[carrier.count++];
+        snprintf(row->id, sizeof(row->id), "%s", shipment->id);
+        row->offset = shipment->messages[0]->place.offset;
+        row->count = shipment->count;
+        row->attempt = shipment->attempt;
+        row->state = sink_find_state(shipment->sink);
+    }
+    pthread_cond_broadcast(&carrier.changed);
+    pthread_mutex_unlock(&carrier.lock);
+    sink_on_settled(shipment, &verdict);
+}
+
+static void on_stop(void *state) {
+    sink_on_stopped(((struct sink_link *)state)->sink);
+}
+
+static bool on_look(const struct sink_row *row, const struct message *message) {
+    (void)row;
+    return message->place.offset == carrier.passed_over;
+}
+
+static void on_close(void *state) {
+    (void)state;
+}
+
+static const struct driver driver = {.kind = "test",
+                                     .passes_over = on_look,
+                                     .open = on_open,
+                                     .get_terms = on_terms,
+                                     .start = on_start,
+                                     .ship = on_ship,
+                                     .stop = on_stop,
+                                     .close = on_close};
+
+/* Stands before the one of the library. */
+const struct driver *driver_of(const struct sink_row *row) {
+    (void)row;
+    return &driver;
+}
+
+const char *outcome_name(enum outcome outcome) {
+    (void)outcome;
+    return "";
+}
+
+static void await_shipped(size_t count) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    int code = 0;
+    pthread_mutex_lock(&carrier.lock);
+    while (carrier.count < count && code == 0) {
+        code = pthread_cond_timedwait(&carrier.changed, &carrier.lock, &until);
+    }
+    EXPECT_TRUE(carrier.count >= count);
+    pthread_mutex_unlock(&carrier.lock);
+}
+
+static void set_outcome(enum outcome outcome) {
+    pthread_mutex_lock(&carrier.lock);
+    carrier.outcome = outcome;
+    pthread_mutex_unlock(&carrier.lock);
+}
+
+/* --- the broker ------------------------------------------------------------------------------ */
+
+static struct {
+    char directory[SCRATCH_PATH_BYTES];
+    struct broker broker;
+    struct config config;
+    struct sink_row row;
+    struct mailbox mailbox;
+    struct log_listener *listeners[1];
+} world;
+
+static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
+    (void)context;
+    (void)channel;
+    *ret_retention =
+        (struct retention){RETENTION_UNLIMITED, RETENTION_UNLIMITED, RETENTION_UNLIMITED};
+}
+
+static void start_world(void) {
+    struct error why = {0};
+    struct broker *broker = &world.broker;
+    struct storage_options options = {.directory = world.directory,
+                                      .bytes_max = 1ull << 30,
+                                      .journal_file_bytes = JOURNAL_FILE_BYTES,
+                                      .open_batch_bytes_max = OPEN_BATCH_BYTES_MAX,
+                                      .fold_bytes = FOLD_BYTES,
+                                      .segment_messages = SEGMENT_MESSAGES,
+                                      .segment_bytes = SEGMENT_BYTES,
+                                      .on_retention = on_retention};
+    EXPECT_EQ(metrics_create(1, &broker->metrics), OK);
+    EXPECT_EQ(storage_open(&options, &broker->storage, &why), OK);
+    EXPECT_EQ(mailbox_init(&world.mailbox, 16), OK);
+    broker->config = &world.config;
+    atomic_store(&broker->configured, &world.config);
+    EXPECT_EQ(sinks_create(broker, &broker->sinks, &why), OK);
+    world.listeners[0] = sinks_listener(broker->sinks);
+    struct log_options log_options = {.channels_max = 1000,
+                                      .storage = broker->storage,
+                                      .listeners = world.listeners,
+                                      .listener_count = 1,
+                                      .metrics = broker->metrics};
+    EXPECT_EQ(log_create(&log_options, &broker->log, &why), OK);
+    EXPECT_EQ(log_start(broker->log, &why), OK);
+    EXPECT_EQ(reads_create(broker->storage, broker->metrics, &broker->reads, &why), OK);
+    EXPECT_EQ(sinks_start(broker->sinks, &why), OK);
+}
+
+static void stop_world(void) {
+    struct broker *broker = &world.broker;
+    sinks_stop(broker->sinks);
+    log_stop(broker->log);
+    reads_stop(broker->reads);
+    reads_destroy(broker->reads);
+    sinks_destroy(broker->sinks);
+    log_destroy(broker->log);
+    storage_close(broker->storage);
+    metrics_destroy(broker->metrics);
+    mailbox_finish(&world.mailbox);
+}
+
+static char row_name[] = "s";
+static char row_start[] = "earliest";
+static char row_channel[] = "a";
+static char row_wait[] = "1ms";
+static char *channels[] = {row_channel};
+static char *waits[] = {row_wait, row_wait};
+static char row_moment[] = "1300ms"; /* with its jitter more than SINK_AGAIN_MS */
+static char row_hour[] = "1h";
+static char *long_waits[] = {row_moment, row_hour};
+
+static int set_up(void **state) {
+    (void)state;
+    memset(&world, 0, sizeof(world));
+    scratch_create_folder(world.directory);
+    carrier.count = 0;
+    carrier.outcome = OUTCOME_DELIVERED;
+    carrier.messages_max = 1;
+    carrier.age_ms_max = 0;
+    carrier.poison = 0;
+    carrier.retry_after_ms = 0;
+    world.row = (struct sink_row){.name = row_name,
+                                  .channels = {channels, 1, true},
+                                  .start = row_start,
+                                  .retries = {waits, 2, true},
+                                  .retry_after_max_ms = 1000,
+                                  .disable_after_ms = CONFIG_UNLIMITED,
+                                  .rate = CONFIG_UNLIMITED,
+                                  .concurrency = 4};
+    world.config.sinks = &world.row;
+    world.config.sink_count = 1;
+    start_world();
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    stop_world();
+    scratch_remove(world.directory);
+    return 0;
+}
+
+static void on_published(struct publish *publish) {
+    *(bool *)publish->context = true;
+}
+
+static void publish_some(size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct message_fields fields = {
+            .kind = MESSAGE_DATA, .channel = SPAN("a"), .payload = SPAN("{}")};
+        struct message *message = message_create(&fields);
+        bool is_answered = false;
+        struct publish publish = {.reply_to = &world.mailbox,
+                                  .on_answered = on_published,
+                                  .context = &is_answered,
+                                  .messages = &message,
+                                  .count = 1};
+        EXPECT_EQ(log_submit(world.broker.log, &publish), OK);
+        while (!is_answered) {
+            mailbox_wait(&world.mailbox, -1);
+            mailbox_deliver_all(&world.mailbox, NULL);
+        }
+        EXPECT_EQ(publish.result, OK);
+        message_unref(message);
+    }
+}
+
+static uint64_t count_kept(const char *channel) {
+    struct storage_page page = {0};
+    struct error why = {0};
+    struct storage_query query = {.channel = span_of_string(channel),
+                                  .start = STORAGE_EARLIEST,
+                                  .limit = 1000,
+                                  .bytes_max = 1 << 20};
+    EXPECT_EQ(storage_read(world.broker.storage, &query, &page, &why), OK);
+    uint64_t count = page.count;
+    storage_page_finish(&page);
+    return count;
+}
+
+/* --- claims ---------------------------------------------------------------------------------- */
+
+TEST(messages_go_in_order_once_each) {
+    publish_some(50);
+    await_shipped(50);
+    for (size_t i = 0; i < 50; i++) {
+        EXPECT_EQ(carrier.rows[i].offset, i + 1);
+        EXPECT_EQ(carrier.rows[i].attempt, 1);
+    }
+}
+
+TEST(a_restart_goes_on_behind_what_was_delivered) {
+    publish_some(10);
+    await_shipped(10);
+    stop_world();
+    start_world();
+    publish_some(1);
+    await_shipped(11);
+    EXPECT_EQ(carrier.count, 11);
+    EXPECT_EQ(carrier.rows[10].offset, 11);
+}
+
+TEST(what_is_not_for_the_endpoint_is_done_without_asking_it) {
+    carrier.passed_over = 3;
+    publish_some(3);
+    await_shipped(2);
+    stop_world();
+    carrier.passed_over = 0;
+    start_world(); /* the place is behind it, though nothing was shipped since */
+    publish_some(1);
+    await_shipped(3);
+    EXPECT_EQ(carrier.rows[1].offset, 2);
+    EXPECT_EQ(carrier.rows[2].offset, 4);
+}
+
+TEST(what_is_not_taken_goes_again_under_the_same_id) {
+    set_outcome(OUTCOME_FAILED);
+    publish_some(1);
+    await_shipped(2);
+    set_outcome(OUTCOME_DELIVERED);
+    EXPECT_STRING(carrier.rows[0].id, carrier.rows[1].id);
+    EXPECT_EQ(carrier.rows[1].attempt, 2);
+}
+
+TEST(after_the_last_attempt_there_is_one_dead_letter) {
+    set_outcome(OUTCOME_FAILED);
+    publish_some(1);
+    await_shipped(3);
+    set_outcome(OUTCOME_DELIVERED);
+    publish_some(1); /* goes when the first is out of its way */
+    await_shipped(4);
+    EXPECT_EQ(carrier.rows[3].offset, 2);
+    EXPECT_EQ(carrier.rows[3].attempt, 1);
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+    stop_world();
+    start_world();
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
+TEST(what_is_refused_is_a_dead_letter_at_once) {
+    set_outcome(OUTCOME_REFUSED);
+    publish_some(1);
+    await_shipped(1);
+    set_outcome(OUTCOME_DELIVERED);
+    publish_some(1);
+    await_shipped(2);
+    EXPECT_EQ(carrier.rows[1].offset, 2);
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
+/* By the schedule its third attempt is an hour away. */
+static void expect_back_soon(enum outcome outcome) {
+    stop_world();
+    world.row.retries = (struct config_list){long_waits, 2, true};
+    start_world();
+    set_outcome(outcome);
+    publish_some(1);
+    await_shipped(2);
+    set_outcome(OUTCOME_DELIVERED);
+    await_shipped(3);
+    EXPECT_EQ(carrier.rows[2].offset, 1);
+    EXPECT_EQ(count_kept("$dlq/s"), 0);
+}
+
+TEST(one_channel_is_enough_to_find_an_endpoint_that_is_back) {
+    expect_back_soon(OUTCOME_UNREACHED);
+}
+
+TEST(one_channel_is_enough_to_find_an_endpoint_that_takes_again) {
+    expect_back_soon(OUTCOME_THROTTLED);
+}
+
+/* Back for one message, and gone again for the next: whose attempts are not burnt by that. */
+TEST(an_endpoint_that_comes_and_goes_burns_no_attempts) {
+    expect_back_soon(OUTCOME_UNREACHED);
+    set_outcome(OUTCOME_UNREACHED);
+    publish_some(1);
+    await_shipped(4);
+    set_outcome(OUTCOME_DELIVERED);
+    await_shipped(5);
+    EXPECT_EQ(carrier.rows[4].offset, 2);
+    EXPECT_EQ(carrier.rows[4].attempt, 1);
+}
+
+/* It says when it takes the next: the breaker would keep it waiting for longer, and again as soon
+ * as it says so again. */
+TEST(an_endpoint_that_is_back_and_asks_for_patience_is_not_given_up) {
+    expect_back_soon(OUTCOME_UNREACHED);
+    pthread_mutex_lock(&carrier.lock);
+    carrier.outcome = OUTCOME_THROTTLED;
+    carrier.retry_after_ms = 1;
+    pthread_mutex_unlock(&carrier.lock);
+    publish_some(1);
+    await_shipped(5);
+    set_outcome(OUTCOME_DELIVERED);
+    EXPECT_EQ(carrier.rows[4].offset, 2);
+    EXPECT_EQ(carrier.rows[4].attempt, 1);
+    EXPECT_FALSE(carrier.rows[4].state == SINK_BROKEN);
+}
+
+TEST(several_messages_go_together_and_stay_together) {
+    stop_world();
+    carrier.messages_max = 10;
+    start_world();
+    set_outcome(OUTCOME_FAILED);
+    publish_some(3);
+    await_shipped(2);
+    set_outcome(OUTCOME_DELIVERED);
+    EXPECT_STRING(carrier.rows[0].id, carrier.rows[1].id);
+    EXPECT_EQ(carrier.rows[0].count, carrier.rows[1].count);
+}
+
+TEST(one_that_is_not_taken_is_the_only_dead_letter_of_its_batch) {
+    stop_world();
+    carrier.messages_max = 3;
+    carrier.age_ms_max = 60000; /* until there are three */
+    carrier.poison = 2;
+    start_world();
+    publish_some(3);
+    await_shipped(5); /* twice together, and the last time each alone */
+    for (size_t i = 0; i < 5; i++) {
+        EXPECT_EQ(carrier.rows[i].count, i < 2 ? 3 : 1);
+        EXPECT_EQ(carrier.rows[i].offset, i < 2 ? 1 : i - 1);
+        EXPECT_EQ(carrier.rows[i].attempt, i < 2 ? i + 1 : 3);
+    }
+    publish_some(3);
+    await_shipped(6);
+    stop_world();
+    start_world();
+    EXPECT_EQ(carrier.count, 6);
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
+TEST(a_name_says_each_state) {
+    EXPECT_STRING(sink_state_name(SINK_LIVE), "live");
+    EXPECT_STRING(sink_state_name(SINK_CATCHING_UP), "catching_up");
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(messages_go_in_order_once_each),
+        IN_WORLD(a_restart_goes_on_behind_what_was_delivered),
+        IN_WORLD(what_is_not_for_the_endpoint_is_done_without_asking_it),
+        IN_WORLD(what_is_not_taken_goes_again_under_the_same_id),
+        IN_WORLD(after_the_last_attempt_there_is_one_dead_letter),
+        IN_WORLD(what_is_refused_is_a_dead_letter_at_once),
+        IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_is_back),
+        IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_takes_again),
+        IN_WORLD(an_endpoint_that_comes_and_goes_burns_no_attempts),
+        IN_WORLD(an_endpoint_that_is_back_and_asks_for_patience_is_not_given_up),
+        IN_WORLD(several_messages_go_together_and_stay_together),
+        IN_WORLD(one_that_is_not_taken_is_the_only_dead_letter_of_its_batch),
+        UNIT(a_name_says_each_state),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
