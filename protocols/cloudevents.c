@@ -3,10 +3,14 @@
 
 #include <stdio.h>
 
+#include "broker/channels/id.h"
+#include "broker/channels/scope.h"
 #include "broker/limits.h"
+#include "broker/support/base64.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
 #include "broker/support/percent.h"
+#include "broker/support/string_map.h"
 #include "protocols/http/media_type.h"
 #include "protocols/message_object.h"
 #include "protocols/message_text.h"
@@ -14,6 +18,9 @@
 #define HEADER_PREFIX "ce-"
 #define ATTRIBUTE_NAME_BYTES_MAX 48 /* twice what section "Naming conventions" asks producers for */
 #define SPECVERSION "1.0"
+#define SOURCE_PREFIX "/channels/"
+#define SOURCE_BYTES_MAX (sizeof(SOURCE_PREFIX) + 3 * CHANNEL_NAME_BYTES_MAX)
+#define TYPE_UNNAMED "message"
 
 /* --- attributes ------------------------------------------------------------------------------- */
 
@@ -90,16 +97,9 @@ static const struct {
 
 /* Lower-case letters and digits ("Naming conventions"); `data` is no attribute. */
 static bool is_attribute_name(struct span name) {
-    if (name.length == 0 || name.length > ATTRIBUTE_NAME_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < name.length; i++) {
-        uint8_t byte = name.bytes[i];
-        if (!(byte >= 'a' && byte <= 'z') && !(byte >= '0' && byte <= '9')) {
-            return false;
-        }
-    }
-    return !span_is_equal(name, SPAN("data"));
+    return name.length <= ATTRIBUTE_NAME_BYTES_MAX &&
+           span_consists_of(name, SPAN(SPAN_LOWER SPAN_DIGITS)) &&
+           !span_is_equal(name, SPAN("data"));
 }
 
 static size_t find_row(struct span name) {
@@ -308,4 +308,201 @@ enum error_code cloudevent_parse(struct json_value object, struct buffer *scratc
     fields->key = event.key;
     fields->type = event.type;
     return conclude(&data, scratch, fields, why);
+}
+
+/* --- messages as events ----------------------------------------------------------------------- */
+
+/* Whom each attribute is told to; a code that is not OK ends it. */
+struct telling {
+    cloudevent_on_attribute *on_attribute;
+    void *context;
+    enum error_code code;
+};
+
+static void tell(struct telling *telling, struct span name, struct span value) {
+    if (telling->code == OK) {
+        telling->code = telling->on_attribute(telling->context, name, value);
+    }
+}
+
+static bool is_text(struct span value) {
+    return message_text_check(value, MESSAGE_HEADERS_BYTES_MAX, NULL) == OK;
+}
+
+static void tell_text(struct telling *telling, struct span name, struct span value) {
+    if (is_text(value)) {
+        tell(telling, name, value);
+    }
+}
+
+/* The first header of that name. Empty: none. */
+static struct span find_header(struct span headers, struct span wanted) {
+    struct span name, value;
+    while (string_map_next(&headers, &name, &value)) {
+        if (span_is_equal(name, wanted)) {
+            return value;
+        }
+    }
+    return (struct span){0};
+}
+
+static bool was_event(const struct message_fields *fields) {
+    return fields->event.length > 0 &&
+           span_is_equal(find_header(fields->headers, SPAN("ce-specversion")), SPAN(SPECVERSION)) &&
+           is_text(find_header(fields->headers, SPAN("ce-id"))) &&
+           is_text(find_header(fields->headers, SPAN("ce-source")));
+}
+
+bool cloudevent_has_data(const struct message *message) {
+    const struct message_fields *fields = &message->fields;
+    return fields->type.length > 0 || fields->payload_kind != PAYLOAD_JSON ||
+           !span_is_equal(fields->payload, SPAN("null")) || !was_event(fields);
+}
+
+/* Can the header's value be that of the attribute? Those that are fields of the message, and those
+ * that come first, are told from elsewhere. */
+static bool is_from_header(struct span name, struct span value) {
+    size_t row = find_row(name);
+    uint64_t ignored;
+    if (!is_attribute_name(name) || row < REQUIRED_COUNT) {
+        return false;
+    }
+    if (row == ARRAY_COUNT(rows)) {
+        return value.length == 0 || is_text(value);
+    }
+    return is_text(value) &&
+           (rows[row].on_value == put_header ||
+            (rows[row].on_value == on_time && clock_parse_rfc3339(value, &ignored)));
+}
+
+/* All others of an event. A publisher of MQTT may give a name twice: the first counts. */
+static void tell_headers(struct telling *telling, struct span headers) {
+    struct span rest = headers, header, value;
+    const struct span prefix = SPAN(HEADER_PREFIX);
+    size_t first;
+    for (size_t index = 0; string_map_next(&rest, &header, &value); index++) {
+        if (span_has_prefix(header, prefix) && string_map_find(headers, header, &first) &&
+            first == index) {
+            struct span name = span_of(header.bytes + prefix.length, header.length - prefix.length);
+            if (is_from_header(name, value)) {
+                tell(telling, name, value);
+            }
+        }
+    }
+}
+
+static void tell_event(struct telling *telling, const struct message_fields *fields) {
+    tell(telling, SPAN("specversion"), SPAN(SPECVERSION));
+    tell(telling, SPAN("id"), find_header(fields->headers, SPAN("ce-id")));
+    tell(telling, SPAN("source"), find_header(fields->headers, SPAN("ce-source")));
+    tell(telling, SPAN("type"), fields->event);
+    tell_headers(telling, fields->headers);
+}
+
+static void tell_source(struct telling *telling, struct span channel) {
+    struct buffer source;
+    buffer_init(&source, SOURCE_BYTES_MAX);
+    enum error_code code = buffer_put(&source, SPAN(SOURCE_PREFIX));
+    code = code == OK ? percent_put_encoded(&source, channel, PERCENT_PATH) : code;
+    telling->code = telling->code == OK ? code : telling->code;
+    tell(telling, SPAN("source"), buffer_borrow(&source));
+    buffer_finish(&source);
+}
+
+static void tell_message(struct telling *telling, const struct message *message) {
+    const struct message_fields *fields = &message->fields;
+    char id[ID_TEXT_BYTES_MAX], time[CLOCK_RFC3339_BYTES];
+    uint8_t digits[SPAN_U64_DIGITS];
+    struct span trace = find_header(fields->headers, SPAN("traceparent"));
+    clock_format_rfc3339(message->time_ms, time);
+    tell(telling, SPAN("specversion"), SPAN(SPECVERSION));
+    tell(telling, SPAN("id"), span_of(id, id_format(&message->place, id)));
+    tell_source(telling, scope_visible(fields->channel));
+    tell(telling, SPAN("type"), is_text(fields->event) ? fields->event : SPAN(TYPE_UNNAMED));
+    tell(telling, SPAN("time"), span_of(time, CLOCK_RFC3339_BYTES - 1));
+    tell(telling, SPAN("tidingsoffset"), span_format_u64(message->place.offset, digits));
+    tell_text(telling, SPAN("traceparent"), trace);
+    if (trace.length > 0) {
+        tell_text(telling, SPAN("tracestate"), find_header(fields->headers, SPAN("tracestate")));
+    }
+}
+
+/* A publisher of MQTT may have called it anything. */
+static struct span content_type(const struct message_fields *fields) {
+    static const struct span unnamed[] = {
+        [PAYLOAD_JSON] = SPAN_ROW("application/json"),
+        [PAYLOAD_TEXT] = SPAN_ROW("text/plain; charset=utf-8"),
+        [PAYLOAD_BINARY] = SPAN_ROW("application/octet-stream"),
+    };
+    struct media_type type;
+    INVARIANT((size_t)fields->payload_kind < ARRAY_COUNT(unnamed));
+    return is_text(fields->type) && media_type_parse(fields->type, &type)
+               ? fields->type
+               : unnamed[fields->payload_kind];
+}
+
+enum error_code cloudevent_each(const struct message *message,
+                                cloudevent_on_attribute *on_attribute, void *context) {
+    struct telling telling = {.on_attribute = on_attribute, .context = context};
+    if (was_event(&message->fields)) {
+        tell_event(&telling, &message->fields);
+    } else {
+        tell_message(&telling, message);
+    }
+    if (cloudevent_has_data(message)) {
+        tell(&telling, SPAN("datacontenttype"), content_type(&message->fields));
+    }
+    tell_text(&telling, SPAN("partitionkey"), message->fields.key);
+    return telling.code;
+}
+
+static enum error_code put_member_text(void *context, struct span name, struct span value) {
+    struct buffer *buffer = context;
+    bool is_first = buffer->bytes[buffer->length - 1] == '{';
+    enum error_code code = buffer_put(buffer, is_first ? SPAN("\"") : SPAN(",\""));
+    code = code == OK ? buffer_put(buffer, name) : code;
+    code = code == OK ? buffer_put(buffer, SPAN("\":")) : code;
+    return code == OK ? json_escape_put(buffer, value) : code;
+}
+
+/* "application/json", "text/json", and what ends with "+json" (JSON format, section 3.1). */
+static bool is_json(struct span content_type_text) {
+    struct media_type type;
+    if (!media_type_parse(content_type_text, &type)) {
+        return false;
+    }
+    struct span subtype = type.subtype;
+    size_t cut = subtype.length > 5 ? subtype.length - 5 : 0;
+    return span_is_equal_nocase(subtype, SPAN("json")) ||
+           span_is_equal_nocase(span_of(subtype.bytes + cut, subtype.length - cut), SPAN("+json"));
+}
+
+/* Text that calls itself JSON goes as bytes, or it would be taken for a string of JSON. */
+static enum error_code put_data(struct buffer *buffer, const struct message_fields *fields) {
+    bool is_json_type = is_json(content_type(fields));
+    enum error_code code;
+    if (fields->payload_kind == PAYLOAD_JSON && is_json_type) {
+        code = buffer_put(buffer, SPAN(",\"data\":"));
+        return code == OK ? buffer_put(buffer, fields->payload) : code;
+    }
+    if (fields->payload_kind == PAYLOAD_TEXT && !is_json_type) {
+        return put_member_text(buffer, SPAN("data"), fields->payload);
+    }
+    code = buffer_put(buffer, SPAN(",\"data_base64\":\""));
+    code = code == OK ? base64_put(buffer, fields->payload) : code;
+    return code == OK ? buffer_put_byte(buffer, '"') : code;
+}
+
+enum error_code cloudevent_put_json(struct buffer *buffer, const struct message *message) {
+    size_t length_before = buffer->length;
+    enum error_code code = buffer_put_byte(buffer, '{');
+    code = code == OK ? cloudevent_each(message, put_member_text, buffer) : code;
+    if (code == OK && cloudevent_has_data(message)) {
+        code = put_data(buffer, &message->fields);
+    }
+    code = code == OK ? buffer_put_byte(buffer, '}') : code;
+    if (code != OK) {
+        buffer->length = length_before;
+    }
+    return code;
 }

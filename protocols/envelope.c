@@ -4,6 +4,7 @@
 #include "protocols/envelope.h"
 
 #include "broker/channels/id.h"
+#include "broker/channels/scope.h"
 #include "broker/support/base64.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -124,7 +125,7 @@ enum error_code envelope_put(struct buffer *buffer, const struct message *messag
         put_number(&writer, SPAN("\"sub\":"), options->subscription);
         put(&writer, SPAN(","));
     }
-    put_string(&writer, SPAN("\"channel\":"), fields->channel);
+    put_string(&writer, SPAN("\"channel\":"), scope_visible(fields->channel));
     put_number(&writer, SPAN(",\"offset\":"), message->place.offset);
     put_id(&writer, SPAN(",\"id\":"), &message->place);
     put_time(&writer, SPAN(",\"time\":\""), message->time_ms);
@@ -152,7 +153,7 @@ const char *envelope_gap_reason(enum gap_reason reason) {
 }
 
 static void put_pattern_gap(struct writer *writer, const struct storage_gap *gap) {
-    put_string(writer, SPAN("{\"pattern\":"), gap->selector);
+    put_string(writer, SPAN("{\"pattern\":"), scope_visible(gap->selector));
     if (gap->after.log_id != 0) {
         put_id(writer, SPAN(",\"after\":"), &gap->after);
     }
@@ -167,7 +168,7 @@ static void put_gap(struct writer *writer, const struct storage_gap *gap) {
         put_pattern_gap(writer, gap);
         return;
     }
-    put_string(writer, SPAN("{\"channel\":"), gap->selector);
+    put_string(writer, SPAN("{\"channel\":"), scope_visible(gap->selector));
     if (gap->gap.from != 0) {
         put_number(writer, SPAN(",\"from\":"), gap->gap.from);
     }

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/message_admission.h"
 
-#include <stdio.h>
-
+#include "broker/admission/identity.h"
 #include "broker/channels/name.h"
 
 enum error_code message_admit(const struct rules *rules, struct message_fields *fields,
                               struct error *why) {
     enum error_code code = channel_name_check(fields->channel, true, why);
     if (code != OK) {
-        snprintf(why->field, sizeof(why->field), "channel");
-        return code;
+        return error_blame(why, code, "channel");
     }
     if (channel_name_is_reserved(fields->channel)) {
         return error_set_field(why, ERR_FORBIDDEN, "channel",
@@ -28,9 +26,16 @@ enum error_code message_admit(const struct rules *rules, struct message_fields *
     return OK;
 }
 
-enum error_code message_hash(const struct message_fields *fields, struct span idempotency_key,
+enum error_code message_hash(const struct identity *identity, const struct message_fields *fields,
+                             struct span idempotency_key,
                              uint8_t ret_hash[IDEMPOTENCY_HASH_BYTES]) {
     uint8_t ttl[8];
+    uint8_t who[IDENTITY_HASH_BYTES];
+    struct span scope = SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS);
+    if (identity != NULL) {
+        identity_hash(identity, who);
+        scope = span_of(who, sizeof(who));
+    }
     for (size_t i = 0; i < sizeof(ttl); i++) {
         ttl[i] = (uint8_t)(fields->ttl_ms >> 8 * i);
     }
@@ -39,6 +44,5 @@ enum error_code message_hash(const struct message_fields *fields, struct span id
         fields->headers, fields->response_topic, fields->correlation, span_of(ttl, sizeof(ttl)),
         fields->payload,
     };
-    return idempotency_hash(SPAN(IDEMPOTENCY_SCOPE_ANONYMOUS), idempotency_key, parts,
-                            ARRAY_COUNT(parts), ret_hash);
+    return idempotency_hash(scope, idempotency_key, parts, ARRAY_COUNT(parts), ret_hash);
 }

@@ -15,13 +15,17 @@
 #include "broker/support/macros.h"
 #include "broker/support/message.h"
 
+struct identity;
+
 /* Checks channel and size, and adds to the fields what the channel's rule asks for.
  * ERR_BAD_CHANNEL, ERR_FORBIDDEN, ERR_TOO_LARGE with the field to blame. */
 MUST_USE enum error_code message_admit(const struct rules *rules, struct message_fields *fields,
                                        struct error *why);
 
 /* What a message with an idempotency key is known by when it comes again: all that a publisher says
- * belongs to it, so that a repeat that differs anywhere is another one. ERR_INTERNAL. */
-MUST_USE enum error_code message_hash(const struct message_fields *fields,
+ * belongs to it, so that a repeat that differs anywhere is another one. The keys of one identity
+ * (NULL: everyone) are not those of another. ERR_INTERNAL. */
+MUST_USE enum error_code message_hash(const struct identity *identity,
+                                      const struct message_fields *fields,
                                       struct span idempotency_key,
                                       uint8_t ret_hash[IDEMPOTENCY_HASH_BYTES]);

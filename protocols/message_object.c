@@ -318,13 +318,8 @@ enum error_code message_object_take_data_base64(struct json_value data, struct b
 enum error_code message_object_refuse_member(struct span name_literal, struct error *why) {
     struct span name = span_of(name_literal.bytes + 1, name_literal.length - 2);
     bool is_cut = name.length > SHOWN_BYTES_MAX;
-    if (is_cut) {
-        name.length = SHOWN_BYTES_MAX;
-        while (name.length > 0 && !utf8_is_valid(name)) {
-            name.length--;
-        }
-    }
     char field[SHOWN_BYTES_MAX + sizeof("…")];
+    name = utf8_cut(name, SHOWN_BYTES_MAX);
     snprintf(field, sizeof(field), "%.*s%s", SPAN_PRINTF(name), is_cut ? "…" : "");
     return error_set_field(why, ERR_BAD_REQUEST, field, "there is no member `%s` here", field);
 }

@@ -4,7 +4,6 @@
  * is not known here (section 3.2.2). Version ff and ids of zeros alone are invalid. */
 #include "protocols/trace_context.h"
 
-#include "broker/support/macros.h"
 #include "protocols/rest/request.h"
 
 #define PARENT_BYTES 55

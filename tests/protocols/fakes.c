@@ -71,6 +71,28 @@ uint64_t connection_bytes_sent(const struct connection *self) {
     return fakes.sent.length;
 }
 
+void connection_set_identity(struct connection *self, struct identity *identity) {
+    (void)self;
+    identity_ref(identity);
+    identity_unref(fakes.identity);
+    fakes.identity = identity;
+}
+
+struct identity *connection_identity(const struct connection *self) {
+    (void)self;
+    return fakes.identity;
+}
+
+struct span connection_certificate(const struct connection *self) {
+    (void)self;
+    return fakes.certificate;
+}
+
+bool connection_is_secure(const struct connection *self) {
+    (void)self;
+    return fakes.certificate.length > 0;
+}
+
 const char *connection_peer(const struct connection *self) {
     (void)self;
     return "127.0.0.1:40001";
@@ -80,7 +102,13 @@ void connection_write(struct connection *self, struct span bytes) {
     (void)self;
     if (!fakes.is_closing) {
         INVARIANT(buffer_put(&fakes.sent, bytes) == OK);
+        fakes.write_count++;
     }
+}
+
+void connection_give(struct connection *self, struct buffer *bytes) {
+    connection_write(self, buffer_borrow(bytes));
+    buffer_finish(bytes);
 }
 
 bool connection_is_blocked(const struct connection *self) {
@@ -131,11 +159,19 @@ bool connection_is_closing(const struct connection *self) {
     return fakes.is_closing;
 }
 
+void connection_settle(struct connection *self) {
+    (void)self;
+}
+
 /* --- the worker ------------------------------------------------------------------------------- */
 
 struct broker *worker_broker(const struct worker *self) {
     (void)self;
     return &fakes.broker;
+}
+
+struct access *worker_access(const struct worker *self) {
+    return (struct access *)(uintptr_t)self; /* somebody: nothing is known of it here */
 }
 
 struct mailbox *worker_mailbox(struct worker *self) {
@@ -151,6 +187,22 @@ struct metrics_shard *worker_metrics(const struct worker *self) {
 uint64_t worker_now_ms(const struct worker *self) {
     (void)self;
     return fakes.now_ms;
+}
+
+void chore_init(struct chore *chore, void (*on_due)(struct chore *chore)) {
+    list_init(&chore->in_worker);
+    chore->on_due = on_due;
+}
+
+void worker_put_chore(struct worker *self, struct chore *chore) {
+    (void)self;
+    if (list_is_empty(&chore->in_worker)) {
+        list_put_tail(&fakes.chores, &chore->in_worker);
+    }
+}
+
+void chore_take_back(struct chore *chore) {
+    list_remove(&chore->in_worker);
 }
 
 struct buffer *worker_borrow_scratch(struct worker *self) {
@@ -174,6 +226,17 @@ void worker_give_body_room(struct worker *self, size_t bytes) {
     fakes.body_room_bytes -= bytes;
 }
 
+void worker_count_pipeline(struct worker *self, size_t bytes_before, size_t bytes) {
+    (void)self;
+    INVARIANT(fakes.pipelines_bytes >= bytes_before);
+    fakes.pipelines_bytes += bytes - bytes_before;
+}
+
+bool worker_has_pipeline_room(const struct worker *self) {
+    (void)self;
+    return fakes.pipelines_bytes < fakes.pipelines_max;
+}
+
 void *worker_borrow_protocol_state(const struct worker *self) {
     (void)self;
     return protocol_state;
@@ -186,6 +249,16 @@ void worker_set_protocol_state(struct worker *self, void *state, void (*on_finis
 }
 
 /* --- the log, the reads, the streams ---------------------------------------------------------- */
+
+enum error_code log_submit_quietly(struct log *log, struct publish *publish) {
+    fakes.quiet_count++;
+    return log_submit(log, publish);
+}
+
+bool log_is_relaxed(const struct log *log) {
+    (void)log;
+    return !fakes.is_log_short;
+}
 
 enum error_code log_submit(struct log *log, struct publish *publish) {
     (void)log;
@@ -246,7 +319,10 @@ enum error_code stream_create(const struct stream_options *options, struct strea
     INVARIANT(channel.length < sizeof(fakes.stream_channel));
     memcpy(fakes.stream_channel, channel.bytes, channel.length);
     fakes.stream_channel[channel.length] = '\0';
-    fakes.streams[fakes.stream_total] = (struct fake_stream){.options = *options, .is_open = true};
+    struct fake_stream *fake = &fakes.streams[fakes.stream_total];
+    *fake = (struct fake_stream){.options = *options, .is_open = true};
+    fake->selector_length = channel.length < sizeof(fake->selector) ? channel.length : 0;
+    memcpy(fake->selector, channel.bytes, fake->selector_length);
     fakes.stream_options = *options;
     fakes.stream_count++;
     *ret_stream = &streams[fakes.stream_total++];
@@ -259,6 +335,14 @@ void stream_destroy(struct stream *self) {
         fake_of(self)->is_open = false;
         fakes.stream_count--;
     }
+}
+
+void stream_get_selector(const struct stream *self, size_t index,
+                         struct storage_selector *ret_selector) {
+    const struct fake_stream *fake = fake_of(self);
+    INVARIANT(index == 0);
+    *ret_selector = (struct storage_selector){
+        .text = span_of((const uint8_t *)fake->selector, fake->selector_length)};
 }
 
 void stream_on_writable(struct stream *self) {
@@ -276,7 +360,9 @@ int fakes_begin(void **state) {
     struct config_faults *faults = calloc(1, sizeof(*faults));
     struct config_sources sources = {.check_pattern = rules_check_pattern};
     (void)state;
-    fakes = (struct fakes){.now_ms = START_MS, .body_room_max = 100000000};
+    fakes = (struct fakes){
+        .now_ms = START_MS, .body_room_max = 100000000, .pipelines_max = PIPELINES_BYTES_MAX};
+    list_init(&fakes.chores);
     INVARIANT(faults != NULL);
     INVARIANT(mailbox_init(&mailbox, MAILBOX_NODES_MAX) == OK);
     INVARIANT(config_load(&sources, &config, faults) == OK);
@@ -298,14 +384,16 @@ int fakes_end(void **state) {
         fakes_answer_publish(ERR_DRAINING);
     }
     fakes_turn();
+    identity_unref(fakes.identity);
     mailbox_finish(&mailbox);
     INVARIANT(fakes.body_room_bytes == 0);
+    INVARIANT(fakes.pipelines_bytes == 0);
     INVARIANT(fakes.stream_count == 0);
     if (protocol_state != NULL) {
         on_protocol_finish(protocol_state);
         protocol_state = NULL;
     }
-    rules_unref((struct rules *)(uintptr_t)fakes.broker.rules);
+    rules_destroy((struct rules *)(uintptr_t)fakes.broker.rules);
     config_destroy(config);
     buffer_finish(&fakes.sent);
     buffer_finish(&fakes.scratch);
@@ -316,9 +404,17 @@ struct connection *fakes_connection(void) {
     return &connection;
 }
 
+static void do_chores(void) {
+    for (struct list *node; (node = list_take_head(&fakes.chores)) != NULL;) {
+        struct chore *chore = CONTAINER_OF(node, struct chore, in_worker);
+        chore->on_due(chore);
+    }
+}
+
 void fakes_turn(void) {
     while (mailbox_deliver_all(&mailbox, &worker) > 0) {
     }
+    do_chores();
 }
 
 void fakes_receive_bytes(struct span bytes) {
@@ -366,7 +462,7 @@ void fakes_forget_sent(void) {
     buffer_clear(&fakes.sent);
 }
 
-void fakes_answer_publish(enum error_code code) {
+static void answer_oldest(enum error_code code) {
     struct publish *publish = fakes.publish;
     INVARIANT(publish != NULL);
     fakes.publish_waiting--;
@@ -385,6 +481,18 @@ void fakes_answer_publish(enum error_code code) {
     publish->on_answered(publish);
 }
 
+void fakes_answer_publish(enum error_code code) {
+    answer_oldest(code);
+    do_chores();
+}
+
+void fakes_answer_all(void) {
+    while (fakes.publish_waiting > 0) {
+        answer_oldest(OK);
+    }
+    do_chores();
+}
+
 void fakes_answer_read(enum error_code code) {
     struct read *read = fakes.read;
     INVARIANT(read != NULL);
@@ -398,6 +506,7 @@ void fakes_answer_read(enum error_code code) {
                        ? read->on_work(read, NULL)
                        : storage_read(NULL, &read->query, &read->page, &read->why);
     read->on_read(read);
+    do_chores();
 }
 
 void fakes_end_watch(void) {
@@ -405,6 +514,7 @@ void fakes_end_watch(void) {
     INVARIANT(options.on_done != NULL);
     fakes.watch_options = (struct watch_options){0};
     options.on_done(options.context);
+    do_chores();
 }
 
 /* --- requests --------------------------------------------------------------------------------- */

@@ -8,22 +8,27 @@
  */
 #pragma once
 
+#include "broker/admission/identity.h"
 #include "broker/limits.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/connection.h"
 #include "broker/runtime/reads.h"
 #include "broker/runtime/stream.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/watch.h"
 #include "broker/support/buffer.h"
 #include "protocols/rest/request.h"
 
-#define FAKES_PUBLISHES_MAX 128
+#define FAKES_PUBLISHES_MAX 512
 #define FAKES_STREAMS_MAX 1100
 
-/* One stream; they are numbered in the order in which they were opened. Selectors are not kept. */
+/* One stream; they are numbered in the order in which they were opened. Of its selectors the
+ * first is kept, where it is short. */
 struct fake_stream {
     struct stream_options options;
     struct place place; /* told instead of fakes.stream_place where it has a position */
+    char selector[64];
+    size_t selector_length;
     bool is_open;
     unsigned writable_at; /* it was the nth that was told that the socket takes bytes */
 };
@@ -32,7 +37,13 @@ struct fakes {
     struct broker broker;
     const struct protocol *protocol;
     void *state;
+    struct identity *identity; /* of the connection */
+    struct span certificate;   /* its client's subject; empty: it has none, and speaks no TLS */
+    bool is_login_refused;     /* no credentials are looked at */
+    unsigned bad_login_count;
+    struct list chores;
     struct buffer sent;
+    unsigned write_count; /* calls that sent something */
     struct buffer scratch;
     uint64_t sent_ms;    /* when the socket last took bytes; as the test says */
     bool is_blocked;     /* what is written is kept, and connection_is_blocked() says so */
@@ -49,7 +60,11 @@ struct fakes {
     struct publish *publish; /* the oldest that waits for an answer */
     struct publish *publishes[FAKES_PUBLISHES_MAX];
     size_t publish_waiting;
-    unsigned publish_count; /* all that ever came */
+    unsigned publish_count; /* all that ever came … */
+    unsigned quiet_count;   /* … of them those that the worker nudges the log for */
+    bool is_log_short;      /* it has little room left */
+    size_t pipelines_bytes; /* what connections count of their further requests … */
+    size_t pipelines_max;   /* … and where there is no more room for them */
     enum error_code submit_result;
     struct read *read;
     struct storage_page page; /* what the next read finds; all zero: an empty one, at the head */
@@ -98,6 +113,9 @@ void fakes_forget_sent(void);
 
 /* Answers the publish that waits longest: with the next offset, or with an error. */
 void fakes_answer_publish(enum error_code code);
+
+/* Answers all that wait, in one turn. */
+void fakes_answer_all(void);
 
 /* Answers the read that waits with fakes.page, or with an error. */
 void fakes_answer_read(enum error_code code);
