@@ -19,7 +19,8 @@
 enum client_exit {
     CLIENT_OK = 0,
     CLIENT_FAILED = 1,
-    CLIENT_USAGE = 2, /* the command line is wrong; nothing was tried */
+    CLIENT_USAGE = 2,   /* the command line is wrong; nothing was tried */
+    CLIENT_REFUSED = 3, /* of `explain`: the broker would refuse it */
 };
 
 /* `tidings pub CHANNEL [DATA | -]`: publishes one message, or one a line. */
@@ -33,3 +34,18 @@ int client_drain(int count, char *const *words);
 
 /* `tidings health`: does the broker take traffic? Succeeds if so, else says why not. */
 int client_health(int count, char *const *words);
+
+/* `tidings key`: makes an API key and its row for the configuration. */
+int client_key(int count, char *const *words);
+
+/* `tidings token`: signs a JWT for trying things out. */
+int client_token(int count, char *const *words);
+
+/* `tidings explain`: would the broker allow it, and why? */
+int client_explain(int count, char *const *words);
+
+/* `tidings listen`: a receiver of webhooks that verifies and prints, until told to stop. */
+int client_listen(int count, char *const *words);
+
+/* `tidings sink VERB [NAME]`: lists, shows, makes, tests, stops and replays sinks. */
+int client_sink(int count, char *const *words);

@@ -2,23 +2,26 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "clients/cli/admin.h"
 #include "clients/cli/client.h"
 #include "clients/cli/envelope.h"
 #include "clients/cli/http.h"
 #include "clients/cli/options.h"
 #include "clients/cli/output.h"
 
+#define PATH "/api/v1/drain"
 #define LOOK_EVERY_MS 200
 #define GRACE_MS 5000 /* beyond the drain's own time: closing handshakes, and answers under way */
-#define ANSWER_TIMEOUT_S 10L
+#define ANSWER_TIMEOUT_MS 10000
 
-enum { OPERATOR, OVER, WAIT, UNDO };
+enum { OPERATOR, OVER, WAIT, UNDO, CA, KEY };
 static const struct option_row rows[] = {
-    [OPERATOR] = {"--operator", "URL",
-                  "The operator's port (unless told: " CLIENT_OPERATOR_URL_DEFAULT ")"},
+    [OPERATOR] = ADMIN_URL_ROW,
     [OVER] = {"--over", "DURATION", "Tell readers to go over so long, as 20s (unless told: 30s)"},
     [WAIT] = {"--wait", NULL, "Return when no connection is left, or fail when the time is over"},
     [UNDO] = {"--undo", NULL, "Back into service"},
+    [CA] = TRUST_CA_ROW,
+    [KEY] = ADMIN_KEY_ROW,
 };
 
 static const struct options_table table = {
@@ -30,106 +33,66 @@ static const struct options_table table = {
     .row_count = sizeof(rows) / sizeof(rows[0]),
 };
 
-struct drainer {
-    CURL *curl;
-    struct http_answer answer;
-    char failure[CURL_ERROR_SIZE];
-};
-
-/* False: it was complained about. */
-static bool ask(struct drainer *drainer, const char *method) {
-    long status = 0;
-    drainer->answer.length = 0;
-    drainer->failure[0] = '\0';
-    curl_easy_setopt(drainer->curl, CURLOPT_CUSTOMREQUEST, method);
-    CURLcode code = curl_easy_perform(drainer->curl);
-    if (code != CURLE_OK) {
-        http_tell_failure(stderr, "drain", code, drainer->failure);
-        fputc('\n', stderr);
-        return false;
-    }
-    curl_easy_getinfo(drainer->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status < 200 || status >= 300) {
-        http_tell_problem(stderr, "drain", status, &drainer->answer);
-        return false;
-    }
-    return true;
-}
-
 /* A number of the last answer; 0 where it has none of that name. */
-static unsigned long long number_of(const struct drainer *drainer, const char *name) {
+static unsigned long long number_of(const struct admin *admin, const char *name) {
     struct envelope_value value;
-    const struct http_answer *answer = &drainer->answer;
-    return envelope_find(answer->bytes, answer->length, name, &value)
+    return envelope_find(admin->bytes, admin->length, name, &value)
                ? strtoull(value.bytes, NULL, 10)
                : 0;
 }
 
-static bool is_draining(const struct drainer *drainer) {
+static bool is_draining(const struct admin *admin) {
     struct envelope_value value;
-    const struct http_answer *answer = &drainer->answer;
-    return envelope_find(answer->bytes, answer->length, "draining", &value) &&
-           value.bytes[0] == 't';
+    return envelope_find(admin->bytes, admin->length, "draining", &value) && value.bytes[0] == 't';
 }
 
-static void tell(const struct drainer *drainer) {
-    printf("%s connections=%llu\n", is_draining(drainer) ? "draining" : "in service",
-           number_of(drainer, "connections"));
+static void tell(const struct admin *admin) {
+    printf("%s connections=%llu\n", is_draining(admin) ? "draining" : "in service",
+           number_of(admin, "connections"));
 }
 
-static bool wait_until_drained(struct drainer *drainer) {
-    uint64_t until_ms = http_now_ms() + number_of(drainer, "over_ms") + GRACE_MS;
-    while (number_of(drainer, "connections") > 0) {
-        if (!is_draining(drainer)) {
+static bool wait_until_drained(struct admin *admin) {
+    uint64_t until_ms = http_now_ms() + number_of(admin, "over_ms") + GRACE_MS;
+    while (number_of(admin, "connections") > 0) {
+        if (!is_draining(admin)) {
             fputs("tidings: drain: it was undone meanwhile\n", stderr);
             return false;
         }
         if (http_now_ms() >= until_ms) {
             fprintf(stderr, "tidings: drain: the time is over; still open: %llu\n",
-                    number_of(drainer, "connections"));
+                    number_of(admin, "connections"));
             return false;
         }
         poll(NULL, 0, LOOK_EVERY_MS);
-        if (!ask(drainer, "GET")) {
+        if (!admin_ask(admin, "GET", PATH, NULL)) {
             return false;
         }
     }
-    tell(drainer);
+    tell(admin);
     return true;
 }
 
-static char *make_url(const struct options *options) {
-    const char *base = options->values[OPERATOR];
-    char *over = http_encode(options->values[OVER] == NULL ? "30s" : options->values[OVER], false);
+static bool begin(struct admin *admin, const char *over) {
+    char *text = http_encode(over == NULL ? "30s" : over, false);
     char *path = NULL;
-    if (over == NULL || asprintf(&path, "/api/v1/drain?over=%s", over) < 0) {
+    if (text == NULL || asprintf(&path, PATH "?over=%s", text) < 0) {
         path = NULL;
+        fputs("tidings: out of memory\n", stderr);
     }
-    char *url = path == NULL
-                    ? NULL
-                    : http_page_url(base == NULL ? CLIENT_OPERATOR_URL_DEFAULT : base, path);
-    free(over);
+    bool is_good = path != NULL && admin_ask(admin, "POST", path, NULL);
+    free(text);
     free(path);
-    return url;
+    return is_good;
 }
 
-static bool drain(struct drainer *drainer, const struct options *options) {
-    char *url = make_url(options);
-    drainer->curl = url == NULL ? NULL : http_create(url);
-    free(url);
-    if (drainer->curl == NULL) {
-        fputs("tidings: out of memory\n", stderr);
+static bool drain(struct admin *admin, const struct options *options) {
+    bool is_good = options->values[UNDO] == NULL ? begin(admin, options->values[OVER])
+                                                 : admin_ask(admin, "DELETE", PATH, NULL);
+    if (!is_good) {
         return false;
     }
-    curl_easy_setopt(drainer->curl, CURLOPT_ERRORBUFFER, drainer->failure);
-    curl_easy_setopt(drainer->curl, CURLOPT_WRITEFUNCTION, http_on_answer);
-    curl_easy_setopt(drainer->curl, CURLOPT_WRITEDATA, &drainer->answer);
-    curl_easy_setopt(drainer->curl, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
-    if (!ask(drainer, options->values[UNDO] == NULL ? "POST" : "DELETE")) {
-        return false;
-    }
-    tell(drainer);
-    return options->values[WAIT] == NULL || wait_until_drained(drainer);
+    tell(admin);
+    return options->values[WAIT] == NULL || wait_until_drained(admin);
 }
 
 int client_drain(int count, char *const *words) {
@@ -145,12 +108,13 @@ int client_drain(int count, char *const *words) {
         options_finish(&options);
         return CLIENT_USAGE;
     }
-    struct drainer *drainer = output_is_open() ? calloc(1, sizeof(*drainer)) : NULL; /* 64 KiB */
-    bool is_good = drainer != NULL && drain(drainer, &options);
-    if (drainer != NULL) {
-        curl_easy_cleanup(drainer->curl);
-    }
-    free(drainer);
+    struct admin admin = {.about = "drain",
+                          .url = options.values[OPERATOR],
+                          .authorities = options.values[CA],
+                          .key = options.values[KEY],
+                          .timeout_ms = ANSWER_TIMEOUT_MS};
+    bool is_good = output_is_open() && drain(&admin, &options);
+    admin_finish(&admin);
     options_finish(&options);
     return is_good ? CLIENT_OK : CLIENT_FAILED;
 }

@@ -8,9 +8,11 @@
 #include <time.h>
 
 #include "clients/cli/client.h"
+#include "clients/cli/output.h"
 
 /* As curl(1) has it; libcurl alone does not look. */
 #define AUTHORITIES_VARIABLE "SSL_CERT_FILE"
+#define WORDS_MAX 160 /* bytes told of an answer that is no problem+json */
 
 const char *http_base_url(const char *flag) {
     const char *variable = getenv(CLIENT_URL_VARIABLE);
@@ -140,26 +142,44 @@ size_t http_on_answer(char *bytes, size_t size, size_t count, void *context) {
     return length; /* the rest is read and dropped, so that the connection stays usable */
 }
 
-/* What a server says may be meant for the terminal: control characters are not passed on. */
-static void print_safely(const char *text, FILE *stream) {
-    for (; text != NULL && *text != '\0'; text++) {
-        bool is_control = (unsigned char)*text < ' ' || *text == 0x7f;
-        fputc(is_control ? '?' : *text, stream);
+/* Each fault of a definition, on a line of its own. */
+static void tell_faults(FILE *stream, const json_t *faults) {
+    for (size_t i = 0; i < json_array_size(faults); i++) {
+        const json_t *fault = json_array_get(faults, i);
+        fputs("  ", stream);
+        output_safely(stream, json_string_value(json_object_get(fault, "field")));
+        fputs(": ", stream);
+        output_safely(stream, json_string_value(json_object_get(fault, "reason")));
+        fputc('\n', stream);
     }
 }
 
-void http_tell_problem(FILE *stream, const char *about, long status,
-                       const struct http_answer *answer) {
-    json_t *problem = json_loadb(answer->bytes, answer->length, 0, NULL);
+/* An answer that is no problem+json is another program's, or of a port that speaks TLS: the first
+ * line of what it says, unless that is markup. */
+static const char *read_first_line(char line[WORDS_MAX], const char *bytes, size_t length) {
+    size_t taken = 0;
+    while (taken < length && taken < WORDS_MAX - 1 && strchr("\r\n", bytes[taken]) == NULL) {
+        line[taken] = bytes[taken];
+        taken++;
+    }
+    line[taken] = '\0';
+    return taken == 0 || strchr("<{[", line[0]) != NULL ? "and no word why" : line;
+}
+
+void http_tell_problem(FILE *stream, const char *about, long status, const char *bytes,
+                       size_t length) {
+    char line[WORDS_MAX];
+    json_t *problem = json_loadb(bytes, length, 0, NULL);
     const char *title = json_string_value(json_object_get(problem, "title"));
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     fprintf(stream, "tidings: ");
-    print_safely(about, stream);
+    output_safely(stream, about);
     fprintf(stream, ": %ld ", status);
-    print_safely(title == NULL ? "and no word why" : title, stream);
+    output_safely(stream, title == NULL ? read_first_line(line, bytes, length) : title);
     fputs(detail == NULL ? "" : ": ", stream);
-    print_safely(detail, stream);
+    output_safely(stream, detail);
     fputc('\n', stream);
+    tell_faults(stream, json_object_get(problem, "faults"));
     json_decref(problem);
 }
 
@@ -180,12 +200,14 @@ bool http_is_tls_fault(CURLcode code) {
 
 void http_tell_failure(FILE *stream, const char *about, CURLcode code, const char *detail) {
     fputs("tidings: ", stream);
-    print_safely(about, stream);
+    output_safely(stream, about);
     fputs(": ", stream);
-    print_safely(*detail == '\0' ? curl_easy_strerror(code) : detail, stream);
+    output_safely(stream, *detail == '\0' ? curl_easy_strerror(code) : detail);
     if (code == CURLE_SSL_CONNECT_ERROR) {
-        fputs(" (this version of the broker speaks http alone; https is for a proxy's address)",
-              stream);
+        fputs(" (does the broker speak TLS there? else the URL begins with http:)", stream);
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        fputs(" (--ca names who signed it)", stream);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http.h — what the subcommands share about HTTP: addresses, waits, refusals.
  *
- * Place:   pub.c, sub.c, health.c and drain.c.
+ * Place:   pub.c, sub.c and admin.c.
  * Thread:  main.
  * Bounds:  HTTP_ANSWER_BYTES_MAX of an answer that is no stream.
  */
@@ -52,10 +52,10 @@ bool http_add_header(struct curl_slist **headers, const char *name, const char *
 /* For CURLOPT_WRITEFUNCTION with a struct http_answer. */
 size_t http_on_answer(char *bytes, size_t size, size_t count, void *answer);
 
-/* Writes "tidings: <about>: 400 The channel name breaks the rules: …" from problem+json, or what
- * there is instead of it. */
-void http_tell_problem(FILE *stream, const char *about, long status,
-                       const struct http_answer *answer);
+/* Writes "tidings: <about>: 400 The channel name breaks the rules: …" from problem+json, or the
+ * line of text that is there instead, and each of its `faults`. */
+void http_tell_problem(FILE *stream, const char *about, long status, const char *bytes,
+                       size_t length);
 
 /* True: TLS was not agreed on, or a certificate is not trusted. Nothing was sent, and asking again
  * gets the same answer. */

@@ -7,17 +7,29 @@
 
 #include "clients/cli/client.h"
 
+#define LEFT_BYTES 48
+
+/* "--url URL"; returns its length. */
+static int put_left(const struct option_row *row, char ret_left[LEFT_BYTES]) {
+    return snprintf(ret_left, LEFT_BYTES, "%s%s%s", row->flag, row->argument == NULL ? "" : " ",
+                    row->argument == NULL ? "" : row->argument);
+}
+
 static void write_help(const struct options_table *table, FILE *stream) {
+    char left[LEFT_BYTES];
+    int width = 0;
+    for (size_t i = 0; i < table->row_count; i++) {
+        int length = put_left(&table->rows[i], left);
+        width = length > width ? length : width;
+    }
     fprintf(stream, "Usage: %s\n\n%s\n", table->usage, table->about);
     for (size_t i = 0; i < table->row_count; i++) {
-        const struct option_row *row = &table->rows[i];
-        char left[48];
-        snprintf(left, sizeof(left), "%s%s%s", row->flag, row->argument == NULL ? "" : " ",
-                 row->argument == NULL ? "" : row->argument);
-        fprintf(stream, "  %-18s %s\n", left, row->summary);
+        put_left(&table->rows[i], left);
+        fprintf(stream, "  %-*s  %s\n", width, left, table->rows[i].summary);
     }
-    fprintf(stream, "  %-18s %s\n\n", "--help", "This text");
-    fputs("Exit: 0 done, 1 failed, 2 the command line is wrong\n", stream);
+    fprintf(stream, "  %-*s  %s\n\n", width, "--help", "This text");
+    fprintf(stream, "Exit: %s, 2 the command line is wrong\n",
+            table->exits == NULL ? "0 done, 1 failed" : table->exits);
 }
 
 /* The row of a word as `--url` or `--url=…`, or NULL. */
@@ -53,6 +65,8 @@ static const char *read_flag(const struct options_table *table, int count, char 
     } else {
         return "has no value";
     }
+    options->given[options->given_count++] =
+        (struct option_given){(size_t)(row - table->rows), *value};
     return NULL;
 }
 
@@ -95,14 +109,17 @@ bool options_parse(const struct options_table *table, int count, char *const *wo
         }
     }
     char **operands = calloc((size_t)count + 1, sizeof(*operands));
-    struct options options = {.operands = operands};
+    struct options options = {
+        .operands = operands,
+        .given = calloc((size_t)count + 1, sizeof(struct option_given)),
+    };
     const char *word = "the command";
-    const char *wrong = operands == NULL
+    const char *wrong = operands == NULL || options.given == NULL
                             ? "is out of memory"
                             : read_words(table, count, words, &options, operands, &word);
     if (wrong != NULL) {
         fprintf(stderr, "tidings: %s %s\nUsage: %s\n", word, wrong, table->usage);
-        free(operands);
+        options_finish(&options);
         *ret_exit = CLIENT_USAGE;
         return false;
     }
@@ -110,7 +127,18 @@ bool options_parse(const struct options_table *table, int count, char *const *wo
     return true;
 }
 
+const char *options_next(const struct options *options, size_t row, size_t *cursor) {
+    while (*cursor < options->given_count) {
+        const struct option_given *given = &options->given[(*cursor)++];
+        if (given->row == row) {
+            return given->value;
+        }
+    }
+    return NULL;
+}
+
 void options_finish(struct options *options) {
+    free(options->given);
     free((void *)options->operands);
     *options = (struct options){0};
 }

@@ -17,6 +17,12 @@ bool output_is_open(void) {
     return is_open;
 }
 
+void output_safely(FILE *stream, const char *text) {
+    for (; text != NULL && *text != '\0'; text++) {
+        fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, stream);
+    }
+}
+
 /* JSON has line ends between its tokens only, where a blank means the same. */
 static void write_json_line(FILE *stream, const char *bytes, size_t length) {
     size_t start = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* output.h — what `tidings sub` writes: a line a message, and words about what is missing.
  *
- * Place:   called by sub.c for each event, and by pub.c before it begins.
+ * Place:   called by sub.c for each event, by whatever writes to standard output before it begins,
+ *          and for what others wrote.
  * Thread:  pure, but for the stream.
  * Bounds:  one event.
  */
@@ -14,6 +15,10 @@
 /* False: standard output was closed before the process began, which is complained about. A socket
  * would get its number, and the output with it. */
 bool output_is_open(void);
+
+/* What others wrote may be meant for the terminal: control characters are not passed on. NULL is
+ * the empty text. */
+void output_safely(FILE *stream, const char *text);
 
 /* Writes the envelope (`whole`), or its payload alone: JSON as the publisher sent it, text as it
  * is, binary as base64. Line ends between JSON's tokens become blanks, so that it is one line.

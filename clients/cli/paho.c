@@ -22,26 +22,33 @@ struct paho {
     bool is_answered;
 };
 
-bool paho_is_url(const char *url) {
-    return strncmp(url, "mqtt://", 7) == 0 || strncmp(url, "mqtts://", 8) == 0;
+static bool is_secure_url(const char *url) {
+    return strncmp(url, "mqtts://", 8) == 0;
 }
 
-const char *paho_url_fault(const char *url) {
-    if (!paho_is_url(url)) {
-        return NULL;
-    }
+bool paho_is_url(const char *url) {
+    return strncmp(url, "mqtt://", 7) == 0 || is_secure_url(url);
+}
+
+/* What is wrong with it, in words that give no password away; or NULL. */
+static const char *fault_of(const char *url) {
     const char *host = strstr(url, "://") + 3;
     const char *path = host + strcspn(host, "/?#");
-    if (strncmp(url, "mqtts://", 8) == 0) {
-        return "TLS is not in this version: mqtt:// is, and https:// through a proxy";
-    }
     if (memchr(host, '@', (size_t)(path - host)) != NULL) {
-        return "user and password in a URL: credentials are not in this version";
+        return "user and password in a URL are seen by others: TIDINGS_TOKEN, or --token";
     }
     if (path[strspn(path, "/")] != '\0') {
         return "a URL of MQTT has no path: mqtt://HOST, or mqtt://HOST:PORT";
     }
     return path == host ? "a URL of MQTT names a host: mqtt://HOST, or mqtt://HOST:PORT" : NULL;
+}
+
+bool paho_takes_url(const char *url) {
+    const char *fault = paho_is_url(url) ? fault_of(url) : NULL;
+    if (fault != NULL) {
+        fprintf(stderr, "tidings: %s\n", fault);
+    }
+    return fault == NULL;
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -137,7 +144,8 @@ static struct paho *allocate(const char *url) {
     return paho;
 }
 
-struct paho *paho_create(const char *url, struct paho_answer *ret_answer) {
+struct paho *paho_create(const char *url, const struct trust *trust,
+                         struct paho_answer *ret_answer) {
     *ret_answer = (struct paho_answer){.reason = MQTTREASONCODE_NOT_AUTHORIZED};
     struct paho *paho = allocate(url);
     if (paho == NULL) {
@@ -148,12 +156,17 @@ struct paho *paho_create(const char *url, struct paho_answer *ret_answer) {
     options.keepAliveInterval = KEEP_ALIVE_S;
     options.cleanstart = 1;
     options.connectTimeout = CONNECT_TIMEOUT_S;
+    MQTTClient_SSLOptions secure;
+    trust_apply_to_mqtt(trust, is_secure_url(url), &secure, &options);
     MQTTResponse response = MQTTClient_connect5(paho->client, &options, NULL, NULL);
     bool is_silent = (int)response.reasonCode == MQTTCLIENT_FAILURE;
     if (!settle(response, ret_answer)) {
         if (is_silent) {
             snprintf(ret_answer->text, sizeof(ret_answer->text),
-                     "%s cannot be reached: is MQTT listening there?", url);
+                     is_secure_url(url)
+                         ? "%s cannot be reached, or its certificate is not trusted (--ca)"
+                         : "%s cannot be reached: is MQTT listening there?",
+                     url);
         }
         paho_destroy(paho);
         return NULL;

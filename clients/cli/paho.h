@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "clients/cli/trust.h"
+
 #define PAHO_TEXT_BYTES 256
 #define PAHO_FILTERS_MAX 64
 
@@ -38,11 +40,12 @@ struct paho_delivery {
 /* True for mqtt:// and mqtts://. */
 bool paho_is_url(const char *url);
 
-/* What is wrong with such a URL, in words that give no password away; or NULL. */
-const char *paho_url_fault(const char *url);
+/* False: it is such a URL with something wrong, which is complained about. */
+bool paho_takes_url(const char *url);
 
 /* Connects. NULL: `ret_answer` says why. */
-struct paho *paho_create(const char *url, struct paho_answer *ret_answer);
+struct paho *paho_create(const char *url, const struct trust *trust,
+                         struct paho_answer *ret_answer);
 
 /* Says goodbye. Accepts NULL. */
 void paho_destroy(struct paho *paho);

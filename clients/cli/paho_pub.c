@@ -44,7 +44,7 @@ static bool connect_once(struct paho_pub *pub, struct paho_answer *ret_answer) {
         return true;
     }
     paho_destroy(pub->paho);
-    pub->paho = paho_create(pub->options.url, ret_answer);
+    pub->paho = paho_create(pub->options.url, &pub->options.trust, ret_answer);
     return pub->paho != NULL;
 }
 

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "clients/cli/trust.h"
+
 struct paho_pub;
 
 struct paho_pub_options {
@@ -19,6 +21,7 @@ struct paho_pub_options {
     const char *event;
     const char *type;
     bool is_quiet;
+    struct trust trust;
 };
 
 /* Not connected yet; the options are borrowed. NULL: out of memory. */

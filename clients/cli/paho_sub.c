@@ -98,7 +98,7 @@ static void take(struct paho_sub *sub, const struct paho_delivery *delivery) {
 
 static struct paho *subscribe(struct paho_sub *sub, struct paho_answer *ret_answer) {
     MQTTProperties properties = MQTTProperties_initializer;
-    struct paho *paho = paho_create(sub->options.url, ret_answer);
+    struct paho *paho = paho_create(sub->options.url, &sub->options.trust, ret_answer);
     if (paho == NULL) {
         return NULL;
     }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "clients/cli/trust.h"
+
 struct paho_sub_options {
     const char *url;
     char *const *channels; /* and patterns */
@@ -20,6 +22,7 @@ struct paho_sub_options {
     bool is_whole;     /* the envelope is written, not the payload alone */
     uint64_t left;     /* messages until the end; UINT64_MAX: no limit */
     int signal_descriptor;
+    struct trust trust;
 };
 
 /* Until a signal, the limit or the end of the output. False: it failed, which was said. */

@@ -21,6 +21,7 @@
 #include "clients/cli/output.h"
 #include "clients/cli/paho.h"
 #include "clients/cli/paho_pub.h"
+#include "clients/cli/trust.h"
 
 #define ATTEMPTS_MAX 8
 #define BACKOFF_BASE_MS 250
@@ -28,14 +29,19 @@
 #define STALLED_AFTER_S 60        /* a request in which nothing moves for so long is given up */
 #define KEPT_CONNECTION_AGE_S 30L /* less than any broker or proxy keeps an idle connection */
 
-enum { URL, KEY, EVENT, TYPE, QUIET };
+enum { URL, KEY, EVENT, TYPE, QUIET, CA, CERTIFICATE, CERTIFICATE_KEY, TOKEN };
 static const struct option_row rows[] = {
     [URL] = {"--url", "URL",
-             "The broker, http:// or mqtt:// (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
+             "The broker, http(s):// or mqtt(s):// (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT
+             ")"},
     [KEY] = {"--key", "KEY", "What the message is about, for conflation and latest values"},
     [EVENT] = {"--event", "NAME", "The event's name"},
     [TYPE] = {"--type", "TYPE", "The media type; unless told: JSON if it parses, else text"},
     [QUIET] = {"--quiet", NULL, "Do not write offset and id of what was stored"},
+    [CA] = TRUST_CA_ROW,
+    [CERTIFICATE] = TRUST_CERTIFICATE_ROW,
+    [CERTIFICATE_KEY] = TRUST_CERTIFICATE_KEY_ROW,
+    [TOKEN] = TRUST_TOKEN_ROW,
 };
 
 static const struct options_table table = {
@@ -62,6 +68,15 @@ struct publisher {
     struct http_answer answer;
     char failure[CURL_ERROR_SIZE]; /* what libcurl says about the last request */
 };
+
+static struct trust trust_of(const struct options *options) {
+    struct trust trust = {.authorities = options->values[CA],
+                          .certificate = options->values[CERTIFICATE],
+                          .certificate_key = options->values[CERTIFICATE_KEY],
+                          .token = options->values[TOKEN]};
+    trust_complete(&trust, TRUST_TOKEN_VARIABLE);
+    return trust;
+}
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     struct publisher *publisher = context;
@@ -149,7 +164,8 @@ static void wait_for_attempt(struct publisher *publisher, CURLcode code, long st
 
 static void tell_failure(const struct publisher *publisher, CURLcode code, long status) {
     if (code == CURLE_OK) {
-        http_tell_problem(stderr, publisher->channel, status, &publisher->answer);
+        http_tell_problem(stderr, publisher->channel, status, publisher->answer.bytes,
+                          publisher->answer.length);
         return;
     }
     bool is_unsent = was_surely_not_sent(code) || http_is_tls_fault(code);
@@ -198,12 +214,13 @@ static bool add_headers(struct publisher *publisher, const struct options *optio
 static bool prepare(struct publisher *publisher, const struct options *options) {
     char *url = http_channel_url(http_base_url(options->values[URL]), publisher->channel, NULL);
     CURL *curl = url == NULL ? NULL : http_create(url);
+    struct trust trust = trust_of(options);
     free(url);
-    if (curl == NULL) {
+    publisher->curl = curl;
+    if (curl == NULL || !trust_apply_to_http(&trust, curl)) {
         fputs("tidings: out of memory\n", stderr);
         return false;
     }
-    publisher->curl = curl;
     if (!add_headers(publisher, options)) {
         return false;
     }
@@ -252,6 +269,7 @@ static bool publish_over_mqtt(const struct options *options) {
         .event = options->values[EVENT],
         .type = options->values[TYPE],
         .is_quiet = options->values[QUIET] != NULL,
+        .trust = trust_of(options),
     };
     struct paho_pub *pub = paho_pub_create(&wanted);
     bool is_good = pub != NULL && publish_all(options, paho_pub_message, pub);
@@ -265,23 +283,16 @@ int client_pub(int count, char *const *words) {
     if (!options_parse(&table, count, words, &options, &leave)) {
         return leave;
     }
+    const char *url = http_base_url(options.values[URL]);
     if (options.operand_count == 1 && isatty(STDIN_FILENO)) {
         fprintf(stderr, "tidings: what is to be published?\nUsage: %s\n", table.usage);
-        options_finish(&options);
-        return CLIENT_USAGE;
+        leave = CLIENT_USAGE;
+    } else if (!paho_takes_url(url)) {
+        leave = CLIENT_USAGE;
+    } else if (!output_is_open() ||
+               !(paho_is_url(url) ? publish_over_mqtt(&options) : publish_over_http(&options))) {
+        leave = CLIENT_FAILED;
     }
-    const char *fault = paho_url_fault(http_base_url(options.values[URL]));
-    if (fault != NULL) {
-        fprintf(stderr, "tidings: %s\n", fault);
-        options_finish(&options);
-        return CLIENT_USAGE;
-    }
-    if (!output_is_open()) {
-        options_finish(&options);
-        return CLIENT_FAILED;
-    }
-    bool is_good = paho_is_url(http_base_url(options.values[URL])) ? publish_over_mqtt(&options)
-                                                                   : publish_over_http(&options);
     options_finish(&options);
-    return is_good ? CLIENT_OK : CLIENT_FAILED;
+    return leave;
 }

@@ -18,6 +18,7 @@
 #include "clients/cli/paho.h"
 #include "clients/cli/paho_sub.h"
 #include "clients/cli/sse.h"
+#include "clients/cli/trust.h"
 
 #define CHANNELS_MAX 64
 /* Text of 16 MiB may be six times as long in JSON, and an envelope adds a little. */
@@ -28,14 +29,19 @@
 #define STEADY_AFTER_MS 5000 /* a connection that lasted so long was no failed attempt */
 #define WAIT_MS_MAX 1000
 
-enum { URL, SINCE, JSON, LIMIT };
+enum { URL, SINCE, JSON, LIMIT, CA, CERTIFICATE, CERTIFICATE_KEY, TOKEN };
 static const struct option_row rows[] = {
     [URL] = {"--url", "URL",
-             "The broker, http:// or mqtt:// (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT ")"},
+             "The broker, http(s):// or mqtt(s):// (TIDINGS_URL; unless told: " CLIENT_URL_DEFAULT
+             ")"},
     [SINCE] = {"--since", "SINCE",
                "earliest, now, an offset, an id, -N, a time, or -30s, -5m, -2h"},
     [JSON] = {"--json", NULL, "Write the whole envelope instead of the payload alone"},
     [LIMIT] = {"--limit", "N", "End after N messages"},
+    [CA] = TRUST_CA_ROW,
+    [CERTIFICATE] = TRUST_CERTIFICATE_ROW,
+    [CERTIFICATE_KEY] = TRUST_CERTIFICATE_KEY_ROW,
+    [TOKEN] = TRUST_TOKEN_ROW,
 };
 
 static const struct options_table table = {
@@ -84,6 +90,7 @@ struct subscriber {
     bool has_failed;
     bool is_output_gone;
     struct stream stream;
+    struct trust trust;
 };
 
 static bool is_event_stream(CURL *curl) {
@@ -245,7 +252,8 @@ static void on_ended(struct stream *stream, CURLcode code) {
     } else if (is_passing(status)) {
         retry_later(stream, CURLE_OK, "the broker is not ready");
     } else {
-        http_tell_problem(stderr, stream->label, status, &stream->answer);
+        http_tell_problem(stderr, stream->label, status, stream->answer.bytes,
+                          stream->answer.length);
         end_stream(stream, true);
     }
 }
@@ -329,7 +337,8 @@ static bool prepare(struct subscriber *subscriber, const struct options *options
     subscriber->multi = curl_multi_init();
     stream->label = make_label(stream->channels, stream->channel_count);
     stream->curl = http_create(subscriber->url);
-    if (subscriber->multi == NULL || stream->label == NULL || stream->curl == NULL) {
+    if (subscriber->multi == NULL || stream->label == NULL || stream->curl == NULL ||
+        !trust_apply_to_http(&subscriber->trust, stream->curl)) {
         return false;
     }
     curl_easy_setopt(stream->curl, CURLOPT_PRIVATE, stream);
@@ -400,9 +409,20 @@ static bool follow_over_mqtt(const struct subscriber *subscriber, const struct o
         .is_whole = subscriber->is_whole,
         .left = subscriber->left,
         .signal_descriptor = signal_descriptor,
+        .trust = subscriber->trust,
     };
     bool is_good = label != NULL && paho_sub_run(&wanted);
     free(label);
+    return is_good;
+}
+
+static bool follow(struct subscriber *subscriber, const struct options *options) {
+    int signal_descriptor = catch_signals();
+    bool is_good =
+        signal_descriptor >= 0 &&
+        (paho_is_url(subscriber->url) ? follow_over_mqtt(subscriber, options, signal_descriptor)
+                                      : follow_over_http(subscriber, options, signal_descriptor));
+    close(signal_descriptor);
     return is_good;
 }
 
@@ -417,29 +437,21 @@ int client_sub(int count, char *const *words) {
         .since = options.values[SINCE],
         .is_whole = options.values[JSON] != NULL,
         .left = UINT64_MAX,
+        .trust = {.authorities = options.values[CA],
+                  .certificate = options.values[CERTIFICATE],
+                  .certificate_key = options.values[CERTIFICATE_KEY],
+                  .token = options.values[TOKEN]},
     };
+    trust_complete(&subscriber.trust, TRUST_TOKEN_VARIABLE);
     const char *limit = options.values[LIMIT];
     if (limit != NULL && !parse_limit(limit, &subscriber.left)) {
         fprintf(stderr, "tidings: --limit %s is not a number from 1 on\n", limit);
-        options_finish(&options);
-        return CLIENT_USAGE;
+        leave = CLIENT_USAGE;
+    } else if (!paho_takes_url(subscriber.url)) {
+        leave = CLIENT_USAGE;
+    } else if (!output_is_open() || !follow(&subscriber, &options)) {
+        leave = CLIENT_FAILED;
     }
-    const char *fault = paho_url_fault(subscriber.url);
-    if (fault != NULL) {
-        fprintf(stderr, "tidings: %s\n", fault);
-        options_finish(&options);
-        return CLIENT_USAGE;
-    }
-    if (!output_is_open()) {
-        options_finish(&options);
-        return CLIENT_FAILED;
-    }
-    int signal_descriptor = catch_signals();
-    bool is_good =
-        signal_descriptor >= 0 &&
-        (paho_is_url(subscriber.url) ? follow_over_mqtt(&subscriber, &options, signal_descriptor)
-                                     : follow_over_http(&subscriber, &options, signal_descriptor));
-    close(signal_descriptor);
     options_finish(&options);
-    return is_good ? CLIENT_OK : CLIENT_FAILED;
+    return leave;
 }

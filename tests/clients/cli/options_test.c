@@ -40,6 +40,18 @@ TEST(flags_and_operands_may_be_mixed) {
     options_finish(&options);
 }
 
+TEST(a_flag_may_be_given_more_than_once) {
+    struct options options;
+    int leave = -1;
+    size_t cursor = 0;
+    EXPECT_TRUE(PARSE(&options, &leave, "--url", "a", "x", "--quiet", "--url=b"));
+    EXPECT_STRING(options.values[URL], "b");
+    EXPECT_STRING(options_next(&options, URL, &cursor), "a");
+    EXPECT_STRING(options_next(&options, URL, &cursor), "b");
+    EXPECT_NULL(options_next(&options, URL, &cursor));
+    options_finish(&options);
+}
+
 TEST(behind_two_dashes_everything_is_an_operand) {
     struct options options;
     int leave = -1;
@@ -72,5 +84,6 @@ TEST(help_is_no_failure) {
     EXPECT_EQ(leave, CLIENT_OK);
 }
 
-UNIT_TESTS(UNIT(flags_and_operands_may_be_mixed), UNIT(behind_two_dashes_everything_is_an_operand),
-           UNIT(wrong_words_are_refused), UNIT(help_is_no_failure))
+UNIT_TESTS(UNIT(flags_and_operands_may_be_mixed), UNIT(a_flag_may_be_given_more_than_once),
+           UNIT(behind_two_dashes_everything_is_an_operand), UNIT(wrong_words_are_refused),
+           UNIT(help_is_no_failure))
