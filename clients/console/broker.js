@@ -5,6 +5,7 @@ const TIMEOUT_MS = 15000;
 
 /** What a person should do about an answer, by its status; the broker's own words come first. */
 const ADVICE = {
+    401: 'Load this page again: the key is the password, and the name may be anything.',
     403: 'Open this page by the address that the broker prints at its start, and not in a frame.',
     404: 'It is not there, or not any more.',
     421: "Open this page as localhost, by the broker's own address, or list the name in " +
@@ -40,7 +41,8 @@ export async function call(method, path, { signal, headers, body, timeoutMs = TI
     const late = AbortSignal.timeout(timeoutMs);
     let response, text;
     try {
-        response = await fetch(path, {
+        // fetch() takes no address that holds credentials, as this page's may.
+        response = await fetch(location.origin + path, {
             method, headers, body, cache: 'no-store', redirect: 'error',
             signal: signal === undefined ? late : AbortSignal.any([signal, late]),
         });

@@ -2,14 +2,19 @@
 // Which channels there are: how deep, how busy, who reads them.
 import { pathOf } from './broker.js';
 import { fillTable, onTyped } from './dom.js';
-import { ago, bytes, count, rate } from './format.js';
+import { ago, bytes, count, owned, rate } from './format.js';
 import { Listing } from './listing.js';
 
 export const title = 'Channels';
 
+/** One of a tenant has no view here: its row leads to what the administration says of it. */
+function pageOf({ channel, tenant }) {
+    return tenant === undefined ? pathOf('#/channel', { name: channel })
+        : pathOf(`/api/v1/channels/${encodeURIComponent(channel)}`, { tenant });
+}
+
 const columns = [
-    { name: 'Channel', text: row => row.channel,
-        href: row => pathOf('#/channel', { name: row.channel }) },
+    { name: 'Channel', text: row => owned(row, row.channel), href: pageOf },
     { name: 'Messages', isNumber: true, text: row => count(row.messages) },
     { name: 'A second', isNumber: true, text: row => rate(row.rate) },
     { name: 'Readers', isNumber: true, text: row => count(row.readers) },
@@ -25,5 +30,5 @@ export function show(view, parameters, context) {
     match.value = listing.query.match;
     onTyped(match, value => listing.ask({ match: value }));
     return async signal => fillTable(view.querySelector('table'), columns,
-        await listing.read(signal), row => row.channel);
+        await listing.read(signal), row => owned(row, row.channel));
 }

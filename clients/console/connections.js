@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is connected, who is behind and why, and the end of one.
 import { call } from './broker.js';
-import { announce, confirm, fillRows, fillTable, make, onTyped, setText } from './dom.js';
-import { ago, bytes, count, plural } from './format.js';
+import { announce, buttonsColumn, confirm, fillRows, fillTable, make, onTyped,
+    setText } from './dom.js';
+import { ago, bytes, count, owned, plural } from './format.js';
 import { Listing } from './listing.js';
 
 export const title = 'Connections';
@@ -120,7 +121,9 @@ async function end(row, refresh) {
     }
 }
 
-export const clientColumn = { name: 'Client', text: row => row.client_id ?? '–' };
+export const clientColumn = {
+    name: 'Client', text: row => owned(row, row.client_id ?? row.identity ?? '–'),
+};
 export const readsColumn = { name: 'Reads', build: buildReads, fill: fillReads };
 
 function columnsOf(attempt, refresh) {
@@ -138,17 +141,8 @@ function columnsOf(attempt, refresh) {
             text: row => count(sumOf(row, 'skipped')) },
         { name: 'Sent', isNumber: true, isMinor: true, text: row => bytes(row.bytes_sent) },
         { name: 'Opened', isWhole: true, isMinor: true, text: row => ago(row.opened) },
-        { name: 'End',
-            build(cell) {
-                const button = make('button', { type: 'button' }, 'End…');
-                button.addEventListener('click', () => attempt(() => end(cell.row, refresh)));
-                cell.append(button);
-            },
-            fill(cell, row) {
-                cell.row = row;
-                cell.firstElementChild.setAttribute('aria-label',
-                    `End the connection of ${row.peer}`);
-            } },
+        buttonsColumn('End', [{ text: () => 'End…', run: row => end(row, refresh) }],
+            row => `End the connection of ${row.peer}`, attempt),
     ];
 }
 

@@ -3,7 +3,7 @@
  *
  * Place:   main hands the table to the routes of that port; includes nothing of the others.
  * Thread:  constant data; any thread may read it.
- * Bounds:  the files of clients/console, some 75 KiB, fixed when the binary is built.
+ * Bounds:  the files of clients/console, some 85 KiB, fixed when the binary is built.
  */
 #pragma once
 

@@ -10,8 +10,9 @@ import { Figures } from './figures.js';
 import { duration, plural } from './format.js';
 import * as overview from './overview.js';
 import * as sessions from './sessions.js';
+import * as sinks from './sinks.js';
 
-const VIEWS = { overview, connections, channels, channel, sessions, configuration };
+const VIEWS = { overview, connections, channels, channel, sessions, sinks, configuration };
 const PAUSE_MS = 2000;
 const DRAIN_PATH = '/api/v1/drain';
 const DRAIN_OVER = '30s';
@@ -94,6 +95,8 @@ async function probe(signal) {
     const has = path => resources.some(one => one.path === path);
     document.querySelector('#views [href="#/configuration"]').hidden = !has(configuration.PATH);
     document.querySelector('#views [href="#/sessions"]').hidden = !has(sessions.PATH);
+    document.querySelector('#views [href="#/sinks"]').hidden = !has(sinks.PATH);
+    uncoverLink();
     drainButton.hidden = !has(DRAIN_PATH);
     probedStart = figures.startSeconds;
 }
@@ -137,6 +140,13 @@ async function toggleDrain() {
 
 // --- views ----------------------------------------------------------------------------------
 
+/* A narrow window has no room for all links: the one of the view is in sight. */
+function uncoverLink() {
+    const link = document.querySelector('#views [aria-current="page"]');
+    const bar = link.parentElement;
+    bar.scrollLeft = link.offsetLeft - bar.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2;
+}
+
 function show() {
     const [path, query] = location.hash.replace(/^#\//, '').split('?');
     const name = Object.hasOwn(VIEWS, path) ? path : 'overview';
@@ -154,6 +164,7 @@ function show() {
         const isCurrent = link.hash === `#/${name === 'channel' ? 'channels' : name}`;
         link.setAttribute('aria-current', isCurrent ? 'page' : 'false');
     }
+    uncoverLink();
     const refresh = view.show(root, Object.fromEntries(new URLSearchParams(query)), {
         figures,
         refresh: () => shown.repeats.at(-1).now(),

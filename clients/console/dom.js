@@ -60,13 +60,15 @@ export function fillRows(body, items, keyOf, makeRow, fillRow) {
     }
 }
 
-function classOf({ isNumber, isWhole, isMinor }) {
-    return [isNumber && 'number', isWhole && 'whole', isMinor && 'minor'].filter(Boolean).join(' ');
+function classOf({ isNumber, isWhole, isMinor, isLong }) {
+    return [isNumber && 'number', isWhole && 'whole', isMinor && 'minor', isLong && 'long']
+        .filter(Boolean).join(' ');
 }
 
 /** A row of cells, the first of which is its head; `isMinor` ones go first on a narrow screen.
- *  columns: [{name, text(item), href?(item), tone?(item), isNumber?, isWhole?, isMinor?}], or
- *  with build(cell) and fill(cell, item) instead of text where a cell is more than text. */
+ *  columns: [{name, text(item), href?(item), tone?(item), isNumber?, isWhole?, isMinor?,
+ *  isLong?}], or with build(cell) and fill(cell, item) instead of text where a cell is more than
+ *  text. */
 export function makeCells(columns) {
     const row = make('tr');
     columns.forEach((column, index) => {
@@ -98,6 +100,32 @@ export function fillCells(row, columns, item) {
         }
         setText(cell.firstElementChild ?? cell, column.text(item));
     });
+}
+
+/** A column of buttons: [{text(item), run(item), hidden?(item)}]. label(item, text) is what one is
+ *  called for who hears it; attempt(run) is the page's way to do what may fail. */
+export function buttonsColumn(name, buttons, label, attempt) {
+    return {
+        name,
+        build(cell) {
+            cell.classList.add('do');
+            cell.classList.toggle('buttons-cell', buttons.length > 1);
+            for (const { run } of buttons) {
+                const button = make('button', { type: 'button' });
+                button.addEventListener('click', () => attempt(() => run(cell.row)));
+                cell.append(button, ' ');
+            }
+        },
+        fill(cell, row) {
+            cell.row = row;
+            buttons.forEach(({ text, hidden }, index) => {
+                const button = cell.children[index];
+                setText(button, text(row));
+                button.hidden = hidden?.(row) ?? false;
+                button.setAttribute('aria-label', label(row, text(row)));
+            });
+        },
+    };
 }
 
 /** Makes the rows of a whole table. */

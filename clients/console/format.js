@@ -80,3 +80,8 @@ export function ago(time, nowMs = Date.now()) {
 export function plural(number, word) {
     return `${count(number)} ${word}${number === 1 ? '' : 's'}`;
 }
+
+/** The name of what may be a tenant's: "acme: chat/7". */
+export function owned(row, name) {
+    return row.tenant === undefined ? name : `${row.tenant}: ${name}`;
+}

@@ -10,12 +10,13 @@ export class Listing {
     constructor(view, name, query, { keep, refresh }) {
         Object.assign(this, { view, name, query, keep, refresh });
         field(view, 'first').addEventListener('click', () => this.ask({}, true));
-        field(view, 'next').addEventListener('click', () => this.ask({ after: this.next }, true));
+        field(view, 'next').addEventListener('click', () => this.ask(
+            { after: this.next, after_tenant: this.nextTenant }, true));
     }
 
     /** Changes what is asked; without `after` it begins at the first page again. */
     ask(changes, isPage = false) {
-        Object.assign(this.query, { after: '' }, changes);
+        Object.assign(this.query, { after: '', after_tenant: '' }, changes);
         this.keep(this.query, isPage);
         this.refresh();
     }
@@ -26,6 +27,7 @@ export class Listing {
             pathOf(`/api/v1/${this.name}`, { ...this.query, limit: ROWS }), { signal });
         const rows = page[this.name];
         this.next = page.next;
+        this.nextTenant = page.next_tenant ?? '';
         field(this.view, 'none').hidden = rows.length > 0;
         field(this.view, 'first').disabled = !this.query.after;
         field(this.view, 'next').disabled = page.next === null;

@@ -4,13 +4,16 @@
 
 usage: embed.py NAME PATH OUTPUT.c FILE…
 
-index.html is at PATH, the others are below /NAME/; clients/NAME/NAME.h declares NAME_assets().
+index.html is at PATH, the others are below /NAME/; clients/NAME/NAME.h declares NAME_assets(). A
+line `@import "FILE";` of a style sheet is replaced by that file: what pages share is written once,
+and comes with their own.
 
 An entity tag is the SHA-256 of the bytes, cut to 128 bits: the same bytes have the same tag in
 every build, so a browser's copy stays good across restarts and upgrades that left a file alone.
 """
 import hashlib
 import pathlib
+import re
 import sys
 
 TYPES = {
@@ -20,6 +23,11 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 BYTES_A_LINE = 24
+
+
+def read(file: pathlib.Path) -> bytes:
+    return re.sub(rb'^@import "(.+)";\n', lambda found: read(file.parent / found[1].decode()),
+                  file.read_bytes(), flags=re.MULTILINE)
 
 
 def array_of(name: str, data: bytes) -> str:
@@ -37,7 +45,7 @@ def main(page: str, path: str, output: str, *names: str) -> None:
     ]
     rows = []
     for index, file in enumerate(files):
-        data = file.read_bytes()
+        data = read(file)
         tag = hashlib.sha256(data).hexdigest()[:32]
         parts.append(array_of(f"file_{index}", data))
         own_path = path if file.name == "index.html" else f"/{page}/{file.name}"
