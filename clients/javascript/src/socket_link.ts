@@ -19,6 +19,10 @@ interface Seat {
     number?: number;
 }
 
+function refusal({ code, message, field }: any): TidingsError {
+    return new TidingsError(code, message, undefined, field);
+}
+
 /** One WebSocket on /stream that carries all subscriptions. */
 export class SocketLink implements Link {
     readonly transport = 'websocket';
@@ -180,11 +184,11 @@ export class SocketLink implements Link {
         }
         if (isWanted) {
             this.#subscribe(subscription);
-            return;
-        }
-        this.#seats.delete(subscription);
-        if (seat!.number) {
-            this.#leave(seat!.number);
+        } else {
+            this.#seats.delete(subscription);
+            if (seat!.number) {
+                this.#leave(seat!.number);
+            }
         }
     }
 
@@ -210,9 +214,7 @@ export class SocketLink implements Link {
                 this.#seats.delete(subscription);
                 setTimeout(() => this.#isOver || this.changed(subscription), ASK_AGAIN_MS);
             } else {
-                subscription.end(
-                    new TidingsError(error.code, error.message, undefined, error.field),
-                );
+                subscription.end(refusal(error));
             }
         });
     }
@@ -228,17 +230,19 @@ export class SocketLink implements Link {
         }
     }
 
-    #take({ sub, ...frame }: any): void {
-        if (frame.ref) {
-            this.#answers.get(frame.ref)?.(frame);
-            this.#answers.delete(frame.ref);
+    #take({ sub, ref, ...frame }: any): void {
+        if (ref) {
+            this.#answers.get(ref)?.(frame);
+            this.#answers.delete(ref);
             return;
         }
         const subscription = this.#readers.get(sub);
         if (!subscription) {
             return; // the rest of one that was left, or has had its limit
         }
-        if (frame.gap) {
+        if (frame.closed) {
+            subscription.end(refusal(frame.closed)); // a new token does not allow it
+        } else if (frame.gap) {
             subscription.gap(frame.gap);
         } else if (frame.at) {
             subscription.live(frame.at);

@@ -92,7 +92,7 @@ export class SseLink implements Link {
         const stream = Object.assign(new AbortController(), state);
         this.#streams.set(subscription, stream);
         this.#read(subscription, stream)
-            .then(() => this.#lose(stream, { reason: 'the stream ended' }))
+            .then(() => this.#lose(stream, { reason: 'closed' }))
             .catch((error) => this.#failed(subscription, stream, error));
     }
 
@@ -169,7 +169,7 @@ export class SseLink implements Link {
 
     #closed(subscription: Subscription, told: { code: string; reconnect: boolean }): void {
         if (!told.reconnect) {
-            subscription.end(new TidingsError(told.code, 'the stream ended'));
+            subscription.end(new TidingsError(told.code, 'closed'));
             return;
         }
         this.#lose(this.#streams.get(subscription)!, {

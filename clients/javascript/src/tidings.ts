@@ -141,7 +141,7 @@ export class Tidings {
     /** @internal */
     add<T>(subscription: Subscription<T>): Subscription<T> {
         if (this.#isClosed) {
-            throw new TidingsError('closed', 'this client was closed');
+            throw new TidingsError('closed', 'by close()');
         }
         this.subscriptions.add(subscription);
         this.changed(subscription);

@@ -231,9 +231,10 @@ for (const givesTickets of [true, false]) {
             guard.givesTickets = givesTickets;
             const name = freshChannel();
             const tokens = Array.from({ length: 30 }, (_, index) => tokenFor(700 * (index + 1)));
+            tokens.push(tokenFor(600_000)); // however long it takes
             await browser.run(async (url, name, options, tokens) => {
                 const { Reader, Tidings } = globalThis.test;
-                const token = () => tokens.shift();
+                const token = () => tokens.length > 1 ? tokens.shift() : tokens[0];
                 const client = new Tidings(url, { ...options, token });
                 globalThis.client = client;
                 globalThis.reader = new Reader(client, name, { since: 'earliest' });
@@ -247,6 +248,6 @@ for (const givesTickets of [true, false]) {
             const way = givesTickets ? 'ticket' : 'access_token';
             assert.deepEqual([...guard.seen].sort(), ['authorization', way].sort());
             assert.ok(guard.counts.expired >= 2, `${guard.counts.expired} expired`);
-            assert.equal(await transport(), 'websocket');
+            await until(async () => (await transport()) === 'websocket'); // not between two
         });
 }

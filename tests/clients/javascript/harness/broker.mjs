@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real broker as a process on free ports. It keeps its port and its data over a restart.
+// The real broker as a process on free ports. It keeps its ports and its data over a restart.
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { spawnChild } from './child.mjs';
+import { takePort } from './ports.mjs';
 
 const ROOT = resolve(import.meta.dirname, '../../../..');
 const BAD_WORDS = /Sanitizer|runtime error:|INVARIANT_BROKEN/;
@@ -41,6 +42,8 @@ export class Broker {
         broker.#binary = await findBinary();
         broker.#folder = await mkdtemp(join(tmpdir(), 'tidings-js-'));
         broker.#config = config;
+        broker.port = await takePort();
+        broker.mqttPort = await takePort();
         t.after(async () => {
             await broker.stop();
             await rm(broker.#folder, { recursive: true });
@@ -68,11 +71,7 @@ export class Broker {
         await new Promise((done, fail) => {
             broker.on('exit', () => fail(new Error(this.#logged.join('\n'))));
             createInterface(broker.stdout).on('line', (line) => {
-                const found = /^\s*(public|mqtt)\s+\w+:\/\/[^:]+:(\d+)/.exec(line);
-                if (found) {
-                    this[{ public: 'port', mqtt: 'mqttPort' }[found[1]]] = Number(found[2]);
-                }
-                if (this.port && this.mqttPort) {
+                if (/^\s*mqtt\s+\w+:\/\//.test(line)) {
                     done();
                 }
             });
@@ -81,6 +80,9 @@ export class Broker {
             const page = await fetch(`${this.url}/channels/ready`).catch(() => null);
             if (page?.ok) {
                 return;
+            }
+            if (broker.exitCode !== null || broker.signalCode !== null) {
+                throw new Error(this.#logged.join('\n'));
             }
         }
     }

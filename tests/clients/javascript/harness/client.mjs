@@ -5,7 +5,7 @@ import { Tidings } from '../../../../clients/javascript/dist/node.js';
 export * from '../../../../clients/javascript/dist/node.js';
 
 /** As a client is set up where a test waits for it; steady at once, so that tries start over. */
-export const HASTY = { retryBaseMs: 20, retryCapMs: 200, steadyMs: 0, answerMs: 3000 };
+export const HASTY = { retryBaseMs: 20, retryCapMs: 200, steadyMs: 0, answerMs: 10_000 };
 
 export function connect(t, url, options = {}) {
     const client = new Tidings(url, { ...HASTY, ...options });

@@ -126,6 +126,8 @@ export class Guard {
             const ticket = randomUUID();
             this.#tickets.set(ticket, expiry);
             answer.writeHead(200, cors).end(JSON.stringify({ ticket }));
+        } else if (message.url === '/token') { // those of the broker itself mean nothing here
+            answer.writeHead(501, cors).end();
         } else {
             this.#pass(message, answer, cors);
         }

@@ -2,6 +2,7 @@
 // The network between a client and the broker, on a free port, and the ways in which it fails.
 import { createServer, connect } from 'node:net';
 import { once } from 'node:events';
+import { takePort } from './ports.mjs';
 
 const UPGRADE = /^GET [^\r]*\r\n(?:[^\r]+\r\n)*upgrade: *websocket/i;
 const REFUSED = 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
@@ -22,6 +23,7 @@ export class Proxy {
     static async start(t, broker) {
         const proxy = new Proxy();
         proxy.#broker = broker;
+        proxy.port = await takePort();
         await proxy.up();
         t.after(() => proxy.down());
         return proxy;

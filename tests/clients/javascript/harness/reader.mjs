@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A subscription that keeps what it was told, and ways to wait for it; runs in browsers, too.
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** Asks until `claim()` is true, and gives what it gave. */
 export async function until(claim, what, patienceMs = PATIENCE_MS) {

@@ -30,7 +30,11 @@ export function scripted(begin, hear = () => {}) {
         static sendsHeaders = NodeWebSocket.sendsHeaders;
 
         constructor() {
-            setImmediate(() => begin(this));
+            setImmediate(() => {
+                if (this.onopen) { // else the client has closed it meanwhile
+                    begin(this);
+                }
+            });
         }
 
         send(text) {
