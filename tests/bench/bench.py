@@ -1,98 +1,42 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what the closing notes tell; prints one line of JSON a run.
+"""Measures what `tests/bench/compare` does not; prints one line of JSON a run.
 
-    tests/bench/bench.py latency             publish to delivery, one reader, an idle machine
-    tests/bench/bench.py memory [COUNT]      RSS per idle WebSocket, event stream and MQTT
-                                             connection (10,000)
     tests/bench/bench.py syscalls            per delivery, 1,000 readers at 100 and 2,000 msg/s
-    tests/bench/bench.py nats [WORKERS]      1,000 readers at 2,000 msg/s beside nats-server; one
-                                             worker, because the load needs a core as well
-    tests/bench/bench.py mqtt [WORKERS]      1,000 subscribers with QoS 0 and QoS 1 beside Mosquitto
     tests/bench/bench.py patterns [CHANNELS] what it costs a worker to find the readers of a message
                                              (patterns.c), and a broker where 100,000 channels have
                                              one reader each and 10,000 patterns another
-    tests/bench/bench.py publish             messages a second: one at a time, and as batches; async
-                                             and fsync
     tests/bench/bench.py disk                bytes of the data directory a message, by its size
     tests/bench/bench.py all
 
 It needs a release build in build-release (or $TIDINGS_BINARY) and `ninja -C build-release
-tests/bench/load tests/bench/patterns` (or $TIDINGS_LOAD, $TIDINGS_PATTERNS). Server and load share
-the machine: compare the lines of one run, not those of two machines.
+tests/bench/patterns` (or $TIDINGS_PATTERNS). Server and load share the machine: compare the lines
+of one run, not those of two machines.
 """
 import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import time
-from urllib.parse import urlsplit
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 os.environ.setdefault("TIDINGS_BINARY", str(ROOT / "build-release" / "tidings"))
 
-from harness.broker import Broker, wait_for  # noqa: E402  (the path comes first)
+from harness.broker import Broker, find_binary, wait_for  # noqa: E402  (the path comes first)
 from harness.readers import Subscriptions  # noqa: E402
 
-LOAD = os.environ.get("TIDINGS_LOAD", str(ROOT / "build-release" / "tests" / "bench" / "load"))
 PATTERNS = os.environ.get("TIDINGS_PATTERNS",
                           str(ROOT / "build-release" / "tests" / "bench" / "patterns"))
 READERS = 1000
-SECONDS = 10
-
-
-class Load:
-    """The load program: connected when made, measured by run()."""
-
-    def __init__(self, kind, host, readers, rate, seconds, size=64, publishers=4):
-        self.process = subprocess.Popen(
-            [LOAD, kind, host, "bench", str(readers), str(rate), str(seconds), str(size),
-             str(publishers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline() != "ready\n":
-            raise RuntimeError("the load could not connect")
-
-    def go(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def result(self):
-        text = self.process.stdout.readline()
-        self.process.wait()
-        return json.loads(text)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
+LOAD_S = 12
+WINDOW_S = 5
 
 
 def tell(name, **figures):
     print(json.dumps({"bench": name, **figures}), flush=True)
-
-
-def cpu_seconds(pid):
-    text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    fields = text.rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss_bytes(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
-
-
-def measured(pid, load):
-    """Runs a load; its result with the server's CPU a delivery."""
-    before = cpu_seconds(pid)
-    load.go()
-    figures = load.result()
-    cpu = cpu_seconds(pid) - before
-    figures["cpu_us_per_delivery"] = round(cpu * 1e6 / max(figures["delivered"], 1), 3)
-    figures["delivered_percent"] = round(100 * figures["delivered"] / figures["expected"], 2)
-    return figures
 
 
 def with_broker(work, *arguments, **options):
@@ -105,40 +49,18 @@ def with_broker(work, *arguments, **options):
         broker.close()
 
 
-def latency(*_):
-    def work(broker):
-        for kind in ("websocket", "events"):
-            for rate in (100, 1000):
-                tell("latency", kind=kind, rate=rate, **measured(
-                    broker.process.pid, Load(kind, broker.host, 1, rate, SECONDS, publishers=1)))
-    with_broker(work)
+def deliveries(broker):
+    return sum(value for name, value in broker.figures().items()
+               if name.startswith("tidings_deliveries_total"))
 
 
-def host_of(broker, kind):
-    return f"127.0.0.1:{broker.mqtt_port}" if kind.startswith("mqtt") else broker.host
-
-
-def memory(count=10000):
-    for kind in ("websocket", "events", "mqtt-qos0", "mqtt-qos1"):
-        def work(broker, kind=kind):
-            Load(kind, host_of(broker, kind), 100, 0, 0).end()
-            before = rss_bytes(broker.process.pid)
-            load = Load(kind, host_of(broker, kind), int(count), 0, 0)
-            after = rss_bytes(broker.process.pid)
-            tell("memory", kind=kind, connections=int(count), rss_before=before, rss_after=after,
-                 bytes_per_connection=round((after - before) / int(count)))
-            load.end()
-        with_broker(work)
-
-
-def trace(pid, load):
-    """Counts the system calls of a run with strace, by name."""
+def trace(pid, is_over):
+    """Counts the system calls of a process with strace, by name, until `is_over()`."""
     report = pathlib.Path(f"/tmp/tidings-strace-{os.getpid()}")
     tracer = subprocess.Popen(["strace", "-c", "-f", "-qq", "-o", str(report), "-p", str(pid)])
     wait_for(lambda: "TracerPid:\t0\n" not in pathlib.Path(f"/proc/{pid}/status").read_text(
         encoding="ascii"), 15, "strace")
-    load.go()
-    figures = load.result()
+    wait_for(is_over, 60, "the end of the window")
     tracer.terminate()
     tracer.wait()
     calls = {}
@@ -147,90 +69,29 @@ def trace(pid, load):
         if found and found.group(2) != "total":
             calls[found.group(2)] = int(found.group(1))
     report.unlink()
-    return figures, calls
+    return calls
 
 
 def syscalls(*_):
+    """A window in the middle of a load, so that connecting is not counted."""
     def work(broker):
-        for rate, seconds in ((100, 10), (2000, 5)):
-            load = Load("websocket", broker.host, READERS, rate, seconds)
-            figures, calls = trace(broker.process.pid, load)
+        for rate in (100, 2000):
+            load = subprocess.Popen(
+                [str(find_binary()), "bench", "--url", broker.public, "--quiet", "--readers",
+                 str(READERS), "--rate", str(rate), "--duration", f"{LOAD_S}s"],
+                stdout=subprocess.DEVNULL)
+            start = deliveries(broker)
+            wait_for(lambda start=start: deliveries(broker) > start, 60, "the first delivery")
+            before, begin = deliveries(broker), time.monotonic()
+            calls = trace(broker.process.pid,
+                          lambda begin=begin: time.monotonic() > begin + WINDOW_S)
+            delivered = deliveries(broker) - before
+            load.wait()
             total = sum(calls.values())
-            top = dict(sorted(calls.items(), key=lambda item: -item[1])[:8])
-            tell("syscalls", rate=rate, calls=total, per_delivery=round(
-                total / max(figures["delivered"], 1), 3), top=top, **figures)
+            tell("syscalls", rate=rate, calls=total, delivered=round(delivered),
+                 per_delivery=round(total / max(delivered, 1), 3),
+                 top=dict(sorted(calls.items(), key=lambda item: -item[1])[:8]))
     with_broker(work)
-
-
-def start_peer(make_command):
-    """A server on a free port of loopback, which make_command puts into its command."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = make_command(port)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def is_up():
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    wait_for(is_up, 15, command[0])
-    return process, f"127.0.0.1:{port}"
-
-
-def start_nats():
-    return start_peer(lambda port: ["nats-server", "-a", "127.0.0.1", "-p", str(port)])
-
-
-def start_mosquitto(folder):
-    """Nothing is dropped for its defaults' sake: no bound on what waits or is unacknowledged."""
-    def make_command(port):
-        path = pathlib.Path(folder, "mosquitto.conf")
-        path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n"
-                        "max_queued_messages 0\nmax_inflight_messages 0\n"
-                        "set_tcp_nodelay true\n", encoding="ascii")
-        return ["/usr/sbin/mosquitto", "-c", str(path)]
-    return start_peer(make_command)
-
-
-def mqtt(workers="1"):
-    """In turns, so that what disturbs the machine disturbs both."""
-    def work(broker):
-        server, host = start_mosquitto(broker.scratch)
-        try:
-            for kind in ("mqtt-qos0", "mqtt-qos1"):
-                for rate in (100, 1000):
-                    for _ in range(3):
-                        tell("mqtt", server="tidings", kind=kind, workers=int(workers), rate=rate,
-                             **measured(broker.process.pid, Load(kind, host_of(broker, kind),
-                                                                 READERS, rate, SECONDS)))
-                        tell("mqtt", server="mosquitto", kind=kind, rate=rate, **measured(
-                            server.pid, Load(kind, host, READERS, rate, SECONDS)))
-        finally:
-            server.terminate()
-            server.wait()
-    with_broker(work, "--workers", workers)
-
-
-def nats(workers="1"):
-    """In turns, so that what disturbs the machine disturbs both."""
-    def work(broker):
-        server, host = start_nats()
-        try:
-            for rate in (100, 2000):
-                for _ in range(3):
-                    tell("nats", server="tidings", workers=int(workers), rate=rate, **measured(
-                        broker.process.pid,
-                        Load("websocket", urlsplit(broker.public).netloc, READERS, rate, SECONDS)))
-                    tell("nats", server="nats-server", rate=rate, **measured(
-                        server.pid, Load("nats", host, READERS, rate, SECONDS)))
-        finally:
-            server.terminate()
-            server.wait()
-    with_broker(work, "--workers", workers)
 
 
 def subscribe_all(broker, selectors):
@@ -306,24 +167,6 @@ def post(connection, channel, media_type, body):
         raise RuntimeError(answer)
 
 
-def publish(*_):
-    rules = "channels: [ { match: fsync, durability: fsync } ]\n"
-
-    def work(broker):
-        for channel in ("async", "fsync"):
-            for batch, count in ((1, 3000), (1000, 50)):
-                body = lines_of(batch, 100)
-                with broker.connect() as connection:
-                    begun = time.monotonic()
-                    for _ in range(count):
-                        post(connection, channel, "application/x-ndjson", body)
-                    seconds = time.monotonic() - begun
-                tell("publish", durability=channel, batch=batch, message_bytes=100,
-                     ms_per_publish=round(seconds * 1000 / count, 3),
-                     per_second=round(batch * count / seconds))
-    with_broker(work, config=rules)
-
-
 def disk(*_):
     rules = "channels: [ { match: '**', history: { messages: unlimited } } ]\n"
     for size in (100, 1000, 10000):
@@ -342,17 +185,14 @@ def disk(*_):
         with_broker(work, config=rules)
 
 
-BENCHES = {"latency": latency, "memory": memory, "syscalls": syscalls, "nats": nats,
-           "mqtt": mqtt, "patterns": patterns, "publish": publish, "disk": disk}
+BENCHES = {"syscalls": syscalls, "patterns": patterns, "disk": disk}
 
 
 def main():
     if len(sys.argv) < 2 or sys.argv[1] not in [*BENCHES, "all"]:
         sys.exit(__doc__)
-    for program in (LOAD, PATTERNS):
-        if not pathlib.Path(program).exists():
-            sys.exit(f"{program} is not built: ninja -C build-release tests/bench/load "
-                     "tests/bench/patterns")
+    if not pathlib.Path(PATTERNS).exists():
+        sys.exit(f"{PATTERNS} is not built: ninja -C build-release tests/bench/patterns")
     begin = time.monotonic()
     for name, bench in BENCHES.items():
         if sys.argv[1] in (name, "all"):
