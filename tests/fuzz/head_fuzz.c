@@ -8,6 +8,14 @@ static bool is_inside(struct span part, struct span whole) {
            (part.bytes >= whole.bytes && part.bytes + part.length <= whole.bytes + whole.length);
 }
 
+static size_t count_headers(const struct head *head, struct span name) {
+    size_t count = 0;
+    for (size_t i = 0; i < head->header_count; i++) {
+        count += span_is_equal_nocase(head->headers[i].name, name);
+    }
+    return count;
+}
+
 static enum error_code find_in_steps(struct span input, size_t step, size_t *ret_length) {
     struct head_search search = {0};
     enum error_code code = ERR_AGAIN;
@@ -31,20 +39,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     CLAIM(find_in_steps(input, step, &end_in_steps) == code);
     CLAIM(end == end_in_steps);
     if (code != OK) {
-        CLAIM(head_parse(input, &head, NULL) != OK);
         return 0;
     }
     CLAIM(end <= input.length && end <= HTTP_HEAD_BYTES_MAX);
     struct span whole = span_of(input.bytes, end);
-    if (head_parse(whole, &head, NULL) != OK) {
+    search = (struct head_search){0};
+    if (head_take(&search, whole, &head, &end, NULL) != OK) {
         return 0;
     }
     CLAIM(head.path.length > 0);
     CLAIM(head.is_asterisk || head.path.bytes[0] == '/');
     CLAIM(head.path.length == 1 || is_inside(head.path, whole));
     CLAIM(is_inside(head.query, whole) && is_inside(head.host, whole));
-    CLAIM(head.version_minor == 0 || head_count(&head, "host") == 1);
-    CLAIM(head_count(&head, "content-length") + head_count(&head, "transfer-encoding") <= 1);
+    CLAIM(head.version_minor == 0 || count_headers(&head, SPAN("host")) == 1);
+    CLAIM(count_headers(&head, SPAN("content-length")) +
+              count_headers(&head, SPAN("transfer-encoding")) <=
+          1);
     CLAIM(!head.is_chunked || head.version_minor == 1);
     for (size_t i = 0; i < head.header_count; i++) {
         struct span value = head.headers[i].value, element;

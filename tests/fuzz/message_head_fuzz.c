@@ -12,7 +12,7 @@ static void check_head(const struct message_head *head) {
     CLAIM(utf8_is_valid(head->fields.key) && head->fields.key.length <= KEY_BYTES_MAX);
     CLAIM(!head->is_event || head->fields.event.length > 0);
     CLAIM(head->fields.ttl_ms <= TTL_S_MAX * UINT64_C(1000));
-    CLAIM(head->idempotency_key_length <= IDEMPOTENCY_KEY_BYTES_MAX);
+    CLAIM(head->idempotency_key.length <= IDEMPOTENCY_KEY_BYTES_MAX);
     while (string_map_next(&rest, &name, &value)) {
         CLAIM(name.length > 0 && utf8_is_valid(name) && utf8_is_valid(value));
     }

@@ -32,7 +32,7 @@ static void grant(unsigned argument) {
     if (peer.claim != NULL && peer.start_count == 0 && peer.grant_count == 0) {
         peer_grant(codes[argument % ARRAY_COUNT(codes)], (struct span){0});
     } else if (peer.claim != NULL && peer.start_count > 0 && argument == 31) {
-        peer.claim->on_taken_over(peer.claim);
+        peer.claim->calls->on_taken_over(peer.claim);
     }
 }
 

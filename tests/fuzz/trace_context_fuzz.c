@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/trace_context.h"
 
-#include "broker/limits.h"
 #include "protocols/rest/request.h"
 #include "tests/fuzz/fuzz.h"
 
