@@ -18,8 +18,13 @@ from harness.sse import EventStream
 from harness.websocket import WebSocket
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# A deadline is for what never comes. What does comes in a moment, but on a machine that does much
+# else at a time; so it is far from that, and costs nothing.
+PATIENCE_S = 60
+END_S = 60  # a sanitizer looks through all memory at the end
 BAD_WORDS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|"
                        r"runtime error:|INVARIANT_BROKEN|Assertion .* failed")
+BAD_END = "the broker ended with"  # what is said of one that was to end otherwise, or to go on
 
 
 def find_binary():
@@ -39,7 +44,7 @@ def is_sanitized():
         b"__tsan_init" in find_binary().read_bytes()
 
 
-def wait_for(claim, timeout_s=15, what="the condition"):
+def wait_for(claim, timeout_s=PATIENCE_S, what="the condition"):
     """Asks until `claim()` is true; gives what it gave."""
     end = time.monotonic() + timeout_s
     pause = threading.Event()
@@ -63,20 +68,22 @@ class Broker:
     """One process. `data` is kept between start() and the next start(), and removed by close()."""
 
     def __init__(self, *arguments, data=None, config=None, environment=None,
-                 descriptors=None):
+                 descriptors=None, context=None):
         self.arguments = list(arguments)
         self.scratch = tempfile.mkdtemp(prefix="tidings-test-")
         self.data = str(data or pathlib.Path(self.scratch, "data"))
         self.environment = environment or {}
         self.descriptors = descriptors
+        self.context = context  # how its clients speak TLS, where they do
         if config is not None:
             path = pathlib.Path(self.scratch, "tidings.yaml")
             path.write_text(config, encoding="utf-8")
             self.arguments += ["--config", str(path)]
-        self.process = None
+        self.process, self.is_awaited = None, False  # whether somebody waited for its end
         self.said, self.logged, self.threads = [], [], []
         self.public = self.operator = None
         self.mqtt = None  # "mqtt://127.0.0.1:40001"; None where it does not listen
+        self.mqtts = None
 
     # --- its life ---
 
@@ -89,8 +96,8 @@ class Broker:
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("TIDINGS_")}
         environment.update(self.environment)
-        self.said, self.logged = [], []
-        self.public = self.operator = self.mqtt = None
+        self.said, self.logged, self.is_awaited = [], [], False
+        self.public = self.operator = self.mqtt = self.mqtts = None
         self.process = subprocess.Popen(
             command + self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=environment, cwd=self.scratch,
@@ -112,7 +119,7 @@ class Broker:
     def start(self):
         """Starts it and waits until /readyz answers 200."""
         self.spawn()
-        wait_for(self.knows_its_urls, 30, "the broker's URLs")
+        wait_for(self.knows_its_urls, 60, "the broker's URLs")
         wait_for(self.is_ready, 60, "/readyz")
         return self
 
@@ -120,38 +127,45 @@ class Broker:
         if self.process.poll() is not None:
             for thread in self.threads:
                 thread.join(5)
-            raise AssertionError(f"the broker ended with {self.process.returncode}:\n"
+            self.is_awaited = True
+            raise AssertionError(f"{BAD_END} {self.process.returncode}:\n"
                                  + "\n".join(self.said + self.logged))
         for line in list(self.said):
-            found = re.match(r"\s*(public|operator|mqtt)\s+((?:http|mqtt)://\S+)", line)
+            found = re.match(r"\s*(public|operator|mqtts?)\s+((?:http|mqtt)s?://\S+)", line)
             if found:
                 setattr(self, found.group(1), found.group(2).rstrip("/"))
         return self.public and self.operator
 
     def is_ready(self):
         try:
-            return http.request(self.operator, "GET", "/readyz").status == 200
+            return http.request(self.operator, "GET", "/readyz",
+                                context=self.context).status == 200
         except (OSError, http.Closed):
             return False
 
     def signal(self, number):
         self.process.send_signal(number)
 
-    def wait(self, timeout_s=20):
+    def wait(self, timeout_s=END_S):
         """Its exit code; all of its output has been read then."""
         code = self.process.wait(timeout_s)
         for thread in self.threads:
             thread.join(10)
+        self.is_awaited = True
         return code
 
     def kill(self):
-        """kill -9: nothing is said, nothing is flushed."""
-        if self.process is not None and self.process.poll() is None:
+        """kill -9: nothing is said, nothing is flushed. One that had ended by itself is told of,
+        unless somebody waited for that, and so is what a sanitizer said of its life."""
+        if self.process is None:
+            return
+        code = None if self.is_awaited else self.process.poll()
+        if self.process.poll() is None:
             self.process.kill()
-        if self.process is not None:
-            self.wait()
+        self.wait()
+        self.assert_ended(code, (None, 0, -signal.SIGKILL))
 
-    def stop(self, timeout_s=20):
+    def stop(self, timeout_s=END_S):
         """SIGTERM, exit code 0, and no last words of a sanitizer."""
         if self.process is None:
             return
@@ -159,35 +173,46 @@ class Broker:
             self.signal(signal.SIGTERM)
         try:
             code = self.wait(timeout_s)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
             self.kill()
-            raise
+            raise AssertionError(f"{BAD_END} nothing in {timeout_s} s, behind SIGTERM") from error
         self.process = None
-        tail = "\n".join(self.logged[-60:])
-        assert not self.bad_words(), tail
-        assert code == 0, f"exit code {code}\n{tail}"
+        self.assert_ended(code, (0,))
         self.log_lines()
+
+    def assert_ended(self, code, allowed):
+        words = "\n".join(self.bad_words() + self.logged[-60:])
+        assert code in allowed, f"{BAD_END} {code}\n{words}"
+        assert not self.bad_words(), words
 
     def bad_words(self):
         return [line for line in self.logged if BAD_WORDS.search(line)]
 
     def close(self):
         """Kills what still runs and removes what it wrote."""
-        self.kill()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        try:
+            self.kill()
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def assert_alive(self):
-        assert self.process.poll() is None, "\n".join(self.logged[-60:])
-        assert not self.bad_words(), "\n".join(self.logged[-60:])
+        self.assert_ended(self.process.poll(), (None,))
 
     def log_lines(self, event=None):
         """What it logged until now, each line as {key: value}; of one event, or all."""
         lines = [logs.parse(line) for line in list(self.logged)]
         return [line for line in lines if event in (None, line["event"])]
 
-    def wait_logged(self, event, timeout_s=15):
+    def wait_logged(self, event, timeout_s=PATIENCE_S):
         """The lines of that event, when there is one."""
         return wait_for(lambda: self.log_lines(event), timeout_s, event)
+
+    def lag(self, publish):
+        """Publishes until a reader is told to go because it lags. It has two seconds from then on
+        for what was sent to it, and its goodbye, so its test reads at once."""
+        before = len(self.log_lines("READER_TOO_SLOW"))
+        while len(self.log_lines("READER_TOO_SLOW")) == before:
+            publish()
 
     # --- talking to it ---
 
@@ -200,10 +225,11 @@ class Broker:
         return urlsplit(self.mqtt).port
 
     def connect(self, **options):
-        return http.Connection(self.public, **options)
+        return http.Connection(self.public, **{"context": self.context, **options})
 
     def request(self, method, target, headers=None, body=None, **options):
-        return http.request(self.public, method, target, headers, body, **options)
+        return http.request(self.public, method, target, headers, body,
+                            **{"context": self.context, **options})
 
     def get(self, target, headers=None):
         return self.request("GET", target, headers)
@@ -251,10 +277,10 @@ class Broker:
                 return messages, gaps
 
     def websocket(self, target, **options):
-        return WebSocket(self.public, target, **options)
+        return WebSocket(self.public, target, **{"context": self.context, **options})
 
     def events(self, target, **options):
-        return EventStream(self.public, target, **options)
+        return EventStream(self.public, target, **{"context": self.context, **options})
 
     # --- looking at it ---
 
@@ -270,12 +296,28 @@ class Broker:
         """A figure of /metrics by its whole name: `tidings_x_total{protocol="sse"}`."""
         return self.figures()[sample]
 
-    def is_blocked(self, connection):
-        """Does a reply wait for the client of that connection to take more?"""
+    def wait_metric(self, sample, number):
+        """Until the figure is that: what is counted behind an answer may come a moment later."""
+        wait_for(lambda: self.metric(sample) == number,
+                 what=f"{sample} {number}; it is {self.metric(sample)}")
+
+    def row_of(self, connection):
+        """What the operator is told of a client's connection; None where it is not there."""
         address, port = connection.socket.getsockname()[:2]
         answer = http.request(self.operator, "GET", "/api/v1/connections?limit=1000")
-        return any(row["blocked"] for row in answer.json()["connections"]
-                   if row["peer"] == f"{address}:{port}")
+        return next((row for row in answer.json()["connections"]
+                     if row["peer"] == f"{address}:{port}"), None)
+
+    def dismiss(self, connection):
+        """The operator ends a client's connection."""
+        number = wait_for(lambda: self.row_of(connection), what="its row")["id"]
+        answer = http.request(self.operator, "DELETE", f"/api/v1/connections/{number}")
+        assert answer.status == 204, answer
+
+    def is_blocked(self, connection):
+        """Does a reply wait for the client of that connection to take more?"""
+        row = self.row_of(connection)
+        return row is not None and row["blocked"]
 
     def ask_and_pause(self, channel, headers=None):
         """A connection whose client asked for 40 messages, 4 MB in all, and reads nothing yet."""

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from harness import http
-from harness.broker import wait_for
+from harness.broker import PATIENCE_S, wait_for
 
 
 def ask(broker, method, target, headers=None, body=None):
@@ -28,11 +28,11 @@ def resources(broker):
 class Console:
     """The console in a tab of its own."""
 
-    def __init__(self, browser, broker, view=""):
+    def __init__(self, browser, broker, view="", address=None):
         self.browser, self.broker = browser, broker
         browser.get_log("browser")
         browser.switch_to.new_window("tab")
-        browser.get(f"{broker.operator}/{view}")
+        browser.get(f"{address or broker.operator}/{view}")
 
     def close(self):
         self.browser.close()
@@ -70,11 +70,11 @@ class Console:
             "    .map(row => [row.children[0].textContent, row.children[1].textContent]);", name))
 
     def wait_for_text(self, selector, pattern):
-        wait_for(lambda: re.search(pattern, self.text(selector) or ""), 20,
+        wait_for(lambda: re.search(pattern, self.text(selector) or ""), PATIENCE_S,
                  f"{pattern!r} at {selector}")
 
     def wait_for_rows(self, claim, what, selector="main"):
-        found, = wait_for(lambda: claim(rows := self.rows(selector)) and [rows], 20, what)
+        found, = wait_for(lambda: claim(rows := self.rows(selector)) and [rows], PATIENCE_S, what)
         return found
 
     def type(self, selector, text):
@@ -83,9 +83,12 @@ class Console:
         field.send_keys(text or Keys.DELETE)
 
     def press(self, text):
-        """Clicks the button of that text that is to be seen."""
-        self.run("[...document.querySelectorAll('button, nav a')].find(one =>"
-                 "    one.textContent === arguments[0] && one.checkVisibility()).click();", text)
+        """Clicks the button of that text once it is to be seen."""
+        wait_for(lambda: self.run(
+            "const found = [...document.querySelectorAll('button, nav a')].find(one =>"
+            "    one.textContent === arguments[0] && one.checkVisibility());"
+            "found?.click();"
+            "return Boolean(found);", text), PATIENCE_S, f"the button {text!r}")
 
     def complaints(self):
         """What the browser's console says, but for the question after a list that is not there."""

@@ -11,7 +11,7 @@ import yaml
 from harness import npm
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-METHODS = ("get", "post", "delete")
+METHODS = ("get", "post", "put", "delete")
 FORMATS = jsonschema.FormatChecker()
 
 

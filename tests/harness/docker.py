@@ -6,13 +6,21 @@ Where no registry can be reached, Debian's own packages stand in for the images 
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import tempfile
 
 from harness.broker import wait_for
+from harness.ports import take_port
 
 BUILD_TIMEOUT_S = 1200
+PULL_TIMEOUT_S = 90  # 5 s where there is a registry; one that says nothing is none
+BASE_TIMEOUT_S = 600  # of debootstrap: 40 s on an idle machine, 250 s beside forty others
+MIRROR_TIMEOUT_S = 120  # it gives up by itself sooner, and is slow beside others
+START_TIMEOUT_S = 60
+# Of debootstrap's wget, which would wait for a quarter of an hour; and of apt in a container.
+WGETRC = "timeout = 20\ntries = 2\n"
+ASK_MIRROR = ("apt-get", "-qq", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::Retries=1",
+              "-o", "APT::Update::Error-Mode=any", "update")
 BASE = "debian:bookworm-slim"
 # What the official image leaves out too, so that sizes can be compared.
 SLIM = tuple(f"usr/share/{name}" for name in ("doc", "info", "lintian", "locale", "man"))
@@ -29,12 +37,8 @@ FORWARDING = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def free_ports(names):
-    """A port for each name, that nobody has at the moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: str(one.getsockname()[1]) for name, one in zip(names, sockets)}
-    for one in sockets:
-        one.close()
-    return ports
+    """A port for each name, that no other test has."""
+    return {name: str(take_port()) for name in names}
 
 
 class NoEngine(Exception):
@@ -71,8 +75,12 @@ class Engine:
                 ["dockerd", "--host", self.environment["DOCKER_HOST"],
                  "--pidfile", self.scratch / "pid", "--data-root", self.scratch / "data",
                  "--exec-root", self.scratch / "exec"], stdout=log, stderr=log)
-        wait_for(lambda: self.answers() or self.daemon.poll() is not None, 60, "dockerd")
-        if self.daemon.poll() is not None:
+        try:
+            wait_for(lambda: self.answers() or self.daemon.poll() is not None, START_TIMEOUT_S)
+            is_up = self.daemon.poll() is None
+        except TimeoutError:
+            is_up = False
+        if not is_up:
             words = (self.scratch / "log").read_text(encoding="utf-8").splitlines()
             raise NoEngine(f"dockerd does not start here: {words[-1]}")
         return self
@@ -105,26 +113,40 @@ class Engine:
             f"{command}:\n{(done.stdout or b'').decode('utf-8', 'replace')[-4000:]}"
         return done
 
+    def does(self, *command, **options):
+        """True: it did that, in its time."""
+        try:
+            return self.ask(*command, is_claim=False, **options).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+
     # --- images that others publish ---
 
     def has(self, image):
-        return self.ask("docker", "image", "inspect", image, is_claim=False).returncode == 0 or \
-            self.ask("docker", "pull", "--quiet", image, is_claim=False,
-                     timeout=BUILD_TIMEOUT_S).returncode == 0
+        return self.does("docker", "image", "inspect", image) or \
+            self.does("docker", "pull", "--quiet", image, timeout=PULL_TIMEOUT_S)
 
     def provide_base(self):
-        """Debian slim, as a registry has it, or made of Debian's packages. Raises NoEngine."""
-        if self.has(BASE):
-            return
+        """Debian slim, as a registry has it, or made of Debian's packages. Raises NoEngine, also
+        where a container gets none of these: an image is made of nothing else."""
+        if not self.has(BASE):
+            self.make_base()
+        if not self.does("docker", "run", "--rm", BASE, *ASK_MIRROR, timeout=MIRROR_TIMEOUT_S):
+            raise NoEngine("a container cannot get Debian's packages")
+
+    def make_base(self):
         if os.geteuid() != 0 or shutil.which("debootstrap") is None:
             raise NoEngine(f"{BASE} cannot be pulled, nor made without root and debootstrap")
         root = self.scratch / "root"
         rules = root / "etc/dpkg/dpkg.cfg.d/slim"
         rules.parent.mkdir(parents=True)
         rules.write_text("".join(f"path-exclude /{path}/*\n" for path in SLIM), encoding="ascii")
+        (self.scratch / "wgetrc").write_text(WGETRC, encoding="ascii")
         with open(self.scratch / "debootstrap.log", "wb") as log:
-            self.ask("debootstrap", "--variant=minbase", "bookworm", root, stdout=log,
-                     timeout=BUILD_TIMEOUT_S)
+            if not self.does("timeout", BASE_TIMEOUT_S, "debootstrap", "--variant=minbase",
+                             "bookworm", root, stdout=log, timeout=BASE_TIMEOUT_S + 30,
+                             env=self.environment | {"WGETRC": str(self.scratch / "wgetrc")}):
+                raise NoEngine(f"{BASE} cannot be pulled, nor made: no mirror of Debian answers")
         for path in (*SLIM, "var/cache/apt", "var/lib/apt/lists"):  # debootstrap heeds no rule
             shutil.rmtree(root / path, ignore_errors=True)
         with subprocess.Popen(["tar", "-C", root, "--numeric-owner", "-c", "."],

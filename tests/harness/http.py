@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HTTP/1.1 client over a bare socket: it sends exactly the bytes that it is given."""
+import contextlib
 import json
 import socket
 import ssl
@@ -7,10 +8,10 @@ import struct
 import time
 from urllib.parse import urlsplit
 
-TIMEOUT_S = 15
+TIMEOUT_S = 30  # an answer takes no second, but on a machine that is busy with much else
 
-# https is spoken by proxies that a test has started, here, under any name and with a made-up
-# certificate.
+# https is spoken by what a test has started, here, under any name and with a made-up certificate,
+# unless the test says what it trusts.
 TLS = ssl.create_default_context()
 TLS.check_hostname = False
 TLS.verify_mode = ssl.CERT_NONE
@@ -48,14 +49,19 @@ def connect_narrow(parts, timeout_s, receive_bytes):
 
 
 class Connection:
-    """One TCP connection with a read buffer. `receive_bytes`: the kernel takes no more for it."""
+    """One TCP connection with a read buffer. `receive_bytes`: the kernel takes no more for it;
+    `context`: how it speaks TLS. The URL is None while a broker starts: nobody listens there."""
 
-    def __init__(self, url, timeout_s=TIMEOUT_S, source=None, receive_bytes=None):
+    def __init__(self, url, timeout_s=TIMEOUT_S, source=None, receive_bytes=None, context=None):
+        if url is None:
+            raise ConnectionRefusedError("it is not up yet")
         parts = urlsplit(url)
         self.host = f"{parts.hostname}:{parts.port}"
-        if parts.scheme == "https":
-            self.socket = TLS.wrap_socket(
-                socket.create_connection(("127.0.0.1", parts.port), timeout_s),
+        if parts.scheme in ("https", "mqtts"):
+            at = parts._replace(netloc=f"127.0.0.1:{parts.port}")
+            self.socket = (context or TLS).wrap_socket(
+                socket.create_connection((at.hostname, at.port), timeout_s, source and (source, 0))
+                if receive_bytes is None else connect_narrow(at, timeout_s, receive_bytes),
                 server_hostname=parts.hostname)
         elif receive_bytes is None:
             self.socket = socket.create_connection((parts.hostname, parts.port), timeout_s,
@@ -64,6 +70,7 @@ class Connection:
             self.socket = connect_narrow(parts, timeout_s, receive_bytes)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+        self.taken = None  # what was read inside of whole()
 
     def __enter__(self):
         return self
@@ -73,6 +80,23 @@ class Connection:
 
     def close(self):
         self.socket.close()
+
+    @contextlib.contextmanager
+    def whole(self):
+        """All that is read in it, or nothing: what was read of it before the time was over is
+        there for the next try."""
+        self.taken = b""
+        try:
+            yield
+        except socket.timeout:
+            self.buffer = self.taken + self.buffer
+            raise
+        finally:
+            self.taken = None
+
+    def note(self, data):
+        if self.taken is not None:
+            self.taken += data
 
     def reset(self):
         """Ends it by RST, as a host does that no longer knows the connection."""
@@ -86,7 +110,7 @@ class Connection:
         """Reads once. Closed: the end."""
         try:
             more = self.socket.recv(262144)
-        except ConnectionResetError as error:
+        except (ConnectionResetError, ssl.SSLEOFError) as error:
             raise Closed("reset") from error
         if not more:
             raise Closed("end")
@@ -96,12 +120,14 @@ class Connection:
         while len(self.buffer) < count:
             self.fill()
         data, self.buffer = self.buffer[:count], self.buffer[count:]
+        self.note(data)
         return data
 
     def read_until(self, mark):
         while mark not in self.buffer:
             self.fill()
         data, self.buffer = self.buffer.split(mark, 1)
+        self.note(data + mark)
         return data
 
     def read_head(self):
@@ -156,7 +182,13 @@ class Connection:
         self.send(request_bytes(self.host, method, target, headers, body))
         return self.read_response(method)
 
-    def is_closed_within(self, seconds):
+    def burst(self, *requests):
+        """Sends all of them at once, so that nothing of this side is between one and the next, and
+        reads their answers. Each is (method, target, headers, body)."""
+        self.send(b"".join(request_bytes(self.host, *one) for one in requests))
+        return [self.read_response(one[0]) for one in requests]
+
+    def is_closed_within(self, seconds=TIMEOUT_S):
         """Does the peer end the connection in time? Discards what it still sends."""
         end = time.monotonic() + seconds
         try:
@@ -180,9 +212,9 @@ def request_bytes(host, method, target, headers=None, body=None):
     return ("\r\n".join(head) + "\r\n\r\n").encode("utf-8", "surrogateescape") + (body or b"")
 
 
-def request(url, method, target, headers=None, body=None, timeout_s=TIMEOUT_S):
+def request(url, method, target, headers=None, body=None, timeout_s=TIMEOUT_S, **options):
     """One request on a connection of its own."""
     if isinstance(body, str):
         body = body.encode()
-    with Connection(url, timeout_s) as connection:
+    with Connection(url, timeout_s, **options) as connection:
         return connection.request(method, target, headers, body)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness import mqtt_packets as packets
-from harness.http import Closed, Connection
+from harness.http import TIMEOUT_S, Closed, Connection
 from harness.mqtt_packets import (CONNACK, DISCONNECT, NAMES, PINGREQ, PINGRESP, PUBACK, PUBCOMP,
                                   PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, Packet)
 from harness.websocket import BINARY, PeerClosed, WebSocket
@@ -31,8 +31,8 @@ def proves(v3="", v5=""):
 
 
 class TcpTransport:
-    def __init__(self, url, timeout_s, receive_bytes=None):
-        self.connection = Connection(url, timeout_s, receive_bytes=receive_bytes)
+    def __init__(self, url, timeout_s, receive_bytes=None, context=None):
+        self.connection = Connection(url, timeout_s, receive_bytes=receive_bytes, context=context)
         self.socket = self.connection.socket
 
     def send(self, data):
@@ -50,9 +50,10 @@ class TcpTransport:
 class WebSocketTransport:
     """One packet a frame unless the test sends frames itself."""
 
-    def __init__(self, url, timeout_s, receive_bytes=None, target="/mqtt"):
+    def __init__(self, url, timeout_s, receive_bytes=None, context=None, target="/mqtt"):
         self.websocket = WebSocket(url, target, {"Sec-WebSocket-Protocol": "mqtt"},
-                                   timeout_s=timeout_s, receive_bytes=receive_bytes)
+                                   timeout_s=timeout_s, receive_bytes=receive_bytes,
+                                   context=context)
         self.connection = self.websocket.connection
         self.socket = self.connection.socket
 
@@ -78,11 +79,12 @@ class Client:
     """One network connection. `inbox` has the PUBLISH packets that came while something else was
     waited for."""
 
-    def __init__(self, broker, version=V5, transport="tcp", timeout_s=15, receive_bytes=None):
-        kinds = {"tcp": (TcpTransport, broker.mqtt), "websocket": (WebSocketTransport,
-                                                                  broker.public)}
+    def __init__(self, broker, version=V5, transport="tcp", timeout_s=TIMEOUT_S, receive_bytes=None,
+                 context=None):
+        kinds = {"tcp": (TcpTransport, broker.mqtt), "tls": (TcpTransport, broker.mqtts),
+                 "websocket": (WebSocketTransport, broker.public)}
         make, url = kinds[transport]
-        self.transport = make(url, timeout_s, receive_bytes)
+        self.transport = make(url, timeout_s, receive_bytes, context or broker.context)
         self.version, self.timeout_s = version, timeout_s
         self.buffer, self.inbox = b"", []
         self.numbers = 0
@@ -147,7 +149,7 @@ class Client:
             assert got.kind == kind, f"{NAMES[kind]} was due, and {got} came"
             return got
 
-    def end(self, timeout_s=15):
+    def end(self, timeout_s=TIMEOUT_S):
         """Reads until the peer ends the connection: the reason of its DISCONNECT, or of a CONNACK
         that refuses, else None."""
         limit = time.monotonic() + timeout_s
@@ -272,7 +274,7 @@ def connected(broker, client_id="", version=V5, transport="tcp", **options):
     return Client(broker, version, transport).connect(client_id, **options)
 
 
-def fate_of(broker, data, version=V5, before=(), timeout_s=15):
+def fate_of(broker, data, version=V5, before=(), timeout_s=TIMEOUT_S):
     """What becomes of a client that sends `data`, behind a CONNECT unless `before` is None: the
     reason that it was told, or None, when its connection has ended."""
     with Client(broker, version) as client:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of QoS 1 and 2 that keeps its side of the session when connections are lost."""
-from harness.http import Closed
+from harness.http import TIMEOUT_S, Closed
 from harness.mqtt import V5, Client
 from harness.mqtt_packets import (PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, acknowledge, publish)
 
@@ -40,7 +40,7 @@ class Durable:
         self.outgoing[self.number] = (topic, payload, qos)
         self.client.send(publish(topic, payload, qos, self.number, self.version))
 
-    def step(self, timeout_s=15):
+    def step(self, timeout_s=TIMEOUT_S):
         """Takes one packet and answers it."""
         got = self.client.recv(timeout_s)
         number = got.number

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from harness import http
 from harness.broker import wait_for
+from harness.processes import end
 
 
 class Prometheus:
@@ -28,20 +29,15 @@ class Prometheus:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         threading.Thread(target=self.listen, daemon=True).start()
         try:
-            self.url = wait_for(self.find_url, 30, "Prometheus")
-            wait_for(self.is_ready, 30, "Prometheus' log")
+            self.url = wait_for(self.find_url, 60, "Prometheus")
+            wait_for(self.is_ready, 60, "Prometheus' log")
         except TimeoutError:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def listen(self):

@@ -157,15 +157,16 @@ class SubscribedReader(Reader):
 
 
 class PageReader(Reader):
-    """Pages with `wait`, one after another: a long poll."""
+    """Pages with `wait`, one after another: a long poll. It connects when it first asks, because a
+    connection that asks nothing is ended in time."""
 
     def __init__(self, broker, selectors, since=None, timeout_s=30, receive_bytes=None, limit=None,
                  **query):
         selector, = selectors
         self.target = "/channels/" + quote(selector, safe="/*$")
         self.query = {"limit": limit or 100, **query}
-        self.connection = broker.connect(timeout_s=timeout_s, receive_bytes=receive_bytes)
-        self.socket = self.connection.socket
+        self.connection = None
+        self.connect = lambda: broker.connect(timeout_s=timeout_s, receive_bytes=receive_bytes)
         self.entries = []
         self.since = "now" if since is None else since
         if since is None:
@@ -173,6 +174,7 @@ class PageReader(Reader):
             assert self.entries == []
 
     def ask(self, wait_s):
+        self.connection = self.connection or self.connect()
         query = {"since": self.since, "wait": f"{wait_s}s" if wait_s else None, **self.query}
         answer = self.connection.request("GET", self.target + query_of(query))
         assert answer.status == 200, answer
@@ -190,7 +192,8 @@ class PageReader(Reader):
         return self.note(self.entries.pop(0))
 
     def close(self):
-        self.connection.close()
+        if self.connection is not None:
+            self.connection.close()
 
 
 def open_stream_of_one(broker, selectors, **options):

@@ -4,7 +4,7 @@ import json
 import socket
 import time
 
-from harness.http import Connection, request_bytes
+from harness.http import TIMEOUT_S, Connection, request_bytes
 
 
 class Event:
@@ -38,9 +38,9 @@ class Event:
 class EventStream:
     """Reads one stream. `response` is set instead where the broker answered with something else."""
 
-    def __init__(self, url, target, headers=None, timeout_s=15, last_event_id=None,
-                 receive_bytes=None):
-        self.connection = Connection(url, timeout_s, receive_bytes=receive_bytes)
+    def __init__(self, url, target, headers=None, timeout_s=TIMEOUT_S, last_event_id=None,
+                 receive_bytes=None, context=None):
+        self.connection = Connection(url, timeout_s, receive_bytes=receive_bytes, context=context)
         fields = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             fields["Last-Event-ID"] = last_event_id
@@ -61,9 +61,11 @@ class EventStream:
 
     def fill(self):
         if self.is_chunked:
-            size = int(self.connection.read_until(b"\r\n").split(b";")[0], 16)
-            self.text += self.connection.read_exactly(size)
-            self.connection.read_exactly(2)
+            with self.connection.whole():
+                size = int(self.connection.read_until(b"\r\n").split(b";")[0], 16)
+                text = self.connection.read_exactly(size)
+                self.connection.read_exactly(2)
+            self.text += text
             if size == 0:
                 raise EOFError("end of the stream")
         elif self.connection.buffer:
@@ -72,7 +74,7 @@ class EventStream:
         else:
             self.connection.fill()
 
-    def block(self, timeout_s=15):
+    def block(self, timeout_s=TIMEOUT_S):
         """The next block, whatever it holds."""
         end = time.monotonic() + timeout_s
         while True:
@@ -87,7 +89,7 @@ class EventStream:
             if any(lines):
                 return Event(lines)
 
-    def next(self, timeout_s=15):
+    def next(self, timeout_s=TIMEOUT_S):
         """The next event that has data, as EventSource would dispatch it."""
         end = time.monotonic() + timeout_s
         while True:

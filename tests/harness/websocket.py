@@ -9,7 +9,7 @@ import struct
 import time
 import zlib
 
-from harness.http import Closed, Connection, request_bytes
+from harness.http import TIMEOUT_S, Closed, Connection, request_bytes
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -57,8 +57,9 @@ def frame(opcode, payload=b"", fin=True, rsv=0, is_masked=True, length=None):
 
 
 class WebSocket:
-    def __init__(self, url, target, headers=None, timeout_s=15, source=None, receive_bytes=None):
-        self.connection = Connection(url, timeout_s, source, receive_bytes)
+    def __init__(self, url, target, headers=None, timeout_s=TIMEOUT_S, source=None,
+                 receive_bytes=None, context=None):
+        self.connection = Connection(url, timeout_s, source, receive_bytes, context)
         fields = handshake_headers()
         fields.update(headers or {})
         self.connection.send(request_bytes(self.connection.host, "GET", target, fields))
@@ -116,6 +117,10 @@ class WebSocket:
 
     def recv_frame(self):
         """(fin, opcode, payload) of the next frame as it comes. Servers never mask."""
+        with self.connection.whole():
+            return self.read_frame()
+
+    def read_frame(self):
         first, second = self.connection.read_exactly(2)
         assert first & 0x70 == 0 or (self.deflates and first & 0x7f == 0x41), "reserved bits"
         self.is_deflated = bool(first & 0x40)
