@@ -137,7 +137,7 @@ class Accountant:
         return self.last > before
 
     def finish(self, last):
-        while self.last < last and self.turn(100000, 5, last):
+        while self.last < last and self.turn(100000, 30, last):
             pass
         assert self.last == last, self.explain(f"the channel ends at {last}")
 
@@ -200,6 +200,7 @@ def test_every_offset_is_delivered_or_told_across_kills(start_broker):
 
 
 @pytest.mark.heavy
+@pytest.mark.beside
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_every_offset_is_delivered_or_told_for_long(start_broker, is_killed):

@@ -64,8 +64,8 @@ def offsets(broker, channel):
 
 def fold(broker, needle):
     """Waits until the store has it: bytes that only the journal holds prove nothing."""
-    wait_for(lambda: any("journal" not in name for name in files_with(broker, needle)), 20,
-             "the fold")
+    wait_for(lambda: any("journal" not in name for name in files_with(broker, needle)),
+             GONE_S, "the fold")
 
 
 @pytest.mark.parametrize("is_folded", [True, False], ids=["folded", "not-folded"])
@@ -324,6 +324,7 @@ def test_a_kill_at_any_moment_of_a_delete_ends_in_a_delete(start_broker):
 
 
 @pytest.mark.heavy
+@pytest.mark.beside
 @pytest.mark.deadline(300)
 def test_what_was_kept_cold_is_deleted_too(start_broker):
     """A retained message outlives its segment; then it is deleted."""

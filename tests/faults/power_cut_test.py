@@ -16,7 +16,7 @@ import threading
 import pytest
 
 from harness import http
-from harness.broker import Broker
+from harness.broker import Broker, wait_for
 
 ROUNDS = 20
 SECTOR = 512
@@ -130,7 +130,10 @@ def test_a_power_cut_loses_no_synced_message_and_leaves_a_directory_that_opens(l
                        for channel, answered in publishers]
             for thread in threads:
                 thread.start()
+            before = len(safe)
             threading.Event().wait(random.uniform(0.05, 0.6))
+            if number % 2:
+                wait_for(lambda before=before: len(safe) > before + 2, what="what is synced")
             broker.kill()
             for thread in threads:
                 thread.join(20)

@@ -13,13 +13,34 @@ import pytest
 from harness import http
 from harness.broker import ROOT
 from harness.contract import Document
+from harness.tokens import ISSUER, Key, key_set
 from harness.websocket import TEXT
 
 API = Document("asyncapi.yaml", "@asyncapi/specs/schemas/3.0.0-without-$id.json")
 MESSAGES = API.document["components"]["messages"]
 SOCKETS = ("channelSocket", "multiplexedSocket")
 UNPROVOKED = {"1011": "the broker would have to fail", "1013": "memory would have to be short"}
-NEVER_SENT = {1005, 1006}  # RFC 6455, section 7.4.1
+LEEWAY_S = 60  # broker/limits.h
+SOON_S = 4  # room for what is opened with a token before it ends
+NEVER_SENT = {1005, 1006, 1015}  # RFC 6455, section 7.4.1
+
+
+KEY = Key()
+
+
+def token(patterns, **options):
+    return KEY.token(rights={"subscribe": patterns}, **options)
+
+
+def bearer(patterns, **options):
+    return {"Authorization": "Bearer " + token(patterns, **options)}
+
+
+@pytest.fixture(name="guarded")
+def start_guarded_broker(start_broker, tmp_path):
+    (tmp_path / "keys.json").write_text(key_set(KEY), encoding="ascii")
+    return start_broker(config=f"auth: {{ jwt: [ {{ issuer: '{ISSUER}', audience: tidings, "
+                        f"algorithms: [ES256], jwks: '{tmp_path}/keys.json' }} ] }}\n")
 
 
 def judge(kind, entry):
@@ -29,10 +50,12 @@ def judge(kind, entry):
 
 def kind_of(entry, prefix):
     """What a socket's message is: `prefix` is "subscribed" on /stream."""
-    for member, kind in (("error", "error"), ("done", "done"), ("gap", "gap"), ("at", "progress"),
+    for member, kind in (("error", "error"), ("closed", "closed"), ("done", "done"),
+                         ("gap", "gap"), ("at", "progress"),
                          ("offset", "envelope")):
         if member in entry:
-            return kind if kind in ("error", "done") or not prefix else prefix + kind.capitalize()
+            is_alone = kind in ("error", "done", "closed") or not prefix
+            return kind if is_alone else prefix + kind.capitalize()
     raise KeyError(entry)
 
 
@@ -70,12 +93,13 @@ def ask(socket, kind, answer_kind, **changes):
     return judge(answer_kind, entry), before
 
 
-def test_commands_are_taken_as_the_examples_have_them(broker):
-    with broker.websocket("/stream") as socket:
+def test_commands_are_taken_as_the_examples_have_them(start_broker):
+    with start_broker().websocket("/stream") as socket:
         opened, _ = ask(socket, "subscribe", "subscribed")
         ask(socket, "publish", "published")
         ask(socket, "publish", "published")  # under the same idempotency key
         ask(socket, "unsubscribe", "unsubscribed", unsubscribe=opened["ok"]["sub"])
+        ask(socket, "auth", "authorized")  # nobody asks for credentials here
         ask(socket, "unsubscribe", "error", unsubscribe=99)
         ask(socket, "subscribe", "error", subscribe="a+b")
 
@@ -115,6 +139,31 @@ def test_each_kind_comes_on_a_socket_of_one_channel(broker, channel):
         judge("error", socket.recv_json())
 
 
+def test_what_a_new_token_does_not_allow_is_closed(guarded):
+    with guarded.websocket("/stream", headers=bearer(["a/**", "b/**"])) as socket:
+        ask(socket, "subscribe", "subscribed", subscribe="a/1", ref=1)
+        ask(socket, "subscribe", "subscribed", subscribe="b/1", ref=2)
+        ask(socket, "auth", "authorized", auth=token(["a/**"]))
+        entry = judge("closed", socket.recv_json())
+        assert (entry["sub"], entry["closed"]["code"]) == (2, "forbidden")
+        ask(socket, "auth", "error", auth="nonsense")
+        ask(socket, "subscribe", "error", subscribe="b/1", ref=3)
+    with guarded.websocket("/channels/b/1", headers=bearer(["b/**"])) as socket:
+        ask(socket, "auth", "authorized", auth=token(["a/**"]))
+        assert socket.recv_close() == 1008
+
+
+def test_an_expired_token_ends_sockets_with_4001_and_events_with_a_word(guarded):
+    soon = bearer(["a/**"], ttl_s=SOON_S - LEEWAY_S)
+    with guarded.websocket("/channels/a/1", headers=soon) as one, \
+            guarded.websocket("/stream", headers=soon) as many, \
+            guarded.events("/channels/a/1", headers=soon) as events:
+        assert one.recv_close() == many.recv_close() == 4001
+        event = events.next()
+        assert event.event == "close"
+        assert judge("closeEvent", event.json()) == {"code": "token_expired", "reconnect": True}
+
+
 def test_progress_is_told_where_nothing_was_for_a_reader(broker, channel):
     with broker.websocket(f"/channels/{channel}/quiet") as one, \
             broker.websocket("/stream") as many:
@@ -138,9 +187,7 @@ def test_each_kind_of_event_comes(start_broker):
         event = events.next()
         assert event.event == "gap" and event.id == judge("gapEvent", event.json())["id"]
     with broker.events("/channels/a") as events:
-        connections = http.request(broker.operator, "GET", "/api/v1/connections?channel=a").json()
-        number = connections["connections"][0]["id"]
-        http.request(broker.operator, "DELETE", f"/api/v1/connections/{number}")
+        broker.dismiss(events.connection)
         event = events.next()
         assert event.event == "close"
         assert judge("closeEvent", event.json()) == {"code": "operator", "reconnect": True}
@@ -161,7 +208,8 @@ def test_examples_of_since_are_taken(broker, channel, since):
 
 
 @pytest.mark.parametrize("name", API.document["components"]["parameters"]["channel"]["examples"])
-def test_examples_of_channels_are_taken(broker, name):
+def test_examples_of_channels_are_taken(start_broker, name):
+    broker = start_broker()
     with broker.websocket(f"/channels/{name}") as socket:
         broker.fill("tennis/court-1" if name.startswith("tennis") else "chat/7", 1)
         judge("envelope", socket.recv_json())
@@ -174,10 +222,7 @@ def end_by_client(broker, socket):
 
 
 def end_by_operator(broker, socket):
-    port = ":%d" % socket.connection.socket.getsockname()[1]
-    rows = http.request(broker.operator, "GET", "/api/v1/connections?limit=1000").json()
-    number, = [row["id"] for row in rows["connections"] if row["peer"].endswith(port)]
-    assert http.request(broker.operator, "DELETE", f"/api/v1/connections/{number}").status == 204
+    broker.dismiss(socket.connection)
     return socket.recv_close()
 
 
@@ -215,8 +260,7 @@ def test_sockets_end_with_the_codes_that_are_named(broker, target, code):
 def test_a_reader_that_lags_may_ask_to_be_closed(start_broker):
     broker = start_broker(config="limits: {send_budget: 4KiB}\n")
     with broker.websocket("/channels/a?on_lag=disconnect", receive_bytes=4096) as socket:
-        for _ in range(40):
-            broker.post("a", b'"' + base64.b64encode(b"x" * 60000) + b'"')
+        broker.lag(lambda: broker.post("a", b'"' + base64.b64encode(b"x" * 60000) + b'"'))
         assert socket.recv_close() == 4008
 
 
@@ -234,10 +278,10 @@ def test_every_code_that_can_be_sent_is_named():
     table = source[source.index("CLOSE_REASON_TABLE(X)"):source.index("enum close_reason")]
     rows = re.findall(r'X\(\w+, "(\w+)", (\d+),', table)
     assert len(rows) == table.count("X(CLOSE_")
-    planned = {"token_expired", "taken_over"}
-    unseen = {"handshake_timeout", "not_allowed"}  # before a socket is one
+    planned = {"taken_over"}
+    unseen = {"handshake_timeout"}  # before a socket is one
     codes = {code for name, code in rows if name not in planned | unseen}
     named = {code for socket in SOCKETS
              for code in API.document["channels"][socket]["x-close-codes"]}
     assert named == codes - {str(code) for code in NEVER_SENT}
-    assert named == set(ENDS) | set(UNPROVOKED) | {"4008"}
+    assert named == set(ENDS) | set(UNPROVOKED) | {"1008", "4001", "4008"}

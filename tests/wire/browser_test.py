@@ -24,7 +24,7 @@ socket.onmessage = (event) => {
 
 
 def talk(browser, broker, target, ready, count):
-    browser.set_script_timeout(20)
+    browser.set_script_timeout(60)
     browser.get(f"http://{broker.host}/demo")
     answer = browser.execute_async_script(SCRIPT, f"ws://{broker.host}{target}", ready, count)
     assert "error" not in answer, answer

@@ -8,6 +8,7 @@ import zlib
 import pytest
 import websockets
 
+from harness.http import TIMEOUT_S
 from harness.websocket import BINARY, TEXT, PeerClosed
 
 OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
@@ -35,7 +36,8 @@ def test_an_offer_is_kept_or_declined(broker, channel, offer, answer):
         assert socket.deflated_messages == (answer is not None)
 
 
-def test_long_frames_are_compressed_and_short_ones_are_not(broker, channel):
+def test_long_frames_are_compressed_and_short_ones_are_not(start_broker, channel):
+    broker = start_broker()
     before = broker.metric('tidings_sent_bytes_total{protocol="websocket"}')
     with broker.websocket(f"/channels/{channel}", headers=OFFER) as socket:
         broker.publish(channel, 1)
@@ -61,7 +63,8 @@ def test_plain_and_compressed_readers_of_a_channel_see_the_same(broker, channel)
             got = [socket.recv_message() for _ in range(39)]
             assert [message["data"]["n"] for message in got] == list(range(1, 40))
             assert [message.get("sub") for message in got] == [None if i < 6 else 1] * 39
-            assert socket.deflated_messages == (38 if i % 2 else 0)
+            # the first one may be long enough too, by its channel's name
+            assert socket.deflated_messages in ((38, 39) if i % 2 else (0,))
     finally:
         for socket in sockets:
             socket.close()
@@ -109,7 +112,8 @@ def test_a_compressed_frame_where_nothing_was_agreed_on_is_1002(broker, channel)
         assert closed_with(socket) == 1002
 
 
-def test_a_bomb_is_1009_and_costs_no_memory(broker, channel):
+def test_a_bomb_is_1009_and_costs_no_memory(start_broker, channel):
+    broker = start_broker()
     packer = zlib.compressobj(9, wbits=-15)
     data = b"".join(packer.compress(bytes(1 << 20)) for _ in range(256))
     data += packer.flush(zlib.Z_SYNC_FLUSH)
@@ -146,9 +150,10 @@ def test_the_python_library_speaks_it(broker, channel, options):
     async def talk():
         url = f"ws://{broker.host}/channels/{channel}"
         extensions = [ClientPerMessageDeflateFactory(**options)]
-        async with websockets.connect(url, compression=None, extensions=extensions) as socket:
+        async with websockets.connect(url, compression=None, extensions=extensions,
+                                      open_timeout=TIMEOUT_S) as socket:
             await socket.send(json.dumps({"publish": {"data": LONG}, "ref": 1}))
-            got = [json.loads(await asyncio.wait_for(socket.recv(), 15)) for _ in range(2)]
+            got = [json.loads(await asyncio.wait_for(socket.recv(), TIMEOUT_S)) for _ in range(2)]
             return [extension.name for extension in socket.extensions], got
 
     names, got = asyncio.run(talk())

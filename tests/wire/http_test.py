@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 itself: methods, statuses, bodies in chunks, pipelines, and bytes that are none."""
+import contextlib
+import os
+import select
+import signal
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -113,7 +119,7 @@ def test_a_head_without_end_is_answered_and_closed(broker):
             assert connection.read_response().status == 431
         except http.Closed:
             pass  # the answer was overtaken by the reset that our own bytes caused
-        assert connection.is_closed_within(10)
+        assert connection.is_closed_within()
 
 
 @pytest.mark.parametrize("line, status", [
@@ -136,7 +142,7 @@ def test_a_bad_request_line_is_refused(broker, line, status):
         assert answer.status in (status if isinstance(status, tuple) else (status,)), answer
         if answer.status == 400:
             assert answer.headers["connection"].lower() == "close"
-            assert connection.is_closed_within(10)
+            assert connection.is_closed_within()
 
 
 @pytest.mark.parametrize("name, head", [
@@ -169,7 +175,7 @@ def test_a_bad_head_is_refused_and_ends_the_connection(broker, channel, name, he
                         + head.replace("{host}", broker.host) + "\r\n1")
         answer = connection.read_response()
         assert answer.status in ((400, 501) if "chunked" in name else (400,)), (name, answer)
-        assert connection.is_closed_within(10), name
+        assert connection.is_closed_within(), name
     assert broker.page(channel)["messages"] == []
 
 
@@ -177,7 +183,7 @@ def test_a_bare_line_feed_as_the_only_line_end_is_refused(broker, channel):
     with broker.connect() as connection:
         connection.send(f"GET /channels/{channel} HTTP/1.1\nHost: {broker.host}\n\n")
         assert connection.read_response().status == 400
-        assert connection.is_closed_within(10)
+        assert connection.is_closed_within()
 
 
 def test_a_coding_that_is_not_known_is_501(broker, channel):
@@ -196,7 +202,7 @@ def test_a_request_without_host_is_refused_and_with_http_1_0_taken(broker, chann
     with broker.connect() as connection:
         connection.send(f"GET /channels/{channel} HTTP/1.0\r\n\r\n")
         assert connection.read_response().status in (200, 400, 421)
-        assert connection.is_closed_within(10)
+        assert connection.is_closed_within()
 
 
 def test_an_absolute_address_is_understood(broker, channel):
@@ -256,7 +262,7 @@ def test_bad_chunks_are_refused_and_end_the_connection(broker, channel, body):
         connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
                                            CHUNKED) + body)
         assert connection.read_response().status in (400, 413, 431)
-        assert connection.is_closed_within(10)
+        assert connection.is_closed_within()
     assert broker.page(channel)["messages"] == []
 
 
@@ -323,7 +329,7 @@ def test_a_connection_is_kept_and_one_that_asks_is_closed(broker, channel):
             assert connection.request("GET", "/nothing").status == 404
         answer = connection.request("GET", f"/channels/{channel}", {"Connection": "close"})
         assert answer.status == 200 and answer.headers["connection"].lower() == "close"
-        assert connection.is_closed_within(10)
+        assert connection.is_closed_within()
 
 
 def test_pipelined_requests_are_answered_in_order(broker, channel):
@@ -338,6 +344,180 @@ def test_pipelined_requests_are_answered_in_order(broker, channel):
             assert published.json()["offset"] == number
             page = connection.read_response().json()
             assert [message["data"] for message in page["messages"]] == [number]
+
+
+def post_bytes(connection, channel, body, headers=None):
+    return http.request_bytes(connection.host, "POST", f"/channels/{channel}", headers, body)
+
+
+def test_a_thousand_pipelined_publishes_have_as_many_answers_in_order(broker, channel):
+    with broker.connect() as connection:
+        connection.send(b"".join(post_bytes(connection, channel, b"%d" % number)
+                                 for number in range(1, 1001)))
+        for number in range(1, 1001):
+            answer = connection.read_response()
+            assert (answer.status, answer.json()["offset"]) == (200, number)
+    messages, _ = broker.all_messages(channel)
+    assert [message["data"] for message in messages] == list(range(1, 1001))
+
+
+def test_answers_keep_their_order_under_mixed_outcomes(broker, channel):
+    json, key = {"Content-Type": "application/json"}, {"Idempotency-Key": f'"{channel}"'}
+    parts = [(b"1", None, 200), (b"{", json, 400), (b"2", None, 200),
+             (b"3\n4\n", {"Content-Type": "application/x-ndjson"}, 200),
+             (b"5", {"Tidings-TTL": "never"}, 400), (b"6", key, 200),
+             (b"6", key, 200), (b"7", key, 422),
+             (b"8", {"Expect": "100-continue"}, 200), (b"9", None, 200)]
+    with broker.connect() as connection:
+        connection.send(b"".join(post_bytes(connection, channel, body, headers)
+                                 for body, headers, _ in parts * 20))
+        answers = [connection.read_response() for _ in parts * 20]
+    assert [answer.status for answer in answers] == [status for _, _, status in parts] * 20
+    assert answers[6].json() == answers[5].json() == answers[15].json()
+    messages, _ = broker.all_messages(channel)
+    assert [message["data"] for message in messages] == [1, 2, 3, 4, 6, 8, 9] + [
+        1, 2, 3, 4, 8, 9] * 19
+
+
+def test_a_body_that_is_too_large_ends_a_pipeline_behind_the_answers_before_it(broker, channel):
+    with broker.connect() as connection:
+        connection.send(post_bytes(connection, channel, b"1") * 10
+                        + post_bytes(connection, channel, b"", {"Content-Length": "99999999"})
+                        + post_bytes(connection, channel, b"2") * 10)
+        statuses = [connection.read_response().status for _ in range(11)]
+        assert statuses == [200] * 10 + [413]
+        assert connection.is_closed_within()
+    assert len(broker.page(channel)["messages"]) == 10
+
+
+def test_a_bad_request_ends_a_pipeline_behind_the_answers_before_it(broker, channel):
+    with broker.connect() as connection:
+        connection.send(post_bytes(connection, channel, b"1") * 10 + b"GET /\n\n"
+                        + post_bytes(connection, channel, b"2") * 10)
+        statuses = [connection.read_response().status for _ in range(11)]
+        assert statuses == [200] * 10 + [400]
+        assert connection.is_closed_within()
+    assert len(broker.page(channel)["messages"]) == 10
+
+
+def test_the_last_request_of_a_pipeline_is_the_last_that_counts(broker, channel):
+    with broker.connect() as connection:
+        connection.send(post_bytes(connection, channel, b"1")
+                        + post_bytes(connection, channel, b"2", {"Connection": "close"})
+                        + post_bytes(connection, channel, b"3"))
+        first, last = connection.read_response(), connection.read_response()
+        assert (first.status, last.status) == (200, 200)
+        assert "connection" not in first.headers and last.headers["connection"] == "close"
+        assert connection.is_closed_within()
+    assert [message["data"] for message in broker.page(channel)["messages"]] == [1, 2]
+
+
+def test_who_pipelines_without_reading_is_held_back(broker, channel):
+    """What it is owed stays bounded: sooner or later its socket takes no more requests."""
+    with broker.connect(receive_bytes=4096) as connection:
+        connection.socket.settimeout(2)
+        batch = post_bytes(connection, channel, b"1") * 100
+        sent = 0
+        try:
+            while sent < 1_000_000:
+                sent += connection.socket.send(batch) // (len(batch) // 100)
+        except TimeoutError:
+            pass
+        assert sent < 1_000_000
+        connection.socket.settimeout(http.TIMEOUT_S)
+        for number in range(1, 1001):
+            assert connection.read_response().json()["offset"] == number
+    assert broker.get("/channels/a").status == 200
+
+
+def send_what_is_taken(connections, data):
+    """Until no socket has taken anything for a while."""
+    rest = {connection.socket: data for connection in connections}
+    for sock in rest:
+        sock.setblocking(False)
+    while writable := select.select([], rest, [], 3)[1]:
+        for sock in writable:
+            rest[sock] = rest[sock][sock.send(rest[sock]):] or data
+
+
+def test_those_who_pipeline_without_reading_keep_no_more_than_their_room(start_broker):
+    """Each may have over 1 MiB of requests without an answer, and all together 16 MiB and one."""
+    broker = start_broker("--workers", "1")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(broker.connect(receive_bytes=4096)) for _ in range(40)]
+        lines = {"Content-Type": "application/x-ndjson"}
+        batch = post_bytes(connections[0], "c" * 200, b"1\n" * 500, lines)
+        send_what_is_taken(connections, batch)
+        figures = [broker.metric("tidings_bodies_bytes") for _ in range(3)]
+    print("MiB kept:", max(figures) / 1048576)
+    assert 1048576 < max(figures) < 17 * 1048576
+
+
+def test_a_pipeline_that_is_cut_off_is_stored_up_to_a_request(broker, channel):
+    with broker.connect() as connection:
+        connection.send(post_bytes(connection, channel, b"1") * 50
+                        + post_bytes(connection, channel, b"22222")[:-2])
+        for _ in range(50):
+            assert connection.read_response().status == 200
+    messages, _ = broker.all_messages(channel)
+    assert [message["offset"] for message in messages] == list(range(1, 51))
+
+
+SYNCED = 'channels: [ { match: "**", durability: fsync } ]'
+
+
+# They connect to a broker that is stopped until all is on its way, and a handshake has its time.
+PATIENT = "\nlimits: { handshake_timeout: 1m }\n"
+
+
+def start_sending(connection, data):
+    """What the kernel takes now is on its way when this returns; the thread sends the rest."""
+    connection.socket.setblocking(False)
+    sent = connection.socket.send(data)
+    connection.socket.settimeout(http.TIMEOUT_S)
+    sender = threading.Thread(target=connection.send, args=(data[sent:],), daemon=True)
+    sender.start()
+    return sender
+
+
+def test_pipelines_that_are_more_than_the_log_can_hold_have_no_refusal_and_no_hole(start_broker):
+    """200 connections send 240 MB, and the log holds 64 MiB. Who waits for each answer would not be
+    refused, so who does not is not either: its next publish waits."""
+    broker, count = start_broker(config=SYNCED + PATIENT), 60
+    body = b'"' + b"x" * 19998 + b'"'
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(broker.connect()) for _ in range(200)]
+        names = [f"a{number}" for number in range(len(connections))]
+        os.kill(broker.process.pid, signal.SIGSTOP)
+        senders = [start_sending(connection, post_bytes(connection, name, body) * count)
+                   for connection, name in zip(connections, names)]
+        os.kill(broker.process.pid, signal.SIGCONT)
+        answers = [[connection.read_response() for _ in range(count)]
+                   for connection in connections]
+        for sender in senders:
+            sender.join()
+    assert {answer.status for row in answers for answer in row} == {200}
+    for row in answers:
+        assert [answer.json()["offset"] for answer in row] == list(range(1, count + 1))
+
+
+def test_a_half_closed_pipeline_with_a_cut_body_gets_the_answers_before_it(start_broker):
+    broker, channel = start_broker(config=SYNCED), "a"
+    for number in range(10):
+        with broker.connect() as connection:
+            connection.send(post_bytes(connection, channel, b"1") * 5
+                            + post_bytes(connection, channel, b"22222")[:-2])
+            connection.socket.shutdown(socket.SHUT_WR)
+            for offset in range(1, 6):
+                assert connection.read_response().json()["offset"] == number * 5 + offset
+
+
+def test_a_half_closed_pipeline_still_gets_all_its_answers(broker, channel):
+    with broker.connect() as connection:
+        connection.send(post_bytes(connection, channel, b"1") * 300)
+        connection.socket.shutdown(socket.SHUT_WR)
+        for number in range(1, 301):
+            assert connection.read_response().json()["offset"] == number
 
 
 def test_what_follows_a_stream_in_a_pipeline_is_not_a_request(broker, channel):
@@ -365,13 +545,12 @@ def test_a_client_that_leaves_in_the_middle_disturbs_nobody(broker, channel):
 
 
 def test_a_half_closed_client_still_gets_its_answer(broker, channel):
-    import socket
     with broker.connect() as connection:
         connection.send(http.request_bytes(connection.host, "POST", f"/channels/{channel}",
                                            None, b"1"))
         connection.socket.shutdown(socket.SHUT_WR)
         assert connection.read_response().status == 200
-        assert connection.is_closed_within(10)
+        assert connection.is_closed_within()
 
 
 def test_health_metrics_and_readiness_are_on_the_operators_port(broker):
@@ -399,4 +578,4 @@ def test_a_large_page_arrives_whole_before_its_connection_ends(start_broker):
         page = slow.read_response()
         assert page.headers["connection"] == "close"
         assert [message["offset"] for message in page.json()["messages"]] == list(range(1, 41))
-        assert slow.is_closed_within(15)
+        assert slow.is_closed_within()

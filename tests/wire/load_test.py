@@ -9,6 +9,10 @@ from harness.broker import wait_for
 from harness.readers import KINDS, STREAMS
 
 MIB = 1048576
+# Two feeds' tails and frames, the batch that is not folded yet (64 MiB at most), the pages under
+# way and 64 KiB of a cut frame for each reader: 2 to 51 MiB were measured. Who kept 4 MiB for each
+# of the hundred that lack 200 MB took 280 MiB and more; this is the geometric middle.
+GROWTH_BYTES_MAX = 120 * MIB
 UNLIMITED = """
 channels:
   - match: "**"
@@ -165,10 +169,9 @@ def test_stalled_readers_of_patterns_cost_no_memory_whatever_their_policy(start_
         peak = max(peak, broker.rss_anon_bytes())
     broker.publish("stall/1", "end", {"Tidings-Key": "end"})
     print(f"{policy}: {(peak - before) / MIB:.1f} MiB for {len(readers)} readers")
-    # Two feeds' tails and frames, the pages under way, and 64 KiB of a cut frame for each reader.
-    assert peak - before < 48 * MIB
+    assert peak - before < GROWTH_BYTES_MAX
     for reader in readers[:1]:
         reader.until(lambda entry: entry.get("data") == "end" or "gap" in entry, 100)
     for reader in readers:
         reader.close()
-    wait_for(lambda: broker.metric('tidings_readers_open{protocol="websocket"}') == 0, 20)
+    wait_for(lambda: broker.metric('tidings_readers_open{protocol="websocket"}') == 0)

@@ -34,13 +34,18 @@ def start_logging(start_broker, form, level="debug", **options):
                         **options)
 
 
+def but_for_root(lines):
+    """Without the warning that only some machines see."""
+    return [line for line in lines if line["event"] != "RUNS_AS_ROOT"]
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_life_is_told_in_lines_of_the_chosen_format(start_broker, form):
     broker = start_logging(start_broker, form, "info", config="workers: 2\n")
     broker.fill("a", 3)
     broker.stop()
     assert all(line.startswith("{" if form == "json" else "time=") for line in broker.logged)
-    opened, started, stopping, stopped = broker.log_lines()
+    opened, started, stopping, stopped = but_for_root(broker.log_lines())
     assert [line["event"] for line in (opened, started, stopping, stopped)] == \
         ["STORAGE_OPENED", "STARTED", "STOPPING", "STOPPED"]
     assert (opened["clean"], opened["position"]) == (True, 0)
@@ -127,7 +132,8 @@ def test_what_was_held_back_is_told_before_long_where_nothing_follows(start_brok
     broker = start_broker("--workers", "1")
     for _ in range(BURST * 3):
         assert broker.get("/channels/a", {"Origin": "https://evil.example"}).status == 403
-    wait_for(lambda: told_of(broker, "ORIGIN_REFUSED") == BURST * 3, 30, "what was held back")
+    wait_for(lambda: told_of(broker, "ORIGIN_REFUSED") == BURST * 3,
+             what="what was held back")
 
 
 def reload(broker, text):
@@ -135,7 +141,7 @@ def reload(broker, text):
     before = len(broker.log_lines("RELOADED") + broker.log_lines("RELOAD_REFUSED"))
     broker.signal(signal.SIGHUP)
     wait_for(lambda: len(broker.log_lines("RELOADED") + broker.log_lines("RELOAD_REFUSED"))
-             > before, 15, "the reload")
+             > before, what="the reload")
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -153,7 +159,7 @@ def test_a_reload_tells_its_faults_or_what_waits_for_a_start(start_broker, form)
 
 def test_a_reload_changes_the_level_at_once(start_broker):
     broker = start_broker(config="log: {level: warning}\n")
-    assert not broker.logged
+    assert not but_for_root(broker.log_lines())
     reload(broker, "log: {level: debug}\n")
     broker.publish("a", 1)
     broker.stop()
@@ -172,16 +178,21 @@ def test_a_start_behind_a_kill_says_what_came_back(start_broker):
 
 
 def test_connections_beyond_the_limits_are_told(start_broker):
-    broker = start_broker(config="limits: {connections: 3, connections_per_address: 2}\n")
+    broker = start_broker(config="limits: {connections: 3, connections_per_address: 2, "
+                                 "loopback: true}\n")
     with broker.connect() as one, broker.connect() as two:
         assert one.request("GET", "/channels/a").status == 200
         assert two.request("GET", "/channels/a").status == 200
         with broker.connect():
             (refused,) = broker.wait_logged("CONNECTION_REFUSED")
-        with broker.connect(source="127.0.0.2") as other, broker.connect(source="127.0.0.3"):
+        with broker.connect(source="127.0.0.2") as other:
             assert other.request("GET", "/channels/a").status == 200
-            full = broker.wait_logged("CONNECTIONS_FULL")[0]
-    assert refused["reason"] == "too_many" and refused["peer"].startswith("127.0.0.1:")
+            with broker.connect(source="127.0.0.3"):
+                full = broker.wait_logged("CONNECTIONS_FULL")[0]
+    (limit,) = broker.log_lines("LIMIT_REACHED")
+    assert refused["reason"] == "too_many"
+    assert limit["limit"] == "limits.connections_per_address" and limit["most"] == 2
+    assert limit["peer"].startswith("127.0.0.1:")
     assert full["connections"] == 3
 
 
@@ -189,7 +200,7 @@ def test_a_peer_that_takes_nothing_is_told(start_broker):
     broker = start_broker(config="limits: {stall_timeout: 1s, send_budget: 16KiB}\n")
     with broker.websocket("/channels/a", receive_bytes=4096):
         wait_for(lambda: broker.post("a", b'"' + b"x" * 200000 + b'"').status == 200 and
-                 broker.log_lines("CONNECTION_STALLED"), 30, "the stall")
+                 broker.log_lines("CONNECTION_STALLED"), what="the stall")
     (stalled,) = broker.log_lines("CONNECTION_STALLED")
     assert stalled["protocol"] == "websocket" and stalled["unsent_bytes"] > 0
 

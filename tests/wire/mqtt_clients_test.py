@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that the field uses: Mosquitto's two commands and Paho for Python, both versions."""
 import queue
-import shutil
 import subprocess
 
 import pytest
 
+from harness.mosquitto import TIMEOUT_S, command, run
 from harness.mqtt import RETAIN_NEVER, address_of, connected, name_of
+from harness.ports import take_port
 from harness.websocket import WebSocket
 
 mqtt = pytest.importorskip("paho.mqtt.client")
@@ -16,23 +17,6 @@ from paho.mqtt.subscribeoptions import SubscribeOptions  # noqa: E402
 
 VERSIONS = {"3.1.1": mqtt.MQTTv311, "5.0": mqtt.MQTTv5}
 each = pytest.mark.parametrize("version", VERSIONS)
-TIMEOUT_S = 30
-
-
-def command(broker, name, version, *arguments):
-    """mosquitto_pub or mosquitto_sub against the broker, not run yet."""
-    program = shutil.which(name)
-    if program is None:
-        pytest.skip(f"no {name}")
-    host, port = address_of(broker.mqtt)
-    return [program, "-h", host, "-p", str(port), "-V",
-            {"3.1.1": "mqttv311", "5.0": "mqttv5"}[version], *arguments]
-
-
-def run(*words, **options):
-    done = subprocess.run(*words, capture_output=True, timeout=TIMEOUT_S, check=False, **options)
-    assert done.returncode == 0, done
-    return done.stdout
 
 
 class Paho:
@@ -213,13 +197,11 @@ def test_paho_sends_and_gets_the_properties_of_5(broker, channel):
 @each
 def test_paho_comes_back_by_itself_when_the_broker_restarts(
         start_broker, version):
-    broker = start_broker()
-    port = str(address_of(broker.mqtt)[1])
+    broker = start_broker("--mqtt", f"127.0.0.1:{take_port()}")
     with Paho(broker, "paho", version, clean=False, expiry=600) as client:
         client.client.reconnect_delay_set(1, 1)
         client.subscribe("a", 1)
         broker.stop()
-        broker.arguments += ["--mqtt", "127.0.0.1:" + port]
         broker.start()
         assert client.event("connect")[1] == 1
         broker.publish("a", "again")

@@ -2,7 +2,8 @@
 """Sessions: what is kept for a client that is away, and how it goes on (3.1.2, 4.1, 4.3, 4.4)."""
 import pytest
 
-from harness import mqtt_packets as packets
+from harness import http, mqtt_packets as packets
+from harness.broker import wait_for
 from harness.mqtt import (BOTH, V3, V5, Client, connected, each_version, fate_of, name_of, proves)
 from harness.mqtt_packets import (PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, acknowledge, publish)
 
@@ -10,6 +11,14 @@ from harness.mqtt_packets import (PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ackn
 def keep(version, seconds=100):
     """What makes a session outlive its connection."""
     return {"clean": False, "values": {"session_expiry": seconds} if version == V5 else None}
+
+
+def wait_until_away(broker, name):
+    """Nothing is given to its connection any more."""
+    def is_away():
+        rows = http.request(broker.operator, "GET", "/api/v1/sessions?after=" + name[:-1]).json()
+        return any(row["client_id"] == name and not row["connected"] for row in rows["sessions"])
+    wait_for(is_away)
 
 
 @proves(v3="3.1.2-4 3.1.2-5 3.2.2-2 3.2.2-3 4.1.0-1 4.5.0-1 3.3.1-1",
@@ -110,6 +119,7 @@ def test_unacknowledged_messages_come_again_first_and_marked(broker, version, ch
         client.acknowledge(first[0])
         client.ping()
         client.close()
+    wait_until_away(broker, name)
     with connected(broker) as publisher:
         publisher.publish(channel, b"new", 1)
     with connected(broker, name, version, **keep(version)) as client:

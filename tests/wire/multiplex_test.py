@@ -8,7 +8,7 @@ from socket import SO_RCVBUF, SOL_SOCKET
 import pytest
 
 from harness.broker import wait_for
-from harness.websocket import PeerClosed, Refused
+from harness.websocket import TEXT, PeerClosed, Refused, frame
 
 OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate"}
 
@@ -177,12 +177,13 @@ def test_subscriptions_of_one_socket_are_served_in_turn(broker, channel):
         broker.publish(channel, "x" * 4000)
     with broker.websocket("/stream") as socket:
         stall(socket)
-        for i in range(4):
-            socket.send_json({"subscribe": channel, "since": "earliest"})
+        # At once: who came first is not ahead by what a socket takes meanwhile.
+        asked = frame(TEXT, json.dumps({"subscribe": channel, "since": "earliest"}).encode())
+        socket.connection.send(asked * 4)
         counts = {1: 0, 2: 0, 3: 0, 4: 0}
         while max(counts.values()) < 400:
             counts[socket.recv_message()["sub"]] += 1
-        assert min(counts.values()) > 300, counts
+        assert min(counts.values()) > 200, counts  # 341 to 396; 0 where one comes after the other
 
 
 def test_a_repeat_with_the_same_key_stores_nothing(broker, channel):
@@ -202,7 +203,8 @@ def test_a_thousand_subscriptions_and_no_more(broker, channel):
         answers = {}
         while len(answers) < 1001:
             entry = socket.recv_json()
-            answers[entry["ref"]] = entry
+            if "ref" in entry:  # else it tells how far a subscription is
+                answers[entry["ref"]] = entry
         assert answers[1000]["error"]["code"] == "too-many-requests"
         assert [answers[i]["ok"]["sub"] for i in range(1000)] == list(range(1, 1001))
         broker.publish(f"{channel}/999", "last")
@@ -226,8 +228,9 @@ def test_a_url_that_means_nothing_is_refused(broker, target):
     assert refused.value.response.status == 400
 
 
-def test_resuming_any_subscription_from_any_id_loses_and_repeats_nothing(broker, channel):
+def test_resuming_any_subscription_from_any_id_loses_and_repeats_nothing(start_broker, channel):
     """Publishers go on while sockets come, read a little, and go; every id will do."""
+    broker = start_broker(config="channels: [{match: '**', history: {messages: 1000000}}]\n")
     draw = random.Random(7)
     names = [f"{channel}/{i}" for i in range(6)]
     over = threading.Event()
@@ -267,8 +270,7 @@ def test_a_reader_that_is_cut_off_for_its_lag_ends_the_socket_with_4008(broker, 
         stall(socket)
         subscribe(socket, channel, on_lag="disconnect")
         payload = json.dumps("x" * 100000)
-        for _ in range(20):
-            broker.post(channel, payload)
+        broker.lag(lambda: broker.post(channel, payload))
         with pytest.raises(PeerClosed) as closed:
             while True:
                 socket.recv()
@@ -337,7 +339,7 @@ def test_progress_is_told_of_those_that_nothing_was_for(broker, channel):
         subscribe(socket, f"{channel}/nothing/**", ref=3)
         broker.fill(f"{channel}/busy", 3)
         assert [socket.recv_message()["sub"] for _ in range(3)] == [2, 2, 2]
-        told = [socket.recv_json(20) for _ in range(2)]
+        told = [socket.recv_json(60) for _ in range(2)]
         assert sorted(entry["sub"] for entry in told) == [1, 3]
         assert all(list(entry) == ["sub", "at"] for entry in told)
     since = told[0]["at"]

@@ -3,6 +3,9 @@
 end of one connection."""
 import json
 import signal
+import socket
+import statistics
+import struct
 import threading
 import time
 
@@ -12,6 +15,7 @@ from harness import http
 from harness.broker import wait_for
 from harness.websocket import PeerClosed
 
+SHARE = 4  # of a survey is more than a message may wait for it; without any it is some 80
 BIG = b'"' + b"x" * 200000 + b'"'
 
 
@@ -38,11 +42,7 @@ def settle(broker):
 
 def find(broker, client):
     """The row of a client's own connection."""
-    address, port = client.socket.getsockname()[:2]
-    for row in connections(broker, "?limit=1000"):
-        if row["peer"] == f"{address}:{port}":
-            return row
-    raise KeyError(port)
+    return wait_for(lambda: broker.row_of(client), what="its row")
 
 
 def stall(broker, channel, count=30):
@@ -160,8 +160,8 @@ def test_a_dismissed_connection_says_goodbye_and_is_gone(pair):
         assert web.recv_close() == 1001
         event = events.next()
         assert event.event == "close" and event.json() == {"code": "operator", "reconnect": True}
-        assert plain.is_closed_within(5)
-        assert connections(pair) == []
+        assert plain.is_closed_within()
+        wait_for(lambda: connections(pair) == [])
         for protocol in ("websocket", "sse", "http"):
             name = f'tidings_connections_closed_total{{protocol="{protocol}",reason="operator"}}'
             wait_for(lambda name=name: pair.metric(name) == 1)
@@ -199,27 +199,27 @@ def test_the_public_port_has_no_administration(broker):
 def test_questions_during_the_end_are_answered_or_cut(start_broker):
     broker = start_broker("--workers", "2")
     sockets = [broker.websocket("/channels/a") for _ in range(50)]
-    is_over = threading.Event()
+    is_over, answers = threading.Event(), []
 
     def keep_asking():
         while not is_over.is_set():
             try:
-                ask(broker, "GET", "/api/v1/connections")
-                ask(broker, "GET", "/api/v1/channels")
+                answers.append(ask(broker, "GET", "/api/v1/connections"))
+                answers.append(ask(broker, "GET", "/api/v1/channels"))
             except (OSError, http.Closed):
                 pass
 
     threads = [threading.Thread(target=keep_asking, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
+    wait_for(lambda: len(answers) > 40, what="many answers")
     broker.signal(signal.SIGTERM)
     try:
         assert broker.wait() == 0 and not broker.bad_words(), "\n".join(broker.logged[-40:])
     finally:
         is_over.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         for one in sockets:
             one.close()
 
@@ -230,9 +230,11 @@ def test_channels_are_listed_with_depth_rate_and_readers(pair):
     pair.fill("b", 1)
     with pair.websocket("/channels/a/1"), pair.events("/channels/a/1"), \
             pair.events("/channels/a/*"):
-        rows = {row["channel"]: row for row in get(pair, "/api/v1/channels")["channels"]}
+        def listed():
+            rows = {row["channel"]: row for row in get(pair, "/api/v1/channels")["channels"]}
+            return rows if [row["readers"] for row in rows.values()] == [3, 1, 0] else None
+        rows = wait_for(listed, what="all readers")
         assert list(rows) == ["a/1", "a/2", "b"]
-        assert [row["readers"] for row in rows.values()] == [3, 1, 0]
         assert [row["messages"] for row in rows.values()] == [30, 3, 1]
         row = rows["a/1"]
         assert (row["first"], row["last"], row["rate"]) == (1, 30, 0.5)
@@ -256,15 +258,19 @@ def test_channels_are_chosen_by_pattern_and_paged_by_name(broker, channel):
 
 @pytest.mark.heavy
 def test_a_survey_of_many_connections_delays_no_message(start_broker):
+    """While one is asked for after the other, a message does not wait for one to be answered."""
     broker = start_broker("--workers", "2")
     readers = [broker.websocket("/channels/quiet") for _ in range(4000)]
-    delays = []
+    assert len(connections(broker, "?limit=1000")) == 1000
+    delays, surveys = [], []
     with broker.websocket("/channels/a") as socket_, broker.connect() as publisher:
         is_over = threading.Event()
 
         def keep_asking():
             while not is_over.is_set():
-                assert len(connections(broker, "?limit=1000")) == 1000
+                begin = time.monotonic()
+                assert ask(broker, "GET", "/api/v1/connections?limit=1000").status == 200
+                surveys.append(time.monotonic() - begin)
 
         thread = threading.Thread(target=keep_asking, daemon=True)
         thread.start()
@@ -276,8 +282,10 @@ def test_a_survey_of_many_connections_delays_no_message(start_broker):
         thread.join(30)
     for one in readers:
         one.close()
-    delays.sort()
-    assert delays[len(delays) // 2] < 0.1, delays[-20:]
+    delay_s, survey_s = statistics.median(delays), statistics.median(surveys)
+    print(f"a message took {delay_s * 1e3:.2f} ms, each of {len(surveys)} surveys "
+          f"{survey_s * 1e3:.2f} ms")
+    assert delay_s < survey_s / SHARE
 
 
 def test_a_slow_survey_does_not_stop_the_probes(pair):
@@ -289,10 +297,16 @@ def test_a_slow_survey_does_not_stop_the_probes(pair):
 
 def test_a_client_that_leaves_before_its_answer_harms_nothing(pair):
     pair.fill("a", 1)
-    for target in ("/api/v1/connections", "/api/v1/channels") * 20:
+    targets = ["/api/v1/connections", "/api/v1/channels", "/api/v1/channels/a"]
+    for number, target in enumerate(targets * 20):  # more than may be under way at a time
         with http.Connection(pair.operator) as hasty:
+            if number % 2 == 0:  # with a reset, which ends it at once
+                hasty.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                        struct.pack("ii", 1, 0))
             hasty.send(http.request_bytes(hasty.host, "GET", target))
     assert ask(pair, "GET", "/readyz").status == 200
+    for target in targets:
+        wait_for(lambda target=target: ask(pair, "GET", target).status == 200, what=target)
 
 
 def test_a_head_request_has_no_body(broker):

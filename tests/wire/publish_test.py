@@ -15,11 +15,10 @@ def newest(broker, channel):
     return broker.page(channel, limit=1)["messages"][0]
 
 
-def test_the_curl_line_of_the_readme_stores_json(broker, tmp_path):
-    channel = f"tennis/court-{tmp_path.name}"
+def test_the_curl_line_of_the_readme_stores_json(broker, channel):
     done = subprocess.run(
         ["curl", "-sS", "-d", '{"score":"40-15"}', f"{broker.host}/channels/{channel}"],
-        capture_output=True, check=True, timeout=20)
+        capture_output=True, check=True, timeout=60)
     answer = json.loads(done.stdout)
     assert answer["channel"] == channel and answer["offset"] == 1 and ID.match(answer["id"])
     message = newest(broker, channel)
@@ -129,7 +128,7 @@ def test_a_message_with_a_lifetime_is_gone_after_it(broker, channel):
     broker.publish(channel, "short", {"Tidings-TTL": "1"})
     broker.publish(channel, "long")
     wait_for(lambda: [message["data"] for message in
-                      broker.page(channel, since="earliest")["messages"]] == ["long"], 15)
+                      broker.page(channel, since="earliest")["messages"]] == ["long"])
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "1.5.2", "99999999999999999999"])
@@ -140,9 +139,9 @@ def test_a_lifetime_that_means_nothing_is_refused(broker, channel, value):
 
 @pytest.mark.parametrize("path, name", [
     ("a%20b", "a b"), ("%C3%A9/x", "é/x"), ("a%2Fb", "a/b"), ("a.b-c_d~e", "a.b-c_d~e"),
-    ("a:b@c!d,e;f=g", "a:b@c!d,e;f=g"), ("x" * 480, "x" * 480), ("%41", "A"), ("a%25b", "a%b")])
+    ("a:b@c!d,e;f=g", "a:b@c!d,e;f=g"), ("x" * 440, "x" * 440), ("%41", "A"), ("a%25b", "a%b")])
 def test_a_name_is_the_decoded_rest_of_the_path(broker, channel, path, name):
-    prefix = channel + "/" if len(name) < 400 else ""
+    prefix = channel + "/"
     answer = broker.request("POST", f"/channels/{prefix}{path}", None, b"1")
     assert answer.status == 200, answer
     assert answer.json()["channel"] == prefix + name

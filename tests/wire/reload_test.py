@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP swaps the channel rules under open connections."""
+import hashlib
 import pathlib
 import signal
 
@@ -15,7 +16,7 @@ def reload(broker, text):
     pathlib.Path(broker.scratch, "tidings.yaml").write_text(text, encoding="utf-8")
     broker.signal(signal.SIGHUP)
     wait_for(lambda: sum("event=RELOAD" in line for line in broker.logged) > before)
-    return broker.logged[-1]
+    return [line for line in broker.logged if "event=RELOAD" in line][-1]
 
 
 def policies(broker):
@@ -116,7 +117,7 @@ def test_rules_without_a_series_left_are_told_and_not_counted(start_broker):
     assert broker.metric('tidings_match_published_messages_total{match="m/63"}') == 1
     text = http.request(broker.operator, "GET", "/metrics").body.decode()
     assert 'match="m/64"' not in text
-    assert [line for line in broker.logged if "METRICS_FULL" in line and "m/64" in line]
+    wait_for(lambda: [line for line in broker.logged if "METRICS_FULL" in line and "m/64" in line])
 
 
 # --- asked over HTTP ----------------------------------------------------------------------------
@@ -198,3 +199,57 @@ def test_each_key_is_from_where_it_was_set(start_broker):
     assert rows["limits.send_budget"] == ("8KiB", "environment")
     assert rows["open"] == (False, "default")
     assert shown["file"].endswith("/tidings.yaml")
+
+
+# --- who may do what ---
+
+KEYS = {name: f"tdk_{name}" for name in ("kept", "changed", "gone")}
+
+
+def auth(**rights):
+    rows = "".join(f"  - {{name: {name}, hash: 'sha256:"
+                   f"{hashlib.sha256(KEYS[name].encode()).hexdigest()}', {right}}}\n"
+                   for name, right in rights.items())
+    return f"auth:\n  keys:\n{rows}"
+
+
+def bearer(name):
+    return {"Authorization": f"Bearer {KEYS[name]}"}
+
+
+def test_streams_end_with_the_row_that_let_them_in(start_broker):
+    broker = start_broker("--workers", "2", config=auth(
+        kept="subscribe: [a], publish: [a]", changed="subscribe: [a, b]", gone="subscribe: [a]"))
+    with broker.events("/channels/a", headers=bearer("kept")) as kept, \
+            broker.websocket("/channels/a", headers=bearer("changed")) as changed, \
+            broker.websocket("/channels/a", headers=bearer("gone")) as gone:
+        # The rows that stay are on other lines, at other places.
+        reload(broker, "# moved\n" + auth(changed="subscribe: [a]",
+                                          kept="subscribe: [a], publish: [a]"))
+        broker.wait_logged("AUTH_RELOADED")
+        assert changed.recv_close() == 4001
+        assert gone.recv_close() == 1008
+        assert broker.post("a", b"1", headers=bearer("kept")).status == 200
+        assert kept.next().json()["data"] == 1
+    assert broker.get("/channels/a", headers=bearer("gone")).status == 401
+    with broker.websocket("/channels/a", headers=bearer("changed")):
+        pass
+
+
+def test_who_came_while_all_was_open_goes_when_it_is_not(start_broker):
+    broker = start_broker(config="channels: []\n")
+    with broker.websocket("/channels/a") as web:
+        reload(broker, auth(kept="publish: [a]"))
+        assert web.recv_close() == 1008
+    assert broker.post("a", b"1").status == 401
+    reload(broker, "channels: []\n")
+    assert broker.post("a", b"1").status == 200
+
+
+def test_a_reload_opens_no_port_to_the_world(start_broker):
+    broker = start_broker("--listen", "0.0.0.0:0",
+                          config=auth(kept="publish: [a]") + "public: {hosts: ['0.0.0.0']}\n")
+    said = reload(broker, "channels: []\n")
+    assert "RELOAD_REFUSED" in said and "credentials" in said
+    assert broker.post("a", b"1").status == 401
+    assert broker.post("a", b"1", headers=bearer("kept")).status == 200

@@ -12,6 +12,8 @@ from harness.websocket import PeerClosed, WebSocket
 
 ROUNDS = 1000
 PUBLISHERS = 8
+# Longer than what publishers that go on without a pause put between two visits of a reader.
+LONG = "channels: [{match: '**', history: {messages: 1000000, bytes: 1GiB}}]\n"
 
 
 class Publishers:
@@ -93,7 +95,7 @@ def read_by_pages(broker, channel, since, how_many):
 @pytest.mark.deadline(300)
 @pytest.mark.parametrize("read", [read_by_websocket, read_by_events, read_by_pages])
 def test_a_reader_that_reconnects_at_random_sees_each_message_once_in_order(start_broker, read):
-    broker = start_broker("--workers", "2")
+    broker = start_broker("--workers", "2", config=LONG)
     random.seed(20120129)
     with Publishers(broker, "race", 4, pause_s=0.002) as publishers:
         since, seen, rounds = "0", [], 0

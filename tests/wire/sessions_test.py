@@ -80,8 +80,8 @@ def test_pages_hold_each_session_once_in_order(start_broker):
         assert answer["next"] == found[-1] and len(answer["sessions"]) == 7
         query = "?limit=7&after=" + urllib.parse.quote(answer["next"], safe="")
     assert found == names
-    assert figure(broker, "tidings_mqtt_sessions_away") == 100
-    assert figure(broker, "tidings_mqtt_sessions_connected") == 0
+    broker.wait_metric("tidings_mqtt_sessions_away", 100)
+    broker.wait_metric("tidings_mqtt_sessions_connected", 0)
     broker.kill()
     broker.start()
     assert [row["client_id"] for row in page(broker)["sessions"]] == names
@@ -91,7 +91,8 @@ def test_a_session_that_is_away_is_ended(broker, channel):
     name = name_of(channel) + "/é \"x\""
     assert dismiss(broker, name) == 404
     connected(broker, name, **KEPT).disconnect()
-    assert wait_for(lambda: dismiss(broker, name) == 204)
+    wait_for(lambda: not find(broker, name)["connected"])
+    assert dismiss(broker, name) == 204
     assert dismiss(broker, name) == 404
     with connected(broker, name, **KEPT) as client:
         assert not client.connack.is_present

@@ -9,13 +9,22 @@ import pytest
 
 MIB = 1048576
 BODY_BYTES = 20000
-MESSAGES = 10000  # 200 MB, and what a channel keeps unless told otherwise
-SECONDS = 30
-GROWTH_BYTES_MAX = 24 * MIB
-# A hundred readers have a hundred connections, each with at most one write that was cut short
-# (WRITE_BYTES_MAX, 64 KiB): what their number may cost beyond what one reader costs.
-TOLERANCE_BYTES = 8 * MIB
-NOISE_S = 0.003  # a scheduler's turn: below it a ratio says nothing
+MESSAGES = 5000  # 100 MB, of which a channel keeps all unless told otherwise
+SECONDS = 15
+RUN = 300  # messages, of about a second
+STALLED = 100
+# Each lacks 100 MB. What may stand in memory is the batch that is not folded yet, and of each
+# reader one write that was cut short (64 KiB) and one page of the log (64 KiB): 2 to 13 MiB were
+# measured, and 64 MiB more where the disk is slow (OPEN_BATCH_BYTES_MAX). Who kept 4 MiB for each
+# took 400 MiB more; this is the geometric middle.
+GROWTH_BYTES_MAX = 176 * MIB
+# A reader that is blocked is not looked at until its socket takes more. Were each looked at with
+# each message, for 10 us, the hundred cost 1 ms a message; a message costs 0.2 ms in all.
+CPU_RATIO_MAX = 2.5
+# Who waits for a stalled reader waits for seconds. On a machine that is late itself it is by the
+# same load without any that lateness is judged.
+P99_S, P99_RATIO_MAX = 0.250, 5
+TRIES = 3  # lateness alone is tried again: a reader that slows others does so each time
 
 
 def publish_at_a_pace(broker, channel, count, seconds):
@@ -34,11 +43,11 @@ def publish_at_a_pace(broker, channel, count, seconds):
 
 
 class Watcher:
-    """A reader that keeps up, and the latencies it saw, second by second."""
+    """A reader that keeps up, and the latencies it saw."""
 
     def __init__(self, broker, channel):
         self.socket = broker.websocket(f"/channels/{channel}", timeout_s=60)
-        self.seconds = {}
+        self.late_s = []
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
 
@@ -46,19 +55,18 @@ class Watcher:
         try:
             while True:
                 text = self.socket.recv()
-                now = time.monotonic()
                 sent = float(text.split('"t": ', 1)[1].split(",", 1)[0])
-                self.seconds.setdefault(int(now), []).append(now - sent)
+                self.late_s.append(time.monotonic() - sent)
         except Exception:  # pylint: disable=broad-except
             pass  # the end of the socket is the end of the watch
 
     def finish(self):
-        """The median over the seconds of each one's p99: one noisy second does not decide."""
+        """The median of the p99 of each RUN messages: one noisy second does not decide."""
         self.socket.close()
         self.thread.join(10)
-        each = [sorted(values)[len(values) * 99 // 100] for values in self.seconds.values()
-                if len(values) >= 100]
-        return statistics.median(each)
+        runs = [sorted(self.late_s[first:first + RUN])
+                for first in range(0, len(self.late_s) - RUN + 1, RUN)]
+        return statistics.median(run[RUN * 99 // 100] for run in runs)
 
 
 def stall(broker, channel, count):
@@ -72,50 +80,54 @@ def read_all(reader):
         assert reader.recv_json()["offset"] == offset
 
 
+def watch_stalled(broker, channel, count):
+    """Publishes beside so many stalled readers: what memory grew by, what it took of the processor,
+    and the p99 of one who reads. Then three of them read on, and have missed nothing."""
+    readers = stall(broker, channel, count)
+    watcher = Watcher(broker, channel)
+    before, begun_s = broker.rss_anon_bytes(), broker.cpu_seconds()
+    peak, over = [before], threading.Event()
+
+    def sample():
+        while not over.wait(0.1):
+            peak[0] = max(peak[0], broker.rss_anon_bytes())
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    publish_at_a_pace(broker, channel, MESSAGES, SECONDS)
+    over.set()
+    sampler.join()
+    used_s, p99_s = broker.cpu_seconds() - begun_s, watcher.finish()
+    for reader in readers[:3]:
+        read_all(reader)
+    for reader in readers:
+        reader.close()
+    return peak[0] - before, used_s, p99_s
+
+
 @pytest.mark.heavy
 @pytest.mark.deadline(400)
 def test_stalled_readers_get_everything_and_cost_nothing(start_broker):
     broker = start_broker()
-    watcher = Watcher(broker, "warm")
-    publish_at_a_pace(broker, "warm", MESSAGES // 2, SECONDS / 2)
-    calm_s = watcher.finish()
-
-    growth, slow_s = {}, {}
-    for count in (1, 100):
-        channel = f"stalled/{count}"
-        readers = stall(broker, channel, count)
-        watcher = Watcher(broker, channel)
-        before = broker.rss_anon_bytes()
-        peak = [before]
-        over = threading.Event()
-
-        def sample(peak=peak, over=over):
-            while not over.wait(0.1):
-                peak[0] = max(peak[0], broker.rss_anon_bytes())
-
-        sampler = threading.Thread(target=sample, daemon=True)
-        sampler.start()
-        publish_at_a_pace(broker, channel, MESSAGES, SECONDS)
-        over.set()
-        sampler.join()
-        slow_s[count] = watcher.finish()
-        growth[count] = peak[0] - before
-        for reader in readers[:3]:
-            read_all(reader)
-        for reader in readers:
-            reader.close()
-    print(f"growth {growth}, p99 calm {calm_s:.5f} s, with stalled {slow_s}")
-    assert growth[1] < GROWTH_BYTES_MAX, growth
-    assert growth[100] < growth[1] + TOLERANCE_BYTES, growth
-    for count, seconds in slow_s.items():
-        assert seconds <= 2 * calm_s + NOISE_S, (count, calm_s, slow_s)
+    for attempt in range(1, TRIES + 1):
+        watcher = Watcher(broker, "warm")
+        publish_at_a_pace(broker, "warm", MESSAGES // 2, SECONDS / 2)
+        calm_s = watcher.finish()
+        _, one_s, _ = watch_stalled(broker, f"one/{attempt}", 1)
+        growth, used_s, late_s = watch_stalled(broker, f"many/{attempt}", STALLED)
+        print(f"growth {growth / MIB:.1f} MiB; processor {used_s:.2f} s, beside one {one_s:.2f} s; "
+              f"p99 {late_s * 1000:.1f} ms, without any {calm_s * 1000:.1f} ms")
+        assert growth < GROWTH_BYTES_MAX
+        if used_s <= CPU_RATIO_MAX * one_s and late_s <= max(P99_S, P99_RATIO_MAX * calm_s):
+            return
+    raise AssertionError(f"in each of {attempt} attempts: {used_s} s and {one_s} s, p99 {late_s} s")
 
 
 def test_a_stalled_reader_of_any_protocol_gets_every_message(start_broker):
     """The small sister of the test above, which also runs under the sanitizers."""
     broker = start_broker()
-    with broker.websocket("/channels/a", timeout_s=30) as frames, \
-            broker.events("/channels/a", timeout_s=30) as stream:
+    with broker.websocket("/channels/a", timeout_s=60) as frames, \
+            broker.events("/channels/a", timeout_s=60) as stream:
         for _ in range(600):
             assert broker.post("a", b'"' + b"x" * 20000 + b'"').status == 200
         assert [frames.recv_json()["offset"] for _ in range(600)] == list(range(1, 601))
@@ -124,8 +136,8 @@ def test_a_stalled_reader_of_any_protocol_gets_every_message(start_broker):
 
 def test_a_stalled_reader_whose_messages_expired_is_told_the_gap(start_broker):
     broker = start_broker(config="channels: [ { match: \"a\", history: { messages: 50 } } ]\n")
-    with broker.websocket("/channels/a", timeout_s=30) as frames, \
-            broker.events("/channels/a", timeout_s=30) as stream:
+    with broker.websocket("/channels/a", timeout_s=60) as frames, \
+            broker.events("/channels/a", timeout_s=60) as stream:
         total = 1500
         for _ in range(total):
             assert broker.post("a", b'"' + b"x" * 20000 + b'"').status == 200

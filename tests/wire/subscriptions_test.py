@@ -185,7 +185,7 @@ def test_subscriptions_that_come_and_go_under_load_leak_nothing(start_broker):
                     socket.waiting.pop(number, None)
     finally:
         is_over.set()
-        publisher.join(10)
+        publisher.join(60)
     broker.assert_alive()
 
 

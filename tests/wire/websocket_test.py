@@ -7,6 +7,7 @@ import struct
 import pytest
 import websockets
 
+from harness.http import TIMEOUT_S
 from harness.websocket import (BINARY, CLOSE, PING, PONG, TEXT, PeerClosed, Refused,
                                handshake_headers)
 
@@ -221,7 +222,7 @@ def test_a_broken_frame_closes_with_its_code(broker, channel, name, code, frames
             socket.send_frame(**frame)
         got = socket.recv_close()
         assert got == code or (code, got) == (1002, 1009) and "2^63" in name, (name, got)
-        assert socket.connection.is_closed_within(10)
+        assert socket.connection.is_closed_within()
     assert broker.get(f"/channels/{channel}").json()["messages"] == []
 
 
@@ -278,7 +279,7 @@ def test_a_ping_is_answered_with_its_payload(broker, channel):
 def test_a_close_is_answered_with_its_code(broker, channel, sent, code):
     with broker.websocket(f"/channels/{channel}") as socket:
         assert socket.finish(sent) in (code, 1000)
-        assert socket.connection.is_closed_within(10)
+        assert socket.connection.is_closed_within()
 
 
 def test_a_close_without_a_code_is_answered(broker, channel):
@@ -311,10 +312,11 @@ def test_frames_behind_the_handshake_in_one_segment_are_read(broker, channel):
 def test_debians_client_library_reads_and_publishes(broker, channel):
     async def talk():
         url = broker.public.replace("http", "ws") + f"/channels/{channel}"
-        async with websockets.connect(url, subprotocols=["tidings.v1"]) as socket:
+        async with websockets.connect(url, subprotocols=["tidings.v1"],
+                                      open_timeout=TIMEOUT_S) as socket:
             assert socket.subprotocol == "tidings.v1"
             await socket.send(json.dumps({"publish": {"data": "hello"}, "ref": 1}))
-            got = [json.loads(await asyncio.wait_for(socket.recv(), 15)) for _ in range(2)]
+            got = [json.loads(await asyncio.wait_for(socket.recv(), TIMEOUT_S)) for _ in range(2)]
             await (await socket.ping())
             return got
 
