@@ -39,6 +39,7 @@ class Demo(Broker):
 
     def __init__(self, engine, command):
         self.engine, self.command = engine, command
+        self.context = None  # it speaks no TLS
         self.project = f"tidings-test-{os.getpid()}"
         self.ports = free_ports(PORTS)
         self.environment = engine.environment | self.ports
@@ -101,7 +102,7 @@ def test_the_image_is_small_belongs_to_nobody_and_tells_its_version(demo):
     assert image["Size"] < IMAGE_BYTES_MAX
     config = image["Config"]
     assert config["User"] == USER
-    assert set(config["ExposedPorts"]) == {"1883/tcp", "8080/tcp", "8081/tcp"}
+    assert set(config["ExposedPorts"]) == {"1883/tcp", "8080/tcp", "8081/tcp", "8883/tcp"}
     version = config["Labels"]["org.opencontainers.image.version"]
     assert demo.run("version").stdout.decode() == f"tidings {version}\n"
 
