@@ -19,11 +19,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What these show is not run here: why not.
 UNTRIED = {
     "docs/ARCHITECTURE.md": "for those who change the broker",
+    "docs/PERFORMANCE.md": "takes the machine for minutes; wire/compare_test.py runs a small round",
     "docs/api.md": "in short what openapi.yaml and asyncapi.yaml say, whose tests hold it",
     "docs/console.md": "a page to look at; its tests are in wire/",
     "docs/howto/alerts.md": "for the night in which something is broken",
     "docs/howto/docker.md": "needs a Docker engine; tests/docker/ has one",
     "docs/howto/kubernetes.md": "needs a cluster",
+    "docs/reference/bench.md": "written by `tidings bench`, and checked by a test",
     "docs/reference/configuration.md": "written by the broker",
     "docs/reference/logs.md": "written by the broker",
     "docs/reference/metrics.md": "written by the broker",

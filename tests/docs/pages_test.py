@@ -10,7 +10,7 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 RUN_BY_COMMAND = {"sh"}
 RUN_WHOLE = {"js", "python"}
-PARSED = {"json", "yaml", "html", "ini", "jsx", "nginx"}
+PARSED = {"go", "json", "yaml", "html", "ini", "jsx", "nginx"}
 SHOWN = {"text", "browse", "run"}  # text: what something prints, a conversation, a picture
 TRIED = [page.relative_to(ROOT).as_posix() for page in list_pages() if is_tried(page)]
 

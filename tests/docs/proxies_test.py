@@ -15,11 +15,11 @@ import pytest
 import yaml
 from harness import http
 from harness.broker import wait_for
+from harness.ports import take_port
 from harness.sse import EventStream
 from harness.websocket import PeerClosed, Refused, WebSocket
 
 from pages import ROOT
-from session import free_port
 
 FILES = ROOT / "docs" / "howto" / "proxies"
 NAME = "broker.example.org"
@@ -48,7 +48,7 @@ class Proxy:
     """A proxy as a process of its own, with the documented configuration on another port."""
 
     def __init__(self, folder, upstream):
-        self.folder, self.upstream, self.port = folder, upstream, free_port()
+        self.folder, self.upstream, self.port = folder, upstream, take_port()
         self.process = None
         make_certificate(folder)
         self.configure()
@@ -63,7 +63,7 @@ class Proxy:
                 start_new_session=True,
                 env={**os.environ, "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder),
                      "XDG_CONFIG_HOME": str(self.folder)})
-        wait_for(self.answers, 30, f"the proxy ({self.folder}/proxy.log)")
+        wait_for(self.answers, 60, f"the proxy ({self.folder}/proxy.log)")
 
     def answers(self):
         assert self.process.poll() is None, (self.folder / "proxy.log").read_text("utf-8")
@@ -105,7 +105,7 @@ class Nginx(Proxy):
 
 class Caddy(Proxy):
     def configure(self):
-        self.admin = f"127.0.0.1:{free_port()}"
+        self.admin = f"127.0.0.1:{take_port()}"
         text = (FILES / "Caddyfile").read_text(encoding="utf-8")
         for name in (NAME, READ_ONLY):
             text = replace(text, rf"\n{re.escape(name)} \{{", f"\nhttps://{name}:{self.port} {{\n"
@@ -286,6 +286,7 @@ def disturb(proxy, how):
         proxy.start()
 
 
+@pytest.mark.deadline(240)
 @pytest.mark.parametrize("how", ["reload", "restart"])
 def test_a_reader_misses_nothing_when_the_proxy_is_disturbed(proxied, channel, how):
     broker, proxy = proxied
@@ -299,7 +300,7 @@ def test_a_reader_misses_nothing_when_the_proxy_is_disturbed(proxied, channel, h
         disturb(proxy, how)
         broker.publish(channel, next(numbers))
     broker.publish(channel, "end")
-    reader.join(40)
+    reader.join(80)
     assert got == [*range(next(numbers)), "end"]
 
 

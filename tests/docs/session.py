@@ -22,15 +22,15 @@ import itertools
 import json
 import os
 import pathlib
-import random
 import re
+import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 
 import yaml
 from harness.broker import BAD_WORDS, find_binary, wait_for
+from harness.ports import take_port
 from harness.websocket import WebSocket
 
 from pages import ROOT, commands
@@ -41,32 +41,29 @@ def parse_script(text):
                    capture_output=True)
 
 
+def parse_go(text):
+    """Where there is Go; not in Debian's packages that the tests ask for."""
+    if shutil.which("gofmt"):
+        subprocess.run(["gofmt", "-e"], input=text, text=True, check=True, capture_output=True)
+
+
 PARSERS = {"json": json.loads, "yaml": yaml.safe_load, "jsx": parse_script, "js": parse_script,
+           "go": parse_go,
            "ini": lambda text: configparser.ConfigParser().read_string(text)}
-PATIENCE_S = 30
+PATIENCE_S = 60
 BUILD_S = 600  # ./run compiles, where nothing has been compiled yet
-# The ports that the pages speak of: the broker's three, and the reader's own server.
-PORTS = (8080, 8081, 1883, 8000)
+# The ports that the pages speak of: the broker's, and the reader's own servers (8000, 9000).
+PORTS = (8080, 8081, 1883, 8000, 8883, 9000)
 
 # Commands that go to those ports unless told.
 ASSUMED = {"clients/demo/play": "--url http://localhost:8080",
            "tidings health": "--operator http://localhost:8081",
            "tidings drain": "--operator http://localhost:8081",
+           "tidings explain": "--operator http://localhost:8081",
+           "tidings sink": "--operator http://localhost:8081",
            "mosquitto_sub": "-p 1883", "mosquitto_pub": "-p 1883"}
 # Says each line at once on a terminal, and not in a file.
 BUFFERED = "mosquitto_sub"
-
-
-def free_port():
-    """One below those that the kernel gives to clients, so that none of them takes it meanwhile."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as one:
-            try:
-                one.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def holds(text, wanted):
@@ -169,9 +166,7 @@ class Session:
 
     def __init__(self, folder, borrow_browser):
         self.folder, self.borrow_browser = folder, borrow_browser
-        self.ports = {}
-        while len(set(self.ports.values())) < len(PORTS):
-            self.ports = {number: free_port() for number in PORTS}
+        self.ports = {number: take_port() for number in PORTS}
         self.under_way = []  # (running, what it has to have written by the end)
         for entry in ROOT.iterdir():
             (folder / entry.name).symlink_to(entry)
