@@ -3,19 +3,29 @@
 
 packages_build=(
     esbuild gcc libc6-dev meson ninja-build pkg-config
-    libcmocka-dev libcurl4-openssl-dev libjansson-dev liblmdb-dev libmicrohttpd-dev
-    libpaho-mqtt-dev libssl-dev libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libyaml-dev
-    zlib1g-dev
+    libcmocka-dev libcurl4-openssl-dev libgnutls28-dev libjansson-dev liblmdb-dev
+    libmicrohttpd-dev librdkafka-dev
+    libpaho-mqtt-dev libssl-dev libuv1-dev libyaml-dev zlib1g-dev
 )
 packages_test=(
     caddy chromium chromium-driver clang-14 clang-format-14 curl debootstrap docker-compose git
-    iproute2 libclang-rt-14-dev llvm-14 mosquitto-clients nginx openssl procps prometheus python3
-    python3-aiohttp python3-jsonschema python3-paho-mqtt python3-pip python3-pytest
-    python3-pytest-xdist python3-selenium python3-websockets python3-yaml
+    iproute2 libclang-rt-14-dev llvm-14 maven mosquitto-clients nginx openjdk-17-jre-headless
+    openssl procps prometheus python3 python3-aiohttp python3-confluent-kafka python3-cryptography
+    python3-jsonschema python3-jwt python3-paho-mqtt python3-pip python3-pytest python3-pytest-xdist
+    python3-selenium python3-websockets python3-yaml
 )
 # An engine that is there is used: Debian's package would put another vendor's out.
 if ! command -v dockerd >/dev/null && ! docker version >/dev/null 2>&1; then
     packages_test+=(docker.io)
+fi
+
+# Other servers that a load is pointed at; tests of their protocols are skipped where they are
+# missing. Debian starts them when it installs them, and again at each boot, on ports that a broker
+# would want (Mosquitto on 1883): so they come by themselves only where nothing would start them, as
+# in a container.
+packages_peers=(libnginx-mod-nchan mosquitto nats-server redis-server)
+if [ ! -d /run/systemd/system ] && ! runlevel >/dev/null 2>&1; then
+    packages_test+=("${packages_peers[@]}")
 fi
 
 # Where Node is not Debian's own, npm came with it.

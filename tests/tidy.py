@@ -21,7 +21,8 @@ COLUMNS_MAX = 100
 
 CODE = {".c", ".h"}
 SCRIPTS = {".py", ".js", ".mjs", ".ts", ".tsx", ".sh", ".build"}
-SCRIPT_NAMES = {"run", "check", ".ci/run", "tests/fuzz/run"}
+SCRIPT_NAMES = {"run", "check", ".ci/run", "tests/bench/compare", "tests/fuzz/run",
+                "tests/support/kafka"}
 PAGES = {".html", ".css", ".md", ".yaml", ".yml", ".txt"}
 
 # Who may include whom. The longest prefix that fits a file is its part; a part may include itself
@@ -48,7 +49,7 @@ MAY_INCLUDE = {
     "broker/main.c": EVERYONE,
     "tests/fuzz/": [*EVERYONE, "tests/fuzz/", "tests/protocols/"],
     "tests/faults/": EVERYONE,
-    "tests/bench/": [*CHANNELS, "tests/bench/"],
+    "tests/bench/": [*DELIVERY, "tests/bench/", "tests/broker/", "clients/bench/histogram.h"],
 }
 
 # Call -> what to use instead. Product code only, where the second member says so.
@@ -80,7 +81,6 @@ BANNED = {
     "sleep": ("a timer or a condition", True),
     "usleep": ("a timer or a condition", True),
     "nanosleep": ("a timer or a condition", True),
-    "lws_send_pipe_choked": ("lws_partial_buffered: a field, not a system call", True),
     "system": ("posix_spawn", True),
     "popen": ("posix_spawn", True),
     "setjmp": ("an error code", True),
@@ -88,10 +88,27 @@ BANNED = {
 }
 
 # Modules without a unit test of their own, each with its reason. A trailing slash means a folder.
+PART_OF_A_SINK = "a part of a sink; sink_test.c and tests/wire run it whole"
+PART_OF_THE_SINKS = "a part of the sinks' thread; tests/wire runs it whole"
 NO_UNIT_TEST = {
     "broker/main.c": "names everyone; tests/wire runs it",
     "broker/runtime/": "threads and sockets; tests/wire and tests/faults run them whole",
     "clients/": "programs; tests/wire runs them",
+    "protocols/websocket/refusal.c": "two calls of others; tests/wire runs them",
+    "protocols/sinks/reading.c": PART_OF_A_SINK,
+    "protocols/sinks/shipping.c": PART_OF_A_SINK,
+    "protocols/sinks/settling.c": PART_OF_A_SINK,
+    "protocols/sinks/storing.c": PART_OF_A_SINK,
+    "protocols/sinks/dead_letters.c": PART_OF_A_SINK,
+    "protocols/sinks/reviving.c": PART_OF_A_SINK,
+    "protocols/sinks/events.c": PART_OF_A_SINK,
+    "protocols/sinks/errands.c": PART_OF_A_SINK,
+    "protocols/sinks/lag.c": PART_OF_A_SINK,
+    "protocols/sinks/sinks.c": PART_OF_THE_SINKS,
+    "protocols/sinks/answering.c": PART_OF_THE_SINKS,
+    "protocols/sinks/following.c": PART_OF_THE_SINKS,
+    "protocols/sinks/learning.c": PART_OF_THE_SINKS,
+    "protocols/sinks/feeding.c": PART_OF_THE_SINKS,
 }
 
 WORDS_OF_DEBT = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
@@ -110,7 +127,7 @@ class Source:
         suffix = pathlib.PurePosixPath(name).suffix
         self.is_code = suffix in CODE
         self.is_header = suffix == ".h"
-        self.is_script = suffix in SCRIPTS or name in SCRIPT_NAMES
+        self.is_program = self.is_code or suffix in SCRIPTS or name in SCRIPT_NAMES
         self.is_test = name.startswith("tests/")
         self.bare = blank(self.text).split("\n") if self.is_code else []
 
@@ -158,15 +175,13 @@ def blank(text):
 
 def rule_length(source):
     """A file is at most 600 lines."""
-    if (source.is_code or source.is_script) and len(source.lines) > FILE_LINES_MAX:
+    if source.is_program and len(source.lines) > FILE_LINES_MAX:
         yield FILE_LINES_MAX, f"{len(source.lines)} lines, at most {FILE_LINES_MAX}"
 
 
 def rule_columns(source):
     """A line is at most 100 columns (a page's prose may be longer)."""
-    if not (source.is_code or source.is_script):
-        return
-    for number, line in enumerate(source.lines, 1):
+    for number, line in enumerate(source.lines if source.is_program else [], 1):
         if len(line) > COLUMNS_MAX:
             yield number, f"{len(line)} columns, at most {COLUMNS_MAX}"
 
@@ -191,15 +206,14 @@ def rule_trailing(source):
 
 def rule_licence(source):
     """One SPDX line at the top."""
-    if not (source.is_code or source.is_script):
-        return
-    if not any("SPDX-License-Identifier: Apache-2.0" in line for line in source.lines[:2]):
+    if source.is_program and not any("SPDX-License-Identifier: Apache-2.0" in line
+                                     for line in source.lines[:2]):
         yield 1, "no `SPDX-License-Identifier: Apache-2.0` in the first two lines"
 
 
 def rule_debt(source):
     """No words of unfinished work; a known weakness is written `WEAKNESS: … cure: …`."""
-    if not (source.is_code or source.is_script) or source.name.startswith("tests/tidy"):
+    if not source.is_program or source.name.startswith("tests/tidy"):
         return
     for number, line in enumerate(source.lines, 1):
         if WORDS_OF_DEBT.search(line):
@@ -222,10 +236,9 @@ def rule_places(source):
 
 def rule_function_length(source):
     """A function is at most 60 lines."""
-    if source.is_code:
-        for name, first, last in source.functions():
-            if last - first + 1 > FUNCTION_LINES_MAX:
-                yield first, f"{name} has {last - first + 1} lines, at most {FUNCTION_LINES_MAX}"
+    for name, first, last in source.functions():
+        if last - first + 1 > FUNCTION_LINES_MAX:
+            yield first, f"{name} has {last - first + 1} lines, at most {FUNCTION_LINES_MAX}"
 
 
 def rule_opening(source):
@@ -258,14 +271,13 @@ def part_of(name):
 
 def rule_include(source):
     """Includes are root-relative and go in one direction."""
-    if not source.is_code:
-        return
     name = source.name
     is_unit_test = source.is_test and part_of(name) is None
     part = part_of(name[len("tests/"):]) if is_unit_test else part_of(name)
-    for number, line in enumerate(source.lines, 1):
-        if not source.bare[number - 1].lstrip().startswith("#"):
+    for number, bare in enumerate(source.bare, 1):
+        if not bare.lstrip().startswith("#"):
             continue
+        line = source.lines[number - 1]
         found = re.match(r'\s*#\s*include\s+"([^"]*)"', line)
         if not found:
             if re.match(r"\s*#\s*include\s+<lmdb\.h>", line) and "storage/" not in name:
@@ -290,8 +302,6 @@ def may_include(part, target):
 
 def rule_banned(source):
     """Calls that have a better name."""
-    if not source.is_code:
-        return
     for number, line in enumerate(source.bare, 1):
         for found in re.finditer(r"(?<![\w.>])(\w+)\s*\(", line):
             instead, product_only = BANNED.get(found.group(1), (None, False))
@@ -308,8 +318,6 @@ def rule_typedef(source):
 
 def rule_conditional(source):
     """No #if inside a function; a platform or an option is another .c file."""
-    if not source.is_code:
-        return
     for name, first, last in source.functions():
         for number in range(first, last + 1):
             if re.match(r"\s*#\s*(if|ifdef|ifndef|else|elif)\b", source.bare[number - 1]):
@@ -318,8 +326,6 @@ def rule_conditional(source):
 
 def rule_goto(source):
     """goto goes down."""
-    if not source.is_code:
-        return
     for name, first, last in source.functions():
         body = source.bare[first - 1:last]
         for index, line in enumerate(body):
@@ -367,7 +373,7 @@ def rule_invariant(source):
 
 def rule_globals(source):
     """No globals: state hangs from the broker and is handed down."""
-    if not source.is_code or source.is_test:
+    if source.is_test:
         return
     for number, line in enumerate(source.bare, 1):
         if re.match(r"(?:static\s+)?(?!.*\b(?:const|typedef|extern|enum|static_assert)\b)"
@@ -416,6 +422,24 @@ def rule_names_of_tests(source):
             yield number, f"{found.group(1)} is not a claim"
 
 
+# An idempotency key, in a header, a command or a property, that is the same in each run.
+CONSTANT_KEY = re.compile(r"""idempotency[-_]key["']?\s*[:,=]\s*[fb]?(["'])[^{]*?\1""",
+                          re.IGNORECASE)
+SHARED = re.compile(r"def test_\w+\((?:[\w\s]+,)*\s*broker\b", re.MULTILINE)
+
+
+def rule_neighbours(source):
+    """On the broker that tests share, a key of a test's has its `channel` in it."""
+    if not re.fullmatch(r"tests/\w+/\w+_test\.py", source.name) or 'name="broker"' in source.text:
+        return
+    for start in SHARED.finditer(source.text):
+        end = re.search(r"\n\S", source.text[start.end():])
+        body = source.text[start.end():start.end() + end.start() if end else None]
+        for key in CONSTANT_KEY.finditer(body):
+            number = source.text.count("\n", 0, start.end() + key.start()) + 1
+            yield number, "an idempotency key that another test may have: take `channel`"
+
+
 RULES = {
     "length": rule_length,
     "columns": rule_columns,
@@ -438,6 +462,7 @@ RULES = {
     "order": rule_order,
     "test": rule_test,
     "claim": rule_names_of_tests,
+    "neighbours": rule_neighbours,
 }
 
 

@@ -159,6 +159,18 @@ def test_a_numbered_test_is_no_claim(tree):
     assert [entry for entry in found if entry[2] == "claim"] == [(name, 2, "claim")]
 
 
+@pytest.mark.parametrize("line, is_found", [
+    ('broker.post(channel, b"1", headers={"Idempotency-Key": "k"})', True),
+    ('broker.post(channel, b"1", headers={"Idempotency-Key": f"k-{channel}"})', False),
+    ("values = {'user': [('idempotency-key', 'k')]}", True),
+    ("socket.send_json({'publish': {'idempotency_key': channel}})", False)])
+def test_a_key_that_a_neighbour_may_have_is_found(tree, line, is_found):
+    head = '# SPDX-License-Identifier: Apache-2.0\n"""A page."""\n\n\n'
+    for owner, is_shared in (("broker", True), ("start_broker", False)):
+        found = tree("tests/wire/x_test.py", f"{head}def test_it({owner}, channel):\n    {line}\n")
+        assert (("tests/wire/x_test.py", 6, "neighbours") in found) == (is_found and is_shared)
+
+
 def test_scripts_are_held_to_length_and_licence(tree):
     found = tree("tests/wire/x.py", "a = 1\n" * 601)
     assert ("tests/wire/x.py", 600, "length") in found
