@@ -6,6 +6,7 @@
  * other way round: workers say goodbye, the operator's port closes, the log answers what it was
  * given, the store folds the rest. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -431,6 +432,19 @@ static void check_files(const struct config *config, struct config_faults *fault
     tls_check(config, faults);
 }
 
+/* A parent may have closed the standard streams (`tidings serve <&- 2>&-`). What is opened next
+ * would take their numbers, and the log's words would go into the database. What is in their place
+ * fails as a closed one does: it is open for the other direction. */
+static bool hold_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int run_serve(int count, char *const *words) {
     static struct process process; /* zeroed, and too large for the stack; main's alone */
     process.mailbox.event_fd = -1;
@@ -443,7 +457,8 @@ static int run_serve(int count, char *const *words) {
                                               .check_files = check_files};
     privileges_give_up_new();
     int exit_code = COMMAND_FAILED;
-    if (!command_prepare_serve(&process.sources, &process.config, &exit_code)) {
+    if (!hold_standard_streams() ||
+        !command_prepare_serve(&process.sources, &process.config, &exit_code)) {
         return exit_code;
     }
     sigset_t signals;

@@ -2,6 +2,7 @@
 """The process: its first words, its end, its restart; and the other subcommands."""
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
@@ -24,6 +25,11 @@ def tidings(*arguments, stdin=None, timeout=60):
                           timeout=timeout, check=False)
 
 
+def is_open(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_it_prints_its_urls_and_a_curl_line_that_works(start_broker):
     broker = start_broker()
     lines = [line.strip() for line in broker.said]
@@ -41,6 +47,31 @@ def test_the_pages_that_it_prints_are_there(broker, name, title):
     assert found.startswith("http://localhost:")
     with urllib.request.urlopen(found, timeout=20) as page:
         assert b"<title>" + title in page.read()
+
+
+def test_without_standard_streams_nothing_is_lost(start_broker, tmp_path):
+    """What is opened next would take their numbers: the database, and sockets of clients."""
+    port = take_port()
+    process = subprocess.Popen(
+        [find_binary(), "serve", "--data", tmp_path, "--listen", f"127.0.0.1:{port}",
+         "--operator", "127.0.0.1:0", "--mqtt", "off"],
+        stdout=subprocess.DEVNULL, preexec_fn=lambda: [os.close(number) for number in (0, 2)])
+    try:
+        wait_for(lambda: is_open(port), 60, "the port")
+        held = {os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)}
+        assert held == {"/dev/null"}
+        for number in range(1, 6):
+            ask = urllib.request.Request(f"http://127.0.0.1:{port}/channels/a", b"x",
+                                         {"Content-Type": "text/plain"})
+            with urllib.request.urlopen(ask, timeout=20) as answer:
+                assert json.load(answer)["offset"] == number
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    messages, gaps = start_broker(data=tmp_path).all_messages("a")
+    assert len(messages) == 5 and not gaps
 
 
 def test_messages_are_there_after_a_restart_and_offsets_go_on(start_broker):
