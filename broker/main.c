@@ -108,8 +108,10 @@ static const struct static_assets *adapt_page(struct page *page, const struct cl
 static void adapt_assets(struct process *process) {
     unsigned long count;
     const struct client_asset *files = demo_assets(&count);
-    process->broker.public_assets =
-        adapt_page(&process->demo, files, count, DEMO_CONTENT_SECURITY_POLICY);
+    if (process->config->public_demo) {
+        process->broker.public_assets =
+            adapt_page(&process->demo, files, count, DEMO_CONTENT_SECURITY_POLICY);
+    }
     files = console_assets(&count);
     process->broker.operator_assets =
         adapt_page(&process->console, files, count, CONSOLE_CONTENT_SECURITY_POLICY);

@@ -87,6 +87,8 @@
       "Web pages that may use the broker from another origin")                                     \
     X(public_hosts, "public.hosts", HOSTS, "", NULL, NULL, NULL, AT_START, NULL,                   \
       "Host names that are served beside the address listened on")                                 \
+    X(public_demo, "public.demo", SWITCH, "", "true", NULL, NULL, AT_START, NULL,                  \
+      "Serve the demo, and the JavaScript client with it, below `/demo`")                          \
     X(public_trusted_proxies, "public.trusted_proxies", NETWORKS, "", NULL, NULL, NULL, AT_START,  \
       NULL, "Networks of reverse proxies: not held to the limits of an address")                   \
     X(public_tls_certificate, "public.tls.certificate", TEXT, "", NULL, NULL, NULL, AT_START,      \

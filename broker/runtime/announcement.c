@@ -55,7 +55,9 @@ void announcement_make(const struct broker *broker) {
     print_mqtt("mqtt", &config->mqtt_listen, mqtt_address);
     print_mqtt("mqtts", &config->mqtt_tls_listen, mqtts_address);
     printf("console  %s://%s/\n", operator_scheme, console);
-    printf("demo     %s://%s/demo\n", scheme, reachable);
+    if (config->public_demo) {
+        printf("demo     %s://%s/demo\n", scheme, reachable);
+    }
     if (!config_has_credentials(config)) { /* else it would be refused */
         printf("try      curl -d '{\"score\":\"40-15\"}' %s%s/channels/tennis/court-1\n",
                broker->tls == NULL ? "" : "https://", reachable);

@@ -186,6 +186,14 @@ def test_the_page_may_load_nothing_from_elsewhere_and_is_revalidated(broker):
         assert broker.get(path, {"If-None-Match": tag}).status == 304
 
 
+def test_a_broker_without_the_demo_serves_and_prints_none(start_broker):
+    broker = start_broker(config="public: { demo: false }\n")
+    for path in ("/", "/demo", "/demo/", "/demo/tidings.js"):
+        assert broker.get(path).status == 404, path
+    assert not [line for line in broker.said if "demo" in line]
+    assert broker.publish("a", 1)["offset"] == 1
+
+
 def test_both_readers_show_the_newest_score(page, broker, channel, points):
     publish_all(broker, channel, points[:180])
     page.wait_until_both("offset", 180)
