@@ -235,16 +235,24 @@ void account_lose_bytes(struct account *account, uint64_t bytes) {
     }
 }
 
-static void take_connection(struct account *account) {
+/* Counted where it is compared: two that ask at the same moment do not both get the last place. */
+static bool take_connection(struct account *account, const struct account *present) {
     if (account == NULL) {
-        return;
+        return true;
     }
-    uint64_t now = atomic_fetch_add(&account->connections, 1) + 1;
+    uint_fast64_t most = account == present ? UINT64_MAX : atomic_load(&account->quota.connections);
+    uint_fast64_t before = atomic_load(&account->connections);
+    do {
+        if (before >= most) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&account->connections, &before, before + 1));
     uint_fast64_t peak = atomic_load(&account->usage.connections_peak);
-    while (now > peak &&
-           !atomic_compare_exchange_weak(&account->usage.connections_peak, &peak, now)) {
+    while (before + 1 > peak &&
+           !atomic_compare_exchange_weak(&account->usage.connections_peak, &peak, before + 1)) {
         /* another one came in between: `peak` is what it left */
     }
+    return true;
 }
 
 static void give_connection(struct account *account) {
@@ -254,11 +262,23 @@ static void give_connection(struct account *account) {
     }
 }
 
-void accounts_take_connection(const struct identity *identity) {
-    if (identity != NULL) {
-        take_connection(identity->account);
-        take_connection(identity->tenant_account);
+bool accounts_take_connection(const struct identity *identity, const struct identity *present,
+                              struct account **ret_full) {
+    static const struct identity nobody;
+    present = present == NULL ? &nobody : present;
+    if (identity == NULL) {
+        return true;
     }
+    if (!take_connection(identity->account, present->account)) {
+        *ret_full = identity->account;
+        return false;
+    }
+    if (!take_connection(identity->tenant_account, present->tenant_account)) {
+        give_connection(identity->account);
+        *ret_full = identity->tenant_account;
+        return false;
+    }
+    return true;
 }
 
 void accounts_give_connection(const struct identity *identity) {

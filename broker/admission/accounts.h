@@ -105,8 +105,12 @@ void account_release(struct account *account);
  * was not counted. */
 void account_lose_bytes(struct account *account, uint64_t bytes);
 
-/* One more connection of who has these accounts, or one less. NULL: nobody, who has none. */
-void accounts_take_connection(const struct identity *identity);
+/* One more connection of who has these accounts, or one less. NULL: nobody, who has none.
+ * False: the account in `ret_full` has as many as its quota lets, and nothing was taken. An account
+ * that is also one of `present` (or NULL), whose connection it is until now, is not asked: it has
+ * that place. */
+MUST_USE bool accounts_take_connection(const struct identity *identity,
+                                       const struct identity *present, struct account **ret_full);
 void accounts_give_connection(const struct identity *identity);
 
 /* So much was handed to a reader of who is of a tenant. One of the few counters that workers share:

@@ -107,12 +107,14 @@ const char *connection_peer(const struct connection *connection) {
     return connection->peer;
 }
 
-void connection_set_identity(struct connection *connection, struct identity *identity) {
+enum error_code connection_admit(struct connection *connection, struct identity *identity,
+                                 struct error *why) {
     struct tenure *tenure = NULL;
     OWNER_CHECK(connection->worker);
-    if (identity != NULL && tenure_create(connection, identity, &tenure) != OK) {
-        connection_abort(connection, CLOSE_MEMORY);
-        return;
+    enum error_code code =
+        identity == NULL ? OK : tenure_create(connection, identity, &tenure, why);
+    if (code != OK) {
+        return code;
     }
     tenure_destroy(connection->tenure);
     connection->tenure = tenure;
@@ -121,6 +123,7 @@ void connection_set_identity(struct connection *connection, struct identity *ide
     if (identity != NULL && access_must_go(connection->worker->access, identity, &reason)) {
         tenure_end(tenure, reason);
     }
+    return OK;
 }
 
 struct identity *connection_identity(const struct connection *connection) {

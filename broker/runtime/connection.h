@@ -19,6 +19,7 @@
 #include "broker/support/buffer.h"
 #include "broker/support/error.h"
 #include "broker/support/list.h"
+#include "broker/support/macros.h"
 #include "broker/support/span.h"
 #include "broker/support/wheel.h"
 
@@ -78,11 +79,17 @@ struct list *connection_streams(struct connection *connection);
 /* "127.0.0.1:40001"; lives as long as the connection. */
 const char *connection_peer(const struct connection *connection);
 
-/* Whose connection it is from now on: a reference is taken; NULL: nobody's again. When the identity
- * expires the connection is dismissed for CLOSE_TOKEN_EXPIRED; another one that is set before takes
- * its place. One that has ended already is dismissed in the next turn, never under the caller.
- * Without memory the connection is aborted. */
-void connection_set_identity(struct connection *connection, struct identity *identity);
+/* Whose connection it is from now on: a reference is taken; NULL: nobody's again, which is always
+ * OK. When the identity expires the connection is dismissed for CLOSE_TOKEN_EXPIRED; another one
+ * that is admitted before takes its place. One that has ended already is dismissed in the next
+ * turn, never under the caller. ERR_RATE: it has, or its tenant, as many connections as it may
+ * (throttle.h); ERR_MEMORY. Whose it was it stays then. */
+MUST_USE enum error_code connection_admit(struct connection *connection, struct identity *identity,
+                                          struct error *why);
+
+static inline void connection_forget_identity(struct connection *connection) {
+    IGNORE_RESULT(connection_admit(connection, NULL, NULL) != OK);
+}
 
 /* NULL: nobody has said who it is. Borrowed. */
 struct identity *connection_identity(const struct connection *connection);

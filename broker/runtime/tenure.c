@@ -9,6 +9,7 @@
 #include "broker/admission/identity.h"
 #include "broker/limits.h"
 #include "broker/runtime/connection.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
 
@@ -48,14 +49,18 @@ static uint64_t end_of(const struct identity *identity) {
 }
 
 enum error_code tenure_create(struct connection *connection, struct identity *identity,
-                              struct tenure **ret_tenure) {
+                              struct tenure **ret_tenure, struct error *why) {
     struct tenure *tenure = calloc(1, sizeof(*tenure));
     if (tenure == NULL) {
         return ERR_MEMORY;
     }
+    enum error_code code = throttle_admit(connection, identity, why);
+    if (code != OK) {
+        free(tenure);
+        return code;
+    }
     tenure->connection = connection;
     tenure->identity = identity_ref(identity);
-    accounts_take_connection(identity);
     tenure->timer.on_due = on_due;
     tenure->reason = CLOSE_TOKEN_EXPIRED;
     tenure->until_ms = end_of(identity);

@@ -154,31 +154,16 @@ void throttle_note_login(const struct connection *connection, enum error_code re
 
 /* --- connections of an identity -------------------------------------------------------------- */
 
-static bool has_room(const struct account *account, const struct account *present,
-                     uint64_t *ret_most) {
-    if (account == NULL || account == present) {
-        return true;
-    }
-    *ret_most = atomic_load(&account->quota.connections);
-    return atomic_load(&account->connections) < *ret_most;
-}
-
 enum error_code throttle_admit(const struct connection *connection, const struct identity *identity,
                                struct error *why) {
-    const struct identity *present = connection_identity(connection);
-    enum metrics_limit limit = METRICS_LIMIT_IDENTITY_CONNECTIONS;
-    struct account *refuser = identity == NULL ? NULL : identity->account;
-    uint64_t most = 0;
-    if (identity == NULL ||
-        (has_room(identity->account, present == NULL ? NULL : present->account, &most) &&
-         has_room(refuser = identity->tenant_account,
-                  present == NULL ? NULL : present->tenant_account, &most))) {
+    struct account *full = NULL;
+    if (accounts_take_connection(identity, connection_identity(connection), &full)) {
         return OK;
     }
-    if (refuser->is_tenant) {
-        limit = METRICS_LIMIT_TENANT_CONNECTIONS;
-    }
-    atomic_fetch_add(&refuser->usage.refused, 1);
+    enum metrics_limit limit =
+        full->is_tenant ? METRICS_LIMIT_TENANT_CONNECTIONS : METRICS_LIMIT_IDENTITY_CONNECTIONS;
+    uint64_t most = atomic_load(&full->quota.connections);
+    atomic_fetch_add(&full->usage.refused, 1);
     note_of(connection, identity, limit, most);
     error_set(why, ERR_RATE, "%s: there are %llu connections already", metrics_limit_path(limit),
               (unsigned long long)most);

@@ -74,9 +74,9 @@ MUST_USE enum error_code throttle_may_log_in(const struct connection *connection
 /* What came of them: bad ones are counted, also those that were revoked. */
 void throttle_note_login(const struct connection *connection, enum error_code result);
 
-/* May the connection become one of that identity's and its tenant's? Asked before
- * connection_set_identity(), which counts it. Workers that ask at the same moment may let one more
- * pass each. ERR_RATE. */
+/* Counts the connection among those of that identity and its tenant, for connection_admit(); what
+ * was taken is accounts_give_connection()'s to give back. ERR_RATE: they have as many as they may;
+ * nothing was taken. */
 MUST_USE enum error_code throttle_admit(const struct connection *connection,
                                         const struct identity *identity, struct error *why);
 

@@ -198,14 +198,13 @@ static void on_replied(struct request *request) {
     exchange->owner->on_replied(exchange->owner);
 }
 
-/* A long poll is a stream in this: it ends when the identity does. */
-static void on_waiting(struct request *request) {
+static enum error_code on_stay(struct request *request, struct error *why) {
     struct exchange *exchange = request->context;
-    const struct reading *reading = request->reading;
-    if (request->identity != NULL && reading != NULL && reading->wait_ms > 0) {
-        exchange->lends_identity = true;
-        connection_set_identity(exchange->connection, request->identity);
-    }
+    enum error_code code = request->identity == NULL
+                               ? OK
+                               : connection_admit(exchange->connection, request->identity, why);
+    exchange->lends_identity = code == OK && request->identity != NULL;
+    return code;
 }
 
 enum error_code exchange_begin(struct connection *connection, struct head_search *search,
@@ -232,7 +231,7 @@ enum error_code exchange_begin(struct connection *connection, struct head_search
     struct exchange *exchange = *ret_exchange;
     exchange->owner = owner;
     exchange->request->on_replied = on_replied;
-    exchange->request->on_waiting = on_waiting;
+    exchange->request->on_stay = on_stay;
     exchange->request->context = exchange;
     if (!routes_admit(exchange->request)) {
         pass_over_body(exchange, rest);
@@ -359,7 +358,7 @@ void exchange_destroy(struct exchange *exchange) {
     }
     let_body_go(exchange);
     if (exchange->lends_identity) {
-        connection_set_identity(exchange->connection, NULL);
+        connection_forget_identity(exchange->connection);
     }
     list_remove(&exchange->in_connection);
     request_destroy(exchange->request);

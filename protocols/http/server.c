@@ -19,7 +19,6 @@
 #include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/runtime/log.h"
-#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -223,15 +222,26 @@ static enum error_code switch_protocol(struct http *http, const struct exchange 
     }
     struct buffer *out = worker_borrow_scratch(connection_worker(http->connection));
     put_reply(http, exchange, REPLY_CLOSES, out);
-    if (request->identity != NULL) { /* before the answer: whoever has read it is counted */
-        connection_set_identity(http->connection, request->identity);
-    }
     write_out(http, out);
     http->successor = successors[kind].protocol;
     http->successor_state = state;
     connection_set_protocol(http->connection, http->successor, state);
     successors[kind].start(state);
     return OK;
+}
+
+/* The identity has its place before the answer leaves: whoever has read it is counted. */
+static enum error_code admit_and_switch(struct http *http, const struct exchange *exchange,
+                                        struct error *why) {
+    struct identity *identity = exchange_request(exchange)->identity;
+    enum error_code code = atomic_load(&broker_of(http)->is_stopping)
+                               ? ERR_DRAINING
+                               : connection_admit(http->connection, identity, why);
+    code = code == OK ? switch_protocol(http, exchange) : code;
+    if (code != OK) {
+        connection_forget_identity(http->connection);
+    }
+    return code;
 }
 
 /* True: the reply is no whole one, and this protocol has left. */
@@ -242,12 +252,7 @@ static bool has_switched(struct http *http, struct exchange *exchange) {
     }
     INVARIANT(http->exchange_count == 1);
     struct error why = {0};
-    enum error_code code = atomic_load(&broker_of(http)->is_stopping)
-                               ? ERR_DRAINING
-                               : throttle_admit(http->connection, request->identity, &why);
-    if (code == OK) {
-        code = switch_protocol(http, exchange);
-    }
+    enum error_code code = admit_and_switch(http, exchange, &why);
     if (code != OK) {
         request_refuse(request, code, &why);
         return false;

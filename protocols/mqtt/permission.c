@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "broker/runtime/access.h"
-#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "protocols/mqtt/mqtt_private.h"
@@ -21,10 +20,7 @@ struct question {
 static enum error_code take_identity(struct mqtt *mqtt, struct identity *identity,
                                      struct error *why) {
     bool is_somebody = identity->facts.kind != IDENTITY_EVERYONE;
-    enum error_code code = is_somebody ? throttle_admit(mqtt->connection, identity, why) : OK;
-    if (code == OK && is_somebody) {
-        connection_set_identity(mqtt->connection, identity);
-    }
+    enum error_code code = is_somebody ? connection_admit(mqtt->connection, identity, why) : OK;
     mqtt->is_identified = code == OK;
     identity_unref(identity);
     return code == ERR_RATE ? ERR_FULL : code; /* of connections: 0x97, and not 0x9F of a rate */

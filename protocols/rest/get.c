@@ -207,11 +207,10 @@ enum error_code get_admit_stream(struct request *request, struct error *why) {
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-/* A long poll takes the place of a stream: its identity may have so many connections. */
-static enum error_code admit_wait(const struct request *request, struct error *why) {
-    return request->reading->wait_ms == 0 || request->connection == NULL
+static enum error_code stay(struct request *request, struct error *why) {
+    return request->reading->wait_ms == 0 || request->on_stay == NULL
                ? OK
-               : throttle_admit(request->connection, request->identity, why);
+               : request->on_stay(request, why);
 }
 
 void get_handle(struct request *request) {
@@ -220,7 +219,7 @@ void get_handle(struct request *request) {
     enum error_code code = OK;
     INVARIANT(reading != NULL);
     if (reading->kind == READING_PAGE) {
-        code = admit_wait(request, &why);
+        code = stay(request, &why);
         if (code == OK) {
             page_handle(request);
             return;

@@ -90,9 +90,6 @@ void request_count(const struct request *request, struct metrics_shard *metrics)
 void request_wait(struct request *request) {
     INVARIANT(!request->is_pending);
     request->is_pending = true;
-    if (request->on_waiting != NULL) {
-        request->on_waiting(request);
-    }
 }
 
 void request_answer(struct request *request) {

@@ -87,8 +87,9 @@ struct request {
     /* The reply is ready. Called exactly once after routes_handle(), from within it or later; never
      * after request_destroy(), which may be called from here. */
     void (*on_replied)(struct request *request);
-    /* Something is under way. NULL: it does not matter. */
-    void (*on_waiting)(struct request *request);
+    /* A long poll is a stream in this: it is one of the connections that its identity may have, and
+     * ends when the identity does. NULL: it does not matter. ERR_RATE, ERR_MEMORY. */
+    enum error_code (*on_stay)(struct request *request, struct error *why);
     void *context;
 
     /* Filled by routes_admit() and routes_handle(). */

@@ -26,11 +26,16 @@ static bool may_go_on(const struct websocket *websocket, const struct identity *
     return identity_may(identity, ACTION_SUBSCRIBE, channel, NULL) == OK;
 }
 
-static void take(struct websocket *websocket, struct identity *identity, struct span ref) {
+static enum error_code take(struct websocket *websocket, struct identity *identity, struct span ref,
+                            struct error *why) {
     size_t start = 0;
     struct buffer *text = NULL;
     bool is_everyone = identity->facts.kind == IDENTITY_EVERYONE; /* NULL says the same */
-    connection_set_identity(websocket->connection, is_everyone ? NULL : identity);
+    enum error_code code =
+        connection_admit(websocket->connection, is_everyone ? NULL : identity, why);
+    if (code != OK) {
+        return code;
+    }
     if (ref.length > 0 && (text = websocket_begin_text(websocket, &start)) != NULL) {
         websocket_end_text(websocket, text, start, answer_put_done(text, ref));
     }
@@ -39,6 +44,7 @@ static void take(struct websocket *websocket, struct identity *identity, struct 
     } else if (!may_go_on(websocket, identity)) {
         websocket_end_because(websocket, CLOSE_NOT_ALLOWED, NULL);
     }
+    return OK;
 }
 
 enum error_code renewal_obey(struct websocket *websocket, const struct command *command,
@@ -60,7 +66,7 @@ enum error_code renewal_obey(struct websocket *websocket, const struct command *
         before = identity;
     }
     if (is_same_client(before, identity)) {
-        take(websocket, identity, command->ref);
+        code = take(websocket, identity, command->ref, why);
     } else {
         code = error_set_field(why, ERR_FORBIDDEN, "auth",
                                "this token is of another client than the one that connected");

@@ -71,11 +71,16 @@ uint64_t connection_bytes_sent(const struct connection *self) {
     return fakes.sent.length;
 }
 
-void connection_set_identity(struct connection *self, struct identity *identity) {
+enum error_code connection_admit(struct connection *self, struct identity *identity,
+                                 struct error *why) {
     (void)self;
+    if (identity != NULL && fakes.has_no_place) {
+        return error_set(why, ERR_RATE, "there are 2 connections already");
+    }
     identity_ref(identity);
     identity_unref(fakes.identity);
     fakes.identity = identity;
+    return OK;
 }
 
 struct identity *connection_identity(const struct connection *self) {

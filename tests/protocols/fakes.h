@@ -40,6 +40,7 @@ struct fakes {
     struct identity *identity; /* of the connection */
     struct span certificate;   /* its client's subject; empty: it has none, and speaks no TLS */
     bool is_login_refused;     /* no credentials are looked at */
+    bool has_no_place;         /* the identity has as many connections as it may */
     unsigned bad_login_count;
     struct list chores;
     struct buffer sent;

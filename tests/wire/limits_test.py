@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every limit of `limits:`: what is turned away, what the client is told, and how it is counted."""
+import concurrent.futures
 import contextlib
 import json
 import pathlib
 import re
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -487,6 +489,28 @@ def test_whoever_has_its_answer_is_counted(start_broker):
                 broker.websocket("/channels/a", headers=BEARER)
         wait_for(lambda: broker.metric('tidings_connections_open{protocol="websocket"}') == 0,
                  what="their end")
+
+
+def test_of_many_that_come_at_once_as_many_are_admitted_as_may(start_broker):
+    broker = start_broker("--workers", "4", config=KEYED % tokens.hash_of(SECRET))
+    together = threading.Barrier(12)
+
+    def come(_):
+        together.wait(60)
+        try:
+            return broker.websocket("/channels/a", headers=BEARER)
+        except Refused as told:
+            assert told.response.status == 429
+            return None
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        for _ in range(10):
+            admitted = [one for one in pool.map(come, range(12)) if one]
+            for one in admitted:
+                one.close()
+            assert len(admitted) == 2
+            wait_for(lambda: broker.metric('tidings_connections_open{protocol="websocket"}') == 0,
+                     what="their end")
 
 
 def test_a_long_poll_is_one_of_the_connections_of_a_subject(start_broker):

@@ -117,9 +117,10 @@ TEST(a_tenant_is_asked_for_once_and_stays) {
 TEST(connections_count_for_subject_and_tenant) {
     struct accounts *accounts = create();
     struct identity *identity = enroll(accounts, IDENTITY_KEY, "backend", "acme");
-    accounts_take_connection(identity);
-    accounts_take_connection(identity);
-    accounts_take_connection(NULL);
+    struct account *full = NULL;
+    EXPECT_TRUE(accounts_take_connection(identity, NULL, &full));
+    EXPECT_TRUE(accounts_take_connection(identity, NULL, &full));
+    EXPECT_TRUE(accounts_take_connection(NULL, NULL, &full));
     EXPECT_EQ(atomic_load(&identity->account->connections), 2);
     EXPECT_EQ(atomic_load(&identity->tenant_account->connections), 2);
     accounts_give_connection(identity);

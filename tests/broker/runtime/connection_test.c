@@ -360,20 +360,31 @@ TEST(where_all_places_are_taken_one_that_has_said_nothing_goes_and_nobody_else) 
 TEST(who_is_revoked_behind_a_walk_does_not_slip_through) {
     struct identity alice = {.facts = {.kind = IDENTITY_TOKEN}};
     struct guest *guest = inn_come();
-    connection_set_identity(guest->connection, &alice);
+    EXPECT_EQ(connection_admit(guest->connection, &alice, NULL), OK);
     EXPECT_TRUE(connection_identity(guest->connection) == &alice);
     EXPECT_EQ(inn.gone_count, 0);
     inn.must_go = true;
-    connection_set_identity(guest->connection, &alice);
+    EXPECT_EQ(connection_admit(guest->connection, &alice, NULL), OK);
     EXPECT_EQ(inn.gone_count, 1);
     inn.must_go = false;
-    connection_set_identity(inn_come()->connection, &alice); /* and goes with that */
-    connection_set_identity(guest->connection, NULL);
+    EXPECT_EQ(connection_admit(inn_come()->connection, &alice, NULL), OK); /* and goes with that */
+    connection_forget_identity(guest->connection);
     EXPECT_NULL(connection_identity(guest->connection));
+}
+
+TEST(who_is_not_admitted_stays_who_it_was) {
+    struct identity alice = {.facts = {.kind = IDENTITY_TOKEN}}, bob = alice;
+    struct guest *guest = inn_come();
     inn.is_memory_short = true;
-    connection_set_identity(guest->connection, &alice);
+    EXPECT_EQ(connection_admit(guest->connection, &alice, NULL), ERR_MEMORY);
     inn.is_memory_short = false;
-    guest_expect_closed(guest, CLOSE_MEMORY);
+    EXPECT_NULL(connection_identity(guest->connection));
+    EXPECT_EQ(connection_admit(guest->connection, &alice, NULL), OK);
+    inn.is_memory_short = true;
+    EXPECT_EQ(connection_admit(guest->connection, &bob, NULL), ERR_MEMORY);
+    inn.is_memory_short = false;
+    EXPECT_TRUE(connection_identity(guest->connection) == &alice);
+    guest_expect_open(guest);
 }
 
 TEST(each_is_told_to_go_once_the_oldest_first) {
@@ -421,4 +432,5 @@ UNIT_TESTS(CLAIM(what_is_sent_is_what_the_socket_takes_and_the_rest_is_the_calle
            CLAIM(a_worker_has_a_few_that_have_said_nothing_however_small_its_share),
            CLAIM(where_all_places_are_taken_one_that_has_said_nothing_goes_and_nobody_else),
            CLAIM(who_is_revoked_behind_a_walk_does_not_slip_through),
+           CLAIM(who_is_not_admitted_stays_who_it_was),
            CLAIM(each_is_told_to_go_once_the_oldest_first))

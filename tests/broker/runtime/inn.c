@@ -109,8 +109,9 @@ struct tenure {
 };
 
 enum error_code tenure_create(struct connection *connection, struct identity *identity,
-                              struct tenure **ret_tenure) {
+                              struct tenure **ret_tenure, struct error *why) {
     (void)connection;
+    (void)why;
     struct tenure *tenure = calloc(1, sizeof(*tenure));
     if (tenure == NULL) {
         return ERR_MEMORY;

@@ -4,6 +4,7 @@
 #include "broker/admission/identity.h"
 #include "broker/limits.h"
 #include "broker/runtime/connection.h"
+#include "broker/runtime/throttle.h"
 #include "broker/runtime/worker.h"
 #include "tests/unit.h"
 
@@ -16,6 +17,8 @@ static struct {
     uint64_t due_ms;
     unsigned dismissed_count;
     enum close_reason reason;
+    unsigned place_count; /* that are taken */
+    bool is_full;
 } world;
 
 /* --- in front of broker/runtime --------------------------------------------------------------- */
@@ -53,6 +56,21 @@ void connection_dismiss(struct connection *connection, enum close_reason reason)
     world.reason = reason;
 }
 
+enum error_code throttle_admit(const struct connection *connection, const struct identity *identity,
+                               struct error *why) {
+    EXPECT_TRUE(connection == (const struct connection *)(const void *)&world);
+    EXPECT_NOT_NULL(identity);
+    world.place_count += !world.is_full;
+    return world.is_full ? error_set(why, ERR_RATE, "full") : OK;
+}
+
+void __wrap_accounts_give_connection(const struct identity *identity);
+
+void __wrap_accounts_give_connection(const struct identity *identity) {
+    EXPECT_NOT_NULL(identity);
+    world.place_count--;
+}
+
 /* --- what a test does ------------------------------------------------------------------------- */
 
 static struct tenure *begin_one(uint64_t expires_s) {
@@ -61,8 +79,9 @@ static struct tenure *begin_one(uint64_t expires_s) {
     struct identity *identity = identity_create(&facts, NULL, NULL);
     struct tenure *tenure = NULL;
     EXPECT_NOT_NULL(identity);
-    EXPECT_EQ(tenure_create((struct connection *)(void *)&world, identity, &tenure), OK);
+    EXPECT_EQ(tenure_create((struct connection *)(void *)&world, identity, &tenure, NULL), OK);
     EXPECT_TRUE(tenure_identity(tenure) == identity);
+    EXPECT_EQ(world.place_count, 1);
     identity_unref(identity);
     return tenure;
 }
@@ -136,7 +155,22 @@ TEST(an_end_that_no_clock_reaches_is_none) {
 
 #define TENURE(name) cmocka_unit_test_setup(name, begin)
 
+TEST(a_place_is_taken_and_given_back_and_without_one_there_is_no_tenure) {
+    struct error why = {0};
+    struct tenure *tenure = begin_one(0);
+    tenure_destroy(tenure);
+    EXPECT_EQ(world.place_count, 0);
+    struct identity_facts facts = {.kind = IDENTITY_TOKEN, .subject = SPAN("alice")};
+    struct identity *identity = identity_create(&facts, NULL, NULL);
+    world.is_full = true;
+    EXPECT_EQ(tenure_create((struct connection *)(void *)&world, identity, &tenure, &why),
+              ERR_RATE);
+    EXPECT_STRING(why.detail, "full");
+    identity_unref(identity);
+}
+
 UNIT_TESTS(TENURE(one_that_does_not_expire_has_no_timer), TENURE(it_ends_with_its_identity),
            TENURE(one_that_was_taken_although_it_has_expired_has_the_leeway),
            TENURE(the_wall_clock_decides_though_it_is_set),
-           TENURE(an_end_that_no_clock_reaches_is_none))
+           TENURE(an_end_that_no_clock_reaches_is_none),
+           TENURE(a_place_is_taken_and_given_back_and_without_one_there_is_no_tenure))

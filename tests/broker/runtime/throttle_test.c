@@ -402,26 +402,74 @@ TEST(a_connection_is_admitted_while_subject_and_tenant_have_room) {
     struct identity *alice = create_identity("alice", "");
     struct identity *bob = create_identity("bob", "acme");
     EXPECT_EQ(throttle_admit(connection, NULL, &why), OK);
-    accounts_take_connection(alice);
     EXPECT_EQ(throttle_admit(connection, alice, &why), OK);
-    accounts_take_connection(alice);
+    EXPECT_EQ(throttle_admit(connection, alice, &why), OK);
     EXPECT_EQ(throttle_admit(connection, alice, &why), ERR_RATE);
     EXPECT_EQ(why.retry_after_ms, RETRY_CONNECT_MS);
     EXPECT_EQ(count_refused(METRICS_LIMIT_IDENTITY_CONNECTIONS), 1);
     connection->identity = alice; /* who is counted already comes with another token */
     EXPECT_EQ(throttle_admit(connection, alice, &why), OK);
     connection->identity = NULL;
+    accounts_give_connection(alice); /* what it was until then */
     EXPECT_EQ(throttle_admit(connection, bob, &why), OK);
-    accounts_take_connection(bob);
     EXPECT_EQ(throttle_admit(connection, bob, &why), ERR_RATE);
     EXPECT_EQ(count_refused(METRICS_LIMIT_TENANT_CONNECTIONS), 1);
     EXPECT_EQ(atomic_load(&bob->account->usage.refused), 0);
+    EXPECT_EQ(atomic_load(&bob->account->connections),
+              1); /* of a tenant that is full he has none */
     accounts_give_connection(bob);
     EXPECT_EQ(throttle_admit(connection, bob, &why), OK);
+    accounts_give_connection(bob);
     accounts_give_connection(alice);
     accounts_give_connection(alice);
     identity_unref(alice);
     identity_unref(bob);
+    close_all();
+}
+
+static void *race_for_places(void *context) {
+    struct racer *racer = context;
+    pthread_barrier_wait(racer->start);
+    for (int i = 0; i < RACE_TRIES; i++) {
+        if (throttle_admit(racer->connection, racer->identity, NULL) == OK) {
+            racer->passed++;
+        } else if (racer->passed > 0) { /* one goes, and somebody has the place */
+            accounts_give_connection(racer->identity);
+            racer->passed--;
+        }
+    }
+    return NULL;
+}
+
+/* What is taken is the subject's first, and the tenant has fewer. */
+TEST(workers_that_admit_for_one_tenant_at_once_give_its_places_and_no_more) {
+    uint64_t tenant_rate = 1;
+    struct racer racers[RACERS] = {0};
+    pthread_barrier_t start;
+    uint64_t passed = 0;
+    open_with("limits: {connections_per_identity: 8}\n");
+    pthread_barrier_init(&start, NULL, RACERS);
+    accounts_set_on_tenant(world.broker.accounts, on_tenant, &tenant_rate);
+    struct identity *alice = create_identity("alice", "acme");
+    atomic_store(&alice->tenant_account->quota.connections, 5);
+    for (size_t i = 0; i < RACERS; i++) {
+        racers[i].start = &start;
+        racers[i].connection = &world.connections[i];
+        racers[i].identity = alice;
+        EXPECT_EQ(pthread_create(&racers[i].thread, NULL, race_for_places, &racers[i]), 0);
+    }
+    for (size_t i = 0; i < RACERS; i++) {
+        EXPECT_EQ(pthread_join(racers[i].thread, NULL), 0);
+        passed += racers[i].passed;
+    }
+    EXPECT_EQ(atomic_load(&alice->account->connections), passed);
+    EXPECT_EQ(atomic_load(&alice->tenant_account->connections), passed);
+    EXPECT_EQ(atomic_load(&alice->tenant_account->usage.connections_peak), 5);
+    for (; passed > 0; passed--) {
+        accounts_give_connection(alice);
+    }
+    pthread_barrier_destroy(&start);
+    identity_unref(alice);
     close_all();
 }
 
@@ -438,4 +486,5 @@ UNIT_TESTS(UNIT(what_a_later_limit_refuses_is_given_back_to_those_before_it),
            UNIT(an_address_that_comes_too_often_is_refused_until_its_rate_lets_it),
            UNIT(proxies_and_programs_on_this_machine_are_not_held),
            UNIT(bad_credentials_are_counted_and_others_are_not),
-           UNIT(a_connection_is_admitted_while_subject_and_tenant_have_room))
+           UNIT(a_connection_is_admitted_while_subject_and_tenant_have_room),
+           UNIT(workers_that_admit_for_one_tenant_at_once_give_its_places_and_no_more))
