@@ -112,9 +112,7 @@ TEST(an_end_under_a_claim_that_opened_nothing_is_stored_behind_what_could_not_be
     EXPECT_TRUE(client_come(&world, &client, "one", false));
     atomic_store(&faults.appends_to_fail, 1);
     client_leave_unopened(&client);
-    while (atomic_load(&faults.appends_to_fail) > 0) {
-        mailbox_wait(&world.answers, 10);
-    }
+    world_await_failures(&world);
     EXPECT_TRUE(client_come(&world, &client, "one", false));
     world_pass(&world, 61000);
     client_leave_unopened(&client);
@@ -310,9 +308,7 @@ TEST(what_could_not_be_stored_is_tried_again_as_it_is_by_then) {
     client_leave_will(&two, HOUR_MS, 0); /* its state and its will fail */
     EXPECT_TRUE(client_come(&world, &one, "one", false));
     client_leave(&one, 0, NULL); /* its end fails */
-    while (atomic_load(&faults.appends_to_fail) > 0) {
-        mailbox_wait(&world.answers, 10);
-    }
+    world_await_failures(&world);
     world_pass(&world, 5000);
     EXPECT_EQ(world_count_stored(&world, "a"), 1);
     open_again(&world);
@@ -334,9 +330,7 @@ TEST(an_end_that_could_not_be_stored_spares_the_session_that_came_after_it) {
     world_turn(&world);
     atomic_store(&faults.appends_to_fail, 1);
     EXPECT_FALSE(client_come(&world, &client, "one", true)); /* the end of the old one fails */
-    while (atomic_load(&faults.appends_to_fail) > 0) {
-        mailbox_wait(&world.answers, 10);
-    }
+    world_await_failures(&world);
     put_state(&world, &client, HOUR_MS, "new");
     world_pass(&world, 5000); /* tried again */
     open_again(&world);

@@ -29,7 +29,7 @@ struct faults {
     atomic_int syncs_by_log;       /* by the thread that appends */
     struct storage_repeat stored;  /* what it has besides; of no messages: nothing */
     unsigned put_delay_ms;         /* of letters that the test's thread sends */
-    atomic_uint_fast64_t ahead_ms; /* of both clocks */
+    atomic_uint_fast64_t ahead_ms; /* of both clocks, which stand still but for this */
 };
 extern struct faults faults;
 
@@ -69,6 +69,9 @@ void world_remove(struct world *world);
 
 /* Removes the directory alone, of a world whose process is gone. */
 void world_wipe(const struct world *world);
+
+/* Until `appends_to_fail` have failed; time goes on meanwhile. */
+void world_await_failures(struct world *world);
 
 /* Messages that are kept in a channel, each with the offset that it must have. */
 uint64_t world_count_stored(struct world *world, const char *channel);
