@@ -52,7 +52,7 @@ static bool on_message(void *context, const struct sharing_delivery *delivery) {
         if (player->does_acknowledge) {
             play.doubled += !sharing_acknowledge(player->member, delivery->token);
             note_done(number);
-        } else {
+        } else if (!player->does_lose) {
             play.holders[number]++;
             play.out_of_order +=
                 player->held_count > 0 && player->tokens[player->held_count - 1] >= delivery->token;
@@ -215,12 +215,6 @@ void play_end(void) {
 
 void player_reject_first(struct player *player) {
     house_call(&play.house, player->worker, run_reject, player);
-}
-
-void player_lose_first(struct player *player) {
-    house_lock(&play.house);
-    drop_held(player, 0);
-    house_unlock(&play.house);
 }
 
 void player_begin_acknowledging(struct player *player) {

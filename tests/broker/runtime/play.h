@@ -24,6 +24,7 @@ struct player {
     enum error_code result;
     bool does_acknowledge; /* at once */
     bool does_refuse;
+    bool does_lose; /* takes it and knows nothing of it any more */
     uint64_t leaves_for_ms;
     uint64_t wanted; /* acknowledge or reject that token */
     size_t held_count;
@@ -78,9 +79,6 @@ void player_acknowledge(struct player *player, uint64_t token);
 
 /* Its oldest one goes back. */
 void player_reject_first(struct player *player);
-
-/* Its oldest one is not with it any more, as far as the test knows. */
-void player_lose_first(struct player *player);
 
 /* From the next message on; refusing ends with the first. */
 void player_begin_acknowledging(struct player *player);

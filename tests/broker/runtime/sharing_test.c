@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/limits.h"
+#include "broker/runtime/sharing_private.h"
 #include "tests/broker/runtime/play.h"
 #include "tests/unit.h"
 
@@ -72,6 +73,20 @@ TEST(a_member_gets_no_more_than_its_credit_and_goes_on_with_more) {
     play_end();
 }
 
+static uint64_t group_lag(void) {
+    return metrics_sum(play.house.broker.metrics, METRIC_GROUP_LAG, 0);
+}
+
+static bool is_behind(void *context) {
+    return group_lag() >= *(const uint64_t *)context;
+}
+
+/* By so many records at least: a log that is silent for a second ticks, and a tick is one. */
+static void expect_behind(uint64_t records) {
+    house_look(&play.house, is_behind, &records);
+    EXPECT_TRUE(group_lag() <= log_position_readable(play.house.broker.log) - 2);
+}
+
 TEST(what_waits_for_members_that_are_stuck_is_counted) {
     play_begin(NULL);
     struct player *player = play_cast(1);
@@ -79,9 +94,9 @@ TEST(what_waits_for_members_that_are_stuck_is_counted) {
     EXPECT_EQ(player_join(player), OK);
     play_publish(1, 10);
     play_wait_given(2);
-    house_wait_metric(&play.house, METRIC_GROUP_LAG, 8);
+    expect_behind(8);
     play_publish(11, 100);
-    house_wait_metric(&play.house, METRIC_GROUP_LAG, 108);
+    expect_behind(98);
     play_end();
 }
 
@@ -154,20 +169,24 @@ TEST(what_is_rejected_comes_again) {
     play_end();
 }
 
+static bool has_one(void *context) {
+    return ((struct player *)context)->held_count == 1;
+}
+
+/* Where this machine is slow, the first member is given it more than once. */
 TEST(a_lease_that_ends_goes_to_another_member) {
     play_begin(NULL);
     struct player *slow = play_cast(0);
     slow->options.lease_ms = 1;
+    slow->does_lose = true;
     EXPECT_EQ(player_join(slow), OK);
     play_publish(1, 1);
     play_wait_given(1);
-    player_lose_first(slow);
     player_set_credit(slow, 0);
     struct player *other = play_cast(1);
     EXPECT_EQ(player_join(other), OK);
-    play_wait_given(2);
-    EXPECT_EQ(other->held_count, 1);
-    EXPECT_EQ(play.counts[1], 2);
+    house_wait(&play.house, has_one, other);
+    EXPECT_EQ(play.counts[1], play.given[1]);
     play_end();
 }
 
@@ -345,14 +364,15 @@ TEST(a_group_is_back_after_a_restart_with_what_was_not_done_with) {
     play_wait_given(20);
     player_acknowledge(&play.players[1], 0);
     size_t done = play.done_count;
-    player_leave(&play.players[2], 0);
+    player_leave(&play.players[2], 0); /* some of what it had may come to the first one yet */
     player_leave(&play.players[1], FOR_LONG_MS);
     house_stop(&play.house);
+    size_t given = play.given_count;
     house_start(&play.house);
     EXPECT_EQ(metrics_sum(play.house.broker.metrics, METRIC_GROUPS, 0), 1);
     play_publish(21, 22);
     EXPECT_EQ(player_join(play_cast_kept(1)), OK);
-    play_wait_given(20 + 22 - done);
+    play_wait_given(given + 22 - done);
     player_acknowledge(&play.players[1], 0);
     EXPECT_EQ(play.done_count, 22);
     for (uint64_t i = 1; i <= 22; i++) {
@@ -373,9 +393,19 @@ TEST(a_start_that_fails_behind_its_groups_ends_in_order) {
     play_end();
 }
 
-/* Of the next two records one may be a tick, the other is the group's state. */
+/* On the home's worker, of the only group there is. */
+static void look_at_home(void *context) {
+    struct worker *worker = home_worker(&play.house.broker, SPAN("workers/jobs/#"));
+    const struct map_node *node = map_first(&worker->home->groups);
+    const struct shared_group *shared = CONTAINER_OF(node, const struct shared_group, in_home);
+    *(bool *)context = !shared->is_dirty && shared->stores_under_way == 0;
+}
+
+/* All that the group was told is in the log. */
 static bool is_stored(void *context) {
-    return log_position_readable(play.house.broker.log) >= *(uint64_t *)context + 2;
+    struct worker *worker = home_worker(&play.house.broker, SPAN("workers/jobs/#"));
+    house_call_at(worker_mailbox(worker), look_at_home, context);
+    return *(bool *)context;
 }
 
 /* Twenty messages, every second of them acknowledged, and a second later the end without a word. */
@@ -388,9 +418,10 @@ static void live_and_die(void) {
         player_acknowledge(&play.players[1], play.players[1].tokens[at - 2]);
     }
     house_wait_metric(&play.house, METRIC_GROUP_LEASES, 10);
-    play_publish(21, 21); /* whatever was being stored before is stored now */
-    uint64_t position = log_position_readable(play.house.broker.log);
-    house_look(&play.house, is_stored, &position);
+    play_publish(21, 21);
+    play_wait_given(21); /* no worker wants the house's lock any more */
+    bool is_there = false;
+    house_look(&play.house, is_stored, &is_there);
     raise(SIGKILL);
 }
 
