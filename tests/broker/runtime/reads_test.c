@@ -9,6 +9,8 @@
 #include "broker/metrics/metrics.h"
 #include "tests/unit.h"
 
+#define PATIENCE_MS 60000
+
 static struct mailbox mailbox;
 static struct metrics *metrics;
 static struct reads *reads;
@@ -78,7 +80,7 @@ static bool has_answers(unsigned count, int timeout_ms) {
 TEST(a_page_comes_back_to_the_mailbox) {
     struct read read = {0};
     submit(&read);
-    EXPECT_TRUE(has_answers(1, 10000));
+    EXPECT_TRUE(has_answers(1, PATIENCE_MS));
     EXPECT_EQ(read.result, OK);
     EXPECT_TRUE(read.page.at_head);
     reads_release(reads, &read);
@@ -90,7 +92,7 @@ TEST(a_disk_that_fails_is_told_with_its_reason) {
     struct read read = {0};
     storage_result = ERR_IO;
     submit(&read);
-    EXPECT_TRUE(has_answers(1, 10000));
+    EXPECT_TRUE(has_answers(1, PATIENCE_MS));
     EXPECT_EQ(read.result, ERR_IO);
     EXPECT_STRING(read.why.detail, "the disk is gone");
     reads_release(reads, &read);
@@ -99,7 +101,7 @@ TEST(a_disk_that_fails_is_told_with_its_reason) {
 TEST(other_work_is_done_on_a_read_thread_and_gives_the_result) {
     struct read read = {.on_work = on_work, .context = &read};
     submit(&read);
-    EXPECT_TRUE(has_answers(1, 10000));
+    EXPECT_TRUE(has_answers(1, PATIENCE_MS));
     EXPECT_EQ(read.result, ERR_CORRUPT);
     EXPECT_FALSE(pthread_equal(read_thread, pthread_self()));
     reads_release(reads, &read);
@@ -108,21 +110,21 @@ TEST(other_work_is_done_on_a_read_thread_and_gives_the_result) {
 TEST(what_was_made_of_a_page_counts_until_it_is_let_go) {
     struct read large = {.on_work = on_work}, small = {0};
     submit(&large);
-    EXPECT_TRUE(has_answers(1, 10000));
+    EXPECT_TRUE(has_answers(1, PATIENCE_MS));
     submit(&small);
     EXPECT_FALSE(has_answers(2, 200));
     reads_release(reads, &large);
-    EXPECT_TRUE(has_answers(2, 10000));
+    EXPECT_TRUE(has_answers(2, PATIENCE_MS));
     reads_release(reads, &small);
 }
 
 TEST(at_the_end_what_waits_is_told_to_go) {
     struct read large = {.on_work = on_work}, small = {0};
     submit(&large);
-    EXPECT_TRUE(has_answers(1, 10000));
+    EXPECT_TRUE(has_answers(1, PATIENCE_MS));
     submit(&small);
     reads_stop(reads);
-    EXPECT_TRUE(has_answers(2, 1000));
+    EXPECT_TRUE(has_answers(2, PATIENCE_MS));
     EXPECT_EQ(small.result, ERR_DRAINING);
     reads_release(reads, &large); /* as a worker does that goes after the threads */
     reads_destroy(reads);
