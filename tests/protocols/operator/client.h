@@ -13,9 +13,9 @@
 
 #include "broker/support/buffer.h"
 
-#define CLIENT_SECONDS_MAX 20
+#define CLIENT_SECONDS_MAX 60
 
-/* A connection to 127.0.0.1, or with `six` to ::1. */
+/* A connection to 127.0.0.1, or with `six` to ::1; -1: it was refused. */
 int client_connect(uint16_t port, bool six);
 
 void client_send(int socket, const char *text);
