@@ -71,25 +71,30 @@ static void *accept_all(void *context) {
         }
         *conversation = (struct conversation){endpoint, fd};
         endpoint->fds[number] = fd;
+        atomic_fetch_add(&endpoint->connection_count, 1); /* before a request of it is counted */
         if (pthread_create(&endpoint->threads[number], NULL, converse, conversation) != 0) {
             abort();
         }
-        atomic_fetch_add(&endpoint->connection_count, 1);
     }
     return NULL;
 }
 
-void endpoint_start(struct endpoint *endpoint, const char *const *answers, size_t count) {
+int endpoint_take_port(uint16_t *ret_port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    EXPECT_EQ(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+void endpoint_start(struct endpoint *endpoint, const char *const *answers, size_t count) {
     memset(endpoint, 0, sizeof(*endpoint));
     endpoint->answers = answers;
     endpoint->answer_count = count;
-    endpoint->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(bind(endpoint->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    endpoint->fd = endpoint_take_port(&endpoint->port);
     EXPECT_EQ(listen(endpoint->fd, ENDPOINT_CONNECTIONS_MAX), 0);
-    EXPECT_EQ(getsockname(endpoint->fd, (struct sockaddr *)&address, &length), 0);
-    endpoint->port = ntohs(address.sin_port);
     EXPECT_EQ(pthread_create(&endpoint->thread, NULL, accept_all, endpoint), 0);
 }
 

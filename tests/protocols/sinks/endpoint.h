@@ -31,6 +31,9 @@ struct endpoint {
     pthread_t threads[ENDPOINT_CONNECTIONS_MAX];
 };
 
+/* A port that is the test's until it closes the result, and at which nobody listens. */
+int endpoint_take_port(uint16_t *ret_port);
+
 /* Listens at 127.0.0.1. */
 void endpoint_start(struct endpoint *endpoint, const char *const *answers, size_t count);
 void endpoint_stop(struct endpoint *endpoint);

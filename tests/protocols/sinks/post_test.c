@@ -103,7 +103,7 @@ static void prepare(size_t index, const char *url) {
     EXPECT_NOT_NULL(posting->handle);
     curl_easy_setopt(posting->handle, CURLOPT_URL, url);
     curl_easy_setopt(posting->handle, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(posting->handle, CURLOPT_CONNECTTIMEOUT_MS, 50L);
+    curl_easy_setopt(posting->handle, CURLOPT_CONNECTTIMEOUT_MS, 60000L);
     EXPECT_TRUE(post_prepare(posting, NULL));
     EXPECT_EQ(post_send(scene.post, posting), OK);
 }
@@ -167,7 +167,7 @@ TEST(a_name_that_is_not_resolved_keeps_nobody) {
 TEST(a_name_is_looked_up_once_and_its_addresses_are_kept) {
     char url[128];
     snprintf(url, sizeof(url), "http://Quick.Invalid:%u/", scene.endpoint.port);
-    scene.resolve_ms = 10000;
+    scene.resolve_ms = 60000;
     for (size_t i = 0; i < 2; i++) {
         prepare(i, url);
         run(1);
@@ -218,11 +218,11 @@ TEST(an_owner_may_end_it_as_it_is_told) {
 /* 100 descriptors may be open, and the next one is the 80th. */
 TEST(the_last_descriptors_are_left_to_clients) {
     struct rlimit before;
-    int high = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 79);
+    int high = fcntl(scene.endpoint.fd, F_DUPFD_CLOEXEC, 79);
     int taken[80];
     size_t count = 0;
     EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-    while ((taken[count] = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)) < 79) {
+    while ((taken[count] = fcntl(scene.endpoint.fd, F_DUPFD_CLOEXEC, 0)) < 79) {
         count++;
     }
     struct rlimit few = {.rlim_cur = 100, .rlim_max = before.rlim_max};
