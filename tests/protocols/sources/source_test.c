@@ -9,19 +9,18 @@
 #include "tests/protocols/sources/porter.h"
 #include "tests/unit.h"
 
-/* --- a disk that fails as told ---------------------------------------------------------------- */
+/* --- a disk that is full as told -------------------------------------------------------------- */
 
 enum error_code __real_storage_append(struct storage *storage, struct message *const *messages,
                                       size_t count, struct error *why);
 enum error_code __wrap_storage_append(struct storage *storage, struct message *const *messages,
                                       size_t count, struct error *why);
 
-static atomic_int appends_to_fail; /* negative: all */
+static atomic_bool is_disk_full;
 
 enum error_code __wrap_storage_append(struct storage *storage, struct message *const *messages,
                                       size_t count, struct error *why) {
-    if (atomic_load(&appends_to_fail) != 0) {
-        atomic_fetch_sub(&appends_to_fail, 1);
+    if (atomic_load(&is_disk_full)) {
         return error_set(why, ERR_STORAGE_FULL, "the disk is full");
     }
     return __real_storage_append(storage, messages, count, why);
@@ -65,10 +64,11 @@ TEST(a_driver_that_finds_no_room_is_told_when_there_is) {
 TEST(a_publish_that_the_log_refuses_is_tried_again_and_nothing_passes_it) {
     struct dock dock;
     porter_prepare(&dock, NULL, 2500);
-    atomic_store(&appends_to_fail, 3);
+    atomic_store(&is_disk_full, true);
     dock_start(&dock);
     dock_wait_state(&dock, SINK_BROKEN);
     EXPECT_STRING(dock_figures(&dock).detail, "storage-full: the disk is full");
+    atomic_store(&is_disk_full, false);
     dock_wait_count(&dock, "a", 2500);
     porter_expect_dense(&dock, "a", 2500);
     dock_wait_state(&dock, SINK_LIVE);
@@ -81,7 +81,7 @@ TEST(what_is_stopped_before_it_is_in_the_log_is_read_again) {
     porter_prepare(&dock, NULL, 2500);
     dock_start(&dock);
     dock_wait_count(&dock, "a", 2500);
-    atomic_store(&appends_to_fail, -1);
+    atomic_store(&is_disk_full, true);
     uint64_t last = 4000;
     dock_call(&dock, put_more, &last);
     dock_wait_state(&dock, SINK_BROKEN);
@@ -89,7 +89,7 @@ TEST(what_is_stopped_before_it_is_in_the_log_is_read_again) {
     EXPECT_EQ(porter.answers, 2500);
     EXPECT_EQ(porter.dropped, 1500);
     EXPECT_EQ(dock_figures(&dock).state, SINK_PAUSED);
-    atomic_store(&appends_to_fail, 0);
+    atomic_store(&is_disk_full, false);
     dock_resume(&dock);
     dock_wait_count(&dock, "a", 4000);
     porter_expect_dense(&dock, "a", 4000);
@@ -100,17 +100,18 @@ TEST(what_is_stopped_before_it_is_in_the_log_is_read_again) {
 static void go_down(void *context) {
     const struct verdict verdict = {.detail = "gone"};
     uint64_t last = 300;
-    (void)context;
     porter_put_more(last);
     source_on_down(porter.source, &verdict);
+    source_get_figures(porter.source, context);
 }
 
 TEST(a_driver_that_gave_up_is_started_again_behind_what_it_brought) {
     struct dock dock;
     porter_prepare(&dock, NULL, 0);
     dock_start(&dock);
-    dock_call(&dock, go_down, NULL);
-    EXPECT_STRING(dock_figures(&dock).detail, "gone");
+    struct source_figures figures;
+    dock_call(&dock, go_down, &figures);
+    EXPECT_STRING(figures.detail, "gone");
     dock_wait_state(&dock, SINK_LIVE);
     dock_wait_count(&dock, "a", 300);
     EXPECT_EQ(porter.starts, 2);
