@@ -15,6 +15,7 @@
 #define READERS 2
 #define READERS_OF_MANY 2
 #define FOLD_EVERY 1000
+#define PATIENCE_MS 240000 /* it only ends a hang */
 
 struct scene {
     struct fixture fixture;
@@ -54,7 +55,7 @@ static void *run_reader(void *context) {
     struct storage_query query = {
         .channel = SPAN("a"), .start = STORAGE_EARLIEST, .limit = 37, .bytes_max = 65536};
     uint64_t next = 1;
-    uint64_t deadline_ms = clock_monotonic_ms() + 60000;
+    uint64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
     while (next <= MESSAGES && clock_monotonic_ms() < deadline_ms) {
         struct storage_page page;
         uint64_t published = atomic_load(&scene->published);
@@ -87,7 +88,7 @@ static void *run_reader_of_many(void *context) {
                                   .limit = 97,
                                   .bytes_max = 65536};
     uint64_t next = 1;
-    uint64_t deadline_ms = clock_monotonic_ms() + 60000;
+    uint64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
     while (next <= MESSAGES * 2 && clock_monotonic_ms() < deadline_ms) {
         struct storage_page page;
         uint64_t published = 2 * atomic_load(&scene->published);

@@ -5,7 +5,7 @@
 #include "broker/support/clock.h"
 
 #define DEADLINE_MS 60000
-#define READ_MS 20000
+#define READ_MS 60000
 #define LOG_ID 0x1234
 
 struct kafka_scene kafka_scene;

@@ -12,7 +12,7 @@
 #include "tests/protocols/sinks/mqtt_peer.h"
 #include "tests/unit.h"
 
-#define TEST_PATIENCE_MS 20000
+#define TEST_PATIENCE_MS 60000
 #define HURRY 10 /* so many times as fast does time go for what waits for minutes */
 
 struct scene {

@@ -12,7 +12,7 @@
 #include "tests/unit.h"
 
 #define TEST_SHIPMENTS_MAX 4096
-#define TEST_PATIENCE_MS 20000
+#define TEST_PATIENCE_MS 60000
 #define HURRY 20 /* so many times as fast does time go for what waits for minutes */
 #define LOG_ID UINT64_C(0xabcdef0123456789)
 

@@ -13,7 +13,7 @@
 #include "tests/unit.h"
 
 #define TEST_RECORDS_MAX 100
-#define TEST_PATIENCE_MS 20000
+#define TEST_PATIENCE_MS 60000
 #define LOG_ID UINT64_C(0xabcdef0123456789)
 
 struct record {
