@@ -70,6 +70,8 @@ export class Guard {
     counts = { expired: 0, refused: 0 };
     /** Tickets are for brokers that have them. */
     givesTickets = false;
+    /** So long is a token of /fresh good, which a page asks for when it needs one. */
+    freshMs = 2000;
 
     static async start(t, broker) {
         const guard = new Guard();
@@ -115,7 +117,9 @@ export class Guard {
             'Access-Control-Allow-Headers': 'authorization, content-type, idempotency-key',
         };
         const expiry = this.#expiryOf(message);
-        if (message.method === 'OPTIONS') {
+        if (message.url === '/fresh') {
+            answer.writeHead(200, cors).end(tokenFor(this.freshMs));
+        } else if (message.method === 'OPTIONS') {
             answer.writeHead(204, cors).end();
         } else if (expiry <= Date.now()) {
             this.counts.refused += 1;
