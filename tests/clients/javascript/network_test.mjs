@@ -119,9 +119,9 @@ test('a publish waits as long as the broker asks, and outlives its restart', asy
     const busy = (status, headers = '') => `HTTP/1.1 ${status} x\r\n${headers}` +
         'Content-Length: 0\r\nConnection: close\r\n\r\n';
     proxy.refusals = [busy(503, 'Retry-After: 1\r\n'), busy(429), busy(502)];
-    const started = Date.now();
+    const started = performance.now(); // no clock that may be set
     await client.channel('a').publish(1);
-    assert.ok(Date.now() - started >= 1000, 'Retry-After: 1 is a second');
+    assert.ok(performance.now() - started >= 999, 'Retry-After: 1 is a second');
     assert.equal(proxy.counts.posts, 4);
     await own.stop('SIGKILL');
     const publishing = client.channel('a').publish(2);

@@ -61,7 +61,7 @@ test('the package has its modules and types, and depends on nothing', async () =
 test('the example for Node publishes and reads', async () => {
     const name = freshChannel();
     const words = [pathOf('examples/node.mjs'), broker.url, name, 'Good evening'];
-    const { stdout } = await run(process.execPath, words, { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, words, { timeout: 120_000 });
     assert.match(stdout, /#1 {2}Good evening\n$/);
 });
 

@@ -90,7 +90,7 @@ export class Browser {
         await once(this.#driver, 'exit');
         this.#server.close();
         this.#server.closeAllConnections();
-        await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+        await rm(this.#folder, { recursive: true, force: true, maxRetries: 20 });
     }
 
     async #ask(path, body) {
