@@ -5,6 +5,8 @@ import fcntl
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -21,6 +23,9 @@ PATIENCE = {"npm_config_fetch_timeout": "20000", "npm_config_fetch_retries": "1"
             "npm_config_fetch_retry_mintimeout": "1000", "npm_config_update_notifier": "false"}
 CANNOT = ROOT / "build-check" / "npm-has-no-registry"  # when that was found: who asks soon, is told
 CANNOT_S = 900
+# What `npm ci` says of a lock file that is wrong: that is our fault. Whatever else it says is its
+# registry's, which may answer once and then no more, or by halves.
+OURS = re.compile(r"\b(EUSAGE|EINTEGRITY|EJSONPARSE)\b")
 
 
 VERIFY = """
@@ -40,36 +45,45 @@ console.log(JSON.stringify(requests.map(({ headers, body }) => {
 
 
 def npm(*words, timeout):
-    """True: it did that."""
+    """What it complained of; None: it did that."""
     try:
-        return subprocess.run(["npm", *words], cwd=CLIENT, env=os.environ | PATIENCE,
-                              stdin=subprocess.DEVNULL, timeout=timeout,
-                              check=False).returncode == 0
+        done = subprocess.run(["npm", *words, "--loglevel", "error"], cwd=CLIENT,
+                              env=os.environ | PATIENCE, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
-        return False
+        return f"it takes more than {timeout} s"
+    return None if done.returncode == 0 else \
+        done.stderr.decode("utf-8", "replace").strip() or f"exit {done.returncode}"
 
 
 def has_registry():
     """Not `npm ping`, which a mirror may lack; and not what is remembered, which says nothing of
     now."""
     with tempfile.TemporaryDirectory(prefix="tidings-npm-") as cache:
-        return npm("view", "--silent", "--cache", cache, ASKED_FOR, "version",
-                   timeout=ASK_TIMEOUT_S)
+        return npm("view", "--cache", cache, ASKED_FOR, "version", timeout=ASK_TIMEOUT_S) is None
+
+
+def install():
+    """From a registry, or what was fetched before. What it complained of; None: it is there."""
+    ci = "ci", "--ignore-scripts", "--no-audit", "--no-fund"
+    if not has_registry():
+        return npm(*ci, "--offline", timeout=FETCH_TIMEOUT_S) and "no registry answers npm"
+    said = npm(*ci, timeout=FETCH_TIMEOUT_S) and npm(*ci, timeout=FETCH_TIMEOUT_S)
+    assert not said or not OURS.search(said), said
+    return said and "npm's registry breaks off: " + said[-300:]
 
 
 def fetch():
-    """From a registry, or what was fetched before. Where there is a registry it has failed if it
-    fails; where there is none the test is skipped."""
-    ci = "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"
+    """Where the packages cannot be had the test is skipped, and so is whoever asks soon: all that
+    run beside each other collect the same tests."""
     if not CANNOT.exists() or time.time() - CANNOT.stat().st_mtime > CANNOT_S:
-        if has_registry():
-            assert npm(*ci, timeout=FETCH_TIMEOUT_S), "npm ci fails, and there is a registry"
+        said = install()
+        if said is None:
             return
-        if npm(*ci, "--offline", timeout=FETCH_TIMEOUT_S):
-            return
+        shutil.rmtree(CLIENT / "node_modules", ignore_errors=True)  # what is there by halves
         CANNOT.parent.mkdir(exist_ok=True)
-        CANNOT.touch()
-    pytest.skip("no registry answers npm", allow_module_level=True)
+        CANNOT.write_text(said, encoding="utf-8")
+    pytest.skip(CANNOT.read_text(encoding="utf-8"), allow_module_level=True)
 
 
 def find(name):
