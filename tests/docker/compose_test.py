@@ -62,6 +62,12 @@ class Demo(Broker):
         return self.engine.ask("docker", "run", "--rm", self.container("broker")["Image"], *words,
                                is_claim=False)
 
+    def is_down(self):
+        """A network may be in use a moment longer than its last container."""
+        down = *self.command, "--file", COMPOSE_FILE, "--project-name", self.project, "down", \
+            "--volumes", "--rmi", "local"
+        return self.engine.does(*down, env=self.environment) and self.leftovers() == b""
+
     def leftovers(self):
         label = f"label=com.docker.compose.project={self.project}"
         return b"".join(self.engine.ask("docker", *words, "--quiet", "--filter", label).stdout
@@ -85,8 +91,7 @@ def fixture_demo(request, engine):
         demo.compose("up", "--detach", *SERVICES)
         yield demo
     finally:
-        demo.compose("down", "--volumes", "--rmi", "local")
-        assert demo.leftovers() == b""
+        wait_for(demo.is_down, what="the end of all that it made")
 
 
 def test_what_the_demo_mounts_is_there():

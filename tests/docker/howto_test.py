@@ -10,7 +10,7 @@ from harness.docker import BUILD_TIMEOUT_S, free_ports
 
 PAGE = ROOT / "docs" / "howto" / "docker.md"
 ELSEWHERE = ("docker compose ", "/usr/bin/python3 -m pytest ")  # compose_test.py; this very run
-NAMES = ("tidings", "tidings-data", "tidings-restored")
+CONTAINERS, VOLUMES = ("tidings", "restored"), ("tidings-data", "tidings-restored")
 
 pytestmark = pytest.mark.deadline(BUILD_TIMEOUT_S)
 
@@ -26,9 +26,8 @@ def fixture_own(engine):
     if engine.daemon is None:
         pytest.skip("the page's names may be in use on the engine that runs here")
     yield engine
-    container, *volumes = NAMES
-    engine.ask("docker", "rm", "--force", container, is_claim=False)
-    engine.ask("docker", "volume", "rm", "--force", *volumes)
+    engine.does("docker", "rm", "--force", *CONTAINERS)
+    engine.does("docker", "volume", "rm", "--force", *VOLUMES)
 
 
 def test_the_page_of_docker_is_true(own, tmp_path):
@@ -47,7 +46,7 @@ def test_the_page_of_docker_is_true(own, tmp_path):
                               timeout=BUILD_TIMEOUT_S).stdout.decode()
     (run,) = [text for block, text in said.items() if "--detach" in block]
     assert run.endswith('{"score":"40-15"}\n')
-    own.ask("docker", "run", "--detach", "--name", "restored", "--env", "TIDINGS_OPEN=1",
+    own.ask("docker", "run", "--detach", "--name", CONTAINERS[1], "--env", "TIDINGS_OPEN=1",
             "--publish", f"127.0.0.1:{ports['8080']}:8080", "--volume", "tidings-restored:/data",
             "tidings")
     try:
@@ -56,4 +55,4 @@ def test_the_page_of_docker_is_true(own, tmp_path):
         page = http.request(f"http://localhost:{ports['8080']}", "GET", "/channels/tennis/court-1")
         assert [message["data"] for message in page.json()["messages"]] == [{"score": "40-15"}]
     finally:
-        own.ask("docker", "rm", "--force", "restored")
+        own.ask("docker", "rm", "--force", CONTAINERS[1])
