@@ -55,7 +55,16 @@ packages_install() {
         as_root=(sudo)
     fi
     echo "Installing them." >&2
-    "${as_root[@]}" apt-get -qq update >&2 || echo "apt-get update failed; trying all the same." >&2
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
+    # Another apt may be at work on a machine that has just started, and a mirror may falter.
+    local options=(-qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+    for _ in 1 2 3; do
+        "${as_root[@]}" apt-get "${options[@]}" update >&2 ||
+            echo "apt-get update failed; trying all the same." >&2
+        if "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get "${options[@]}" install -y --no-install-recommends "${missing[@]}" >&2; then
+            return 0
+        fi
+        sleep 5
+    done
+    return 1
 }
