@@ -13,6 +13,7 @@ import threading
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -30,15 +31,24 @@ CHROMIUM_FLAGS = (
     "--disable-dev-shm-usage", "--window-size=1280,1500")
 
 
-@pytest.fixture(scope="module", name="browser")
-def fixture_browser(tmp_path_factory):
+def start_chromium(folder):
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    for flag in CHROMIUM_FLAGS + (f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",):
+    for flag in CHROMIUM_FLAGS + (f"--user-data-dir={folder}",):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = Service("/usr/bin/chromedriver", port=take_port())
-    browser = webdriver.Chrome(service=service, options=options)
+    return webdriver.Chrome(service=Service("/usr/bin/chromedriver", port=take_port()),
+                            options=options)
+
+
+@pytest.fixture(scope="module", name="browser")
+def fixture_browser(tmp_path_factory):
+    """One that does not come up in its driver's own time, on a machine that is busy, is started
+    once more: what goes wrong in a fixture is excused to nobody."""
+    try:
+        browser = start_chromium(tmp_path_factory.mktemp("chromium"))
+    except WebDriverException:
+        browser = start_chromium(tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.quit()
 
