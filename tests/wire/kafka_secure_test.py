@@ -15,7 +15,8 @@ from harness.broker import wait_for
 from harness.certificates import authority
 from harness.kafka import client_library
 
-pytestmark = pytest.mark.xdist_group("kafka")
+# A Java machine takes seconds to start, and minutes of a processor that many share.
+pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.deadline(400)]
 
 PASSWORDS = {"PLAIN": "plain-secret", "SCRAM-SHA-256": "scram-secret",
              "SCRAM-SHA-512": "scram-secret"}
@@ -80,7 +81,7 @@ def wait_broken(broker):
     def find():
         rows = rows_of(broker)
         return rows if all(row["state"] == "broken" for row in rows) else None
-    return [row["detail"] for row in wait_for(find, 40, f"two that are broken: {rows_of(broker)}")]
+    return [row["detail"] for row in wait_for(find, 120, f"two that are broken: {rows_of(broker)}")]
 
 
 def put_some(kafka, broker, topic, orders, first=1):

@@ -199,7 +199,7 @@ def test_a_partition_that_is_added_is_read_from_its_beginning(kafka, channel, st
     client.produce(topic, [(None, b'{"n":0}', None, 0)])
     wait_messages(broker, channel_of(topic), 1)
     handle = admin.AdminClient(client.options)
-    handle.create_partitions([admin.NewPartitions(topic, 2)])[topic].result(30)
+    handle.create_partitions([admin.NewPartitions(topic, 2)])[topic].result(60)
     wait_for(lambda: client.list_topics()[topic] == 2, what="the second partition")
     client.produce(topic, [(None, b'{"n":1}', None, 1)])
     messages = wait_messages(broker, channel_of(topic), 2)
@@ -319,7 +319,7 @@ def test_a_start_whose_last_record_was_compacted_tells_no_gap(channel, start_sou
             client.produce(topic, [(b"other", b"{}")])  # a segment ends with the one behind it
             return all(record.value != b'{"n":9}' for record in client.read(topic))
 
-        wait_for(is_compacted, 60, "the end of the last record")
+        wait_for(is_compacted, 120, "the end of the last record")
         broker.start()
         messages = wait_messages(broker, channel_of(topic), 12)
         numbers = [message["data"].get("n") for message in messages]
