@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's port: the same channels for trusted back ends, figures, and nothing for pages."""
 import re
+import socket
 import time
 
 import pytest
@@ -111,6 +112,16 @@ def test_the_end_waits_for_no_idle_and_no_half_sent_request(start_broker):
         connection.close()
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_the_port_may_be_of_ipv6():
     broker = Broker("--operator", "[::1]:0")
     try:
