@@ -16,6 +16,7 @@ from harness.websocket import PeerClosed, WebSocket
 
 FLOOD = 100  # messages of one publish
 CLOSE_TIMEOUT_S = 2  # CLOSE_TIMEOUT_MS of broker/limits.h
+PATIENT = "limits: { handshake_timeout: 1m }\n"  # with who has not asked yet
 
 
 def drain(broker, over):
@@ -213,7 +214,7 @@ def judge_farewell(client):
 def test_who_is_owed_a_goodbye_stays_right_whoever_goes_and_when(start_broker, workers):
     """Clients of all kinds go by themselves, told or not, and drains are undone; so the next drain
     tells all, and one that has time hurries nobody."""
-    broker = start_broker("--workers", workers)
+    broker = start_broker("--workers", workers, config=PATIENT)
     dice = random.Random(workers)
     ways = [broker.connect, lambda: broker.websocket("/channels/a"),
             lambda: broker.events("/channels/a")]
@@ -278,7 +279,7 @@ def test_the_url_of_the_command_may_end_with_a_slash(start_broker):
 
 
 def test_the_command_fails_where_it_could_not(start_broker):
-    broker = start_broker("--operator", f"127.0.0.1:{take_port()}")
+    broker = start_broker("--operator", f"127.0.0.1:{take_port()}", config=PATIENT)
     with broker.connect():  # asks nothing, and so stays
         wait_for(lambda: status(broker)["connections"] == 1)
         done = command(broker, "--over", "0s", "--wait")
