@@ -201,7 +201,8 @@ def test_each_panel_has_data_under_load(start_broker, receiver):
         names = {label["__name__"] for label, _ in prometheus.query(
             'count by (__name__) ({job="tidings"})')}
         assert "tidings_match_published_messages_total" in names
-        assert prometheus.query('sum(up{job="tidings"})')[0][1] == 1
+        # A scrape has a second here, which a machine may stand still for.
+        wait_for(lambda: prometheus.query('sum(up{job="tidings"})')[0][1] == 1, what="a scrape")
         rules = [rule for group in prometheus.ask("/api/v1/rules")["groups"]
                  for rule in group["rules"]]
         assert {rule["name"] for rule in rules} == set(alerts())
