@@ -171,6 +171,7 @@ class Broker:
             return
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)  # a test that failed may have left it stopped
         try:
             code = self.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
