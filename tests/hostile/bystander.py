@@ -240,13 +240,14 @@ class Subscriber:
                     self.changed.notify_all()
 
 
-def publish(told, is_over):
+def publish(told, is_over, has_begun):
     """At a pace, all that is due before the end, however late; gives the number that was answered,
     and what was refused."""
     from harness.http import Connection
     published, refused = 0, []
     with Connection(told["public"], 60, context=context_of(told["authority"])) as connection:
         begin = time.monotonic()
+        has_begun.set()
         while (due := begin + published / RATE) < is_over.moment:
             if is_over.wait(max(0, due - time.monotonic())) and due >= is_over.moment:
                 break
@@ -267,11 +268,13 @@ def main():
         os.nice(-10)  # its own turn of the scheduler is none of the broker's latency
     except OSError:
         pass
-    is_over, result = End(), []
+    is_over, has_begun, result = End(), threading.Event(), []
     subscriber = Subscriber(told, is_over)
     subscriber.wait(lambda: subscriber.is_subscribed, 60)
-    writer = threading.Thread(target=lambda: result.append(publish(told, is_over)), daemon=True)
+    writer = threading.Thread(target=lambda: result.append(publish(told, is_over, has_begun)),
+                              daemon=True)
     writer.start()
+    has_begun.wait(60)
     print("ready", flush=True)
     sys.stdin.read()
     is_over.set()
