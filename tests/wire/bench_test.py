@@ -173,7 +173,7 @@ def test_a_process_that_is_not_there_is_told(broker):
 def test_cpu_time_of_a_process_that_ended_is_not_measured(broker, channel):
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as watched:
         flags = [flag for flag in load(broker, channel) if flag != "--quiet"]
-        running = bench.Bench(*flags, "--readers", "2", "--duration", "2s",
+        running = bench.Bench(*flags, "--readers", "2", "--duration", "5s",
                               "--pid", str(watched.pid), "--drain", "30s",
                               "--assert", "server.cpu_per_delivery < 1s")
         running.wait_told("published")
