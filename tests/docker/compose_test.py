@@ -149,7 +149,7 @@ def test_a_page_under_a_name_of_its_own_reaches_neither_port(demo):
 
 
 def test_the_match_is_played(demo):
-    first = wait_for(lambda: demo.page("tennis/court-1")["messages"], 30, "the first point")[-1]
+    first = wait_for(lambda: demo.page("tennis/court-1")["messages"], 60, "the first point")[-1]
     assert first["data"]["players"] == ["N. Djokovic", "R. Nadal"]
     wait_for(lambda: demo.page("tennis/court-1")["last"] > first["offset"], 60, "the next point")
 
@@ -162,7 +162,7 @@ def test_what_curl_publishes_is_seen_by_a_browser_outside(demo, browser):
                     f"{demo.public}/channels/outside")
     for reader in ("websocket", "sse"):
         board = f'[data-reader="{reader}"] .board table'
-        WebDriverWait(browser, 20).until(
+        WebDriverWait(browser, 60).until(
             lambda _, board=board: [cell.text for cell in browser.find_elements(
                 By.CSS_SELECTOR, f"{board} .points")] == ["40", "15"], reader)
 
@@ -193,7 +193,7 @@ def test_a_restart_loses_nothing_that_was_answered(demo):
     publisher = threading.Thread(target=publish)
     publisher.start()
     try:
-        wait_for(lambda: len(answered) > 100, 30, "publishes before")
+        wait_for(lambda: len(answered) > 100, 60, "publishes before")
         demo.compose("restart", *SERVICES)
         before = len(answered)
         wait_for(lambda: len(answered) > before + 100, 60, "publishes after")
