@@ -60,11 +60,13 @@ def read_junit(text):
 
 
 def read_meson(text):
-    """Claims are cases of cmocka. A program that a signal ended, or its timeout, is broken."""
+    """Claims are cases of cmocka. A program that a signal ended, or its timeout, is broken; to Meson
+    the first is one that failed, with a number below zero."""
     for line in text.splitlines():
         test = json.loads(line)
         said = test.get("stdout", "") + test.get("stderr", "")
-        outcome = MESON_OUTCOMES.get(test["result"], "broken")
+        is_signal = (test.get("returncode") or 0) < 0
+        outcome = "broken" if is_signal else MESON_OUTCOMES.get(test["result"], "broken")
         passed = len(re.findall(r"^\[ +OK +\]", said, re.MULTILINE))
         failed = len(set(re.findall(r"^\[ +FAILED +\] (\w+)$", said, re.MULTILINE)))
         yield Case(test["name"].rpartition(" / ")[2], outcome, said,
