@@ -240,7 +240,11 @@ static bool take_connection(struct account *account, const struct account *prese
     if (account == NULL) {
         return true;
     }
-    uint_fast64_t most = account == present ? UINT64_MAX : atomic_load(&account->quota.connections);
+    if (account == present) { /* of the two one is given back at once: no more are open */
+        atomic_fetch_add(&account->connections, 1);
+        return true;
+    }
+    uint_fast64_t most = atomic_load(&account->quota.connections);
     uint_fast64_t before = atomic_load(&account->connections);
     do {
         if (before >= most) {

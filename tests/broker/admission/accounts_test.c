@@ -131,8 +131,32 @@ TEST(connections_count_for_subject_and_tenant) {
     accounts_destroy(accounts);
 }
 
+TEST(a_connection_that_goes_on_with_another_token_is_not_two) {
+    struct accounts *accounts = create();
+    struct identity *before = enroll(accounts, IDENTITY_TOKEN, "alice", "acme");
+    struct identity *after = enroll(accounts, IDENTITY_TOKEN, "alice", "acme");
+    struct account *full = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT_TRUE(accounts_take_connection(before, NULL, &full));
+    }
+    EXPECT_TRUE(accounts_take_connection(after, before, &full));
+    accounts_give_connection(before);
+    EXPECT_EQ(atomic_load(&after->account->connections), 3);
+    EXPECT_EQ(atomic_load(&after->account->usage.connections_peak), 3);
+    EXPECT_EQ(atomic_load(&after->tenant_account->usage.connections_peak), 3);
+    EXPECT_FALSE(accounts_take_connection(after, NULL, &full));
+    EXPECT_TRUE(full == after->account);
+    for (unsigned i = 0; i < 3; i++) {
+        accounts_give_connection(after);
+    }
+    identity_unref(before);
+    identity_unref(after);
+    accounts_destroy(accounts);
+}
+
 UNIT_TESTS(UNIT(identities_of_one_subject_share_its_account), UNIT(who_is_nobody_has_no_account),
            UNIT(an_account_that_was_left_is_found_again_as_it_was),
            UNIT(accounts_that_nobody_holds_are_bounded_and_the_oldest_go),
            UNIT(a_tenant_is_asked_for_once_and_stays),
-           UNIT(connections_count_for_subject_and_tenant))
+           UNIT(connections_count_for_subject_and_tenant),
+           UNIT(a_connection_that_goes_on_with_another_token_is_not_two))
