@@ -53,8 +53,8 @@ def ask_again(file):
 
 
 def leave_meson(path, *tests):
-    """(name, result, what cmocka said) of each. As Meson has it, a signal is a failure, and only its
-    number tells."""
+    """(name, result, what cmocka said) of each. As Meson has it, a signal is a failure, and only
+    its number tells."""
     path.write_text("".join(json.dumps({
         "name": f"tidings:unit / {name}", "stdout": said,
         "result": "FAIL" if result == "SIGNAL" else result,
@@ -143,11 +143,27 @@ def test_claims_of_a_program_are_counted_as_it_passed_alone(tmp_path):
     assert ask("count", first, again) == ["4 0 1", "unsteady: store of rows"]
 
 
+LEAK = ("==7==ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak of 9 byte(s) in 1 object\n"
+        "SUMMARY: AddressSanitizer: 9 byte(s) leaked in 1 allocation(s).\n")
+USE = "==7==ERROR: AddressSanitizer: heap-use-after-free\n"
+
+
+def test_what_a_claim_that_failed_did_not_free_is_no_leak(tmp_path):
+    first = leave_meson(tmp_path / "first.json", ("store", "ERROR", FAILED_CASE + LEAK))
+    again = leave_meson(tmp_path / "again.json", ("store", "OK", PASSED_CASES))
+    leaks = leave_meson(tmp_path / "leaks.json", ("store", "ERROR", PASSED_CASES + LEAK))
+    assert ask_again(first) == ["store"]
+    assert ask("count", first, again) == ["2 0 0", "unsteady: store"]
+    assert ask("count", first, leaks) == ["1 1 0", "failed: store"]
+
+
 @pytest.mark.parametrize("result, said", [
     ("SIGNAL", ""), ("ERROR", ""), ("TIMEOUT", "[ RUN      ] a\n"),
-    ("FAIL", "x.c:7: runtime error: overflow\n"),
+    ("FAIL", "x.c:7: runtime error: overflow\n"), ("ERROR", LEAK),
+    ("ERROR", "[  FAILED  ] b\n" + USE + LEAK), ("ERROR", "[  FAILED  ] b\n" + USE),
     ("FAIL", "[  FAILED  ] b\nTest failed with exception: Segmentation fault(11)\n"),
-], ids=["a signal", "an error", "a hang", "a sanitizer", "a caught signal"])
+], ids=["a signal", "an error", "a hang", "a sanitizer", "a leak", "a leak behind more",
+        "memory", "a caught signal"])
 def test_a_program_that_broke_is_not_asked_twice(tmp_path, result, said):
     first = leave_meson(tmp_path / "first.json", ("steady", "FAIL", ""), ("broken", result, said))
     assert not ask_again(first)
