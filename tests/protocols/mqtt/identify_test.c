@@ -101,6 +101,23 @@ TEST(a_bad_password_counts_and_too_many_are_not_looked_at) {
     EXPECT_EQ(fakes.bad_login_count, 0);
 }
 
+TEST(who_has_no_place_is_told_the_quota_and_gave_no_bad_password) {
+    gate.next = gate_make("alice", NULL);
+    fakes.has_no_place = true;
+    peer_send(0x10, CONNECT_5_PASSWORD);
+    EXPECT_EQ(refused_with(), 0x97);
+    EXPECT_EQ(fakes.bad_login_count, 0);
+    EXPECT_NULL(fakes.identity);
+    peer_end(NULL);
+    peer_begin(NULL);
+    gate.next = gate_make("alice", NULL);
+    fakes.has_no_place = true;
+    gate.is_slow = true;
+    peer_send(0x10, CONNECT_5_PASSWORD);
+    gate_answer(OK);
+    EXPECT_EQ(refused_with(), 0x97);
+}
+
 TEST(in_3_1_1_they_are_return_codes_4_and_5) {
     gate.result = ERR_UNAUTHORIZED;
     peer_send(0x10, CONNECT_311_PASSWORD);
@@ -310,6 +327,7 @@ UNIT_TESTS(PEER(user_name_and_password_are_presented),
            PEER(a_certificate_is_presented_too), PEER(a_user_name_alone_proves_nothing),
            PEER(bad_credentials_are_told_from_none),
            PEER(a_bad_password_counts_and_too_many_are_not_looked_at),
+           PEER(who_has_no_place_is_told_the_quota_and_gave_no_bad_password),
            PEER(in_3_1_1_they_are_return_codes_4_and_5),
            PEER(nothing_behind_a_connect_is_taken_before_the_answer),
            PEER(a_late_refusal_is_told_like_one_at_once),

@@ -100,9 +100,23 @@ TEST(a_bad_token_changes_nothing) {
     EXPECT_FALSE(fakes.is_closing);
 }
 
+TEST(who_has_no_place_for_the_new_token_goes_on_with_the_old_one) {
+    struct identity *alice = gate_make("alice", NULL);
+    open_socket("/channels/a", NULL);
+    gate_be(alice);
+    gate.next = alice_with("b");
+    fakes.has_no_place = true;
+    EXPECT_EQ(renew("x"), ERR_RATE);
+    EXPECT_TRUE(fakes.identity == alice);
+    EXPECT_FALSE(fakes_has_sent("\"ok\""));
+    EXPECT_FALSE(fakes.is_closing);
+    identity_unref(gate.next);
+}
+
 #define RENEWED(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 UNIT_TESTS(RENEWED(what_the_new_token_allows_goes_on),
            RENEWED(a_socket_whose_channel_it_does_not_allow_is_closed_behind_the_answer),
            RENEWED(subscriptions_that_it_does_not_allow_end_one_by_one),
-           RENEWED(a_bad_token_changes_nothing))
+           RENEWED(a_bad_token_changes_nothing),
+           RENEWED(who_has_no_place_for_the_new_token_goes_on_with_the_old_one))
