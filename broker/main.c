@@ -441,6 +441,7 @@ static bool hold_standard_streams(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd) {
+            perror("tidings: /dev/null"); /* where standard error is open */
             return false;
         }
     }
