@@ -88,7 +88,7 @@ MUST_USE enum error_code connection_admit(struct connection *connection, struct 
                                           struct error *why);
 
 static inline void connection_forget_identity(struct connection *connection) {
-    IGNORE_RESULT(connection_admit(connection, NULL, NULL) != OK);
+    IGNORE_RESULT(connection_admit(connection, NULL, NULL) != OK); /* NULL is always OK */
 }
 
 /* NULL: nobody has said who it is. Borrowed. */

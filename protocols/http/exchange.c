@@ -7,7 +7,6 @@
 #include "broker/runtime/worker.h"
 #include "broker/support/invariant.h"
 #include "protocols/http/chunked.h"
-#include "protocols/rest/reading.h"
 #include "protocols/rest/request.h"
 #include "protocols/rest/routes.h"
 
