@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* throttle.h — may one more connection, login or publish pass? The limits, and what is told.
  *
- * Place:   asked by acceptor.c and connection.c, and by protocols/ before they look at credentials,
- *          open connections for somebody and submit publishes.
+ * Place:   asked by connection.c and tenure.c, and by protocols/ before they look at credentials
+ *          and submit publishes.
  * Thread:  a worker's, for its own connections; what connections share is atomic or has a lock.
  * Bounds:  struct dues: 16 bytes of buckets and the address of each connection.
  *

@@ -24,7 +24,7 @@ typedef void permission_on_answer(struct mqtt *mqtt, void *context, enum error_c
                                   const struct error *why);
 
 /* OK: the connection has its identity, or it is everyone's, which is NULL. Else what
- * access_identify() or throttle_admit() says; ERR_AGAIN: later. */
+ * access_identify() or connection_admit() says; ERR_AGAIN: later. */
 MUST_USE enum error_code permission_identify(struct mqtt *mqtt,
                                              const struct credentials *credentials,
                                              permission_on_answer *on_answer, void *context,
