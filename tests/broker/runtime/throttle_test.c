@@ -263,26 +263,33 @@ static void *race(void *context) {
     return NULL;
 }
 
-/* Time stands still: so a burst of the tenant is all there is, whoever is asked in which order. */
-TEST(workers_that_publish_for_one_tenant_at_once_get_its_quota_and_no_more) {
-    uint64_t tenant_rate = RACE_RATE;
+/* All racers at once; gives how much passed for all of them. `identity` may be NULL. */
+static uint64_t run_race(void *(*run)(void *racer), struct identity *identity) {
     struct racer racers[RACERS] = {0};
     pthread_barrier_t start;
     uint64_t passed = 0;
-    open_with("limits: {publish_rate: unlimited, publish_rate_per_identity: 62500/s}\n");
     pthread_barrier_init(&start, NULL, RACERS);
-    accounts_set_on_tenant(world.broker.accounts, on_tenant, &tenant_rate);
-    struct identity *alice = create_identity("alice", "acme");
     for (size_t i = 0; i < RACERS; i++) {
         racers[i].start = &start;
         racers[i].connection = &world.connections[i];
-        racers[i].identity = alice;
-        EXPECT_EQ(pthread_create(&racers[i].thread, NULL, race, &racers[i]), 0);
+        racers[i].identity = identity;
+        EXPECT_EQ(pthread_create(&racers[i].thread, NULL, run, &racers[i]), 0);
     }
     for (size_t i = 0; i < RACERS; i++) {
         EXPECT_EQ(pthread_join(racers[i].thread, NULL), 0);
         passed += racers[i].passed;
     }
+    pthread_barrier_destroy(&start);
+    return passed;
+}
+
+/* Time stands still: so a burst of the tenant is all there is, whoever is asked in which order. */
+TEST(workers_that_publish_for_one_tenant_at_once_get_its_quota_and_no_more) {
+    uint64_t tenant_rate = RACE_RATE;
+    open_with("limits: {publish_rate: unlimited, publish_rate_per_identity: 62500/s}\n");
+    accounts_set_on_tenant(world.broker.accounts, on_tenant, &tenant_rate);
+    struct identity *alice = create_identity("alice", "acme");
+    uint64_t passed = run_race(race, alice);
     EXPECT_TRUE(passed <= RACE_RATE);
     passed += count_passing(alice);
     EXPECT_EQ(passed, RACE_RATE);
@@ -290,31 +297,16 @@ TEST(workers_that_publish_for_one_tenant_at_once_get_its_quota_and_no_more) {
     EXPECT_EQ(atomic_load(&alice->tenant_account->usage.published_messages), RACE_RATE);
     atomic_store(&alice->tenant_account->quota.publish_rate, CONFIG_UNLIMITED);
     EXPECT_EQ(count_passing(alice), 12500); /* all that was refused was given back */
-    pthread_barrier_destroy(&start);
     identity_unref(alice);
     close_all();
 }
 
 /* Its bucket is there: two who look for a new name at once may make two. */
 TEST(workers_that_publish_to_one_channel_at_once_get_its_rate_and_no_more) {
-    struct racer racers[RACERS] = {0};
-    pthread_barrier_t start;
     open_with("channels: [{match: a, publish_rate: 50000/s}]\n"
               "limits: {publish_rate: 62500/s}\n");
     EXPECT_EQ(publish(NULL, 1, 0, NULL, NULL), OK);
-    uint64_t passed = 1;
-    pthread_barrier_init(&start, NULL, RACERS);
-    for (size_t i = 0; i < RACERS; i++) {
-        racers[i].start = &start;
-        racers[i].connection = &world.connections[i];
-        EXPECT_EQ(pthread_create(&racers[i].thread, NULL, race, &racers[i]), 0);
-    }
-    for (size_t i = 0; i < RACERS; i++) {
-        EXPECT_EQ(pthread_join(racers[i].thread, NULL), 0);
-        passed += racers[i].passed;
-    }
-    EXPECT_EQ(passed, RACE_RATE);
-    pthread_barrier_destroy(&start);
+    EXPECT_EQ(1 + run_race(race, NULL), RACE_RATE);
     close_all();
 }
 
@@ -444,31 +436,17 @@ static void *race_for_places(void *context) {
 /* What is taken is the subject's first, and the tenant has fewer. */
 TEST(workers_that_admit_for_one_tenant_at_once_give_its_places_and_no_more) {
     uint64_t tenant_rate = 1;
-    struct racer racers[RACERS] = {0};
-    pthread_barrier_t start;
-    uint64_t passed = 0;
     open_with("limits: {connections_per_identity: 8}\n");
-    pthread_barrier_init(&start, NULL, RACERS);
     accounts_set_on_tenant(world.broker.accounts, on_tenant, &tenant_rate);
     struct identity *alice = create_identity("alice", "acme");
     atomic_store(&alice->tenant_account->quota.connections, 5);
-    for (size_t i = 0; i < RACERS; i++) {
-        racers[i].start = &start;
-        racers[i].connection = &world.connections[i];
-        racers[i].identity = alice;
-        EXPECT_EQ(pthread_create(&racers[i].thread, NULL, race_for_places, &racers[i]), 0);
-    }
-    for (size_t i = 0; i < RACERS; i++) {
-        EXPECT_EQ(pthread_join(racers[i].thread, NULL), 0);
-        passed += racers[i].passed;
-    }
+    uint64_t passed = run_race(race_for_places, alice);
     EXPECT_EQ(atomic_load(&alice->account->connections), passed);
     EXPECT_EQ(atomic_load(&alice->tenant_account->connections), passed);
     EXPECT_EQ(atomic_load(&alice->tenant_account->usage.connections_peak), 5);
     for (; passed > 0; passed--) {
         accounts_give_connection(alice);
     }
-    pthread_barrier_destroy(&start);
     identity_unref(alice);
     close_all();
 }
