@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/admission/policy.h"
-#include "broker/config/config.h"
 #include "protocols/http/server.h"
 #include "tests/protocols/fakes.h"
 #include "tests/protocols/mqtt/gate.h"
@@ -10,9 +8,6 @@
 #define BY_ALICE "Authorization: Bearer x\r\n\r\n"
 #define POLL "GET /channels/a?wait=30s HTTP/1.1\r\n" HOST BY_ALICE
 
-static struct config guarded;
-static struct policy *policy;
-
 static void come(void) {
     fakes.is_closing = false;
     fakes.protocol = http_protocol();
@@ -20,18 +15,11 @@ static void come(void) {
     EXPECT_NOT_NULL(fakes.state);
 }
 
-/* Credentials are configured: there is an anonymous rule. They are those of Alice. */
+/* The credentials are those of Alice. */
 static int begin(void **state) {
-    static char *patterns[] = {(char *)(uintptr_t) "public/**"};
-    struct error why = {0};
     fakes_begin(state);
     gate_begin();
-    guarded = *fakes.broker.config;
-    guarded.anonymous_subscribe =
-        (struct config_list){.items = patterns, .count = 1, .is_given = true};
-    EXPECT_EQ(policy_create(&guarded, &policy, &why), OK);
-    atomic_store(&fakes.broker.policy, policy);
-    atomic_store(&fakes.broker.configured, &guarded);
+    gate_guard();
     gate.next = gate_make("alice", NULL);
     come();
     return 0;
@@ -40,7 +28,6 @@ static int begin(void **state) {
 static int end(void **state) {
     fakes_hang_up();
     gate_end();
-    policy_unref(policy);
     return fakes_end(state);
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "broker/admission/policy.h"
+#include "broker/config/config.h"
 #include "tests/protocols/fakes.h"
 
 #define IDENTITIES_MAX 4
@@ -13,6 +15,8 @@ static struct identity everyone;
 static struct identity *identities[IDENTITIES_MAX];
 static size_t identity_count;
 static bool is_identifying;
+static struct config guarded;
+static struct policy *policy;
 
 static void keep(char *ret_text, size_t room, struct span text) {
     snprintf(ret_text, room, "%.*s", (int)text.length, (const char *)text.bytes);
@@ -127,7 +131,21 @@ void gate_begin(void) {
     identity_count = 0;
 }
 
+void gate_guard(void) {
+    static char *patterns[] = {(char *)(uintptr_t) "public/**"};
+    struct error why = {0};
+    guarded = *fakes.broker.config;
+    guarded.anonymous_subscribe =
+        (struct config_list){.items = patterns, .count = 1, .is_given = true};
+    EXPECT_EQ(policy_create(&guarded, &policy, &why), OK);
+    EXPECT_FALSE(policy_is_open(policy));
+    atomic_store(&fakes.broker.policy, policy);
+    atomic_store(&fakes.broker.configured, &guarded);
+}
+
 void gate_end(void) {
+    policy_unref(policy);
+    policy = NULL;
     while (identity_count > 0) {
         identity_unref(identities[--identity_count]);
     }

@@ -36,6 +36,9 @@ void gate_end(void);
 /* Somebody of that name and tenant (NULL: of none), from now on until the test ends. */
 struct identity *gate_make(const char *subject, const char *tenant);
 
+/* Credentials are configured until gate_end(): the anonymous may read what is below "public". */
+void gate_guard(void);
+
 /* That is who the connection is. */
 void gate_be(struct identity *identity);
 

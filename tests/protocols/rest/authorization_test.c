@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/authorization.h"
 
-#include "broker/admission/policy.h"
-#include "broker/config/config.h"
 #include "broker/runtime/access.h"
 #include "protocols/rest/reading.h"
 #include "protocols/rest/routes.h"
@@ -11,22 +9,11 @@
 #include "tests/unit.h"
 
 static struct request *request;
-static struct config guarded;
-static struct policy *policy;
 
-/* Credentials are configured: there is an anonymous rule. */
 static int begin(void **state) {
-    static char *patterns[] = {(char *)(uintptr_t) "public/**"};
-    struct error why = {0};
     fakes_begin(state);
     gate_begin();
-    guarded = *fakes.broker.config;
-    guarded.anonymous_subscribe =
-        (struct config_list){.items = patterns, .count = 1, .is_given = true};
-    EXPECT_EQ(policy_create(&guarded, &policy, &why), OK);
-    EXPECT_FALSE(policy_is_open(policy));
-    atomic_store(&fakes.broker.policy, policy);
-    atomic_store(&fakes.broker.configured, &guarded);
+    gate_guard();
     return 0;
 }
 
@@ -34,7 +21,6 @@ static int end(void **state) {
     request_destroy(request);
     request = NULL;
     gate_end();
-    policy_unref(policy);
     return fakes_end(state);
 }
 
