@@ -77,14 +77,16 @@ static uint64_t group_lag(void) {
     return metrics_sum(play.house.broker.metrics, METRIC_GROUP_LAG, 0);
 }
 
+/* All but the two that it was given. By so many records at least: a log that is silent for a second
+ * ticks, and a tick is one. What is dealt is counted behind the dealing: two more, until then. */
 static bool is_behind(void *context) {
-    return group_lag() >= *(const uint64_t *)context;
+    uint64_t lag = group_lag();
+    return lag >= *(const uint64_t *)context &&
+           lag <= log_position_readable(play.house.broker.log) - 2;
 }
 
-/* By so many records at least: a log that is silent for a second ticks, and a tick is one. */
-static void expect_behind(uint64_t records) {
+static void wait_behind(uint64_t records) {
     house_look(&play.house, is_behind, &records);
-    EXPECT_TRUE(group_lag() <= log_position_readable(play.house.broker.log) - 2);
 }
 
 TEST(what_waits_for_members_that_are_stuck_is_counted) {
@@ -94,9 +96,9 @@ TEST(what_waits_for_members_that_are_stuck_is_counted) {
     EXPECT_EQ(player_join(player), OK);
     play_publish(1, 10);
     play_wait_given(2);
-    expect_behind(8);
+    wait_behind(8);
     play_publish(11, 100);
-    expect_behind(98);
+    wait_behind(98);
     play_end();
 }
 
