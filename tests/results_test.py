@@ -53,13 +53,13 @@ def ask_again(file):
 
 
 def leave_meson(path, *tests):
-    """(name, result, what cmocka said) of each. As Meson has it, a signal is a failure, and only
-    its number tells."""
+    """(name, result, what cmocka said of its claims, what else there was) of each. As Meson has it,
+    a signal is a failure, and only its number tells."""
     path.write_text("".join(json.dumps({
-        "name": f"tidings:unit / {name}", "stdout": said,
+        "name": f"tidings:unit / {name}", "stdout": claims, "stderr": said,
         "result": "FAIL" if result == "SIGNAL" else result,
         "returncode": {"OK": 0, "SKIP": 77, "SIGNAL": -6, "ERROR": 99}.get(result, 1)}) + "\n"
-        for name, result, said in tests), encoding="utf-8")
+        for name, result, claims, said in tests), encoding="utf-8")
     return path
 
 
@@ -130,14 +130,16 @@ def test_a_hundredth_part_of_many_is_few(leave):
     assert not ask_again(leave("five.xml", text.format(80)))
 
 
-FAILED_CASE = "[       OK ] a\n[  FAILED  ] b\n[  FAILED  ] b\n"
-PASSED_CASES = "[       OK ] a\n[       OK ] b\n"
+FAILED = "[  FAILED  ] b\n[  FAILED  ] b\n"
+FAILURE = "[  ERROR   ] --- 0x1 != 0x2\n[   LINE   ] --- ../tests/b_test.c:7: error: Failure!\n"
+PASSED = "[       OK ] a\n[       OK ] b\n"
 
 
 def test_claims_of_a_program_are_counted_as_it_passed_alone(tmp_path):
-    first = leave_meson(tmp_path / "first.json", ("wheel", "OK", PASSED_CASES),
-                        ("store of rows", "FAIL", FAILED_CASE), ("kafka", "SKIP", ""))
-    again = leave_meson(tmp_path / "again.json", ("store of rows", "OK", PASSED_CASES))
+    first = leave_meson(tmp_path / "first.json", ("wheel", "OK", PASSED, ""),
+                        ("store of rows", "FAIL", "[       OK ] a\n" + FAILED, FAILURE),
+                        ("kafka", "SKIP", "", ""))
+    again = leave_meson(tmp_path / "again.json", ("store of rows", "OK", PASSED, ""))
     assert ask_again(first) == ["store of rows"]
     assert ask("count", first) == ["3 1 1", "failed: store of rows"]
     assert ask("count", first, again) == ["4 0 1", "unsteady: store of rows"]
@@ -146,26 +148,32 @@ def test_claims_of_a_program_are_counted_as_it_passed_alone(tmp_path):
 LEAK = ("==7==ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak of 9 byte(s) in 1 object\n"
         "SUMMARY: AddressSanitizer: 9 byte(s) leaked in 1 allocation(s).\n")
 USE = "==7==ERROR: AddressSanitizer: heap-use-after-free\n"
-
-
-def test_what_a_claim_that_failed_did_not_free_is_no_leak(tmp_path):
-    first = leave_meson(tmp_path / "first.json", ("store", "ERROR", FAILED_CASE + LEAK))
-    again = leave_meson(tmp_path / "again.json", ("store", "OK", PASSED_CASES))
-    leaks = leave_meson(tmp_path / "leaks.json", ("store", "ERROR", PASSED_CASES + LEAK))
-    assert ask_again(first) == ["store"]
-    assert ask("count", first, again) == ["2 0 0", "unsteady: store"]
-    assert ask("count", first, leaks) == ["1 1 0", "failed: store"]
+RACE = "WARNING: ThreadSanitizer: data race (pid=7)\n"
+CAUGHT = "[  ERROR   ] --- Test failed with exception: Segmentation fault(11)\n"
 
 
 @pytest.mark.parametrize("result, said", [
-    ("SIGNAL", ""), ("ERROR", ""), ("TIMEOUT", "[ RUN      ] a\n"),
-    ("FAIL", "x.c:7: runtime error: overflow\n"), ("ERROR", LEAK),
-    ("ERROR", "[  FAILED  ] b\n" + USE + LEAK), ("ERROR", "[  FAILED  ] b\n" + USE),
-    ("FAIL", "[  FAILED  ] b\nTest failed with exception: Segmentation fault(11)\n"),
-], ids=["a signal", "an error", "a hang", "a sanitizer", "a leak", "a leak behind more",
-        "memory", "a caught signal"])
-def test_a_program_that_broke_is_not_asked_twice(tmp_path, result, said):
-    first = leave_meson(tmp_path / "first.json", ("steady", "FAIL", ""), ("broken", result, said))
+    ("ERROR", LEAK), ("ERROR", USE), ("SIGNAL", RACE), ("TIMEOUT", "[ RUN      ] c\n"),
+    ("FAIL", CAUGHT),
+], ids=["a leak", "memory", "a race and a signal", "a hang", "a caught signal"])
+def test_what_a_claim_that_failed_left_to_others_is_no_word_of_theirs(tmp_path, result, said):
+    first = leave_meson(tmp_path / "first.json", ("store", result, FAILED, FAILURE + said))
+    again = leave_meson(tmp_path / "again.json", ("store", "OK", PASSED, ""))
+    worse = leave_meson(tmp_path / "worse.json", ("store", result, "", said))
+    assert ask_again(first) == ["store"]
+    assert ask("count", first, again) == ["2 0 0", "unsteady: store"]
+    assert ask("count", first, worse)[1:] == ["failed: store"]
+
+
+@pytest.mark.parametrize("result, claims, said", [
+    ("SIGNAL", "", ""), ("ERROR", "", ""), ("TIMEOUT", "[ RUN      ] a\n", ""),
+    ("FAIL", "", "x.c:7: runtime error: overflow\n"), ("ERROR", "", LEAK),
+    ("ERROR", FAILED, USE + FAILURE), ("FAIL", FAILED, RACE + FAILURE), ("FAIL", FAILED, CAUGHT),
+], ids=["a signal", "an error", "a hang", "a sanitizer", "a leak", "memory", "a race",
+        "a caught signal"])
+def test_a_program_that_broke_is_not_asked_twice(tmp_path, result, claims, said):
+    first = leave_meson(tmp_path / "first.json", ("steady", "FAIL", FAILED, FAILURE),
+                        ("broken", result, claims, said))
     assert not ask_again(first)
     assert ask("count", first) == ["0 2 0", "failed: steady", "failed: broken"]
 
