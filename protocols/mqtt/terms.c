@@ -135,7 +135,8 @@ static void drop_doubles(struct subscribing *subscribing, uint32_t index) {
 }
 
 void terms_parse(struct subscribing *subscribing, const struct mqtt_request *request) {
-    struct filter_options common = {.identifier = request->properties.subscription_identifier};
+    struct filter_options common = {.identifier = request->properties.subscription_identifier,
+                                    .on_lag = ON_LAG_AUTO};
     struct mqtt_subscription subscription;
     struct span rest = request->filters;
     enum error_code code = take_parameters(subscribing, &request->properties, &common);

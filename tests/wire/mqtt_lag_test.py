@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from harness.broker import is_sanitized
-from harness.mqtt import V3, Client, connected, each_version
+from harness import http
+from harness.broker import is_sanitized, wait_for
+from harness.mqtt import V3, V5, Client, connected, each_version
 
 MESSAGES = 600
 BYTES = 20_000  # each: 12 MB in all, far more than a send budget and the client's buffer
@@ -13,13 +14,18 @@ READERS = 120
 # 31 to 46 MiB were measured, with what is not folded yet and what malloc() keeps. Who kept 4 MiB
 # for each of the readers took 480 MiB more; this is the geometric middle.
 RSS_MAX_BYTES = 144 * 1048576
+RULES = """channels:
+- {match: conf/**, on_lag: conflate}
+- {match: disc/**, on_lag: disconnect}
+- {match: nohist/**, history: {messages: 0}}
+"""
 
 
-def stall(broker, version, qos, values=None):
-    """A client that subscribed to "slow/#" and reads nothing yet, and all that was published."""
+def stall(broker, version, qos, values=None, selector="slow/#"):
+    """A client that subscribed to `selector` and reads nothing yet, and all that was published."""
     client = Client(broker, version, receive_bytes=4096, timeout_s=60)
     client.connect("slow")
-    client.subscribe("slow/#", qos=qos, values=values)
+    client.subscribe(selector, qos=qos, values=values)
     with connected(broker) as publisher:
         for number in range(MESSAGES):
             text = json.dumps({"n": number, "x": "x" * BYTES})
@@ -87,3 +93,42 @@ def test_a_reader_that_conflates_gets_the_newest(start_broker):
         while not seen or seen[-1] < MESSAGES - 1:
             seen.append(number_of(client.message(60)))
         assert seen == sorted(set(seen)) and len(seen) < MESSAGES
+
+
+def policy(broker):
+    """The on_lag of the only reader, once there is one and no other is left."""
+    def only_reader():
+        rows = http.request(broker.operator, "GET", "/api/v1/connections").json()["connections"]
+        readers = [reader for row in rows for reader in row["readers"]]
+        return readers[0] if len(readers) == 1 else None
+    return wait_for(only_reader)["on_lag"]
+
+
+@each_version
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_reader_that_does_not_choose_has_the_rule_of_its_only_channel(start_broker, version, qos):
+    broker = start_broker(config=RULES)
+    kept = {"clean": False, "values": {"session_expiry": 60} if version == V5 else None}
+    for channel, expected in (("conf/a", "conflate"), ("disc/a", "disconnect"),
+                              ("nohist/a", "drop"), ("else", "catch_up"), ("conf/#", "catch_up")):
+        with connected(broker, "a", version, **kept) as client:
+            client.subscribe(channel, qos=qos)
+            assert policy(broker) == expected
+            client.disconnect()
+        with connected(broker, "a", version, **kept) as client:
+            assert client.connack.is_present and policy(broker) == expected
+            client.unsubscribe(channel)
+            client.disconnect()
+
+
+def test_a_choice_beats_the_rule(start_broker):
+    broker = start_broker(config=RULES)
+    with connected(broker) as client:
+        client.subscribe("conf/a", values={"user": [("on_lag", "catch_up")]})
+        assert policy(broker) == "catch_up"
+
+
+def test_a_rule_that_disconnects_ends_a_slow_reader(start_broker):
+    broker = start_broker(config="channels: [{match: slow/**, on_lag: disconnect}]\n")
+    with stall(broker, V3, 1, selector="slow/1") as client:
+        assert client.end(60) is None

@@ -76,9 +76,18 @@ TEST(a_filter_reads_the_channels_of_its_tenant) {
     EXPECT_SPAN(filter_pattern(filter), "\001acme/a/**");
 }
 
+TEST(a_filter_that_says_nothing_of_lag_leaves_it_to_the_rule) {
+    EXPECT_EQ(subscribe("a", NULL, NULL), MQTT_REASON_SUCCESS);
+    EXPECT_EQ(subscribe("b", "on_lag", "catch_up"), MQTT_REASON_SUCCESS);
+    const struct filters *filters = &subscriber.mqtt.session->filters;
+    EXPECT_EQ(filters_find(filters, SPAN("a"))->options.on_lag, ON_LAG_AUTO);
+    EXPECT_EQ(filters_find(filters, SPAN("b"))->options.on_lag, ON_LAG_CATCH_UP);
+}
+
 UNIT_TESTS(SUBSCRIBER(a_filter_is_asked_for_as_a_pattern),
            SUBSCRIBER(a_shared_filter_is_asked_for_without_its_share),
            SUBSCRIBER(what_the_broker_tells_of_itself_needs_a_right),
            SUBSCRIBER(a_start_in_the_past_needs_the_right_to_history),
            SUBSCRIBER(now_and_an_id_do_not), SUBSCRIBER(the_suback_waits_for_the_application),
-           SUBSCRIBER(a_filter_reads_the_channels_of_its_tenant))
+           SUBSCRIBER(a_filter_reads_the_channels_of_its_tenant),
+           SUBSCRIBER(a_filter_that_says_nothing_of_lag_leaves_it_to_the_rule))
