@@ -275,13 +275,14 @@ bool paho_add_property(MQTTProperties *properties, const char *name, const char 
 
 const MQTTLenString *paho_find_property(const MQTTProperties *properties, const char *name) {
     size_t length = strlen(name);
+    const MQTTLenString *found = NULL;
     for (int i = 0; properties != NULL && i < properties->count; i++) {
         const MQTTProperty *property = &properties->array[i];
         if (property->identifier == MQTTPROPERTY_CODE_USER_PROPERTY &&
             (size_t)property->value.data.len == length &&
             memcmp(property->value.data.data, name, length) == 0) {
-            return &property->value.value;
+            found = &property->value.value;
         }
     }
-    return NULL;
+    return found;
 }

@@ -73,5 +73,6 @@ bool paho_is_passing(const struct paho_answer *answer);
 /* Adds a user property, which copies both. False: out of memory. */
 bool paho_add_property(MQTTProperties *properties, const char *name, const char *value);
 
-/* The value of the first user property of that name, or NULL; borrowed, not terminated. */
+/* The value of the last user property of that name, for the broker's stand behind the publisher's;
+ * NULL: there is none. Borrowed, not terminated. */
 const MQTTLenString *paho_find_property(const MQTTProperties *properties, const char *name);

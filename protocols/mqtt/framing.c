@@ -22,11 +22,6 @@ uint8_t publishing_qos(const struct message *message, uint8_t qos) {
     return has_ceiling && message->fields.qos < qos ? message->fields.qos : qos;
 }
 
-static enum error_code put_skipped(struct buffer *properties, uint64_t skipped) {
-    uint8_t digits[SPAN_U64_DIGITS];
-    return mqtt_user_property_put(properties, SPAN("skipped"), span_format_u64(skipped, digits));
-}
-
 static enum error_code put_identifiers(struct buffer *identifiers,
                                        const struct publishing *publishing) {
     enum error_code code = OK;
@@ -66,13 +61,10 @@ static enum error_code put_with(struct buffer *buffer, const struct message *mes
                                 const struct publishing *publishing, struct buffer *properties,
                                 struct buffer *identifiers) {
     struct mqtt_dialect dialect = dialect_of(publishing->version, publishing->packet_bytes_max);
+    const struct mapping_extras extras = {.has_place = publishing->asks_offset,
+                                          .skipped = publishing->skipped};
     struct mqtt_publish publish = {0};
-    enum error_code code =
-        mapping_give(message, clock_wall_ms(), publishing->asks_offset, properties, &publish);
-    if (code == OK && publishing->skipped > 0) {
-        code = put_skipped(properties, publishing->skipped);
-        mqtt_set_user_properties(&publish.properties, buffer_borrow(properties));
-    }
+    enum error_code code = mapping_give(message, clock_wall_ms(), &extras, properties, &publish);
     if (code == OK && publishing->identifier_count > 0) {
         code = put_identifiers(identifiers, publishing);
         mqtt_set_subscription_identifiers(&publish.properties, buffer_borrow(identifiers));

@@ -176,7 +176,25 @@ enum error_code mapping_put_place(struct buffer *properties, const struct place 
                : mqtt_user_property_put(properties, SPAN("id"), span_of(id, id_format(place, id)));
 }
 
-static enum error_code give_user_properties(const struct message *message, bool has_place,
+static enum error_code put_skipped(struct buffer *properties, uint64_t skipped) {
+    uint8_t digits[SPAN_U64_DIGITS];
+    return skipped == 0 ? OK
+                        : mqtt_user_property_put(properties, SPAN("skipped"),
+                                                 span_format_u64(skipped, digits));
+}
+
+/* Whether the broker says something of that name, or would: a publisher's is not mixed with it. */
+static bool is_ours(const struct message_fields *fields, const struct mapping_extras *extras,
+                    struct span name) {
+    bool is_place = span_is_equal(name, SPAN("offset")) || span_is_equal(name, SPAN("id"));
+    bool is_skipped = span_is_equal(name, SPAN("skipped"));
+    return (extras->has_place && (is_place || is_skipped)) || (extras->skipped > 0 && is_skipped) ||
+           (fields->event.length > 0 && span_is_equal(name, SPAN(MAPPING_EVENT))) ||
+           (fields->key.length > 0 && span_is_equal(name, SPAN(MAPPING_KEY)));
+}
+
+static enum error_code give_user_properties(const struct message *message,
+                                            const struct mapping_extras *extras,
                                             struct buffer *properties) {
     const struct message_fields *fields = &message->fields;
     struct span rest = fields->headers, name, value;
@@ -185,11 +203,14 @@ static enum error_code give_user_properties(const struct message *message, bool 
         code = put_given(properties, SPAN(MAPPING_KEY), fields->key);
     }
     while (code == OK && string_map_next(&rest, &name, &value)) {
-        if (is_sayable(name) && is_sayable(value)) {
+        if (is_sayable(name) && is_sayable(value) && !is_ours(fields, extras, name)) {
             code = mqtt_user_property_put(properties, name, value);
         }
     }
-    return code == OK && has_place ? mapping_put_place(properties, &message->place) : code;
+    if (code == OK && extras->has_place) {
+        code = mapping_put_place(properties, &message->place);
+    }
+    return code == OK ? put_skipped(properties, extras->skipped) : code;
 }
 
 /* Other protocols say by the kind what MQTT's publishers say by the indicator. */
@@ -210,8 +231,9 @@ static uint32_t seconds_left(const struct message *message, uint64_t now_ms) {
     return left_s > UINT32_MAX ? UINT32_MAX : (uint32_t)left_s;
 }
 
-enum error_code mapping_give(const struct message *message, uint64_t now_ms, bool has_place,
-                             struct buffer *properties, struct mqtt_publish *ret_publish) {
+enum error_code mapping_give(const struct message *message, uint64_t now_ms,
+                             const struct mapping_extras *extras, struct buffer *properties,
+                             struct mqtt_publish *ret_publish) {
     const struct message_fields *fields = &message->fields;
     size_t start = properties->length;
     *ret_publish =
@@ -232,7 +254,7 @@ enum error_code mapping_give(const struct message *message, uint64_t now_ms, boo
     if (fields->correlation.length > 0) {
         mqtt_set_correlation_data(given, fields->correlation);
     }
-    enum error_code code = give_user_properties(message, has_place, properties);
+    enum error_code code = give_user_properties(message, extras, properties);
     if (code == OK && properties->length > start) {
         mqtt_set_user_properties(given,
                                  span_of(properties->bytes + start, properties->length - start));

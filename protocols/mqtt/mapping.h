@@ -45,10 +45,16 @@ MUST_USE enum error_code mapping_take(const struct mqtt_publish *publish, struct
 /* Appends `offset` and `id` as user properties: on acknowledgements too. */
 MUST_USE enum error_code mapping_put_place(struct buffer *properties, const struct place *place);
 
+/* What this subscriber is told of a message beside what its publisher said. */
+struct mapping_extras {
+    bool has_place;   /* `offset` and `id` */
+    uint64_t skipped; /* messages left out before it; 0: nothing is said */
+};
+
 /* Topic, payload and all properties but those that differ from subscriber to subscriber; QoS, flags
  * and packet identifier are the caller's. User properties are appended to `properties`, which must
- * not move while the result is used; with `has_place` also `offset` and `id`. `now_ms` is the time
- * of the day. ERR_TOO_LARGE, ERR_MEMORY. */
+ * not move while the result is used: the publisher's, without those of the names that the broker
+ * itself says here, then `extras`. `now_ms` is the time of the day. ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code mapping_give(const struct message *message, uint64_t now_ms,
-                                      bool has_place, struct buffer *properties,
-                                      struct mqtt_publish *ret_publish);
+                                      const struct mapping_extras *extras,
+                                      struct buffer *properties, struct mqtt_publish *ret_publish);

@@ -237,7 +237,8 @@ static enum error_code make_publish(struct mqtt_sink *sink, struct message *mess
     }
     shown.fields.headers = buffer_borrow(&sink->headers);
     buffer_clear(&sink->properties);
-    code = mapping_give(&shown, clock_wall_ms(), false, &sink->properties, ret_publish);
+    code = mapping_give(&shown, clock_wall_ms(), &(struct mapping_extras){0}, &sink->properties,
+                        ret_publish);
     if (code == OK) {
         code = put_topic(sink, message, &topic);
     }

@@ -112,6 +112,19 @@ def test_bad_wishes_are_refused_with_a_reason(broker, channel, name, value):
         assert client.inbox == []
 
 
+def test_a_publisher_forges_no_place(broker, channel):
+    def places(client):
+        pairs = client.message().values["user"]
+        return [value for name, value in pairs if name == "id"]
+    with connected(broker) as asking, connected(broker) as other:
+        asking.subscribe(channel, values={"user": [("offset", "true")]})
+        other.subscribe(channel)
+        answer = broker.post(channel, b"1", headers={"Tidings-Header-Id": "t1evil"}).json()
+        assert places(asking) == [answer["id"]] and places(other) == ["t1evil"]
+        other.publish(channel, b"2", values={"user": [("id", "t1evil"), ("id", "")]})
+        assert len(places(asking)) == 1 and places(other) == ["t1evil", ""]
+
+
 def test_an_offset_is_no_start_of_a_pattern(broker, channel):
     with connected(broker) as client:
         answer = client.subscribe(f"{channel}/+", channel, values=since("3"), expect=False)

@@ -38,7 +38,7 @@ static void put_property(MQTTClient_message *message, enum MQTTPropertyCodes cod
 static void expect_envelope(const char *payload, size_t length, const char *type,
                             const char *expected) {
     MQTTClient_message message = MQTTClient_message_initializer;
-    MQTTProperty properties[3];
+    MQTTProperty properties[4];
     size_t envelope_length = 0;
     message.properties.array = properties;
     message.payload = (void *)(uintptr_t)payload;
@@ -46,6 +46,7 @@ static void expect_envelope(const char *payload, size_t length, const char *type
     if (type != NULL) {
         put_property(&message, MQTTPROPERTY_CODE_CONTENT_TYPE, type, "");
     }
+    put_property(&message, MQTTPROPERTY_CODE_USER_PROPERTY, "id", "t1evil"); /* a publisher's */
     put_property(&message, MQTTPROPERTY_CODE_USER_PROPERTY, "offset", "7");
     put_property(&message, MQTTPROPERTY_CODE_USER_PROPERTY, "id", "t1x");
     char *envelope = paho_envelope_of("a/b", 3, &message, &envelope_length);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/mqtt/mapping.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/limits.h"
@@ -108,7 +109,8 @@ static void give(bool has_place, uint64_t now_ms, struct buffer *properties,
     *ret_message = message_create(&fields);
     EXPECT_NOT_NULL(*ret_message);
     message_order(*ret_message, &place, 1000000);
-    EXPECT_EQ(mapping_give(*ret_message, now_ms, has_place, properties, ret_publish), OK);
+    const struct mapping_extras extras = {.has_place = has_place};
+    EXPECT_EQ(mapping_give(*ret_message, now_ms, &extras, properties, ret_publish), OK);
 }
 
 TEST(what_came_in_goes_out_as_it_was) {
@@ -142,6 +144,55 @@ TEST(what_came_in_goes_out_as_it_was) {
     buffer_finish(&properties);
 }
 
+static void expect_values(const struct mapping_extras *extras, const char *name,
+                          const char *expected) {
+    struct place place = {.log_id = 1, .generation = 1, .position = 9, .offset = 120};
+    struct mqtt_publish publish;
+    struct buffer properties;
+    struct span found_name, value;
+    char found[64] = "";
+    struct message *message = message_create(&fields);
+    EXPECT_NOT_NULL(message);
+    message_order(message, &place, 1000000);
+    buffer_init(&properties, 1000);
+    EXPECT_EQ(mapping_give(message, 1000000, extras, &properties, &publish), OK);
+    struct span rest = publish.properties.user_properties;
+    while (mqtt_user_property_next(&rest, &found_name, &value)) {
+        if (span_is_equal(found_name, span_of_string(name))) {
+            size_t length = strlen(found);
+            snprintf(found + length, sizeof(found) - length, "%.*s;", (int)value.length,
+                     (const char *)value.bytes);
+        }
+    }
+    EXPECT_STRING(found, expected);
+    buffer_finish(&properties);
+    message_unref(message);
+}
+
+TEST(a_publisher_does_not_speak_for_the_broker) {
+    const struct mapping_extras none = {0}, place = {.has_place = true}, skipped = {.skipped = 7};
+    EXPECT_EQ(take(0x30, "0001 'a' 2b 26 0006 'offset' 0001 '1' 26 0002 'id' 0004 'evil'"
+                         "26 0007 'skipped' 0001 '2' 26 0002 'id' 0000 'p'"),
+              OK);
+    expect_values(&none, "id", "evil;;");
+    expect_values(&none, "skipped", "2;");
+    expect_values(&place, "offset", "120;");
+    expect_values(&place, "skipped", "");
+    expect_values(&skipped, "offset", "1;");
+    expect_values(&skipped, "skipped", "7;");
+}
+
+TEST(an_event_and_a_key_are_said_once) {
+    const struct mapping_extras none = {0};
+    EXPECT_EQ(take(0x30, "0001 'a' 00 'p'"), OK);
+    EXPECT_EQ(string_map_put(&headers, SPAN(MAPPING_EVENT), SPAN("evil")), OK);
+    EXPECT_EQ(string_map_put(&headers, SPAN(MAPPING_KEY), SPAN("k")), OK);
+    fields.headers = buffer_borrow(&headers);
+    fields.event = SPAN("goal");
+    expect_values(&none, MAPPING_EVENT, "goal;");
+    expect_values(&none, MAPPING_KEY, "k;");
+}
+
 TEST(what_is_not_said_is_not_sent) {
     struct buffer properties;
     struct message *message;
@@ -172,4 +223,6 @@ UNIT_TESTS(MAPPING(a_payload_is_looked_at_where_no_type_is_given),
            MAPPING(flags_and_lifetime_are_kept),
            MAPPING(user_properties_keep_their_order_and_repeats),
            MAPPING(some_user_properties_mean_something), MAPPING(what_came_in_goes_out_as_it_was),
-           MAPPING(what_is_not_said_is_not_sent), MAPPING(a_lifetime_never_grows))
+           MAPPING(a_publisher_does_not_speak_for_the_broker),
+           MAPPING(an_event_and_a_key_are_said_once), MAPPING(what_is_not_said_is_not_sent),
+           MAPPING(a_lifetime_never_grows))
