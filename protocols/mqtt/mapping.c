@@ -88,17 +88,21 @@ static enum error_code take_user_properties(struct taking *taking, struct span r
     return OK;
 }
 
-/* MQTT promises to pass on whatever its publisher calls what: no type is refused here, and one that
- * does not hold what it says only loses its meaning for readers of other protocols. */
-static enum payload_kind kind_of(struct span content_type, struct span payload) {
-    struct media media;
-    if (payload.length == 0) {
-        return PAYLOAD_TEXT;
+/* MQTT promises to pass on whatever its publisher calls what: what is not of its type only loses
+ * its meaning for readers of other protocols. But JSON these would be told that it is, so it has to
+ * be: ERR_BAD_JSON. An empty payload may be called anything: it clears what is retained. */
+static enum error_code take_kind(struct message_fields *fields, struct error *why) {
+    struct media media = {.payload_kind = PAYLOAD_TEXT};
+    enum error_code code = OK;
+    if (fields->payload.length > 0) {
+        code = media_classify(fields->type, fields->payload, &media, why);
     }
-    if (media_classify(content_type, payload, &media, NULL) == OK) {
-        return media.payload_kind;
+    if (code != OK && code != ERR_BAD_JSON) {
+        media.payload_kind = utf8_is_valid(fields->payload) ? PAYLOAD_TEXT : PAYLOAD_BINARY;
+        code = OK;
     }
-    return utf8_is_valid(payload) ? PAYLOAD_TEXT : PAYLOAD_BINARY;
+    fields->payload_kind = media.payload_kind;
+    return code;
 }
 
 static enum error_code take_payload(const struct mqtt_publish *publish,
@@ -107,10 +111,10 @@ static enum error_code take_payload(const struct mqtt_publish *publish,
     bool has_type = mqtt_has(properties, MQTT_PROPERTY_CONTENT_TYPE);
     fields->payload = publish->payload;
     fields->type = has_type ? properties->content_type : (struct span){0};
-    fields->payload_kind = kind_of(fields->type, fields->payload);
-    if (!mqtt_has(properties, MQTT_PROPERTY_PAYLOAD_FORMAT_INDICATOR) ||
+    enum error_code code = take_kind(fields, why);
+    if (code != OK || !mqtt_has(properties, MQTT_PROPERTY_PAYLOAD_FORMAT_INDICATOR) ||
         properties->payload_format_indicator == 0) {
-        return OK;
+        return code;
     }
     fields->flags |= MESSAGE_UTF8;
     bool is_text = fields->payload_kind != PAYLOAD_BINARY || utf8_is_valid(fields->payload);

@@ -16,8 +16,8 @@
  *       idempotency-key                 the idempotency key
  *     RETAIN, QoS                     MESSAGE_RETAIN; qos and MESSAGE_MQTT
  *
- * The payload is JSON where its content type says so and it is, or where there is no type and it
- * parses; an empty one is text.
+ * The payload is JSON where its content type says so, and then has to parse, or where there is no
+ * type and it parses; an empty one is text.
  */
 #pragma once
 
@@ -36,8 +36,9 @@
 
 /* All but `publisher` and what admission adds (message_admission.h). `topic`: the packet's, or what
  * its alias stands for. Spans point into the packet or into `headers`, which is cleared first.
- * `ret_idempotency_key` is empty where there is none. ERR_BAD_UTF8, ERR_BAD_REQUEST,
- * ERR_HEADERS_TOO_LARGE, ERR_MEMORY, with the property in why->field. */
+ * `ret_idempotency_key` is empty where there is none. ERR_BAD_JSON with the position of the fault;
+ * ERR_BAD_UTF8, ERR_BAD_REQUEST, ERR_HEADERS_TOO_LARGE, ERR_MEMORY, with the property in
+ * why->field. */
 MUST_USE enum error_code mapping_take(const struct mqtt_publish *publish, struct span topic,
                                       struct buffer *headers, struct message_fields *ret_fields,
                                       struct span *ret_idempotency_key, struct error *why);

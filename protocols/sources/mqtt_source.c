@@ -243,13 +243,25 @@ static enum error_code put_place(struct mqtt_source *source, struct message_fiel
     return code;
 }
 
+/* A publisher elsewhere cannot be told that it sent no JSON: the message is taken as what it is. */
+static enum error_code take(struct mqtt_source *source, const struct mqtt_publish *publish,
+                            struct message_fields *fields, struct error *why) {
+    struct span key;
+    struct mqtt_publish untyped = *publish;
+    enum error_code code =
+        mapping_take(publish, publish->topic, &source->headers, fields, &key, why);
+    if (code == ERR_BAD_JSON) {
+        untyped.properties.present &= ~MQTT_PROPERTY_BIT(MQTT_PROPERTY_CONTENT_TYPE);
+        code = mapping_take(&untyped, publish->topic, &source->headers, fields, &key, why);
+    }
+    return code;
+}
+
 /* Puts the record, or what is to be said of it. */
 static enum error_code put(struct mqtt_source *source, const struct mqtt_publish *publish,
                            struct source_record *record, struct span rest) {
-    struct span key;
     struct error why = {0};
-    enum error_code code =
-        mapping_take(publish, publish->topic, &source->headers, &record->fields, &key, &why);
+    enum error_code code = take(source, publish, &record->fields, &why);
     if (code == OK && mqtt_link_version(source->mqtt) != MQTT_VERSION_5) {
         code = put_place(source, &record->fields);
     }

@@ -227,11 +227,14 @@ def test_source_publishes_under_the_topic_without_its_prefix(start_broker, start
         writer.publish("site-b/golf/2", b"hello", 1, values={
             "content_type": "text/plain", "user": [("colour", "red"), ("tidings-event", "hole")]})
         writer.publish("elsewhere", b"{}", 1)
-    wait_for(lambda: broker.page("golf/2", since="earliest")["messages"], what="the last one")
+        writer.publish("site-b/golf/3", b"{no", 1, values={"content_type": "application/json"})
+    wait_for(lambda: broker.page("golf/3", since="earliest")["messages"], what="the last one")
     assert numbers_in(broker, "golf/1") == list(range(1, 301))
     last = broker.page("golf/2", since="earliest")["messages"][0]
     assert (last["data"], last["type"], last["event"]) == ("hello", "text/plain", "hole")
     assert last["headers"] == {"colour": "red"}
+    last = broker.page("golf/3", since="earliest")["messages"][0]
+    assert (last["data"], last["type"]) == ("{no", "text/plain")
 
 
 @pytest.mark.deadline(120)

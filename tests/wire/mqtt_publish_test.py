@@ -454,6 +454,21 @@ def test_text_that_is_none_is_refused(broker, channel):
         client.ping()
 
 
+def test_json_that_is_none_is_refused_with_the_position(broker, channel):
+    values = {"content_type": "application/json"}
+    with connected(broker) as client:
+        client.subscribe(channel)
+        for qos in (1, 2):
+            answer = client.publish(channel, b"{bad", qos, values=values, expect=0x99)
+            assert "at byte 1" in answer.values["reason_string"]
+        client.publish(channel, b"{bad", 0, values=values)
+        client.publish(channel, b"", 1, retain=True, values=values)  # clears what is retained
+        client.publish(channel, b"{}", 1, values=values)
+        assert client.payloads(2) == [b"", b"{}"]
+    with Client(broker) as client:
+        client.connect(expect=0x99, will={"topic": channel, "payload": b"{bad", "values": values})
+
+
 @proves(v5="3.3.2-12 3.1.2-27")
 def test_topic_aliases_of_a_client(broker, channel):
     with connected(broker) as client, connected(broker) as other:

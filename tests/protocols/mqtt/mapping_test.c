@@ -47,12 +47,18 @@ TEST(a_content_type_is_kept_as_it_is) { /* [MQTT-3.3.2-20] */
     EXPECT_EQ(take(0x30, "0001 'a' 13 03 0010 'application/json' '{}'"), OK);
     EXPECT_EQ(fields.payload_kind, PAYLOAD_JSON);
     EXPECT_SPAN(fields.type, "application/json");
-    EXPECT_EQ(take(0x30, "0001 'a' 13 03 0010 'application/json' '{'"), OK);
-    EXPECT_EQ(fields.payload_kind, PAYLOAD_TEXT); /* it is not what it says */
     EXPECT_EQ(take(0x30, "0001 'a' 0c 03 0009 'image/png' 'x'"), OK);
     EXPECT_EQ(fields.payload_kind, PAYLOAD_BINARY);
     EXPECT_EQ(take(0x30, "0001 'a' 08 03 0005 'my/ty' 'x'"), OK);
     EXPECT_SPAN(fields.type, "my/ty");
+}
+
+TEST(what_is_said_to_be_json_has_to_be) {
+    EXPECT_EQ(take(0x30, "0001 'a' 13 03 0010 'application/json' '{'"), ERR_BAD_JSON);
+    EXPECT_NOT_NULL(strstr(why.detail, "at byte 1"));
+    EXPECT_EQ(take(0x30, "0001 'a' 13 03 0010 'application/json'"), OK);
+    EXPECT_EQ(take(0x30, "0001 'a' 0d 03 000a 'text/plain' ff"), OK);
+    EXPECT_EQ(fields.payload_kind, PAYLOAD_BINARY);
 }
 
 TEST(what_is_said_to_be_utf8_has_to_be) {
@@ -219,8 +225,8 @@ TEST(a_lifetime_never_grows) {
 
 #define MAPPING(name) cmocka_unit_test_teardown(name, finish)
 UNIT_TESTS(MAPPING(a_payload_is_looked_at_where_no_type_is_given),
-           MAPPING(a_content_type_is_kept_as_it_is), MAPPING(what_is_said_to_be_utf8_has_to_be),
-           MAPPING(flags_and_lifetime_are_kept),
+           MAPPING(a_content_type_is_kept_as_it_is), MAPPING(what_is_said_to_be_json_has_to_be),
+           MAPPING(what_is_said_to_be_utf8_has_to_be), MAPPING(flags_and_lifetime_are_kept),
            MAPPING(user_properties_keep_their_order_and_repeats),
            MAPPING(some_user_properties_mean_something), MAPPING(what_came_in_goes_out_as_it_was),
            MAPPING(a_publisher_does_not_speak_for_the_broker),
