@@ -92,6 +92,7 @@ static bool settle(MQTTResponse response, struct paho_answer *ret_answer) {
     if (code < 0) {
         fail(ret_answer,
              code == MQTTCLIENT_FAILURE ? "the connection was lost" : MQTTClient_strerror(code));
+        ret_answer->is_cut = code == MQTTCLIENT_FAILURE;
     } else if (code >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
         refuse(ret_answer, (enum MQTTReasonCodes)code, reason_string(response.properties));
     }

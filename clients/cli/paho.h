@@ -25,6 +25,7 @@ struct paho;
 struct paho_answer {
     bool is_done;                /* the broker did it */
     enum MQTTReasonCodes reason; /* else what it said; 0x80: nothing, there is no connection */
+    bool is_cut;                 /* it ended the connection instead of an answer */
     char text[PAHO_TEXT_BYTES];  /* one line that says why not */
     char offset[32];             /* of a publish: the user properties of the acknowledgement */
     char id[PAHO_TEXT_BYTES];

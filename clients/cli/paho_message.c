@@ -37,6 +37,22 @@ char *paho_filter_of(const char *pattern) {
     return filter;
 }
 
+bool paho_is_filter(const char *filter) {
+    for (const char *at = filter; *at != '\0';) {
+        size_t length = strcspn(at, "/");
+        size_t plain = strcspn(at, "/+#");
+        if (plain < length && length != 1) {
+            return false; /* a wildcard with something beside it */
+        }
+        if (*at == '#') {
+            return at[1] == '\0';
+        }
+        at += length;
+        at += *at == '/';
+    }
+    return *filter != '\0';
+}
+
 /* False: it is no UTF-8. */
 static bool write_string(FILE *stream, const char *text, size_t length) {
     json_t *value = json_stringn(text, length);

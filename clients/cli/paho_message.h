@@ -8,11 +8,15 @@
 #pragma once
 
 #include <MQTTClient.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The topic filter of a channel or pattern: `*` is `+` there, and `**` is `#`. The caller frees.
  * NULL: out of memory. */
 char *paho_filter_of(const char *pattern);
+
+/* False: MQTT has no such filter (version 5, 4.7.1), and a broker closes the connection on it. */
+bool paho_is_filter(const char *filter);
 
 /* The message as {"channel":…,"offset":…,"id":…,"data":…}: a payload without a content type is JSON
  * if it parses, else text, else bytes, as everywhere. There is no `time`: MQTT has none. The caller

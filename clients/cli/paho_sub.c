@@ -22,6 +22,7 @@
 #define BACKOFF_CEILING_MS 30000
 #define STEADY_AFTER_MS 5000 /* a connection that lasted so long was no failed attempt */
 #define RECEIVE_WAIT_MS 99UL /* a signal waits so long; Paho sleeps longer than asked from 100 on */
+#define CUTS_MAX 5           /* subscriptions in a row that ended their connection */
 #define GAP_TOPIC "$gap"
 
 struct paho_sub {
@@ -30,6 +31,7 @@ struct paho_sub {
     char since
         [PAHO_TEXT_BYTES]; /* an id, once there is one; Paho's thread writes it while connected */
     uint64_t left;
+    unsigned cuts;
     bool has_failed;
     bool is_over; /* told to stop, or nothing is left to write */
     bool has_messages;
@@ -96,6 +98,19 @@ static void take(struct paho_sub *sub, const struct paho_delivery *delivery) {
     sub->is_over = sub->left == 0;
 }
 
+/* Paho's synchronous client drops a DISCONNECT unread, so its reason is not known. What is refused
+ * with one is refused again each time; a broker that goes down does so once. */
+static void count_cut(struct paho_sub *sub, bool is_cut, struct paho_answer *answer) {
+    sub->cuts = is_cut ? sub->cuts + 1 : 0;
+    if (sub->cuts >= CUTS_MAX) {
+        answer->reason = MQTTREASONCODE_PROTOCOL_ERROR;
+        snprintf(answer->text, sizeof(answer->text),
+                 "the broker closed the connection %d times when this was subscribed to; its log "
+                 "says why",
+                 CUTS_MAX);
+    }
+}
+
 static struct paho *subscribe(struct paho_sub *sub, struct paho_answer *ret_answer) {
     MQTTProperties properties = MQTTProperties_initializer;
     struct paho *paho = paho_create(sub->options.url, &sub->options.trust, ret_answer);
@@ -106,6 +121,7 @@ static struct paho *subscribe(struct paho_sub *sub, struct paho_answer *ret_answ
                    (*sub->since == '\0' || paho_add_property(&properties, "since", sub->since)) &&
                    paho_subscribe(paho, sub->filters, (int)sub->options.channel_count, &properties,
                                   ret_answer);
+    count_cut(sub, !is_good && ret_answer->is_cut, ret_answer);
     MQTTProperties_free(&properties);
     if (!is_good) {
         paho_destroy(paho);
@@ -168,11 +184,23 @@ static bool run_once(struct paho_sub *sub, unsigned *attempt) {
     return !sub->is_over;
 }
 
+/* False: it was complained about. */
 static bool prepare(struct paho_sub *sub) {
     bool is_good = true;
     for (size_t i = 0; i < sub->options.channel_count; i++) {
-        sub->filters[i] = paho_filter_of(sub->options.channels[i]);
-        is_good &= sub->filters[i] != NULL;
+        const char *channel = sub->options.channels[i];
+        sub->filters[i] = paho_filter_of(channel);
+        if (sub->filters[i] == NULL) {
+            fputs("tidings: out of memory\n", stderr);
+            return false;
+        }
+        if (!paho_is_filter(sub->filters[i])) {
+            fprintf(stderr,
+                    "tidings: %s: over MQTT a wildcard (`*` or `+`, `**` or `#`) is a whole "
+                    "segment, and `**` or `#` the last one\n",
+                    channel);
+            is_good = false;
+        }
     }
     return is_good;
 }
@@ -182,10 +210,7 @@ bool paho_sub_run(const struct paho_sub_options *options) {
     if (options->since != NULL) {
         keep_id(&sub, options->since, strlen(options->since));
     }
-    if (!prepare(&sub)) {
-        fputs("tidings: out of memory\n", stderr);
-        sub.has_failed = true;
-    }
+    sub.has_failed = !prepare(&sub);
     for (unsigned attempt = 0; !sub.has_failed && run_once(&sub, &attempt); attempt++) {
         wait_for_end(&sub, (int)http_backoff_ms(BACKOFF_BASE_MS, BACKOFF_CEILING_MS, attempt,
                                                 http_random()));

@@ -52,6 +52,24 @@ def test_what_the_broker_refuses_is_told(url):
     assert "0x8F" in told(tidings("sub", "a*", "--url", url))
 
 
+@pytest.mark.parametrize("pattern", ["a+b", "a/**/b", "a/#b", ""])
+def test_what_is_no_filter_of_mqtt_is_not_subscribed_to(url, pattern):
+    assert "whole segment" in told(tidings("sub", "a", pattern, "--url", url))
+
+
+def test_a_subscription_that_ends_its_connection_each_time_is_given_up():
+    """What Paho tells of a DISCONNECT, too, is that the connection was lost."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        process = follow("a", "--url", f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        for _ in range(5):
+            with server.accept()[0] as connection:
+                assert connection.recv(4096)[0] == 0x10
+                connection.sendall(bytes.fromhex("2003000000"))
+                assert connection.recv(4096)[0] == 0x82
+        _, said = process.communicate(timeout=END_S)
+    assert process.returncode == 1 and b"5 times" in said.splitlines()[-1], said
+
+
 @pytest.mark.parametrize("tail,word", [("://me:secret@host", "--token"),
                                        ("://localhost/a/b", "path"), ("://localhost?a", "path"),
                                        ("://", "host"), (":///", "host")])

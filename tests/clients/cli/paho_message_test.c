@@ -24,6 +24,17 @@ TEST(empty_segments_stay) {
     expect_filter("/*", "/+");
 }
 
+TEST(a_wildcard_is_a_whole_segment_and_the_hash_the_last) {
+    static const char *const good[] = {"a", "/", "a//b", "+", "#", "a/+/b", "+/#", "a*/b**"};
+    static const char *const bad[] = {"", "a+b", "+a", "a/#/b", "#/", "a#", "++", "a/##", "a/b+/c"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        EXPECT_TRUE(paho_is_filter(good[i]));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        EXPECT_FALSE(paho_is_filter(bad[i]));
+    }
+}
+
 /* Of an array of the test's own: Paho's account of its memory begins with its first client. */
 static void put_property(MQTTClient_message *message, enum MQTTPropertyCodes code, const char *name,
                          const char *value) {
@@ -101,5 +112,6 @@ TEST(event_key_and_headers_have_members_of_their_own) {
 }
 
 UNIT_TESTS(UNIT(wildcards_are_turned_segment_by_segment), UNIT(empty_segments_stay),
+           UNIT(a_wildcard_is_a_whole_segment_and_the_hash_the_last),
            UNIT(json_is_put_in_as_it_came), UNIT(what_is_no_json_is_text),
            UNIT(what_is_no_text_is_base64), UNIT(event_key_and_headers_have_members_of_their_own))
