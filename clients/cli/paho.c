@@ -4,6 +4,7 @@
  * followed by short waits for messages, which do not come. */
 #include "clients/cli/paho.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 struct paho {
     MQTTClient client;
+    uint32_t packet_bytes_max; /* that the broker takes; 0: it named none */
     struct paho_answer answer; /* to what was published */
     bool is_answered;
 };
@@ -100,6 +102,15 @@ static bool settle(MQTTResponse response, struct paho_answer *ret_answer) {
     return ret_answer->is_done;
 }
 
+/* What a broker is told in vain: it would end the connection, and Paho would not say why. */
+static void refuse_size(struct paho_answer *answer, uint64_t packet_bytes,
+                        uint32_t packet_bytes_max) {
+    *answer = (struct paho_answer){.reason = MQTTREASONCODE_PACKET_TOO_LARGE};
+    snprintf(answer->text, sizeof(answer->text),
+             "a packet of %" PRIu64 " bytes is too large: the broker takes %" PRIu32, packet_bytes,
+             packet_bytes_max);
+}
+
 /* While somebody receives. */
 static void on_published(void *context, int token, int packet_type, MQTTProperties *properties,
                          enum MQTTReasonCodes reason) {
@@ -145,6 +156,14 @@ static struct paho *allocate(const char *url) {
     return paho;
 }
 
+static uint32_t read_packet_bytes_max(MQTTProperties *properties) {
+    const MQTTProperty *property =
+        properties == NULL
+            ? NULL
+            : MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
+    return property == NULL ? 0 : property->value.integer4;
+}
+
 struct paho *paho_create(const char *url, const struct trust *trust,
                          struct paho_answer *ret_answer) {
     *ret_answer = (struct paho_answer){.reason = MQTTREASONCODE_NOT_AUTHORIZED};
@@ -161,6 +180,7 @@ struct paho *paho_create(const char *url, const struct trust *trust,
     trust_apply_to_mqtt(trust, is_secure_url(url), &secure, &options);
     MQTTResponse response = MQTTClient_connect5(paho->client, &options, NULL, NULL);
     bool is_silent = (int)response.reasonCode == MQTTCLIENT_FAILURE;
+    paho->packet_bytes_max = read_packet_bytes_max(response.properties);
     if (!settle(response, ret_answer)) {
         if (is_silent) {
             snprintf(ret_answer->text, sizeof(ret_answer->text),
@@ -190,12 +210,30 @@ bool paho_is_open(struct paho *paho) {
     return paho->client != NULL && MQTTClient_isConnected(paho->client);
 }
 
+/* Of a number as a variable byte integer. */
+static unsigned size_of(uint64_t number) {
+    return number < 128 ? 1 : number < 16384 ? 2 : number < 2097152 ? 3 : 4;
+}
+
+/* Of a PUBLISH with a packet identifier. */
+static uint64_t packet_bytes_of(const char *topic, const MQTTClient_message *message) {
+    uint64_t properties = (uint64_t)message->properties.length;
+    uint64_t rest =
+        2 + strlen(topic) + 2 + size_of(properties) + properties + (uint64_t)message->payloadlen;
+    return 1 + size_of(rest) + rest;
+}
+
 bool paho_publish(struct paho *paho, const char *topic, MQTTClient_message *message,
                   struct paho_answer *ret_answer) {
     uint64_t until_ms = http_now_ms() + ANSWER_TIMEOUT_MS;
     unsigned long wait_ms = 1;
     MQTTClient_deliveryToken token = 0;
+    uint64_t packet_bytes = packet_bytes_of(topic, message);
     paho->is_answered = false;
+    if (paho->packet_bytes_max > 0 && packet_bytes > paho->packet_bytes_max) {
+        refuse_size(ret_answer, packet_bytes, paho->packet_bytes_max);
+        return false;
+    }
     if (!settle(MQTTClient_publishMessage5(paho->client, topic, message, &token), ret_answer)) {
         return false;
     }

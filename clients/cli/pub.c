@@ -49,7 +49,8 @@ static const struct options_table table = {
     .about = "Publishes DATA, or with - each line of standard input, or without either all of\n"
              "standard input as one message. Writes offset and id of each.\n\n"
              "Waits and tries again where the broker cannot be reached or says so (429, 503).\n"
-             "Where an answer was lost the message may be stored: it is not sent again.\n",
+             "Where an answer was lost the message may be stored: over HTTP it is not sent again;\n"
+             "over MQTT it is, and stored once.\n",
     .rows = rows,
     .row_count = sizeof(rows) / sizeof(rows[0]),
     .operands_min = 1,

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from harness import mqtt
 from harness.broker import END_S, find_binary, wait_for
 from harness.ports import take_port
 from wire.process_test import read_lines, tidings, told
@@ -50,6 +51,20 @@ def test_what_the_broker_refuses_is_told(url):
     assert "0x90" in told(tidings("pub", "$own", "1", "--url", url))
     assert "0x90" in (line := told(tidings("pub", "a*", "1", "--url", url))) and "'*'" in line
     assert "0x8F" in told(tidings("sub", "a*", "--url", url))
+
+
+def test_a_packet_of_the_brokers_size_is_sent_and_a_larger_one_is_not(broker, channel, url):
+    with mqtt.connected(broker) as client:
+        most = client.connack.values["maximum_packet_size"]
+    rest = 3 + 1 + 2 + len(channel) + 2 + 1 + 5 + len("idempotency-key") + 32
+    line = told(tidings("pub", channel, "--url", url, stdin=b"1" * (most - rest + 1)))
+    assert f"{most + 1} bytes" in line and str(most) in line.split("takes")[1]
+    with subprocess.Popen([str(find_binary()), "pub", channel, "--url", url],
+                          stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"1" * (most - rest))
+        process.stdin.close()
+        assert b"0x97" in process.stderr.readline()  # of the message: the packet was taken
+        process.kill()
 
 
 @pytest.mark.parametrize("pattern", ["a+b", "a/**/b", "a/#b", ""])
