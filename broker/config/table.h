@@ -196,7 +196,9 @@
     X(patterns_max, "limits.patterns", COUNT, "patterns", "200", "1", "1000", AT_START, NULL,      \
       "Those of them that are patterns: each message is held against them")                        \
     X(channels_max, "limits.channels", COUNT, "channels", "4000000", "1", "100000000", AT_START,   \
-      NULL, "Channels that have messages, of the whole broker; about 200 bytes of memory each")    \
+      NULL,                                                                                        \
+      "Channels that have messages, of the whole broker; about 200 bytes of memory each. "         \
+      "Its own (`$…`) count too, and are never refused")                                           \
     X(memory_max, "limits.memory", MEMORY, "bytes", "auto", "32MiB", "unlimited", AT_START, NULL,  \
       "Memory of the process (RssAnon). From 80 % of it on new connections are refused, from "     \
       "90 % on publishes, and from 95 % on (and where that lasts) the readers that hold or lag "   \

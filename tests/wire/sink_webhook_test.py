@@ -187,6 +187,17 @@ def test_what_is_not_2xx_is_tried_again_and_then_a_dead_letter(start, receiver):
     assert len(receiver.requests) == 2 * 3 + 2
 
 
+def test_a_dead_letter_finds_a_channel_where_others_find_none(start_broker, receiver):
+    receiver.answer = lambda request: Answer(500) if request.json()["data"] == 1 else OK
+    broker = start_broker(config=configuration(webhook(receiver.url, waits=["10ms"]),
+                                               limits={"channels": 1}))
+    broker.publish("a/b", 1)
+    broker.publish("a/b", 2)
+    assert broker.post("a/c", b"3").status == 503
+    assert [letter["data"] for letter in wait_dead(broker)] == [1]
+    wait_for(lambda: receiver.data() == [2])
+
+
 def test_retry_after_is_heeded(start, receiver):
     date = email.utils.formatdate(time.time() + 2, usegmt=True)
     receiver.script = [Answer(429, {"Retry-After": "1"}), Answer(503, {"Retry-After": date})]

@@ -246,6 +246,23 @@ TEST(the_store_thread_tells_by_letter_what_it_forgot) {
     order_finish(&order);
 }
 
+/* --- the limit of channels --- */
+
+/* Else a sink's first dead letter would wait for a channel, and the sink for its dead letter. */
+TEST(the_brokers_own_channels_are_counted_and_not_refused) {
+    struct order order;
+    static const char *const names[] = {"a", "b", "$dlq/s", "\1acme/$dlq/s"};
+    init(&order);
+    order.channels_max = 1;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        struct message *message = message_of(names[i], MESSAGE_DATA);
+        EXPECT_EQ(order_prepare(&order, &message, 1, NULL), i % 2 == 0 ? OK : ERR_FULL);
+        message_unref(message);
+    }
+    EXPECT_EQ(order_channel_count(&order), 2);
+    order_finish(&order);
+}
+
 /* --- tenants --- */
 
 #define ACME(name) "\1acme/" name
@@ -366,4 +383,5 @@ UNIT_TESTS(UNIT(channels_of_a_tenant_are_counted_and_refused_above_its_quota),
            UNIT(a_delete_whose_write_failed_leaves_the_offsets_alone),
            UNIT(a_channel_that_the_store_has_forgotten_begins_anew_under_a_new_id),
            UNIT(a_channel_that_had_a_message_since_the_store_forgot_it_goes_on),
-           UNIT(the_store_thread_tells_by_letter_what_it_forgot))
+           UNIT(the_store_thread_tells_by_letter_what_it_forgot),
+           UNIT(the_brokers_own_channels_are_counted_and_not_refused))
