@@ -53,6 +53,12 @@ uint64_t open_batch_get_time(struct open_batch *batch) {
     return time_ms;
 }
 
+void open_batch_raise_time(struct open_batch *batch, uint64_t time_ms) {
+    pthread_mutex_lock(&batch->lock);
+    batch->time_ms = time_ms > batch->time_ms ? time_ms : batch->time_ms;
+    pthread_mutex_unlock(&batch->lock);
+}
+
 size_t open_batch_begin_fold(struct open_batch *batch, struct message *const **ret_messages) {
     if (atomic_load(&batch->messages) == 0) {
         return 0;

@@ -31,7 +31,7 @@ struct open_batch {
     struct piece *growing;
     uint64_t hash_seed;                     /* drawn at random: names come from strangers */
     atomic_uint_fast64_t position_readable; /* written under the lock, read without for figures */
-    uint64_t time_ms;                       /* of the newest readable record */
+    uint64_t time_ms;                       /* of the newest readable record, or raised */
     atomic_size_t bytes;
     atomic_size_t messages;
 };
@@ -44,8 +44,11 @@ void open_batch_finish(struct open_batch *batch);
 /* Takes a reference of each; positions go on without a hole. */
 void open_batch_admit(struct open_batch *batch, struct message *const *messages, size_t count);
 
-/* Time of the newest readable record. */
+/* The log's time: that of the newest readable record, unless it was raised since. */
 uint64_t open_batch_get_time(struct open_batch *batch);
+
+/* To `time_ms`, if that is later. What is admitted next must not be older. */
+void open_batch_raise_time(struct open_batch *batch, uint64_t time_ms);
 
 /* --- the fold --- */
 

@@ -437,6 +437,10 @@ void storage_admit(struct storage *storage, struct message *const *messages, siz
     open_batch_admit(&storage->batch, messages, count);
 }
 
+void storage_raise_time(struct storage *storage, uint64_t time_ms) {
+    open_batch_raise_time(&storage->batch, time_ms);
+}
+
 bool storage_has_room(const struct storage *storage) {
     return atomic_load(&storage->batch.bytes) < storage->options.open_batch_bytes_max;
 }

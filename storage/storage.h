@@ -155,6 +155,9 @@ MUST_USE enum error_code storage_append(struct storage *storage, struct message 
 /* Makes appended messages readable, in order; takes a reference of each. */
 void storage_admit(struct storage *storage, struct message *const *messages, size_t count);
 
+/* Time goes on for all readers without a record; what is appended next must not be older. */
+void storage_raise_time(struct storage *storage, uint64_t time_ms);
+
 /* False: the open batch is full; publishers wait until a fold made room. Any thread. */
 bool storage_has_room(const struct storage *storage);
 

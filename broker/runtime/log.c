@@ -408,7 +408,9 @@ enum error_code log_create(const struct log_options *options, struct log **ret_l
     return OK;
 }
 
+/* Before the first reader: what expired while no broker ran is not to wait for the first tick. */
 enum error_code log_start(struct log *log, struct error *why) {
+    storage_raise_time(log->options.storage, order_turn_clock(&log->order, clock_wall_ms()));
     enum error_code code =
         syncer_create(log->options.storage, metrics_shard(log->options.metrics, METRICS_SYNC),
                       &log->mailbox, &log->synced, &log->syncer);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages as HTTP: long polls, conditional requests, Vary, compression; and messages that expire."""
 import json
+import time
 
 import pytest
 
@@ -211,6 +212,17 @@ def test_a_slow_reader_is_not_given_what_expired_while_it_slept(start_broker):
                 assert entry["offset"] == expected
                 expected += 1
     assert expired > 50
+
+
+def test_what_expired_while_no_broker_ran_is_given_to_nobody(start_broker):
+    broker = start_broker()
+    publish_short(broker, "a", "short")
+    end = time.time() + 1
+    broker.stop()
+    wait_for(lambda: time.time() > end, what="the end of the message")
+    broker.start()
+    page = broker.page("a", since="0")
+    assert page["messages"] == [] and page["gap"]["reason"] == "expired"
 
 
 def test_an_expired_retained_message_leaves_the_rest(broker, channel):

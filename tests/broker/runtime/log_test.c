@@ -21,6 +21,7 @@ struct publisher {
     struct log *log;
     struct mailbox mailbox;
     uint32_t flags;
+    uint64_t ttl_ms;
     bool is_answered;
     enum error_code result;
     uint64_t offset_last[CHANNELS];
@@ -38,6 +39,7 @@ static void publish_one(struct publisher *publisher, char channel) {
     struct message_fields fields = {.kind = MESSAGE_DATA,
                                     .flags = publisher->flags,
                                     .channel = span_of(&channel, 1),
+                                    .ttl_ms = publisher->ttl_ms,
                                     .payload = SPAN("{\"n\":1}")};
     struct message *message = message_create(&fields);
     struct publish publish = {.reply_to = &publisher->mailbox,
@@ -187,6 +189,33 @@ TEST(a_log_that_is_opened_again_goes_on_where_it_ended) {
     EXPECT_EQ(mailbox_init(&publisher.mailbox, 16), OK);
     publish_one(&publisher, 'a');
     EXPECT_EQ(publisher.offset_last[0], offset_a + 1);
+    mailbox_finish(&publisher.mailbox);
+    world_remove(&world);
+}
+
+TEST(what_expired_while_no_log_ran_is_given_to_nobody_from_the_start_on) {
+    struct world world;
+    struct storage_page page;
+    struct storage_query query = {.channel = SPAN("a"), .limit = 10, .bytes_max = 1000};
+    world_make(&world);
+    struct publisher publisher = {.log = world.log, .ttl_ms = 500};
+    EXPECT_EQ(mailbox_init(&publisher.mailbox, 16), OK);
+    publish_one(&publisher, 'a');
+    EXPECT_EQ(publisher.result, OK);
+    world_close(&world);
+    atomic_fetch_add(&faults.ahead_ms, 500);
+    world_open(&world); /* the clocks stand still: no tick comes */
+    query.start = STORAGE_AFTER_OFFSET;
+    EXPECT_EQ(storage_read(world.storage, &query, &page, NULL), OK);
+    EXPECT_EQ(page.count, 0);
+    EXPECT_TRUE(page.has_gap);
+    EXPECT_EQ(page.gap.reason, GAP_EXPIRED);
+    storage_page_finish(&page);
+    publisher.log = world.log;
+    publish_one(&publisher, 'a');
+    EXPECT_EQ(publisher.result, OK);
+    EXPECT_EQ(world.offsets[0], 2);
+    EXPECT_EQ(log_position_readable(world.log), 2);
     mailbox_finish(&publisher.mailbox);
     world_remove(&world);
 }
@@ -348,7 +377,9 @@ UNIT_TESTS(UNIT(offsets_are_dense_with_eight_publishers_and_what_is_answered_can
            UNIT(publishers_that_ask_for_fsync_and_those_that_do_not_keep_one_order),
            UNIT(a_publish_by_itself_is_synced_where_it_was_written_once_the_disk_is_known),
            UNIT(a_sync_that_fails_ends_the_process_before_an_answer_on_whatever_thread_it_runs),
-           UNIT(a_log_that_is_opened_again_goes_on_where_it_ended), UNIT(a_stopped_log_refuses),
+           UNIT(a_log_that_is_opened_again_goes_on_where_it_ended),
+           UNIT(what_expired_while_no_log_ran_is_given_to_nobody_from_the_start_on),
+           UNIT(a_stopped_log_refuses),
            UNIT(a_log_that_ends_before_it_is_told_keeps_no_letter_of_a_caller_that_is_gone),
            UNIT(a_listener_that_is_away_is_told_nothing_and_goes_on_where_the_log_is),
            UNIT(a_delete_is_a_record_with_the_last_offset_of_its_channel),
