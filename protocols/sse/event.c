@@ -93,6 +93,13 @@ enum error_code event_put_message(struct buffer *buffer, const struct message *m
     return finish(code, buffer, length_before);
 }
 
+/* The broker's own events are not a publisher's to send, and a line end must not become lines of
+ * their own. */
+static bool is_sayable(struct span event) {
+    return event.length > 0 && !has_line_end(event) && !span_is_equal(event, SPAN("gap")) &&
+           !span_is_equal(event, SPAN("close"));
+}
+
 enum error_code event_put_bare(struct buffer *buffer, const struct message *message) {
     const struct message_fields *fields = &message->fields;
     if (fields->payload_kind == PAYLOAD_BINARY) {
@@ -100,8 +107,7 @@ enum error_code event_put_bare(struct buffer *buffer, const struct message *mess
     }
     size_t length_before = buffer->length;
     enum error_code code = put_id_line(buffer, &message->place);
-    /* An event's name with a line end cannot be said here, and must not become lines of its own. */
-    if (fields->event.length > 0 && !has_line_end(fields->event)) {
+    if (is_sayable(fields->event)) {
         code = put(code, buffer, SPAN("event: "));
         code = put(code, buffer, fields->event);
         code = put(code, buffer, SPAN("\n"));

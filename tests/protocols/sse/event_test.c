@@ -60,6 +60,12 @@ TEST(a_name_cannot_smuggle_lines) {
     expect_bare(PAYLOAD_TEXT, "x\ndata: evil", "a", "id: " ID "\ndata: a\n\n");
 }
 
+TEST(a_publisher_cannot_send_the_brokers_own_events) {
+    expect_bare(PAYLOAD_JSON, "close", "{}", "id: " ID "\ndata: {}\n\n");
+    expect_bare(PAYLOAD_JSON, "gap", "{}", "id: " ID "\ndata: {}\n\n");
+    expect_bare(PAYLOAD_JSON, "closed", "{}", "id: " ID "\nevent: closed\ndata: {}\n\n");
+}
+
 TEST(binary_is_not_acceptable_bare) {
     struct buffer buffer;
     buffer_init(&buffer, 2000);
@@ -101,5 +107,6 @@ TEST(an_event_that_does_not_fit_leaves_nothing) {
 UNIT_TESTS(UNIT(an_envelope_is_one_event_without_a_name),
            UNIT(a_bare_payload_has_the_messages_name),
            UNIT(every_kind_of_line_end_begins_a_line_of_data), UNIT(a_name_cannot_smuggle_lines),
+           UNIT(a_publisher_cannot_send_the_brokers_own_events),
            UNIT(binary_is_not_acceptable_bare), UNIT(the_brokers_own_events_have_names),
            UNIT(an_event_that_does_not_fit_leaves_nothing))
