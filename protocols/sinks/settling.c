@@ -192,9 +192,7 @@ static void note_failure(struct sink *sink, const struct parcel *parcel,
     uint64_t now_ms = clock_wall_ms();
     bool is_gone = has_flapped && verdict->retry_after_ms == 0;
     bool is_down = is_gone || is_down_for_sure(sink, parcel, verdict, now_ms);
-    if (sink->ledger.failing_since_ms == 0) {
-        sink->ledger.failing_since_ms = now_ms;
-    }
+    sink_note_failing(sink);
     sink->is_proven &= verdict->outcome == OUTCOME_FAILED;
     if (sink->terms.is_pipelined || says_nothing(parcel, verdict)) {
         breaker_on_abandoned(&sink->breaker, parcel->is_probe);
@@ -204,7 +202,6 @@ static void note_failure(struct sink *sink, const struct parcel *parcel,
                                sinks_draw(sink->sinks));
         } while (is_down && sink->breaker.state == LEDGER_CLOSED);
     }
-    sink->is_dirty = true;
 }
 
 static void settle_failed(struct sink *sink, struct parcel *parcel, const struct verdict *verdict) {

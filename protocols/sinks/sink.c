@@ -90,6 +90,20 @@ void sink_disable(struct sink *sink, const char *reason) {
     sink_wake(sink);
 }
 
+/* Not by the clock alone: whoever mended the endpoint meanwhile is tried first. */
+void sink_note_failing(struct sink *sink) {
+    uint64_t now_ms = clock_wall_ms();
+    uint64_t since_ms = sink->ledger.failing_since_ms;
+    uint64_t after_ms = sink->row->disable_after_ms;
+    sink->is_dirty = true;
+    if (since_ms == 0) {
+        sink->ledger.failing_since_ms = now_ms;
+    } else if (after_ms != CONFIG_UNLIMITED && sink_runs(sink) && now_ms > since_ms &&
+               now_ms - since_ms >= after_ms) {
+        sink_disable(sink, sink->detail[0] == '\0' ? "it took nothing for too long" : sink->detail);
+    }
+}
+
 /* --- what it holds --------------------------------------------------------------------------- */
 
 void sink_count_backlog(struct sink *sink) {
@@ -139,10 +153,7 @@ static void go_down(struct sink *sink) {
     sink->is_proven = false;
     sink->restart_ms = loop_now_ms(sink->sinks->loop) + wait_ms;
     sink->driving = DRIVING_DOWN;
-    if (sink->ledger.failing_since_ms == 0) {
-        sink->ledger.failing_since_ms = clock_wall_ms();
-        sink->is_dirty = true;
-    }
+    sink_note_failing(sink);
     sink_clear(sink);
     sink_wake(sink);
 }
@@ -283,24 +294,25 @@ static void mind_breaker(struct sink *sink) {
     }
 }
 
-static void mind_disabling(struct sink *sink) {
-    uint64_t since_ms = sink->ledger.failing_since_ms;
-    uint64_t after_ms = sink->row->disable_after_ms;
-    if (since_ms == 0 || after_ms == CONFIG_UNLIMITED || !sink_runs(sink)) {
-        return;
-    }
-    uint64_t now_ms = clock_wall_ms();
-    if (now_ms > since_ms && now_ms - since_ms >= after_ms) {
-        sink_disable(sink, sink->detail[0] == '\0' ? "it took nothing for too long" : sink->detail);
-    } else if (sink->driving == DRIVING_DOWN || sink->breaker.state != LEDGER_CLOSED) {
-        sink_expect_wall(sink, since_ms + after_ms);
+/* At the head, and no more than what becomes a dead letter is left. */
+static bool has_nothing_to_send(const struct sink *sink) {
+    const struct backlog *backlog = sink->backlog;
+    return sink_is_on_course(sink) && sink->is_at_head && sink->under_way == 0 &&
+           (backlog == NULL || backlog_count(backlog) == backlog_under_way(backlog));
+}
+
+/* Time in which nothing waits is no failure. */
+static void mind_failing(struct sink *sink) {
+    if (sink->ledger.failing_since_ms != 0 && has_nothing_to_send(sink)) {
+        sink->ledger.failing_since_ms = 0;
+        sink->is_dirty = true;
     }
 }
 
 static void sink_go_on(struct sink *sink) {
     sink->due_ms = UINT64_MAX;
     mind_breaker(sink);
-    mind_disabling(sink);
+    mind_failing(sink);
     mind_driver(sink);
     errands_go_on(sink);
     mind_memory(sink);

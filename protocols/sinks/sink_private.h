@@ -166,6 +166,9 @@ void sink_clear(struct sink *sink);
 void sink_disable(struct sink *sink, const char *reason);
 void sink_set_detail(struct sink *sink, const struct verdict *verdict);
 
+/* An attempt has just failed, and the detail says why: the sink is disabled if that has lasted. */
+void sink_note_failing(struct sink *sink);
+
 /* Keeps count of what all backlogs hold. */
 void sink_count_backlog(struct sink *sink);
 

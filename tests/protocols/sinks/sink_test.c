@@ -3,6 +3,7 @@
 #include "protocols/sinks/sink.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -230,6 +231,8 @@ static char *channels[] = {row_channel};
 static char *waits[] = {row_wait, row_wait};
 static char row_moment[] = "1300ms"; /* with its jitter more than SINK_AGAIN_MS */
 static char row_hour[] = "1h";
+static char row_while[] = "20ms";
+static char *short_waits[] = {row_while, row_hour};
 static char *long_waits[] = {row_moment, row_hour};
 
 static int set_up(void **state) {
@@ -419,6 +422,50 @@ TEST(an_endpoint_that_is_back_and_asks_for_patience_is_not_given_up) {
     EXPECT_FALSE(carrier.rows[4].state == SINK_BROKEN);
 }
 
+/* --- given up -------------------------------------------------------------------------------- */
+
+static void await_kept(const char *channel, uint64_t count) {
+    while (count_kept(channel) < count) {
+        sched_yield();
+    }
+}
+
+/* Each attempt comes when that time is over. */
+static void be_impatient(size_t retry_count) {
+    stop_world();
+    world.row.retries = (struct config_list){short_waits, retry_count, true};
+    world.row.disable_after_ms = 1;
+    start_world();
+    set_outcome(OUTCOME_FAILED);
+}
+
+TEST(a_sink_is_given_up_when_an_attempt_has_failed_after_that_time) {
+    be_impatient(2);
+    publish_some(1);
+    await_kept("$events/sinks/s", 1);
+    EXPECT_EQ(carrier.count, 2);
+    EXPECT_EQ(count_kept("$dlq/s"), 0);
+}
+
+TEST(an_endpoint_that_is_mended_in_time_is_tried_before_it_is_given_up) {
+    be_impatient(2);
+    set_outcome_until(OUTCOME_FAILED, 1);
+    publish_some(1);
+    await_shipped(2);
+    publish_some(1);
+    await_shipped(3);
+    EXPECT_EQ(carrier.rows[2].offset, 2);
+}
+
+TEST(time_in_which_nothing_waits_is_no_failure) {
+    be_impatient(0);
+    for (size_t i = 1; i <= 3; i++) {
+        publish_some(1);
+        await_kept("$dlq/s", i);
+    }
+    EXPECT_EQ(carrier.count, 3);
+}
+
 TEST(several_messages_go_together_and_stay_together) {
     stop_world();
     carrier.messages_max = 10;
@@ -471,6 +518,9 @@ int main(void) {
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_takes_again),
         IN_WORLD(an_endpoint_that_comes_and_goes_burns_no_attempts),
         IN_WORLD(an_endpoint_that_is_back_and_asks_for_patience_is_not_given_up),
+        IN_WORLD(a_sink_is_given_up_when_an_attempt_has_failed_after_that_time),
+        IN_WORLD(an_endpoint_that_is_mended_in_time_is_tried_before_it_is_given_up),
+        IN_WORLD(time_in_which_nothing_waits_is_no_failure),
         IN_WORLD(several_messages_go_together_and_stay_together),
         IN_WORLD(one_that_is_not_taken_is_the_only_dead_letter_of_its_batch),
         UNIT(a_name_says_each_state),
