@@ -22,6 +22,8 @@
 #include "protocols/sinks/loop.h"
 #include "protocols/sinks/post.h"
 
+#define SECRET_WORD_BYTES_MIN 7 /* longer than "Bearer" and "Digest", which are no secrets */
+
 struct webhook {
     struct sink_link link;
     struct post *post;
@@ -173,14 +175,41 @@ static void judge_failure(struct flight *flight, CURLcode result, struct verdict
         span_of_string(flight->fault[0] != '\0' ? flight->fault : curl_easy_strerror(result)));
 }
 
-/* An endpoint may send back what it got, and a detail is shown. */
+/* A token comes back without its scheme, a cookie without its name. */
+static void conceal_words(struct answer *answer, struct span value) {
+    static const struct span separators = SPAN_ROW(" \t,;:=\"");
+    size_t begin = 0;
+    for (size_t i = 0; i <= value.length; i++) {
+        if (i < value.length &&
+            memchr(separators.bytes, value.bytes[i], separators.length) == NULL) {
+            continue;
+        }
+        if (i - begin >= SECRET_WORD_BYTES_MIN) {
+            answer_conceal(answer, span_of(value.bytes + begin, i - begin));
+        }
+        begin = i + 1;
+    }
+}
+
+static void conceal_secret(struct answer *answer, struct span secret) {
+    const struct span prefix = SPAN("whsec_");
+    answer_conceal(answer, secret);
+    if (span_has_prefix(secret, prefix)) {
+        answer_conceal(answer,
+                       span_of(secret.bytes + prefix.length, secret.length - prefix.length));
+    }
+}
+
+/* An endpoint may send back what it got, or a part of it, and a detail is shown. */
 static void conceal(struct answer *answer, const struct sink_row *row) {
-    answer_conceal(answer, span_of_string(row->webhook_secret));
-    answer_conceal(answer, span_of_string(row->webhook_secret_previous));
+    conceal_secret(answer, span_of_string(row->webhook_secret));
+    conceal_secret(answer, span_of_string(row->webhook_secret_previous));
     for (size_t i = 0; i < row->webhook_headers.count; i++) {
         struct span value = span_of_string(row->webhook_headers.items[i]);
         span_split(&value, ':');
-        answer_conceal(answer, span_trim(value));
+        value = span_trim(value);
+        answer_conceal(answer, value);
+        conceal_words(answer, value);
     }
 }
 

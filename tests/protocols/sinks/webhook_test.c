@@ -270,6 +270,20 @@ TEST(an_echo_of_a_secret_is_not_shown) {
     EXPECT_NOT_NULL(strstr(scene.endpoint.requests[0], "\r\nAuthorization: Bearer abc\r\n"));
 }
 
+TEST(an_echo_of_a_part_of_a_secret_is_not_shown) {
+    static const char *const answers[] = {
+        "HTTP/1.1 401 x\r\nContent-Length: 68\r\n\r\n"
+        "token SEKRETS, cookie OATMEAL1, key MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"};
+    static char token[] = "Authorization: Bearer SEKRETS";
+    static char cookie[] = "Cookie: a=1; session=OATMEAL1";
+    char *headers[] = {token, cookie};
+    scene.row.webhook_headers = (struct config_list){.items = headers, .count = 2};
+    serve(answers, 1);
+    EXPECT_STRING(ship_and_run()->detail,
+                  "token *******, cookie ********, key ********************************");
+    EXPECT_EQ(scene.sink.verdicts[0].status, 401);
+}
+
 TEST(an_address_that_is_not_allowed_is_not_connected_to) {
     static const char *const answers[] = {ENDPOINT_OK};
     scene.config.egress_allow.count = 0;
@@ -407,6 +421,7 @@ int main(void) {
         CLAIM(two_hundred_counts_whatever_follows),
         CLAIM(an_answer_is_judged_and_its_wait_is_capped),
         CLAIM(an_echo_of_a_secret_is_not_shown),
+        CLAIM(an_echo_of_a_part_of_a_secret_is_not_shown),
         CLAIM(an_address_that_is_not_allowed_is_not_connected_to),
         CLAIM(the_brokers_own_port_at_a_public_address_is_not_connected_to),
         CLAIM(no_spelling_of_an_address_gets_past),
