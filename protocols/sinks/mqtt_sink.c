@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "broker/channels/id.h"
+#include "broker/channels/rules.h"
 #include "broker/channels/scope.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
@@ -223,6 +224,13 @@ static enum error_code put_event(struct mqtt_sink *sink, struct message *message
     return code;
 }
 
+/* By its publisher's word, or by its channel's rule. */
+static bool is_retained(const struct mqtt_sink *sink, const struct message *message) {
+    const struct rules *rules = atomic_load(&sink->link.broker->rules);
+    return (message->fields.flags & MESSAGE_RETAIN) != 0 ||
+           rules_find(rules, message->fields.channel)->retain == RETAIN_LATEST;
+}
+
 /* ERR_FULL: it has passed too many logs. ERR_BAD_CHANNEL: no topic. ERR_TOO_LARGE, ERR_MEMORY. */
 static enum error_code make_publish(struct mqtt_sink *sink, struct message *message,
                                     struct mqtt_publish *ret_publish) {
@@ -244,8 +252,7 @@ static enum error_code make_publish(struct mqtt_sink *sink, struct message *mess
     }
     if (code == OK) {
         ret_publish->topic = topic;
-        ret_publish->is_retained =
-            (message->fields.flags & MESSAGE_RETAIN) != 0 && mqtt_link_has_retain(sink->mqtt);
+        ret_publish->is_retained = is_retained(sink, message) && mqtt_link_has_retain(sink->mqtt);
         ret_publish->qos = (uint8_t)sink->link.row->mqtt_qos;
     }
     bool is_event = code == OK && sink->link.row->format == SINK_FORMAT_CLOUDEVENTS;

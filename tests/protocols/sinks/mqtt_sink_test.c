@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/channels/rules.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/log.h"
@@ -20,6 +21,8 @@
 struct scene {
     struct metrics *metrics;
     struct loop *loop;
+    struct config config;
+    struct rules *rules;
     struct broker broker;
     struct mqtt_peer peer;
     struct sink_row row;
@@ -130,6 +133,15 @@ static bool is_alone(void) {
     return scene.peer.clients == 0;
 }
 
+static void use_rules(struct channel_rule *rows, size_t count) {
+    rules_destroy(scene.rules);
+    scene.config.rules = rows;
+    scene.config.rule_count = count;
+    scene.rules = rules_create(&scene.config, scene.metrics);
+    assert_non_null(scene.rules);
+    atomic_store(&scene.broker.rules, scene.rules);
+}
+
 static int begin(void **state) {
     (void)state;
     memset(&scene, 0, sizeof(scene));
@@ -138,6 +150,7 @@ static int begin(void **state) {
         loop_create(metrics_shard(scene.metrics, METRICS_MAIN), &scene.loop, NULL) != OK) {
         return 1;
     }
+    use_rules(NULL, 0);
     mqtt_peer_init(&scene.peer, scene.loop);
     loop_chore_init(&scene.turn, on_turn);
     scene.patience.on_due = on_impatience;
@@ -159,6 +172,7 @@ static int end(void **state) {
     }
     buffer_finish(&scene.headers);
     loop_destroy(scene.loop);
+    rules_destroy(scene.rules);
     metrics_destroy(scene.metrics);
     return 0;
 }
@@ -234,6 +248,17 @@ TEST(messages_go_out_in_order_with_topic_type_and_what_they_have_passed) {
     stop();
     run_until(is_alone);
     EXPECT_TRUE(scene.peer.has_goodbye);
+}
+
+TEST(what_a_rule_retains_is_retained_there) {
+    static char tennis[] = "tennis/*";
+    struct channel_rule row = {.match = tennis, .retain = RETAIN_LATEST};
+    use_rules(&row, 1);
+    come_up();
+    ship_text("one");
+    run_until(is_settled);
+    EXPECT_TRUE(scene.peer.publishes[0].is_retained);
+    stop();
 }
 
 static bool has_seven(void) {
@@ -464,6 +489,7 @@ TEST(wrong_rows_are_told) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CLAIM(messages_go_out_in_order_with_topic_type_and_what_they_have_passed),
+        CLAIM(what_a_rule_retains_is_retained_there),
         CLAIM(no_more_are_on_their_way_than_the_other_broker_takes),
         CLAIM(lost_connection_gives_all_back_in_order_and_they_go_again),
         CLAIM(message_at_which_the_connection_is_lost_twice_counts_an_attempt),
