@@ -232,11 +232,17 @@ void addresses_note_failure(struct addresses *addresses, const struct address_ke
                             uint64_t now_us) {
     const struct rate *rate = &addresses->limits.login_failures;
     struct allowance_state state;
+    if (rate->units_a_second == RATE_UNLIMITED) {
+        return;
+    }
     pthread_mutex_lock(&addresses->mutex);
-    struct address *address = find(addresses, key);
-    if (address != NULL && rate->units_a_second != RATE_UNLIMITED) {
+    struct address *address = find_or_add(addresses, key);
+    if (address != NULL) {
         IGNORE_RESULT(allowance_take(&address->login_failures, rate, 1, now_us, &state)); /* … or
                                                                      it is empty already */
+        if (address->connection_count == 0) {
+            put_idle(addresses, address, now_us);
+        }
     }
     pthread_mutex_unlock(&addresses->mutex);
 }

@@ -68,7 +68,8 @@ MUST_USE enum address_answer addresses_take(struct addresses *addresses,
 /* One connection less of an address that has one. */
 void addresses_give(struct addresses *addresses, const struct address_key *key, uint64_t now_us);
 
-/* Credentials of an address that is connected were bad. */
+/* Credentials of an address were bad, whether its connections are counted or not. Without memory it
+ * is forgotten. */
 void addresses_note_failure(struct addresses *addresses, const struct address_key *key,
                             uint64_t now_us);
 

@@ -17,6 +17,7 @@
 #include "broker/runtime/budget.h"
 #include "broker/runtime/connection.h"
 #include "broker/runtime/worker_private.h"
+#include "broker/support/clock.h"
 #include "broker/support/json.h"
 #include "broker/support/logger.h"
 
@@ -130,6 +131,15 @@ void throttle_leave(struct worker *worker, const struct dues *dues) {
     }
 }
 
+static enum error_code refuse_login(uint64_t wait_us, struct error *why) {
+    error_set(why, ERR_RATE, "too many bad credentials came from this address");
+    return error_set_retry(why, ERR_RATE, wait_us / US_A_MS + 1);
+}
+
+static bool is_bad_login(enum error_code result) {
+    return result == ERR_UNAUTHORIZED || result == ERR_REVOKED;
+}
+
 enum error_code throttle_may_log_in(const struct connection *connection, struct error *why) {
     const struct worker *worker = connection_worker(connection);
     const struct dues *dues = connection_dues((struct connection *)connection);
@@ -140,15 +150,42 @@ enum error_code throttle_may_log_in(const struct connection *connection, struct 
     }
     note_of(connection, connection_identity(connection), METRICS_LIMIT_LOGIN_FAILURES,
             worker->broker->config->login_failures_per_address);
-    error_set(why, ERR_RATE, "too many bad credentials came from this address");
-    return error_set_retry(why, ERR_RATE, wait_us / US_A_MS + 1);
+    return refuse_login(wait_us, why);
 }
 
 void throttle_note_login(const struct connection *connection, enum error_code result) {
     const struct worker *worker = connection_worker(connection);
     const struct dues *dues = connection_dues((struct connection *)connection);
-    if (dues->is_counted && (result == ERR_UNAUTHORIZED || result == ERR_REVOKED)) {
+    if (dues->is_counted && is_bad_login(result)) {
         addresses_note_failure(worker->broker->addresses, &dues->address, now_us(worker));
+    }
+}
+
+enum error_code throttle_may_operate(struct broker *broker, const struct sockaddr_storage *address,
+                                     struct metrics_shard *metrics, struct error *why) {
+    uint64_t wait_us = 0;
+    struct address_key key = address_key_of(address);
+    if (!is_held(broker, address) ||
+        addresses_may_log_in(broker->addresses, &key, clock_monotonic_ms() * US_A_MS, &wait_us)) {
+        return OK;
+    }
+    char peer[ADDRESS_PEER_BYTES];
+    address_format_peer(address, peer);
+    metrics_add_at(
+        metrics, METRIC_LIMITS_REFUSED,
+        METRICS_PAIR(METRIC_LIMITS_REFUSED, METRICS_LIMIT_LOGIN_FAILURES, METRICS_PROTOCOL_OTHER),
+        1);
+    log_event(LIMIT_REACHED, .limit = metrics_limit_path(METRICS_LIMIT_LOGIN_FAILURES),
+              .most = broker->config->login_failures_per_address, .protocol = "operator",
+              .peer = peer);
+    return refuse_login(wait_us, why);
+}
+
+void throttle_note_operator(struct broker *broker, const struct sockaddr_storage *address,
+                            enum error_code result) {
+    if (is_bad_login(result) && is_held(broker, address)) {
+        struct address_key key = address_key_of(address);
+        addresses_note_failure(broker->addresses, &key, clock_monotonic_ms() * US_A_MS);
     }
 }
 

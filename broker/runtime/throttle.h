@@ -3,7 +3,8 @@
  *
  * Place:   asked by connection.c and tenure.c, and by protocols/ before they look at credentials
  *          and submit publishes.
- * Thread:  a worker's, for its own connections; what connections share is atomic or has a lock.
+ * Thread:  a worker's, for its own connections, or a call names its own; what is shared is atomic
+ *          or has a lock.
  * Bounds:  struct dues: 16 bytes of buckets and the address of each connection.
  *
  * Each refusal is counted in tidings_limits_refused_total, by limit and protocol, and is a line
@@ -26,6 +27,7 @@ struct broker;
 struct connection;
 struct identity;
 struct message;
+struct metrics_shard;
 struct worker;
 
 /* What a connection is held to, embedded in it. */
@@ -73,6 +75,14 @@ MUST_USE enum error_code throttle_may_log_in(const struct connection *connection
 
 /* What came of them: bad ones are counted, also those that were revoked. */
 void throttle_note_login(const struct connection *connection, enum error_code result);
+
+/* The same two for the operator's port, whose connections are not counted: what was bad there and
+ * on the other ports is one account. `metrics` is the caller's. On its thread. */
+MUST_USE enum error_code throttle_may_operate(struct broker *broker,
+                                              const struct sockaddr_storage *address,
+                                              struct metrics_shard *metrics, struct error *why);
+void throttle_note_operator(struct broker *broker, const struct sockaddr_storage *address,
+                            enum error_code result);
 
 /* Counts the connection among those of that identity and its tenant, for connection_admit(); what
  * was taken is accounts_give_connection()'s to give back. ERR_RATE: they have as many as they may;

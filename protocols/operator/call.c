@@ -5,11 +5,12 @@
  * shut down at the socket; libmicrohttpd finds it closed and cleans up. */
 #include "protocols/operator/call.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "broker/admission/addresses.h"
 #include "broker/runtime/broker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
@@ -22,13 +23,13 @@
 #include "protocols/rest/routes.h"
 
 #define CALL_PROGRESS_BYTES 4096 /* so much of a body renews BODY_TIMEOUT_MS */
-#define PEER_TEXT_BYTES 64       /* "[IPv6 address]:port" and a NUL */
 
 /* One connection. */
 struct peer {
     struct wheel_timer deadline;
     int socket;
-    char text[PEER_TEXT_BYTES];
+    struct sockaddr_storage address;
+    char text[ADDRESS_PEER_BYTES];
 };
 
 enum call_phase {
@@ -66,19 +67,11 @@ static void on_late(struct wheel_timer *timer) {
     shutdown(peer->socket, SHUT_RDWR);
 }
 
-static void format_address(const struct sockaddr *address, char text[PEER_TEXT_BYTES]) {
-    char name[INET6_ADDRSTRLEN] = "?";
-    if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const void *)address;
-        inet_ntop(AF_INET6, &six->sin6_addr, name, sizeof(name));
-        snprintf(text, PEER_TEXT_BYTES, "[%s]:%u", name, (unsigned)ntohs(six->sin6_port));
-    } else if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *four = (const void *)address;
-        inet_ntop(AF_INET, &four->sin_addr, name, sizeof(name));
-        snprintf(text, PEER_TEXT_BYTES, "%s:%u", name, (unsigned)ntohs(four->sin_port));
-    } else {
-        snprintf(text, PEER_TEXT_BYTES, "?");
-    }
+static void take_address(struct peer *peer, const struct sockaddr *address) {
+    memcpy(&peer->address, address,
+           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in));
+    address_format_peer(&peer->address, peer->text);
 }
 
 static void arm(struct call *call, uint64_t timeout_ms) {
@@ -105,9 +98,8 @@ void call_on_connection(void *argument, struct MHD_Connection *connection,
     peer->deadline.on_due = on_late;
     peer->socket =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    format_address(
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
-        peer->text);
+    take_address(
+        peer, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     wheel_arm(&switchboard->wheel, &peer->deadline, clock_monotonic_ms() + HANDSHAKE_TIMEOUT_MS);
     if (switchboard->certificate != NULL) {
         certificate_apply(
@@ -307,9 +299,11 @@ static struct request *request_of(struct call *call, const char *method) {
 /* Who is it? Before anything else is said about what is here. */
 static void check_key(struct call *call) {
     struct error why = {0};
-    enum error_code code = guard_identify(call->request, &why);
+    enum error_code code =
+        guard_identify(call->request, &call->peer->address, call->switchboard->shard, &why);
     if (code != OK) {
-        refuse(call, code, "Authorization", why.detail);
+        request_refuse(call->request, code, &why);
+        call->phase = CALL_REFUSED;
     }
     if (code == ERR_UNAUTHORIZED) {
         guard_challenge(call->request);

@@ -5,8 +5,11 @@
 #include "broker/admission/policy.h"
 #include "broker/config/config.h"
 #include "broker/config/exposure.h"
+#include "broker/metrics/metrics.h"
 #include "broker/runtime/broker.h"
+#include "broker/runtime/throttle.h"
 #include "broker/support/base64.h"
+#include "broker/support/logger.h"
 #include "protocols/rest/request.h"
 
 enum error_code guard_check(const struct request *request, bool changes_state, struct error *why) {
@@ -67,35 +70,67 @@ static bool find_key(const struct request *request, struct buffer *scratch, stru
     return take_scheme(value, "Basic", &rest) && take_password(rest, scratch, ret_key);
 }
 
-static enum error_code judge_key(const struct policy *policy, const struct request *request,
+static enum error_code judge_key(const struct policy *policy, bool has_key, struct span key,
                                  struct error *why) {
+    const struct identity *identity = has_key ? policy_find_key(policy, key) : NULL;
+    if (identity == NULL) {
+        return error_set_field(why, ERR_UNAUTHORIZED, "Authorization", "%s",
+                               has_key ? "this is no key of auth.keys"
+                                       : "the operator's port asks for a key of auth.keys with "
+                                         "operator: true, as a Bearer token or as the password of "
+                                         "Basic");
+    }
+    return identity->is_operator
+               ? OK
+               : error_set_field(why, ERR_FORBIDDEN, "Authorization", "%s has no operator: true",
+                                 identity->facts.source.length == 0 ? "the key" : "the key's row");
+}
+
+/* As access.c does for the other ports. */
+static void tell(const struct request *request, struct metrics_shard *metrics, bool has_key,
+                 enum error_code code, const struct error *why) {
+    enum metrics_credentials kind = has_key ? METRICS_CREDENTIALS_KEY : METRICS_CREDENTIALS_NONE;
+    metrics_add_at(metrics, METRIC_AUTHENTICATIONS,
+                   METRICS_PAIR(METRIC_AUTHENTICATIONS, kind, code), 1);
+    if (code != OK) {
+        log_event(AUTH_REFUSED, .peer = request->peer, .protocol = "operator",
+                  .credentials = has_key ? "key" : "none", .code = error_row(code)->slug,
+                  .detail = why->detail);
+    }
+}
+
+/* Who sends no key guesses none: a browser asks so before it asks its user. */
+static enum error_code identify(const struct policy *policy, const struct request *request,
+                                const struct sockaddr_storage *address,
+                                struct metrics_shard *metrics, struct error *why) {
     struct span key = {0};
     struct buffer scratch;
     buffer_init(&scratch, HTTP_HEAD_BYTES_MAX);
     bool has_key = find_key(request, &scratch, &key);
-    const struct identity *identity = has_key ? policy_find_key(policy, key) : NULL;
+    enum error_code code =
+        has_key ? throttle_may_operate(request->broker, address, metrics, why) : OK;
+    if (code == OK) {
+        code = judge_key(policy, has_key, key, why);
+        tell(request, metrics, has_key, code, why);
+    }
+    if (has_key) {
+        throttle_note_operator(request->broker, address, code);
+    }
     if (scratch.bytes != NULL) {
         explicit_bzero(scratch.bytes, scratch.capacity); /* a password */
     }
     buffer_finish(&scratch);
-    if (identity == NULL) {
-        return error_set(why, ERR_UNAUTHORIZED,
-                         has_key ? "this is no key of auth.keys"
-                                 : "the operator's port asks for a key of auth.keys with operator: "
-                                   "true, as a Bearer token or as the password of Basic");
-    }
-    return identity->is_operator
-               ? OK
-               : error_set(why, ERR_FORBIDDEN, "%s has no operator: true",
-                           identity->facts.source.length == 0 ? "the key" : "the key's row");
+    return code;
 }
 
-enum error_code guard_identify(const struct request *request, struct error *why) {
+enum error_code guard_identify(const struct request *request,
+                               const struct sockaddr_storage *address,
+                               struct metrics_shard *metrics, struct error *why) {
     const struct policy *policy = atomic_load(&request->broker->policy);
     if (is_free(request->path) || !needs_key(request->broker, policy)) {
         return OK;
     }
-    return judge_key(policy, request, why);
+    return identify(policy, request, address, metrics, why);
 }
 
 void guard_challenge(struct request *request) {

@@ -68,6 +68,31 @@ def test_probes_need_no_key(broker):
     assert ask(broker, "/readyz").status == 200
 
 
+def test_who_guesses_the_key_is_told_to_wait_and_leaves_a_trace(start_broker):
+    broker = start_broker(
+        config=CONFIG + "limits: {loopback: true, login_failures_per_address: 1/s}\n")
+    right = {"Authorization": "Bearer " + KEY}
+    for headers in ({"Authorization": "Bearer wrong"}, basic("admin", "wrong")):
+        answer = ask(broker, "/metrics", headers)
+        while answer.status == 401:
+            answer = ask(broker, "/metrics", headers)
+        assert answer.status == 429 and int(answer.headers["retry-after"]) >= 1
+    assert ask(broker, "/healthz").status == 200
+    assert ask(broker, "/metrics").status == 401, "who sends no key guesses none"
+    wait_for(lambda: ask(broker, "/api/v1/status", right).status == 200, what="the wait's end")
+    figures = ask(broker, "/metrics", right).body.decode().splitlines()
+    for series in ('tidings_limits_refused_total{limit="login_failures_per_address",'
+                   'protocol="other"}',
+                   'tidings_authentications_total{credentials="key",result="unauthorized"}'):
+        line, = (line for line in figures if line.startswith(series))
+        assert float(line.split()[-1]) >= 2, line
+    refused = broker.wait_logged("AUTH_REFUSED")[0]
+    assert refused["protocol"] == "operator" and refused["credentials"] == "key", refused
+    limit = broker.wait_logged("LIMIT_REACHED")[0]
+    assert limit["limit"] == "limits.login_failures_per_address", limit
+    assert limit["protocol"] == "operator", limit
+
+
 def test_a_password_of_a_browser_does_not_serve_another_page(broker):
     headers = {**basic("x", KEY), "Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
     assert ask(broker, "/api/v1/drain?over=1s", headers, "POST").status == 403

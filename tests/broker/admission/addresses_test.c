@@ -101,6 +101,28 @@ TEST(credentials_are_not_looked_at_behind_too_many_bad_ones) {
     addresses_destroy(addresses);
 }
 
+TEST(bad_credentials_of_an_address_without_a_counted_connection_are_remembered) {
+    struct address_limits limits = unlimited;
+    limits.login_failures = rate_of(1, 2000, 1);
+    struct addresses *addresses = create(limits);
+    struct address_key one = key_of(AF_INET, "192.0.2.1");
+    struct address_key other = key_of(AF_INET, "192.0.2.2");
+    uint64_t wait_us = 0;
+    EXPECT_TRUE(addresses_may_log_in(addresses, &one, NOW_US, &wait_us));
+    EXPECT_EQ(addresses_count(addresses), 0);
+    addresses_note_failure(addresses, &one, NOW_US);
+    addresses_note_failure(addresses, &one, NOW_US);
+    EXPECT_FALSE(addresses_may_log_in(addresses, &one, NOW_US, &wait_us));
+    EXPECT_TRUE(addresses_may_log_in(addresses, &other, NOW_US, &wait_us));
+    EXPECT_EQ(addresses_take(addresses, &one, NOW_US), ADDRESS_TAKEN);
+    addresses_give(addresses, &one, NOW_US);
+    EXPECT_FALSE(addresses_may_log_in(addresses, &one, NOW_US, &wait_us));
+    EXPECT_EQ(addresses_count(addresses), 1);
+    addresses_note_failure(addresses, &other, NOW_US + 9 * SECOND_US);
+    EXPECT_EQ(addresses_count(addresses), 1); /* the first is forgotten */
+    addresses_destroy(addresses);
+}
+
 TEST(addresses_that_have_left_are_bounded_and_go_when_nothing_is_held_against_them) {
     struct address_limits limits = unlimited;
     limits.handshakes = rate_of(1, 10000, 1);
@@ -149,5 +171,6 @@ UNIT_TESTS(UNIT(an_address_is_refused_above_its_limit_and_served_again_below),
            UNIT(an_ipv4_client_of_an_ipv6_socket_is_counted_by_its_own_address),
            UNIT(handshakes_are_limited_and_an_address_that_left_is_remembered),
            UNIT(credentials_are_not_looked_at_behind_too_many_bad_ones),
+           UNIT(bad_credentials_of_an_address_without_a_counted_connection_are_remembered),
            UNIT(addresses_that_have_left_are_bounded_and_go_when_nothing_is_held_against_them),
            UNIT(an_address_is_in_the_networks_whose_prefix_it_has))

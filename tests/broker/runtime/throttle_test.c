@@ -12,6 +12,7 @@
 #include "broker/runtime/budget.h"
 #include "broker/runtime/connection.h"
 #include "broker/runtime/worker_private.h"
+#include "broker/support/clock.h"
 #include "tests/broker/config/load.h"
 
 #define NOW_MS 5000000
@@ -385,6 +386,31 @@ TEST(bad_credentials_are_counted_and_others_are_not) {
     close_all();
 }
 
+TEST(bad_keys_of_the_operators_port_are_counted_with_those_of_the_others) {
+    struct error why = {0};
+    open_with("limits: {login_failures_per_address: 1/s}\n");
+    struct metrics_shard *metrics = metrics_shard(world.broker.metrics, METRICS_OPERATOR);
+    struct sockaddr_storage address = address_of("192.0.2.1");
+    struct connection *connection = &world.connections[0];
+    world.workers[0].now_ms = clock_monotonic_ms();
+    EXPECT_EQ(throttle_enter(&world.workers[0], &address, &connection->dues), OK);
+    EXPECT_EQ(throttle_may_operate(&world.broker, &address, metrics, &why), OK);
+    for (int i = 0; i < 100; i++) {
+        throttle_note_operator(&world.broker, &address, OK);
+        throttle_note_operator(&world.broker, &address, ERR_FORBIDDEN);
+    }
+    EXPECT_EQ(throttle_may_operate(&world.broker, &address, metrics, &why), OK);
+    int failure_count = 0;
+    while (throttle_may_operate(&world.broker, &address, metrics, &why) == OK) {
+        throttle_note_operator(&world.broker, &address, ERR_UNAUTHORIZED);
+        failure_count++;
+    }
+    EXPECT_TRUE(failure_count >= LOGIN_BURST_MS / 1000);
+    EXPECT_TRUE(why.retry_after_ms > 0);
+    EXPECT_EQ(throttle_may_log_in(connection, &why), ERR_RATE);
+    close_all();
+}
+
 TEST(a_connection_is_admitted_while_subject_and_tenant_have_room) {
     uint64_t tenant_rate = 100;
     struct error why = {0};
@@ -464,5 +490,6 @@ UNIT_TESTS(UNIT(what_a_later_limit_refuses_is_given_back_to_those_before_it),
            UNIT(an_address_that_comes_too_often_is_refused_until_its_rate_lets_it),
            UNIT(proxies_and_programs_on_this_machine_are_not_held),
            UNIT(bad_credentials_are_counted_and_others_are_not),
+           UNIT(bad_keys_of_the_operators_port_are_counted_with_those_of_the_others),
            UNIT(a_connection_is_admitted_while_subject_and_tenant_have_room),
            UNIT(workers_that_admit_for_one_tenant_at_once_give_its_places_and_no_more))

@@ -87,6 +87,17 @@ void throttle_note_login(const struct connection *connection, enum error_code re
     (void)connection, (void)result;
 }
 
+enum error_code throttle_may_operate(struct broker *broker, const struct sockaddr_storage *address,
+                                     struct metrics_shard *metrics, struct error *why) {
+    (void)broker, (void)address, (void)metrics, (void)why;
+    return OK;
+}
+
+void throttle_note_operator(struct broker *broker, const struct sockaddr_storage *address,
+                            enum error_code result) {
+    (void)broker, (void)address, (void)result;
+}
+
 void throttle_note_depth(const struct connection *connection, const struct error *why) {
     (void)connection, (void)why;
 }
