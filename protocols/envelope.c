@@ -104,14 +104,43 @@ static void put_type(struct writer *writer, const struct message_fields *fields)
     }
 }
 
+/* The values of one name, of which readers of JSON would keep one: as those of a field of HTTP.
+ * `rest` stands behind the first; what is joined is shorter than that. */
+static void put_joined(struct writer *writer, struct span name, struct span value,
+                       struct span rest) {
+    struct span other;
+    struct buffer joined;
+    buffer_init(&joined, value.length + rest.length);
+    struct writer values = writer_of(&joined);
+    put(&values, value);
+    while (string_map_next(&rest, &other, &value)) {
+        if (span_is_equal(other, name)) {
+            put(&values, SPAN(", "));
+            put(&values, value);
+        }
+    }
+    put_string(writer, SPAN(":"), buffer_borrow(&joined));
+    writer->code = writer->code == OK ? values.code : writer->code;
+    buffer_finish(&joined);
+}
+
+/* Publishers of MQTT, and of Kafka, may give a name more than once. */
 static void put_headers(struct writer *writer, struct span headers) {
-    struct span name, value;
-    bool is_first = true;
+    struct span rest = headers, name, value;
+    size_t index;
+    bool has_repeats = false;
     put(writer, SPAN(",\"headers\":{"));
-    while (string_map_next(&headers, &name, &value)) {
-        put_string(writer, is_first ? SPAN("") : SPAN(","), name);
-        put_string(writer, SPAN(":"), value);
-        is_first = false;
+    for (size_t i = 0; string_map_next(&rest, &name, &value); i++) {
+        if (has_repeats && string_map_find(headers, name, &index) && index < i) {
+            continue;
+        }
+        put_string(writer, i == 0 ? SPAN("") : SPAN(","), name);
+        if (string_map_find(rest, name, &index)) {
+            has_repeats = true;
+            put_joined(writer, name, value, rest);
+        } else {
+            put_string(writer, SPAN(":"), value);
+        }
     }
     put(writer, SPAN("}"));
 }

@@ -124,16 +124,53 @@ static bool is_own(const MQTTLenString *name) {
     return false;
 }
 
+static bool is_same(const MQTTLenString *left, const MQTTLenString *right) {
+    return left->len == right->len &&
+           (left->len == 0 || memcmp(left->data, right->data, (size_t)left->len) == 0);
+}
+
+/* The index of the first header of that name from `start` on; the count: there is none. */
+static int find_header(const MQTTProperties *properties, int start, const MQTTLenString *name) {
+    int i = start;
+    while (i < properties->count &&
+           (properties->array[i].identifier != MQTTPROPERTY_CODE_USER_PROPERTY ||
+            !is_same(&properties->array[i].value.data, name))) {
+        i++;
+    }
+    return i;
+}
+
+/* Those of one name, joined as the broker joins them. */
+static void write_values(FILE *stream, const MQTTProperties *properties, int first) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *joined = open_memstream(&text, &length);
+    if (joined == NULL) {
+        return;
+    }
+    const MQTTLenString *name = &properties->array[first].value.data;
+    for (int i = first; i < properties->count; i = find_header(properties, i + 1, name)) {
+        const MQTTLenString *value = &properties->array[i].value.value;
+        fputs(i == first ? "" : ", ", joined);
+        fwrite(value->data, 1, (size_t)value->len, joined);
+    }
+    if (fclose(joined) == 0) {
+        write_string(stream, text, length);
+    }
+    free(text);
+}
+
 static void write_headers(FILE *stream, const MQTTProperties *properties) {
     const char *before = ",\"headers\":{";
     for (int i = 0; i < properties->count; i++) {
         const MQTTProperty *property = &properties->array[i];
-        if (property->identifier == MQTTPROPERTY_CODE_USER_PROPERTY &&
-            !is_own(&property->value.data)) {
+        const MQTTLenString *name = &property->value.data;
+        if (property->identifier == MQTTPROPERTY_CODE_USER_PROPERTY && !is_own(name) &&
+            find_header(properties, 0, name) == i) {
             fputs(before, stream);
-            write_string(stream, property->value.data.data, (size_t)property->value.data.len);
+            write_string(stream, name->data, (size_t)name->len);
             fputc(':', stream);
-            write_string(stream, property->value.value.data, (size_t)property->value.value.len);
+            write_values(stream, properties, i);
             before = ",";
         }
     }

@@ -64,6 +64,22 @@ TEST(bytes_are_base64) {
                     NULL, HEAD "\"data_base64\":\"//4=\",\"type\":\"image/png\"}");
 }
 
+TEST(a_header_that_came_more_than_once_has_all_its_values) {
+    static const char *const pairs[][2] = {{"k", "1"}, {"b", "\""}, {"k", "2"}, {"", ""},
+                                           {"b", ""},  {"k", "1"},  {"c", "3"}};
+    struct buffer headers;
+    buffer_init(&headers, 100);
+    for (size_t i = 0; i < ARRAY_COUNT(pairs); i++) {
+        EXPECT_EQ(
+            string_map_put(&headers, span_of_string(pairs[i][0]), span_of_string(pairs[i][1])), OK);
+    }
+    expect_envelope(
+        (struct message_fields){.headers = buffer_borrow(&headers), .payload = SPAN("1")}, NULL,
+        HEAD "\"data\":1,\"headers\":{\"k\":\"1, 2, 1\",\"b\":\"\\\", \","
+             "\"\":\"\",\"c\":\"3\"}}");
+    buffer_finish(&headers);
+}
+
 TEST(optional_fields_come_in_their_order) {
     struct buffer headers;
     buffer_init(&headers, 100);
@@ -149,6 +165,7 @@ TEST(a_page_has_its_bounds_and_ids) {
 
 UNIT_TESTS(UNIT(json_goes_out_byte_for_byte), UNIT(text_is_a_string_with_its_type),
            UNIT(what_came_by_mqtt_without_a_type_is_given_one), UNIT(bytes_are_base64),
+           UNIT(a_header_that_came_more_than_once_has_all_its_values),
            UNIT(optional_fields_come_in_their_order),
            UNIT(an_envelope_that_does_not_fit_leaves_nothing), UNIT(a_gap_says_what_is_known),
            UNIT(a_page_has_its_bounds_and_ids))

@@ -9,6 +9,7 @@ import pytest
 
 from harness import mqtt
 from harness.broker import END_S, find_binary, wait_for
+from harness.mqtt import connected
 from harness.ports import take_port
 from wire.process_test import read_lines, tidings, told
 
@@ -111,7 +112,9 @@ def test_sub_writes_the_same_over_both_protocols(broker, channel, url):
                                                         "Tidings-Header-A": "b"})
     broker.post(f"{channel}/2", "zwei\nü".encode(), "text/plain")
     broker.post(f"{channel}/3", b"\x00\xff", "image/png")
-    broker.post(f"{channel}/1", b'"s"')
+    with connected(broker) as client:
+        pairs = [("k", "v"), ("a", ""), ("k", "")]
+        client.publish(f"{channel}/1", b'"s"', 1, values={"user": pairs})
     words = ["sub", f"{channel}/*", "--since", "earliest", "--limit", "4"]
     over_http = tidings(*words, "--url", broker.public)
     over_mqtt = tidings(*words, "--url", url)
@@ -121,7 +124,7 @@ def test_sub_writes_the_same_over_both_protocols(broker, channel, url):
                 .stdout.splitlines()] for address in (broker.public, url)]
     for over_http in entries[0]:
         del over_http["time"]  # MQTT has none
-    assert entries[0] == entries[1]
+    assert entries[0] == entries[1] and entries[0][3]["headers"] == {"k": "v, ", "a": ""}
 
 
 @pytest.mark.parametrize("since,first", [("earliest", 1), ("-2", 4), ("3", 4), ("0", 1)])
