@@ -12,8 +12,16 @@
 #define EXTENSIONS "Sec-WebSocket-Extensions"
 #define SUBPROTOCOL "Sec-WebSocket-Protocol"
 
-/* The first that is offered of those that are spoken here: clients list them as they prefer them
- * (RFC 6455, section 4.1). Empty: none. */
+/* Ours is spoken where there is something to read, MQTT on any path. */
+static bool is_spoken(const struct request *request, struct span subprotocol) {
+    bool has_readers = span_has_prefix(request->path, SPAN("/channels/")) ||
+                       span_is_equal(request->path, SPAN("/stream"));
+    return span_is_equal(subprotocol, SPAN(WEBSOCKET_SUBPROTOCOL_MQTT)) ||
+           (has_readers && span_is_equal(subprotocol, SPAN(WEBSOCKET_SUBPROTOCOL)));
+}
+
+/* The first that is offered of those that are spoken at that path: clients list them as they prefer
+ * them (RFC 6455, section 4.1). Empty: none. */
 static struct span choose_subprotocol(const struct request *request) {
     for (size_t i = 0; i < request->header_count; i++) {
         struct span rest = request->headers[i].value;
@@ -22,8 +30,7 @@ static struct span choose_subprotocol(const struct request *request) {
             continue;
         }
         while (head_list_next(&rest, &element)) {
-            if (span_is_equal(element, SPAN(WEBSOCKET_SUBPROTOCOL)) ||
-                span_is_equal(element, SPAN(WEBSOCKET_SUBPROTOCOL_MQTT))) {
+            if (is_spoken(request, element)) {
                 return element;
             }
         }

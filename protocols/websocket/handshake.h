@@ -22,7 +22,7 @@ struct request;
 MUST_USE enum error_code handshake_accept(struct request *request, struct error *why);
 
 /* The request is for a WebSocket that speaks MQTT, whatever its path: it offers that subprotocol,
- * and not ours before it. */
+ * and where ours is spoken too, not ours before it. */
 bool handshake_is_mqtt(const struct request *request);
 
 /* The same as handshake_accept(), for one of kind REPLY_MQTT, never compressed. */

@@ -67,6 +67,16 @@ TEST(the_first_subprotocol_that_is_known_decides) {
     EXPECT_FALSE(speaks_mqtt(VERSION KEY));
 }
 
+TEST(ours_is_no_choice_where_it_is_not_spoken) {
+    static const char *const paths[] = {"/", "/mqtt", "/stream/", "/publish"};
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        request_destroy(request);
+        request = fakes_request("GET", paths[i], NULL, MQTT_OFFER("tidings.v1, mqtt"));
+        request->is_upgrade = true;
+        EXPECT_TRUE(handshake_is_mqtt(request));
+    }
+}
+
 TEST(mqtt_is_spoken_on_any_path_and_never_compressed) {
     static const char *const paths[] = {"/", "/mqtt", "/demo", "/channels/a"};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
@@ -118,6 +128,7 @@ TEST(a_rule_may_forbid_permessage_deflate_to_its_channel) {
 
 UNIT_TESTS(SHAKE(the_key_is_answered_as_rfc_6455_says),
            SHAKE(the_first_subprotocol_that_is_known_decides),
+           SHAKE(ours_is_no_choice_where_it_is_not_spoken),
            SHAKE(mqtt_is_spoken_on_any_path_and_never_compressed),
            SHAKE(another_version_is_told_ours), SHAKE(a_key_that_is_none_is_refused),
            SHAKE(permessage_deflate_is_agreed_on_where_it_is_offered),
