@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/cli/admin.h"
 #include "clients/cli/client.h"
@@ -44,6 +45,27 @@ static unsigned long long number_of(const struct admin *admin, const char *name)
 static bool is_draining(const struct admin *admin) {
     struct envelope_value value;
     return envelope_find(admin->bytes, admin->length, "draining", &value) && value.bytes[0] == 't';
+}
+
+/* A number and its unit; the broker says what is too long. */
+static bool is_duration(const char *text) {
+    static const char *const units[] = {"ms", "s", "m", "h", "d"};
+    size_t digits = strspn(text, "0123456789");
+    for (size_t i = 0; digits > 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(text + digits, units[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* NULL, or what is wrong. */
+static const char *find_fault(const struct options *options) {
+    const char *over = options->values[OVER];
+    if (options->values[UNDO] != NULL && (options->values[WAIT] != NULL || over != NULL)) {
+        return "--undo goes alone";
+    }
+    return over == NULL || is_duration(over) ? NULL : "--over is a duration, as 20s or 1m";
 }
 
 static void tell(const struct admin *admin) {
@@ -101,10 +123,9 @@ int client_drain(int count, char *const *words) {
     if (!options_parse(&table, count, words, &options, &leave)) {
         return leave;
     }
-    bool is_contradiction =
-        options.values[UNDO] != NULL && (options.values[WAIT] != NULL || options.values[OVER]);
-    if (is_contradiction) {
-        fprintf(stderr, "tidings: --undo goes alone\nUsage: %s\n", table.usage);
+    const char *wrong = find_fault(&options);
+    if (wrong != NULL) {
+        fprintf(stderr, "tidings: %s\nUsage: %s\n", wrong, table.usage);
         options_finish(&options);
         return CLIENT_USAGE;
     }

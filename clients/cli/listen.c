@@ -29,6 +29,7 @@
 #define TURN_MS_MAX 1000
 #define STATUS_MIN 200
 #define STATUS_MAX 599
+#define PORT_MAX 65535
 
 enum { WEBHOOK, SECRET, STATUS, FAIL, DELAY, JSON };
 static const struct option_row rows[] = {
@@ -65,6 +66,8 @@ struct request {
 };
 
 struct listener {
+    char address[ADDRESS_BYTES];
+    const char *port; /* borrowed from the words */
     struct MHD_Daemon *daemon;
     struct verify_secret secret;
     unsigned status;
@@ -284,6 +287,16 @@ static bool serve(struct listener *listener, int signals_fd) {
     return !listener->is_broken;
 }
 
+/* False: it is not a number from `least` to `most`. */
+static bool read_number(const char *text, unsigned long least, unsigned long most,
+                        unsigned long *ret_number) {
+    char *end = NULL;
+    unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    bool is_good = end != NULL && *end == '\0' && number >= least && number <= most;
+    *ret_number = is_good ? number : *ret_number;
+    return is_good;
+}
+
 /* "[ADDRESS:]PORT" as its parts. False: it is none. */
 static bool split_address(const char *text, char ret_address[ADDRESS_BYTES],
                           const char **ret_port) {
@@ -299,8 +312,8 @@ static bool split_address(const char *text, char ret_address[ADDRESS_BYTES],
         host = ADDRESS_DEFAULT;
         length = strlen(host);
     }
-    if (length >= ADDRESS_BYTES || **ret_port == '\0' ||
-        (*ret_port)[strspn(*ret_port, "0123456789")] != '\0') {
+    unsigned long port = 0;
+    if (length >= ADDRESS_BYTES || !read_number(*ret_port, 0, PORT_MAX, &port)) {
         return false;
     }
     memcpy(ret_address, host, length);
@@ -309,19 +322,13 @@ static bool split_address(const char *text, char ret_address[ADDRESS_BYTES],
 }
 
 /* A socket that listens. -1: it was complained about. */
-static int open_socket(const char *text) {
-    char address[ADDRESS_BYTES];
-    const char *port;
+static int open_socket(const char *address, const char *port) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
     int on = 1;
-    if (!split_address(text, address, &port)) {
-        fprintf(stderr, "tidings: listen: --webhook is [ADDRESS:]PORT, as 9000 or 0.0.0.0:9000\n");
-        return -1;
-    }
     int fault = getaddrinfo(address, port, &hints, &found);
     if (fault != 0) {
-        fprintf(stderr, "tidings: listen: %s: %s\n", text, gai_strerror(fault));
+        fprintf(stderr, "tidings: listen: %s: %s\n", address, gai_strerror(fault));
         return -1;
     }
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -329,7 +336,8 @@ static int open_socket(const char *text) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     }
     if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
-        fprintf(stderr, "tidings: listen: %s: %s\n", text, strerrordesc_np(errno));
+        fprintf(stderr, "tidings: listen: %s, port %s: %s\n", address, port,
+                strerrordesc_np(errno));
         if (fd >= 0) {
             close(fd);
         }
@@ -371,8 +379,7 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd) {
                             MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_END);
 }
 
-static bool listen_until_told(struct listener *listener, const char *address, const char *secret,
-                              bool is_made) {
+static bool listen_until_told(struct listener *listener, const char *secret, bool is_made) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -381,7 +388,7 @@ static bool listen_until_told(struct listener *listener, const char *address, co
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
     int signals_fd = signalfd(-1, &signals, SFD_CLOEXEC);
-    int fd = open_socket(address);
+    int fd = open_socket(listener->address, listener->port);
     bool is_good = fd >= 0 && signals_fd >= 0;
     listener->daemon = is_good ? start_daemon(listener, fd) : NULL;
     if (is_good && listener->daemon == NULL) {
@@ -406,16 +413,6 @@ static bool listen_until_told(struct listener *listener, const char *address, co
     return is_good;
 }
 
-/* False: it is not a number from `least` to `most`. */
-static bool read_number(const char *text, unsigned long least, unsigned long most,
-                        unsigned long *ret_number) {
-    char *end = NULL;
-    unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
-    bool is_good = end != NULL && *end == '\0' && number >= least && number <= most;
-    *ret_number = is_good ? number : *ret_number;
-    return is_good;
-}
-
 /* NULL, or what is wrong. */
 static const char *read_options(const struct options *options, struct listener *ret_listener) {
     const char *const *values = options->values;
@@ -423,6 +420,9 @@ static const char *read_options(const struct options *options, struct listener *
     unsigned long delay_ms = 0;
     if (values[WEBHOOK] == NULL) {
         return "--webhook is missing";
+    }
+    if (!split_address(values[WEBHOOK], ret_listener->address, &ret_listener->port)) {
+        return "--webhook is [ADDRESS:]PORT, as 9000 or 0.0.0.0:9000";
     }
     if (values[STATUS] != NULL && !read_number(values[STATUS], STATUS_MIN, STATUS_MAX, &status)) {
         return "--status is a number from 200 to 599";
@@ -460,9 +460,7 @@ int client_listen(int count, char *const *words) {
                 (!verify_make_secret(made) || !verify_parse_secret(made, &listener->secret)))) {
         leave = CLIENT_FAILED;
     } else {
-        leave = listen_until_told(listener, options.values[WEBHOOK], made, secret == NULL)
-                    ? CLIENT_OK
-                    : CLIENT_FAILED;
+        leave = listen_until_told(listener, made, secret == NULL) ? CLIENT_OK : CLIENT_FAILED;
     }
     free(listener);
     options_finish(&options);

@@ -63,6 +63,15 @@ char *signer_encode(const unsigned char *bytes, size_t length) {
     return text;
 }
 
+bool signer_knows(const char *algorithm) {
+    for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
+        if (strcmp(algorithms[i].name, algorithm) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- the key --------------------------------------------------------------------------------- */
 
 static bool read_file(struct signer *signer, const char *path) {

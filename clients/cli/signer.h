@@ -18,6 +18,9 @@ struct signer;
  * of memory. */
 char *signer_encode(const unsigned char *bytes, size_t length);
 
+/* It is the name of an algorithm that signer_create() takes. */
+bool signer_knows(const char *algorithm);
+
 /* `key` is a file of a private key as PEM, a file of a secret, or "base64:" and a secret;
  * `algorithm` is a name of RFC 7518 or RFC 8037, or NULL: what the key is for. NULL: it was
  * complained about, and nothing of the key was repeated. */

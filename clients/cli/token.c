@@ -167,18 +167,20 @@ int client_token(int count, char *const *words) {
         return leave;
     }
     const char *ttl = options.values[TTL] == NULL ? TTL_DEFAULT : options.values[TTL];
+    const char *algorithm = options.values[ALGORITHM];
     uint64_t ttl_s = 0;
     const char *wrong = options.values[KEY] == NULL ? "--key is missing"
                         : !parse_ttl(ttl, &ttl_s)   ? "--ttl is a duration, as 1h, of ten years "
                                                       "at most"
-                                                    : NULL;
+                        : algorithm != NULL && !signer_knows(algorithm)
+                            ? "--alg is HS256, RS256, PS256, ES256 or EdDSA"
+                            : NULL;
     if (wrong != NULL) {
         fprintf(stderr, "tidings: %s\nUsage: %s\n", wrong, table.usage);
         options_finish(&options);
         return CLIENT_USAGE;
     }
-    struct signer *signer =
-        output_is_open() ? signer_create(options.values[KEY], options.values[ALGORITHM]) : NULL;
+    struct signer *signer = output_is_open() ? signer_create(options.values[KEY], algorithm) : NULL;
     bool is_good = signer != NULL && write_token(signer, &options, ttl_s);
     signer_destroy(signer);
     options_finish(&options);

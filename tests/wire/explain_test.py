@@ -171,6 +171,8 @@ def test_the_command_line_is_looked_at_first(tmp_path):
              (("explain", "--token", "a", "--key", "b", "--publish", "c"), USAGE),
              (("token",), USAGE), (("token", "--key", ec_key, "--ttl", "1"), USAGE),
              (("token", "--key", ec_key, "--ttl", "99999999d"), USAGE),
+             (("token", "--key", ec_key, "--alg", "none"), USAGE),
+             (("drain", "--over", "abc"), USAGE), (("drain", "--over", "20"), USAGE),
              (("token", "--key", ec_key, "--alg", "HS256"), FAILED),
              (("token", "--key", ec_key, "--alg", "RS256"), FAILED),
              (("token", "--key", str(short)), FAILED), (("token", "--key", "base64:A"), FAILED),
