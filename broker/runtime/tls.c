@@ -134,6 +134,7 @@ static enum error_code load_clients(SSL_CTX *context, const struct config *confi
     }
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
     if (names == NULL || SSL_CTX_load_verify_file(context, file) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
         return cannot_use(why, key, file, "holds no certificates");
     }
     SSL_CTX_set_client_CA_list(context, names);

@@ -146,6 +146,21 @@ TEST(clients_are_verified_against_something_or_not_at_all) {
     expect_fault_of(config_of(&ours, text), "public.tls.client_ca", "holds no certificates");
 }
 
+/* The certificates can be had of it, and the file as a whole cannot: nothing of it is kept. */
+TEST(certificates_of_clients_with_a_broken_list_behind_them_are_none) {
+    char text[8192];
+    FILE *file = fopen(ours.file, "re");
+    EXPECT_NOT_NULL(file);
+    size_t length = fread(text, 1, sizeof(text) / 2, file);
+    fclose(file);
+    snprintf(text + length, sizeof(text) - length, "%s",
+             "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n");
+    char more[256];
+    snprintf(more, sizeof(more), ", client_certificates: optional, client_ca: %s",
+             certificate_write_text("list", text));
+    expect_fault_of(config_of(&ours, more), "public.tls.client_ca", "holds no certificates");
+}
+
 /* --- what is in force ------------------------------------------------------------------------- */
 
 static void expect_mode(const char *certificates, int mode, bool resumes) {
@@ -250,6 +265,7 @@ UNIT_TESTS(TLS(a_pair_that_fits_has_no_fault),
            TLS(what_cannot_be_used_is_a_fault_of_the_key_that_names_it),
            TLS(nobody_is_asked_for_the_password_of_a_key), TLS(half_a_pair_is_none),
            TLS(clients_are_verified_against_something_or_not_at_all),
+           TLS(certificates_of_clients_with_a_broken_list_behind_them_are_none),
            TLS(where_clients_show_certificates_nothing_is_resumed),
            TLS(the_end_of_the_certificate_is_told_also_of_one_that_has_ended),
            TLS(a_reload_that_fails_leaves_what_is_in_force_and_one_that_does_not_replaces_it),
