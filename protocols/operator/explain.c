@@ -113,6 +113,12 @@ static enum error_code read_body(struct explaining *explaining, struct span body
 
 /* --- on the worker --------------------------------------------------------------------------- */
 
+/* What no credentials allow: such a publish is refused before anybody asks for rights. */
+static bool is_out_of_question(const struct explaining *explaining) {
+    return explaining->action == ACTION_PUBLISH &&
+           channel_name_is_reserved(buffer_borrow(&explaining->text));
+}
+
 /* Asks until something has to be waited for. */
 static void look(struct explaining *explaining) {
     struct petition *petition = &explaining->petition;
@@ -131,6 +137,11 @@ static void look(struct explaining *explaining) {
         }
     }
     struct ruling *ruling = &explaining->ruling;
+    if (is_out_of_question(explaining)) {
+        *ruling = (struct ruling){.reason = "channels that begin with $ are the broker's own"};
+        explaining->is_finished = true;
+        return;
+    }
     identity_explain(explaining->identity, explaining->action, text, ruling);
     struct error why = {0};
     enum error_code code = ruling->is_allowed ? petition_permit(petition, explaining->identity,

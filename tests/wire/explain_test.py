@@ -115,9 +115,12 @@ def test_a_bad_token_is_explained_by_its_claim(start_broker, tmp_path):
     assert status == REFUSED and "auth.anonymous.publish" in said
 
 
-def test_an_open_broker_says_that_it_is_open(broker):
+def test_an_open_broker_says_that_it_is_open_but_for_its_own_channels(broker):
     status, said = explain(broker, "--publish", "x")
     assert status == OK and "no credentials are configured" in said
+    status, said = explain(broker, "--publish", "$SYS/x")
+    assert status == REFUSED and "begin with $" in said
+    assert broker.post("%24SYS/x", b"1").status == 403
 
 
 def test_the_rate_of_a_channel_is_told(start_broker):

@@ -58,6 +58,15 @@ TEST(what_is_refused_names_its_rule_too) {
                   "\"code\":\"forbidden\",\"rule\":\"claim tidings.delete\"");
 }
 
+TEST(nobody_publishes_to_the_brokers_own_channels) {
+    expect_answer(
+        "{\"token\":\"alice\",\"publish\":\"$SYS/x\"}", 200,
+        "{\"allowed\":false,\"action\":\"publish\",\"channel\":\"$SYS/x\","
+        "\"code\":\"forbidden\",\"reason\":\"channels that begin with $ are the broker's own");
+    expect_answer("{\"token\":\"alice\",\"subscribe\":\"$SYS/x\"}", 200,
+                  "\"rule\":\"claim tidings.subscribe\"");
+}
+
 TEST(who_is_not_let_in_is_an_answer) {
     expect_answer("{\"token\":\"bad\",\"publish\":\"a/7\"}", 200,
                   "\"code\":\"token-expired\",\"reason\":\"claim exp was a while ago\"}");
@@ -88,5 +97,6 @@ TEST(questions_that_mean_nothing_are_refused) {
 }
 
 UNIT_TESTS(UNIT(what_is_allowed_names_its_rule), UNIT(what_is_refused_names_its_rule_too),
-           UNIT(who_is_not_let_in_is_an_answer), UNIT(an_answer_that_takes_a_while_is_waited_for),
+           UNIT(nobody_publishes_to_the_brokers_own_channels), UNIT(who_is_not_let_in_is_an_answer),
+           UNIT(an_answer_that_takes_a_while_is_waited_for),
            UNIT(questions_that_mean_nothing_are_refused))
