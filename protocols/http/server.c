@@ -502,6 +502,7 @@ static void on_writable(struct connection *connection, void *state) {
 }
 
 static void on_deadline(struct connection *connection, void *state) {
+    static const struct error late = {.detail = "the head did not come in time"};
     struct http *http = state;
     struct exchange *exchange = NULL;
     if (http->is_blocked && connection_bytes_sent(connection) != http->bytes_sent) {
@@ -513,7 +514,7 @@ static void on_deadline(struct connection *connection, void *state) {
                         "the body did not come in time");
         http_run(http, (struct span){0});
     } else if (http->is_head_begun &&
-               exchange_begin_refused(connection, ERR_REQUEST_TIMEOUT, NULL, &exchange) == OK) {
+               exchange_begin_refused(connection, ERR_REQUEST_TIMEOUT, &late, &exchange) == OK) {
         put_exchange(http, exchange);
         http_run(http, (struct span){0});
     } else {

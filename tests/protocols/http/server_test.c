@@ -348,6 +348,7 @@ TEST(half_a_head_is_told_that_it_was_too_slow) {
     fakes_receive("TP/1.1");
     fakes_pass(HANDSHAKE_TIMEOUT_MS / 2);
     EXPECT_TRUE(fakes_has_sent("HTTP/1.1 408 "));
+    EXPECT_TRUE(fakes_has_sent("\"detail\":\"the head did not come in time\""));
     EXPECT_TRUE(fakes.is_closing);
 }
 
