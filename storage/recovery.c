@@ -25,7 +25,6 @@
 
 #include "broker/support/logger.h"
 #include "storage/journal.h"
-#include "storage/rows.h"
 #include "storage/storage.h"
 
 struct file_list {

@@ -13,7 +13,6 @@
 #include "broker/support/invariant.h"
 #include "storage/bytes.h"
 #include "storage/record.h"
-#include "storage/resolve.h"
 #include "storage/strand.h"
 
 #define TABLE_SIZE (WALK_CHANNELS_MAX * 2) /* a power of two, at most half full */

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "broker/channels/name.h"
 #include "broker/channels/pattern.h"
 #include "broker/limits.h"
 #include "broker/support/invariant.h"

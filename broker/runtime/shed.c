@@ -3,7 +3,6 @@
  * nothing and lags behind nothing is never closed, so that readers that do as they should stay. */
 #include "broker/runtime/shed.h"
 
-#include "broker/config/config.h"
 #include "broker/limits.h"
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/budget.h"

@@ -5,7 +5,6 @@
  * known by their positions. */
 #include <stdlib.h>
 
-#include "broker/channels/since.h"
 #include "broker/support/clock.h"
 #include "protocols/sinks/sink_private.h"
 #include "protocols/starting.h"
