@@ -11,19 +11,46 @@
 #include "broker/config/yaml.h"
 #include "broker/support/invariant.h"
 
-void config_faults_add(struct config_faults *faults, const char *source, uint32_t line,
-                       uint32_t column, const char *key, const char *format, ...) {
+static void add_fault(struct config_faults *faults, const char *source, struct config_mark mark,
+                      const char *key, const char *format, va_list arguments) {
     if (faults->count >= CONFIG_FAULTS_MAX) {
         faults->count_beyond++;
         return;
     }
     struct config_fault *fault = &faults->rows[faults->count++];
-    *fault = (struct config_fault){.line = line, .column = column};
+    *fault = (struct config_fault){.line = mark.line, .column = mark.column};
     snprintf(fault->source, sizeof(fault->source), "%s", source);
     snprintf(fault->key, sizeof(fault->key), "%s", key);
+    vsnprintf(fault->reason, sizeof(fault->reason), format, arguments);
+}
+
+void config_faults_add(struct config_faults *faults, const char *source, uint32_t line,
+                       uint32_t column, const char *key, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(fault->reason, sizeof(fault->reason), format, arguments);
+    add_fault(faults, source, (struct config_mark){line, column}, key, format, arguments);
+    va_end(arguments);
+}
+
+/* NULL: the value is not from the file. */
+static const struct config_mark *find_mark(const struct config *config, const char *key) {
+    const struct config_row *row = config_scope_find(&config_scope_file, span_of_string(key));
+    size_t index = row == NULL ? 0 : (size_t)(row - config_scope_file.rows);
+    bool is_of_file = row != NULL && config->source_of[index] == CONFIG_FILE;
+    return is_of_file ? &config->mark_of[index] : NULL;
+}
+
+void config_faults_add_key(struct config_faults *faults, const struct config *config,
+                           const char *key, const char *other, const char *format, ...) {
+    const struct config_mark *mark = find_mark(config, key);
+    const char *source = config->file == NULL ? "text" : config->file;
+    if (mark == NULL && other != NULL) {
+        mark = find_mark(config, other);
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    add_fault(faults, mark == NULL ? "configuration" : source,
+              mark == NULL ? (struct config_mark){0} : *mark, key, format, arguments);
     va_end(arguments);
 }
 
@@ -204,10 +231,11 @@ void config_list_waiting(const struct config *running, const struct config *want
 }
 
 void config_set_source(struct config *config, const struct config_row *row,
-                       enum config_source source) {
+                       enum config_source source, struct config_mark mark) {
     size_t key = (size_t)(row - config_scope_file.rows);
     INVARIANT(key < CONFIG_KEY_COUNT);
     config->source_of[key] = source;
+    config->mark_of[key] = mark;
 }
 
 static bool are_equal(const struct config_scope *scope, const void *left, const void *right) {

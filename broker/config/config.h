@@ -75,6 +75,12 @@ enum config_key { CONFIG_TABLE(CONFIG_KEY) CONFIG_KEY_COUNT };
 /* Where a value comes from; each wins over those before it. */
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
 
+/* Where a value stands in the file, both from 1. */
+struct config_mark {
+    uint32_t line;
+    uint32_t column;
+};
+
 /* One rule of `channels`, with all its values; also what unmatched channels get. */
 struct channel_rule {
     struct config_place place;
@@ -130,6 +136,7 @@ struct config {
     struct channel_rule rule_default;   /* for channels that no rule matches; its `match` is NULL */
     struct tenant_quota tenant_default; /* for tenants that no row names; its `name` is NULL */
     enum config_source source_of[CONFIG_KEY_COUNT];
+    struct config_mark mark_of[CONFIG_KEY_COUNT]; /* of those that are from the file */
     const char *file; /* that was read: borrowed from the sources; NULL: none */
 };
 #undef CONFIG_FIELD
@@ -177,6 +184,12 @@ struct config_faults {
 void config_faults_add(struct config_faults *faults, const char *source, uint32_t line,
                        uint32_t column, const char *key, const char *format, ...) PRINTF_LIKE(6, 7);
 
+/* Adds one of a key of config_scope_file, or of its section, told where the file has it; else where
+ * the file has `other` (may be NULL), with which it does not go. */
+void config_faults_add_key(struct config_faults *faults, const struct config *config,
+                           const char *key, const char *other, const char *format, ...)
+    PRINTF_LIKE(5, 6);
+
 /* A line a fault: "tidings.yaml:4:11: public.listen: reason". */
 void config_faults_print(const struct config_faults *faults, FILE *stream);
 
@@ -211,9 +224,9 @@ bool config_does_wait(const struct config_row *row, const struct config *running
 void config_list_waiting(const struct config *running, const struct config *wanted,
                          char ret_paths[CONFIG_PATHS_BYTES]);
 
-/* Notes where the value of a row of config_scope_file is from. */
+/* Notes where the value of a row of config_scope_file is from; of CONFIG_FILE also the place. */
 void config_set_source(struct config *config, const struct config_row *row,
-                       enum config_source source);
+                       enum config_source source, struct config_mark mark);
 
 /* Do both say the same about channels; about tenants; about all that is in no list? */
 bool config_has_equal_rules(const struct config *left, const struct config *right);

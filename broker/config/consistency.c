@@ -7,32 +7,33 @@
 #include "broker/config/exposure.h"
 #include "broker/config/sink_rules.h"
 
+struct port {
+    const char *key;
+    const struct config_address *address;
+};
+
 /* Two keys may name one address only where each takes a free port there. */
-static void check_ports(const char *first_key, const struct config_address *first, const char *key,
-                        const struct config_address *second, struct config_faults *faults) {
+static void check_ports(const struct config *config, const struct port *first,
+                        const struct port *second, struct config_faults *faults) {
     char first_text[EXPOSURE_ADDRESS_BYTES];
     char text[EXPOSURE_ADDRESS_BYTES];
-    exposure_format_address(first, first_text);
-    exposure_format_address(second, text);
+    exposure_format_address(first->address, first_text);
+    exposure_format_address(second->address, text);
     const char *port = strrchr(text, ':');
     if (strcmp(first_text, text) == 0 && port != NULL && strcmp(port, ":0") != 0) {
-        config_faults_add(faults, "configuration", 0, 0, key,
-                          "is %s, as %s is: they need two ports", text, first_key);
+        config_faults_add_key(faults, config, second->key, first->key,
+                              "is %s, as %s is: they need two ports", text, first->key);
     }
 }
 
 static void check_listeners(const struct config *config, struct config_faults *faults) {
-    const struct {
-        const char *key;
-        const struct config_address *address;
-    } ports[] = {{"public.listen", &config->public_listen},
-                 {"operator.listen", &config->operator_listen},
-                 {"mqtt.listen", &config->mqtt_listen},
-                 {"mqtt.tls_listen", &config->mqtt_tls_listen}};
+    const struct port ports[] = {{"public.listen", &config->public_listen},
+                                 {"operator.listen", &config->operator_listen},
+                                 {"mqtt.listen", &config->mqtt_listen},
+                                 {"mqtt.tls_listen", &config->mqtt_tls_listen}};
     for (size_t i = 0; i < ARRAY_COUNT(ports); i++) {
         for (size_t earlier = 0; earlier < i; earlier++) {
-            check_ports(ports[earlier].key, ports[earlier].address, ports[i].key, ports[i].address,
-                        faults);
+            check_ports(config, &ports[earlier], &ports[i], faults);
         }
     }
 }
@@ -220,8 +221,10 @@ static void check_names(const struct config *config, struct span path,
 static void check_webhook(const struct config *config, struct config_faults *faults) {
     bool has_settings = config->webhook_secret != NULL || config->webhook_events.is_given;
     if (config->webhook_url == NULL && has_settings) {
-        config_faults_add(faults, "configuration", 0, 0, "auth.webhook",
-                          "has no `url`: who is to be asked?");
+        config_faults_add_key(faults, config, "auth.webhook",
+                              config->webhook_secret != NULL ? "auth.webhook.secret"
+                                                             : "auth.webhook.on",
+                              "has no `url`: who is to be asked?");
     }
 }
 

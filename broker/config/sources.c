@@ -31,7 +31,7 @@ static const char *find_variable(char *const *environment, const char *name) {
 
 static enum error_code set_row(const struct config_row *row, enum config_source source,
                                struct config *config, struct span text, struct error *why) {
-    config_set_source(config, row, source);
+    config_set_source(config, row, source, (struct config_mark){0});
     if (!config_type_is_list(row->type)) {
         return value_set(row, config, text, why);
     }

@@ -38,6 +38,10 @@ struct key {
     char shown[CONFIG_PATH_BYTES + SHOWN_KEY_MAX + 24];
 };
 
+static struct config_mark mark_of(yaml_mark_t mark) {
+    return (struct config_mark){(uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
+}
+
 #define FAULT_AT(reader, mark, key, ...)                                                           \
     config_faults_add((reader)->faults, (reader)->name, (uint32_t)(mark).line + 1,                 \
                       (uint32_t)(mark).column + 1, key, __VA_ARGS__)
@@ -183,7 +187,7 @@ static void read_list(struct reader *reader, const struct config_row *row, void 
 static void read_value(struct reader *reader, const struct config_row *row, void *values,
                        const char *key) {
     if (values == reader->config) {
-        config_set_source(reader->config, row, CONFIG_FILE);
+        config_set_source(reader->config, row, CONFIG_FILE, mark_of(reader->event.start_mark));
     }
     if (config_type_is_list(row->type)) {
         read_list(reader, row, values, key);

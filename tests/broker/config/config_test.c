@@ -77,6 +77,22 @@ TEST(each_port_needs_its_own_address) {
     }));
 }
 
+TEST(a_fault_of_two_keys_is_told_where_the_file_has_one_of_them) {
+    const char *both = "public: {listen: \"127.0.0.1:9\"}\noperator:\n  listen: \"127.0.0.1:9\"\n";
+    expect_fault((struct config_sources){.text = span_of_string(both)}, "text", "operator.listen",
+                 "two ports");
+    EXPECT_EQ(faults.rows[0].line, 3);
+    EXPECT_EQ(faults.rows[0].column, 11);
+    expect_fault((struct config_sources){.text = SPAN("public: {listen: \"127.0.0.1:8081\"}\n")},
+                 "text", "operator.listen", "two ports");
+    EXPECT_EQ(faults.rows[0].line, 1);
+    expect_fault(
+        (struct config_sources){.text = span_of_string(both),
+                                FLAGS("--listen", "127.0.0.1:7", "--operator", "127.0.0.1:7")},
+        "configuration", "operator.listen", "two ports");
+    EXPECT_EQ(faults.rows[0].line, 0);
+}
+
 TEST(file_above_its_bound_is_refused) {
     char *text = malloc(CONFIG_FILE_BYTES_MAX + 2);
     memset(text, '#', CONFIG_FILE_BYTES_MAX + 1);
@@ -135,6 +151,7 @@ TEST(a_reload_does_not_tell_what_it_changed_itself) {
 UNIT_TESTS(UNIT(without_sources_the_defaults_stand),
            UNIT(readers_of_a_channel_without_history_drop_unless_told),
            UNIT(flags_win_over_environment_over_file), UNIT(each_port_needs_its_own_address),
+           UNIT(a_fault_of_two_keys_is_told_where_the_file_has_one_of_them),
            UNIT(file_above_its_bound_is_refused),
            UNIT(faults_print_a_line_each_and_no_control_characters),
            UNIT(a_reload_tells_the_keys_that_wait_for_a_start),

@@ -56,8 +56,8 @@ TEST(certificates_and_tenants_are_named_once) {
 }
 
 TEST(a_webhook_needs_its_url) {
-    expect_fault((struct config_sources){.text = SPAN("auth: {webhook: {secret: s}}")},
-                 "configuration", "auth.webhook", "no `url`");
+    expect_row_fault("auth: {webhook: {\nsecret: s}}", "auth.webhook", 2, "no `url`");
+    expect_row_fault("auth: {webhook: {\non: [publish]}}", "auth.webhook", 2, "no `url`");
 }
 
 UNIT_TESTS(UNIT(names_and_hashes_of_keys_are_given_once), UNIT(an_issuer_has_one_source_of_keys),
