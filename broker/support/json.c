@@ -361,12 +361,17 @@ enum error_code json_parse(struct span text, struct json_value *ret_value,
     return take_value(&rest, ret_value) ? OK : ERR_BAD_JSON;
 }
 
+bool json_is_too_deep(const char *fault) {
+    return fault == too_deep;
+}
+
 enum error_code json_refuse(struct error *why, const char *what, size_t position,
                             const char *fault) {
     enum error_code code =
-        error_set(why, ERR_BAD_JSON, "%s at byte %zu: %s", what, position, fault);
+        error_set(why, ERR_BAD_JSON, "%s is %s at byte %zu: %s", what,
+                  json_is_too_deep(fault) ? "nested too deep" : "no JSON", position, fault);
     if (why != NULL) {
-        why->is_too_deep = fault == too_deep;
+        why->is_too_deep = json_is_too_deep(fault);
     }
     return code;
 }

@@ -62,7 +62,11 @@ struct json_walk {
     struct span rest;
 };
 
-/* Refuses a text for the fault that was found: "`what` at byte 7: …". ERR_BAD_JSON. */
+/* Whether the fault is JSON_DEPTH_MAX: what was looked at may well be JSON. */
+bool json_is_too_deep(const char *fault);
+
+/* Refuses `what` for the fault that was found: "The body is no JSON at byte 7: …", "The body is
+ * nested too deep at byte 64: …". ERR_BAD_JSON. */
 enum error_code json_refuse(struct error *why, const char *what, size_t position,
                             const char *fault);
 

@@ -49,7 +49,7 @@ static enum error_code read_line(const struct body *body, struct span line, stru
     size_t position;
     const char *fault;
     if (json_parse(line, &value, &position, &fault) != OK) {
-        return json_refuse(why, "the line is no JSON", position, fault);
+        return json_refuse(why, "the line", position, fault);
     }
     fields.payload_kind = PAYLOAD_JSON;
     fields.payload = value.text;
@@ -151,7 +151,7 @@ static enum error_code parse(struct span text, struct json_value *ret_value, str
     const char *fault;
     return json_parse(text, ret_value, &position, &fault) == OK
                ? OK
-               : json_refuse(why, "the body is no JSON", position, fault);
+               : json_refuse(why, "the body", position, fault);
 }
 
 enum error_code body_read_objects(const struct body *body, struct error *why) {

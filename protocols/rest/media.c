@@ -63,14 +63,19 @@ static bool is_charset_readable(const struct media_type *type) {
     return true;
 }
 
-static struct media look(struct span body) {
-    if (json_check(body, NULL, NULL) == OK) {
-        return (struct media){.payload_kind = PAYLOAD_JSON};
+static enum error_code look(struct span body, struct media *ret_media, struct error *why) {
+    size_t position;
+    const char *fault;
+    if (json_check(body, &position, &fault) == OK) {
+        *ret_media = (struct media){.payload_kind = PAYLOAD_JSON};
+    } else if (json_is_too_deep(fault)) {
+        return json_refuse(why, "The body", position, fault);
+    } else if (utf8_is_valid(body)) {
+        *ret_media = (struct media){PAYLOAD_TEXT, SPAN("text/plain")};
+    } else {
+        *ret_media = (struct media){PAYLOAD_BINARY, SPAN("application/octet-stream")};
     }
-    if (utf8_is_valid(body)) {
-        return (struct media){PAYLOAD_TEXT, SPAN("text/plain")};
-    }
-    return (struct media){PAYLOAD_BINARY, SPAN("application/octet-stream")};
+    return OK;
 }
 
 static enum error_code check_json(struct span body, struct error *why) {
@@ -79,7 +84,7 @@ static enum error_code check_json(struct span body, struct error *why) {
     if (json_check(body, &position, &fault) == OK) {
         return OK;
     }
-    return json_refuse(why, "The body is no JSON", position, fault);
+    return json_refuse(why, "The body", position, fault);
 }
 
 enum error_code media_classify(struct span content_type, struct span body, struct media *ret_media,
@@ -87,8 +92,7 @@ enum error_code media_classify(struct span content_type, struct span body, struc
     struct media_type type;
     content_type = span_trim(content_type);
     if (content_type.length == 0) {
-        *ret_media = look(body);
-        return OK;
+        return look(body, ret_media, why);
     }
     if (!media_type_parse(content_type, &type)) {
         return error_set_field(why, ERR_MEDIA_TYPE, "Content-Type",
@@ -102,7 +106,7 @@ enum error_code media_classify(struct span content_type, struct span body, struc
     }
     enum error_code code = OK;
     if (rule == RULE_LOOK) {
-        media = look(body);
+        code = look(body, &media, why);
     } else if (rule == RULE_JSON) {
         media.payload_kind = PAYLOAD_JSON;
         if (media_type_is(content_type, "application/json")) {

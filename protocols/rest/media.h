@@ -6,8 +6,9 @@
  * Bounds:  MEDIA_TYPE_BYTES_MAX; one pass over the body.
  *
  *     Content-Type                                payload                     type kept
- *     none, application/octet-stream,             JSON if it parses,          none (JSON),
- *       application/x-www-form-urlencoded           else text if UTF-8,       text/plain,
+ *     none, application/octet-stream,             JSON if it parses (400      none (JSON),
+ *       application/x-www-form-urlencoded           if it is too deep), else   text/plain,
+ *                                                   text if UTF-8,
  *                                                   else bytes        application/octet-stream
  *     application/json                            JSON, else 400              none
  *     application/…+json, text/json               JSON, else 400              as given

@@ -168,7 +168,8 @@ static bool has_header(const rd_kafka_headers_t *headers, const char *name) {
 static void classify(struct span type, struct span value, struct message_fields *fields) {
     struct media media;
     if (media_classify(type, value, &media, NULL) != OK &&
-        media_classify((struct span){0}, value, &media, NULL) != OK) {
+        media_classify((struct span){0}, value, &media, NULL) != OK &&
+        media_classify(SPAN("text/plain"), value, &media, NULL) != OK) { /* too deep for JSON */
         media = (struct media){PAYLOAD_BINARY, SPAN("application/octet-stream")};
     }
     fields->payload = value;

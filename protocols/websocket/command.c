@@ -189,7 +189,7 @@ enum error_code command_parse(struct span text, struct buffer *scratch, struct c
     const char *fault;
     *ret_command = (struct command){0};
     if (json_parse(text, &object, &position, &fault) != OK) {
-        return json_refuse(why, "The command is no JSON", position, fault);
+        return json_refuse(why, "The command", position, fault);
     }
     if (object.kind != JSON_KIND_OBJECT) {
         return error_set(why, ERR_BAD_REQUEST, "A command is an object");

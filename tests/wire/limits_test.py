@@ -165,13 +165,13 @@ def test_json_that_is_too_deep_is_counted(start_broker):
     broker = start_broker()
     deep = b"[" * 65 + b"]" * 65
     assert broker.post("a", deep[1:-1], "application/json").status == 200
-    answers = [broker.post("a", deep, "application/json"),
+    answers = [broker.post("a", deep, "application/json"), broker.post("a", deep),
                broker.post("a", deep + b"\n", "application/x-ndjson"),
                broker.request("POST", "/publish", {"Content-Type": "application/json"},
                               b'[{"channel":"a","data":' + deep + b"}]")]
-    assert [answer.status for answer in answers] == [400] * 3
+    assert [answer.status for answer in answers] == [400] * 4
     assert broker.post("a", b"[", "application/json").status == 400  # another fault
-    assert refused(broker, "json_depth", "http") == 3
+    assert refused(broker, "json_depth", "http") == 4
     with broker.websocket("/channels/a") as one:
         one.send_text(b'{"publish":{"data":' + deep + b"}}")
         assert one.recv_json()["error"]["code"] == "bad-json"

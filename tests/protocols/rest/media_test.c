@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocols/rest/media.h"
 
+#include "broker/support/json.h"
 #include "tests/unit.h"
 
 static void expect_media(const char *type, struct span body, enum payload_kind kind,
@@ -34,6 +35,25 @@ TEST(json_must_be_json) {
               ERR_BAD_JSON);
     EXPECT_NOT_NULL(strstr(why.detail, "byte 5"));
     EXPECT_EQ(media_classify(SPAN("a/b+json"), SPAN(""), &media, NULL), ERR_BAD_JSON);
+}
+
+TEST(json_that_is_too_deep_is_refused_and_never_text) {
+    char body[2 * (JSON_DEPTH_MAX + 1)];
+    const size_t depth = sizeof(body) / 2;
+    struct media media;
+    memset(body, '[', depth);
+    memset(body + depth, ']', depth);
+    expect_media("", span_of(body + 1, sizeof(body) - 2), PAYLOAD_JSON, "");
+    for (size_t i = 0; i <= ARRAY_COUNT(LOOKED_AT); i++) {
+        struct error why = {0};
+        const char *type = i == 0 ? "application/json" : LOOKED_AT[i - 1];
+        EXPECT_EQ(media_classify(span_of_string(type), span_of(body, sizeof(body)), &media, &why),
+                  ERR_BAD_JSON);
+        EXPECT_TRUE(why.is_too_deep);
+        EXPECT_STRING(why.detail, "The body is nested too deep at byte 64: "
+                                  "more than 64 values inside each other");
+    }
+    expect_media("text/plain", span_of(body, sizeof(body)), PAYLOAD_TEXT, "text/plain");
 }
 
 TEST(text_must_be_utf8) {
@@ -73,5 +93,6 @@ TEST(what_is_no_type_is_refused) {
 }
 
 UNIT_TESTS(UNIT(what_curl_sends_by_default_is_looked_at), UNIT(json_must_be_json),
-           UNIT(text_must_be_utf8), UNIT(all_else_is_bytes_unless_it_is_known_to_be_readable),
+           UNIT(json_that_is_too_deep_is_refused_and_never_text), UNIT(text_must_be_utf8),
+           UNIT(all_else_is_bytes_unless_it_is_known_to_be_readable),
            UNIT(text_is_taken_as_utf8_alone), UNIT(what_is_no_type_is_refused))

@@ -75,6 +75,8 @@ TEST(a_value_is_what_an_untyped_publish_would_be) {
         {"17", PAYLOAD_JSON, ""},
         {"hello", PAYLOAD_TEXT, "text/plain"},
         {"", PAYLOAD_TEXT, "text/plain"},
+        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", PAYLOAD_TEXT,
+         "text/plain"},
         {"\xff\xfe", PAYLOAD_BINARY, "application/octet-stream"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
