@@ -146,12 +146,45 @@ static enum error_code read_array(const struct body *body, struct json_value arr
     return OK;
 }
 
+/* Which element of an array a fault stands in, by the text before it, which has none. False: it
+ * stands in no array. */
+static bool find_element(struct span text, size_t *ret_index) {
+    bool is_array = false;
+    bool is_in_string = false;
+    size_t depth = 0;
+    *ret_index = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t byte = text.bytes[i];
+        if (is_in_string) {
+            i += byte == '\\';
+            is_in_string = byte != '"';
+            continue;
+        }
+        is_in_string = byte == '"';
+        is_array |= depth == 0 && byte == '[';
+        depth += byte == '[' || byte == '{';
+        depth -= depth > 0 && (byte == ']' || byte == '}');
+        *ret_index += depth == 1 && byte == ',';
+    }
+    return is_array && depth > 0;
+}
+
 static enum error_code parse(struct span text, struct json_value *ret_value, struct error *why) {
     size_t position;
-    const char *fault;
-    return json_parse(text, ret_value, &position, &fault) == OK
-               ? OK
-               : json_refuse(why, "the body", position, fault);
+    const char *what;
+    size_t index;
+    if (json_parse(text, ret_value, &position, &what) == OK) {
+        return OK;
+    }
+    enum error_code code = json_refuse(why, "the body", position, what);
+    if (find_element(span_of(text.bytes, position), &index)) {
+        struct error fault = *why;
+        char field[32];
+        snprintf(field, sizeof(field), "[%zu]", index);
+        error_set_field(why, code, field, "message [%zu]: %s", index, fault.detail);
+        why->is_too_deep = fault.is_too_deep;
+    }
+    return code;
 }
 
 enum error_code body_read_objects(const struct body *body, struct error *why) {

@@ -121,8 +121,31 @@ TEST(a_fault_names_its_element) {
         EXPECT_TRUE(read(body_read_objects, text) != OK);
         EXPECT_STRING(why.field, faults[i].field);
     }
-    EXPECT_EQ(read(body_read_objects, "[{},]"), ERR_BAD_JSON);
-    EXPECT_EQ(read(body_read_objects, ""), ERR_BAD_JSON);
+}
+
+TEST(what_is_no_json_is_found_in_its_element) {
+    static const struct {
+        const char *text, *field;
+    } faults[] = {
+        {"[{\"channel\":\"a\",\"data\":1},{\"channel\":\"a\",\"data\":tru}]", "[1]"},
+        {" [{\"a\":[1,\"],\\\",\"]},2 , 3x]", "[2]"},
+        {"[x]", "[0]"},
+        {"[{},]", "[1]"},
+        {"[1,{", "[1]"},
+        {"[1,2] 3", ""},
+        {"{\"data\":[1,tru]}", ""},
+        {"\"[,\" x", ""},
+        {"", ""},
+        {"]]\xFF", ""},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
+        EXPECT_EQ(read(body_read_objects, faults[i].text), ERR_BAD_JSON);
+        EXPECT_STRING(why.field, faults[i].field);
+        EXPECT_NOT_NULL(strstr(why.detail, "the body is no JSON at byte "));
+    }
+    EXPECT_EQ(read(body_read_events, "[" EVENT ",nil]"), ERR_BAD_JSON);
+    EXPECT_STRING(why.field, "[1]");
+    EXPECT_TRUE(strncmp(why.detail, "message [1]: ", 13) == 0);
 }
 
 TEST(events_come_alone_or_in_an_array) {
@@ -169,5 +192,6 @@ TEST(the_body_of_an_event_in_binary_mode_is_its_data) {
 UNIT_TESTS(BODY(a_line_is_a_message_and_a_blank_one_is_none), BODY(the_head_applies_to_each_line),
            BODY(a_fault_names_its_line), BODY(an_array_of_objects_goes_to_many_channels),
            BODY(one_object_may_come_without_an_array), BODY(a_fault_names_its_element),
-           BODY(events_come_alone_or_in_an_array), BODY(an_events_own_words_are_not_said_twice),
+           BODY(what_is_no_json_is_found_in_its_element), BODY(events_come_alone_or_in_an_array),
+           BODY(an_events_own_words_are_not_said_twice),
            BODY(the_body_of_an_event_in_binary_mode_is_its_data))
