@@ -27,6 +27,15 @@ bool query_name_is(struct span encoded_name, const char *word) {
     return encoded_name.length == 0;
 }
 
+size_t query_count(struct span query, const char *name) {
+    struct span encoded_name, value;
+    size_t count = 0;
+    while (query_next(&query, &encoded_name, &value)) {
+        count += query_name_is(encoded_name, name);
+    }
+    return count;
+}
+
 enum error_code query_find(struct span query, const char *name, struct buffer *buffer,
                            bool *ret_is_found, struct error *why) {
     struct span encoded_name, value;

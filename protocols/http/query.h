@@ -23,6 +23,9 @@ bool query_next(struct span *rest, struct span *ret_name, struct span *ret_value
 /* Does the encoded name mean that word? */
 bool query_name_is(struct span encoded_name, const char *word);
 
+/* How many pairs have that name; no value is decoded. */
+size_t query_count(struct span query, const char *name);
+
 /* Appends the decoded value of the first pair of that name; `ret_is_found` says whether there is
  * one. ERR_BAD_REQUEST: a broken escape, with the name as its field; ERR_TOO_LARGE, ERR_MEMORY. */
 MUST_USE enum error_code query_find(struct span query, const char *name, struct buffer *buffer,

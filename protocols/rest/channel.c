@@ -38,11 +38,15 @@ enum error_code channel_admit(struct request *request, struct error *why) {
     if (code != OK) {
         return code;
     }
+    /* A second `channel` would be passed over in silence: nobody publishes to one of two. */
+    size_t count = selectors_count_of_query(request->query);
+    if (!is_of_query && count > 0) {
+        return error_set_field(why, ERR_BAD_REQUEST, "channel", "the path names a channel already");
+    }
     if ((request->method_bit & (METHOD_POST | METHOD_DELETE)) == 0) {
         return get_admit_channel(request, is_of_query, why);
     }
-    /* A second `channel` would be passed over in silence: nobody publishes to one of two. */
-    if (is_of_query && selectors_count_of_query(request->query) > 1) {
+    if (count > 1) {
         return error_set_field(why, ERR_BAD_REQUEST, "channel",
                                "one channel is changed here; POST /publish takes several");
     }

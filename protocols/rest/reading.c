@@ -154,6 +154,10 @@ static enum error_code parse_row(size_t row, struct span query, struct buffer *t
         return error_set_field(why, ERR_BAD_REQUEST, rows[row].name,
                                "%s is for pages, not for streams", rows[row].name);
     }
+    if (query_count(query, rows[row].name) > 1) {
+        return error_set_field(why, ERR_BAD_REQUEST, rows[row].name, "%s is said more than once",
+                               rows[row].name);
+    }
     parameter->text = buffer_borrow(text);
     return error_blame(why, rows[row].on_value(parameter, why), rows[row].name);
 }

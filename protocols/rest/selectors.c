@@ -12,12 +12,7 @@
 #include "protocols/http/query.h"
 
 size_t selectors_count_of_query(struct span query) {
-    struct span name, value;
-    size_t count = 0;
-    while (query_next(&query, &name, &value)) {
-        count += query_name_is(name, "channel");
-    }
-    return count;
+    return query_count(query, "channel");
 }
 
 static enum error_code check(struct storage_selector *selector, bool may_have_empty_segments,

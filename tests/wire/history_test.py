@@ -107,7 +107,8 @@ def test_since_that_means_nothing_is_refused_and_named(broker, ten, since):
 
 @pytest.mark.parametrize("query", [
     "limit=0", "limit=-1", "limit=x", "limit=", "limit=1001", "limit=99999999999999999999",
-    "before=x", "before=", "wait=x", "wait=-1s", "wait=9999999999999999h"])
+    "before=x", "before=", "wait=x", "wait=-1s", "wait=9999999999999999h",
+    "limit=2&limit=3", "since=1&since=2", "channel=other"])
 def test_other_parameters_that_mean_nothing_are_refused_and_named(broker, ten, query):
     answer = broker.get(f"/channels/{ten[0]}?{query}")
     if query == "limit=1001" and answer.status == 200:

@@ -57,6 +57,12 @@ TEST(the_query_reaches_names_with_empty_segments) {
     EXPECT_EQ(get("/channels/", "channel=a%2F%2F*&channel=a%2F%2F*", NULL), 200);
 }
 
+TEST(a_channel_beside_the_path_is_refused) {
+    EXPECT_EQ(get("/channels/a", "channel=b", NULL), 400);
+    EXPECT_EQ(get("/channels/a", "channel=a", NULL), 400);
+    EXPECT_EQ(get("/channels/a", "_=1", NULL), 200);
+}
+
 TEST(a_pattern_is_read_and_not_published_to) {
     EXPECT_EQ(get("/channels/a/*", NULL, NULL), 200);
     EXPECT_TRUE(request->reading->selectors[0].is_pattern);
@@ -92,6 +98,7 @@ TEST(one_of_several_channels_is_not_changed_in_silence) {
 UNIT_TESTS(CHANNEL(a_name_is_the_decoded_rest_of_the_path),
            CHANNEL(a_name_against_the_rules_is_refused_and_named),
            CHANNEL(the_query_reaches_names_with_empty_segments),
+           CHANNEL(a_channel_beside_the_path_is_refused),
            CHANNEL(a_pattern_is_read_and_not_published_to),
            CHANNEL(the_brokers_own_channels_take_no_publish),
            CHANNEL(one_of_several_channels_is_not_changed_in_silence))

@@ -81,6 +81,18 @@ TEST(what_means_nothing_is_refused_and_named) {
     EXPECT_EQ(parse("since=%zz", READING_PAGE), ERR_BAD_REQUEST);
 }
 
+TEST(what_is_said_twice_is_refused_and_named) {
+    static const char *const queries[] = {"since=1&since=1", "before=3&%62efore=4",
+                                          "limit=1&x=1&limit=x", "wait=1s&wait=2s",
+                                          "on_lag=drop&on_lag=drop"};
+    static const char *const names[] = {"since", "before", "limit", "wait", "on_lag"};
+    for (size_t i = 0; i < ARRAY_COUNT(queries); i++) {
+        EXPECT_EQ(parse(queries[i], READING_PAGE), ERR_BAD_REQUEST);
+        EXPECT_STRING(why.field, names[i]);
+    }
+    EXPECT_EQ(parse("x=1&x=1", READING_PAGE), OK);
+}
+
 TEST(what_is_of_pages_is_refused_on_streams) {
     EXPECT_EQ(parse("limit=5", READING_EVENTS), ERR_BAD_REQUEST);
     EXPECT_STRING(why.field, "limit");
@@ -202,6 +214,7 @@ TEST(a_policy_is_the_readers_or_that_of_its_only_channel) {
 UNIT_TESTS(UNIT(without_a_start_a_page_is_the_newest_and_a_stream_begins_now),
            UNIT(each_form_of_since_is_a_start), UNIT(before_and_limit_bound_a_page),
            UNIT(what_means_nothing_is_refused_and_named),
+           UNIT(what_is_said_twice_is_refused_and_named),
            UNIT(what_is_of_pages_is_refused_on_streams), UNIT(a_bare_payload_is_for_events_alone),
            UNIT(last_event_id_beats_since),
            UNIT(an_offset_means_nothing_in_a_pattern_or_in_several_channels),
