@@ -46,25 +46,39 @@ enum error_code credential_check_key(struct span text, struct error *why) {
                            SECRET_BYTES_MIN);
 }
 
-bool credential_is_url(struct span text) {
-    return span_has_prefix(text, SPAN("https://")) || span_has_prefix(text, SPAN("http://"));
+/* 0: it is neither of the two, which are written in any case (RFC 3986, section 3.1). */
+static size_t scheme_length(struct span text) {
+    static const struct span schemes[] = {SPAN_ROW("https://"), SPAN_ROW("http://")};
+    for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
+        size_t length = schemes[i].length;
+        if (text.length >= length &&
+            span_is_equal_nocase(span_of(text.bytes, length), schemes[i])) {
+            return length;
+        }
+    }
+    return 0;
 }
 
-/* A user and password in a URL would be shown wherever the URL is. */
-static bool has_user(struct span text) {
-    struct span rest = text;
-    span_split(&rest, '/');
-    span_split(&rest, '/');
-    struct span authority = span_split(&rest, '/');
-    return memchr(authority.bytes, '@', authority.length) != NULL;
+bool credential_is_url(struct span text) {
+    return scheme_length(text) > 0;
+}
+
+/* Between the scheme and the path, the query or the fragment. */
+static struct span authority_of(struct span text) {
+    size_t begin = scheme_length(text);
+    size_t end = begin;
+    while (end < text.length && memchr("/?#", text.bytes[end], 3) == NULL) {
+        end++;
+    }
+    return span_of(text.bytes + begin, end - begin);
 }
 
 enum error_code credential_check_url(struct span text, struct error *why) {
-    size_t scheme_length = span_has_prefix(text, SPAN("https://")) ? 8 : 7;
-    if (!credential_is_url(text) || text.length == scheme_length) {
+    if (!credential_is_url(text)) {
         return error_set(why, ERR_CONFIG, "is not %s", config_type_looks(CONFIG_URL));
     }
-    if (has_user(text)) {
+    struct span authority = authority_of(text);
+    if (memchr(authority.bytes, '@', authority.length) != NULL) {
         return error_set(why, ERR_CONFIG, "has a user in its URL, which would be shown");
     }
     for (size_t i = 0; i < text.length; i++) {
@@ -72,7 +86,10 @@ enum error_code credential_check_url(struct span text, struct error *why) {
             return error_set(why, ERR_CONFIG, "has a character that no URL has");
         }
     }
-    return OK;
+    return value_is_host_and_port(authority)
+               ? OK
+               : error_set(why, ERR_CONFIG, "has \"%.*s\" in the place of host and port",
+                           VALUE_SHOWN(authority));
 }
 
 enum error_code credential_check_location(struct span text, struct error *why) {

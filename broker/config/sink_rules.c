@@ -111,6 +111,21 @@ static void check_kafka_user(const struct place_of_faults *to) {
     }
 }
 
+/* librdkafka takes a port of any size, and connects to another. Each may have a protocol. */
+static void check_brokers(const struct place_of_faults *to, const char *brokers) {
+    struct span rest = span_of_string(brokers);
+    while (rest.length > 0) {
+        struct span broker = span_trim(span_split(&rest, ','));
+        const uint8_t *protocol = memmem(broker.bytes, broker.length, "://", 3);
+        size_t begin = protocol == NULL ? 0 : (size_t)(protocol - broker.bytes) + 3;
+        struct span place = span_of(broker.bytes + begin, broker.length - begin);
+        if (broker.length > 0 && !value_is_host_and_port(place)) {
+            RULE_FAULT(to, "has \"%.*s\" in `kafka.brokers`, which is no host and port",
+                       VALUE_SHOWN(place));
+        }
+    }
+}
+
 static void check_batch(const struct place_of_faults *to, const struct sink_row *row) {
     if (row->batch_age_ms > 0 && row->batch_count == 1 && is_given(to, "batch.age")) {
         RULE_FAULT(to, "waits `batch.age` for more messages, and `batch.count` allows no more");
@@ -134,6 +149,7 @@ void sink_rules_check(const struct sink_row *row, const char *source, const char
     if (is_given(&to, "webhook.secret_previous") && !is_given(&to, "webhook.secret")) {
         RULE_FAULT(&to, "has `webhook.secret_previous` without `webhook.secret`");
     }
+    check_brokers(&to, row->kafka_brokers);
     check_kafka_user(&to);
     check_user(&to, "mqtt.username", "mqtt.password");
 }
@@ -154,6 +170,7 @@ void sink_rules_check_source(const struct source_row *row, const char *source, c
     }
     check_topics(&to, "kafka.brokers", "kafka.topics", &row->kafka_topics);
     check_topics(&to, "mqtt.url", "mqtt.topics", &row->mqtt_topics);
+    check_brokers(&to, row->kafka_brokers);
     check_kafka_user(&to);
     check_user(&to, "mqtt.username", "mqtt.password");
 }

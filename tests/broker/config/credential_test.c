@@ -26,6 +26,10 @@ TEST(urls_have_a_host_and_no_user) {
     EXPECT_ALL(credential_check_url, "+https://a", "+http://a:80/b?c@d", "-https://", "-ftp://a",
                "-https://me:secret@a/", "-https://me@a", "-https://a b", "-a", "-",
                "-https://\xc3\xa9");
+    EXPECT_ALL(credential_check_url, "+HTTP://x/", "+https://[::1]:65535/a", "+http://a_b?c@d#e",
+               "-http:///", "-http://?q", "-http://#f", "-http://:80/", "-http://[::1",
+               "-http://[zz]/", "-http://x:abc/", "-http://x:-1/", "-http://x:80:90/",
+               "-http://x:99999/", "-http://x:0/", "-http://x\\y/");
 }
 
 TEST(locations_are_files_unless_they_have_a_scheme) {

@@ -41,6 +41,14 @@ TEST(a_key_of_another_kind_would_be_ignored_and_is_refused) {
                      "has `start`");
 }
 
+TEST(the_brokers_of_kafka_are_hosts_and_ports) {
+    expect_row_fault(SINK("kafka: {brokers: \"a:1,h:99999\"}"), "sinks[0]",
+                     "has \"h:99999\" in `kafka.brokers`");
+    expect_row_fault(SOURCE("kafka: {brokers: \"a:b\", topics: [a]}"), "sources[0]",
+                     "has \"a:b\" in `kafka.brokers`");
+    expect_good(SINK("kafka: {brokers: \"ssl://a:9093, b_c,[::1]:65535\"}"));
+}
+
 TEST(the_kind_is_known_of_a_faulty_key_too) {
     expect_fault((struct config_sources){.text = SPAN(SINK("webhook: {url: \"https://me:x@a\"}"))},
                  "text", "sinks[0].webhook.url", "has a user");
@@ -131,6 +139,7 @@ TEST(every_fault_of_every_row_is_told_at_once) {
 
 UNIT_TESTS(UNIT(a_sink_is_of_exactly_one_kind),
            UNIT(a_key_of_another_kind_would_be_ignored_and_is_refused),
+           UNIT(the_brokers_of_kafka_are_hosts_and_ports),
            UNIT(the_kind_is_known_of_a_faulty_key_too), UNIT(batches_wait_only_for_what_may_come),
            UNIT(order_is_for_ordered_sinks), UNIT(a_secret_has_its_other_half),
            UNIT(a_sink_has_channels_and_a_source_topics),
