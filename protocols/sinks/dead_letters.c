@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A dead letter is the message as it was, in the channel `$dlq/<sink>`, with these headers behind
- * its own:
+ * its own, of which those of the same names are left out: who reads the first would believe its
+ * publisher:
  *
  *     tidings-channel    the channel, as the tenant calls it
  *     tidings-tenant     whose channel it is; left out where it is nobody's
@@ -34,12 +35,33 @@ static enum error_code put_number(struct buffer *headers, struct span name, uint
     return string_map_put(headers, name, span_format_u64(number, digits));
 }
 
+static bool is_own_name(struct span name) {
+    static const char *const names[] = {"tidings-channel", "tidings-tenant", "tidings-offset",
+                                        "tidings-id",      "tidings-time",   "tidings-attempts",
+                                        "tidings-status",  "tidings-detail"};
+    bool is_own = false;
+    for (size_t i = 0; i < ARRAY_COUNT(names) && !is_own; i++) {
+        is_own = span_is_equal_nocase(name, span_of_string(names[i]));
+    }
+    return is_own;
+}
+
+static enum error_code put_given(struct buffer *headers, struct span given) {
+    struct span name;
+    struct span value;
+    enum error_code code = OK;
+    while (code == OK && string_map_next(&given, &name, &value)) {
+        code = is_own_name(name) ? OK : string_map_put(headers, name, value);
+    }
+    return code;
+}
+
 static enum error_code put_headers(struct buffer *headers, const struct message *message,
                                    uint32_t attempts, const struct verdict *verdict) {
     char id[ID_TEXT_BYTES_MAX];
     struct span channel = message->fields.channel;
     struct span tenant = scope_tenant(channel);
-    enum error_code code = buffer_put(headers, message->fields.headers);
+    enum error_code code = put_given(headers, message->fields.headers);
     code = code != OK ? code
                       : string_map_put(headers, SPAN("tidings-channel"), scope_visible(channel));
     if (code == OK && tenant.length > 0) {
