@@ -116,6 +116,16 @@ bool breaker_on_failure(struct breaker *breaker, bool is_probe, uint64_t now_ms,
     return true;
 }
 
+/* Whether the endpoint is back is not known: the next failure opens it at once, for longer. */
+bool breaker_on_idle(struct breaker *breaker) {
+    bool is_closed = breaker->state == LEDGER_CLOSED;
+    if (!is_closed) {
+        *breaker = (struct breaker){
+            .state = LEDGER_CLOSED, .trips = breaker->trips, .trial = breaker->trial};
+    }
+    return !is_closed;
+}
+
 bool breaker_is_on_trial(const struct breaker *breaker) {
     return breaker->trial > 0;
 }

@@ -61,6 +61,9 @@ bool breaker_on_success(struct breaker *breaker, bool is_probe);
 bool breaker_on_failure(struct breaker *breaker, bool is_probe, uint64_t now_ms,
                         uint64_t retry_after_ms, uint64_t random);
 
+/* Nothing waits, so there is nothing to ask with: it is closed, and on trial. True: it was not. */
+bool breaker_on_idle(struct breaker *breaker);
+
 /* It failed not long ago, and has not taken enough since to count as back. */
 bool breaker_is_on_trial(const struct breaker *breaker);
 

@@ -301,18 +301,19 @@ static bool has_nothing_to_send(const struct sink *sink) {
            (backlog == NULL || backlog_count(backlog) == backlog_under_way(backlog));
 }
 
-/* Time in which nothing waits is no failure. */
+/* Time in which nothing waits is no failure, and no probe comes to close the breaker. */
 static void mind_failing(struct sink *sink) {
-    if (sink->ledger.failing_since_ms != 0 && has_nothing_to_send(sink)) {
+    if (has_nothing_to_send(sink)) {
+        sink->is_dirty |= sink->ledger.failing_since_ms != 0;
+        sink->is_dirty |= breaker_on_idle(&sink->breaker);
         sink->ledger.failing_since_ms = 0;
-        sink->is_dirty = true;
     }
 }
 
 static void sink_go_on(struct sink *sink) {
     sink->due_ms = UINT64_MAX;
-    mind_breaker(sink);
     mind_failing(sink);
+    mind_breaker(sink);
     mind_driver(sink);
     errands_go_on(sink);
     mind_memory(sink);

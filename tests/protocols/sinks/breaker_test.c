@@ -154,6 +154,16 @@ TEST(behind_an_outage_it_is_on_trial_until_it_has_taken_enough) {
     EXPECT_FALSE(breaker_is_on_trial(&breaker));
 }
 
+TEST(with_nothing_to_ask_with_it_is_closed_but_on_trial) {
+    EXPECT_FALSE(breaker_on_idle(&breaker));
+    trip(NOW_MS);
+    EXPECT_TRUE(breaker_on_idle(&breaker));
+    EXPECT_EQ(breaker_room(&breaker, NOW_MS), SIZE_MAX);
+    EXPECT_TRUE(breaker_is_on_trial(&breaker));
+    trip(NOW_MS);
+    EXPECT_EQ(breaker.trips, 2);
+}
+
 TEST(a_restart_in_an_outage_is_on_trial_too) {
     struct ledger ledger;
     struct breaker again;
@@ -178,4 +188,5 @@ UNIT_TESTS(CASE(it_opens_at_the_fifth_failure_in_a_row),
            CASE(a_probe_that_says_nothing_makes_way_for_another),
            CASE(a_restart_goes_on_from_the_ledger),
            CASE(behind_an_outage_it_is_on_trial_until_it_has_taken_enough),
+           CASE(with_nothing_to_ask_with_it_is_closed_but_on_trial),
            CASE(a_restart_in_an_outage_is_on_trial_too))

@@ -466,6 +466,21 @@ TEST(time_in_which_nothing_waits_is_no_failure) {
     EXPECT_EQ(carrier.count, 3);
 }
 
+TEST(with_nothing_to_ask_with_a_breaker_is_not_left_open) {
+    stop_world();
+    world.row.retries = (struct config_list){waits, 0, true};
+    start_world();
+    set_outcome(OUTCOME_THROTTLED);
+    for (size_t i = 1; i <= BREAKER_FAILURES; i++) {
+        publish_some(1);
+        await_kept("$dlq/s", i);
+    }
+    set_outcome(OUTCOME_DELIVERED);
+    publish_some(1);
+    await_shipped(BREAKER_FAILURES + 1);
+    EXPECT_FALSE(carrier.rows[BREAKER_FAILURES].state == SINK_BROKEN);
+}
+
 TEST(several_messages_go_together_and_stay_together) {
     stop_world();
     carrier.messages_max = 10;
@@ -521,6 +536,7 @@ int main(void) {
         IN_WORLD(a_sink_is_given_up_when_an_attempt_has_failed_after_that_time),
         IN_WORLD(an_endpoint_that_is_mended_in_time_is_tried_before_it_is_given_up),
         IN_WORLD(time_in_which_nothing_waits_is_no_failure),
+        IN_WORLD(with_nothing_to_ask_with_a_breaker_is_not_left_open),
         IN_WORLD(several_messages_go_together_and_stay_together),
         IN_WORLD(one_that_is_not_taken_is_the_only_dead_letter_of_its_batch),
         UNIT(a_name_says_each_state),
