@@ -25,9 +25,10 @@ void answer_init(struct answer *answer) {
 
 bool answer_parse_retry_after(struct span value, uint64_t now_ms, uint64_t *ret_wait_ms) {
     char date[DATE_BYTES_MAX];
-    uint64_t seconds;
+    uint64_t seconds = SECONDS_MAX;
     value = span_trim(value);
-    if (span_parse_u64(value, &seconds)) {
+    if (span_consists_of(value, SPAN(SPAN_DIGITS))) {
+        IGNORE_RESULT(span_parse_u64(value, &seconds)); /* of too large a number: the longest */
         *ret_wait_ms = (seconds < SECONDS_MAX ? seconds : SECONDS_MAX) * MS_PER_SECOND;
         return true;
     }
