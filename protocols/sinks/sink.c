@@ -503,6 +503,7 @@ void sink_destroy(struct sink *sink) {
     INVARIANT(sink->letters_out == 0);
     INVARIANT(list_is_empty(&sink->askers));
     list_remove(&sink->in_readers);
+    reviving_end(sink);
     if (sink->driver_state != NULL) {
         sink->driver->close(sink->driver_state);
     }

@@ -52,8 +52,9 @@ void sink_start(struct sink *sink);
 /* Destroys one whose loop never ran. Accepts NULL. */
 void sink_abort(struct sink *sink);
 
-/* It ends when what is under way has settled, or after SINK_REST_MS, and its ledger is stored
- * (unless it is not `wanted` any more). Then on_ended, once, from the loop. */
+/* It ends when what is under way has settled, or after SINK_REST_MS, and its dead letters and its
+ * ledger are stored. The ledger is not waited for if it is not `wanted` or the log does not take
+ * it, nor are the letters if the process ends. Then on_ended, once, from the loop. */
 void sink_end(struct sink *sink, bool is_ledger_wanted, void (*on_ended)(struct sink *sink));
 
 const struct sink_row *sink_row(const struct sink *sink);

@@ -121,8 +121,11 @@ static void fail(struct sink *sink, enum error_code code, const struct error *wh
     }
     answer_askers(sink, sink->stores, code, why);
     reviving_on_stored(sink, false);
-    if (sink->on_ended != NULL) { /* the end does not wait for a log that takes nothing */
+    if (sink->on_ended != NULL) { /* the end does not wait for a log that takes nothing … */
         sink->is_ledger_wanted = false;
+    }
+    if (sink->sinks->is_ending) { /* … but for letters, if the ledger in memory is handed on: it
+                                   * says that their messages are done */
         let_letters_go(sink);
     }
 }

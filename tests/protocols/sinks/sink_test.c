@@ -170,9 +170,37 @@ static struct {
     struct broker broker;
     struct config config;
     struct sink_row row;
+    struct config changed; /* what a reload finds … */
+    struct sink_row changed_row;
     struct mailbox mailbox;
     struct log_listener *listeners[1];
 } world;
+
+/* --- in front of the log ---------------------------------------------------------------------- */
+
+static size_t refused_count; /* stores with letters: under the carrier's lock, as is … */
+static size_t refused_until; /* … how many the log refuses in all */
+
+enum error_code __real_log_submit(struct log *log, struct publish *publish);
+enum error_code __wrap_log_submit(struct log *log, struct publish *publish);
+
+enum error_code __wrap_log_submit(struct log *log, struct publish *publish) {
+    bool is_refused = false;
+    pthread_mutex_lock(&carrier.lock);
+    if (publish->count > 1 && refused_count < refused_until) {
+        is_refused = true;
+        refused_count++;
+        pthread_cond_broadcast(&carrier.changed);
+    }
+    pthread_mutex_unlock(&carrier.lock);
+    return is_refused ? ERR_BUSY : __real_log_submit(log, publish);
+}
+
+static void refuse_letters(size_t count) {
+    pthread_mutex_lock(&carrier.lock);
+    refused_until = refused_count + count;
+    pthread_mutex_unlock(&carrier.lock);
+}
 
 static void on_retention(void *context, struct span channel, struct retention *ret_retention) {
     (void)context;
@@ -240,6 +268,7 @@ static int set_up(void **state) {
     memset(&world, 0, sizeof(world));
     scratch_create_folder(world.directory);
     carrier.count = carrier.passed_count = 0;
+    refused_count = refused_until = 0;
     set_outcome(OUTCOME_DELIVERED);
     carrier.messages_max = 1;
     carrier.age_ms_max = 0;
@@ -369,6 +398,28 @@ TEST(what_is_refused_is_a_dead_letter_at_once) {
     publish_some(1);
     await_shipped(1);
     set_outcome(OUTCOME_DELIVERED);
+    publish_some(1);
+    await_shipped(2);
+    EXPECT_EQ(carrier.rows[1].offset, 2);
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
+/* A reload: the sink is to be another, and goes on from what the present one knows. */
+static void change_row(void) {
+    world.changed_row = world.row;
+    world.changed_row.concurrency++;
+    world.changed = world.config;
+    world.changed.sinks = &world.changed_row;
+    atomic_store(&world.broker.configured, &world.changed);
+    sinks_reload(world.broker.sinks);
+}
+
+TEST(a_dead_letter_that_the_log_refused_is_not_lost_when_its_sink_changes) {
+    refuse_letters(2);
+    set_outcome_until(OUTCOME_REFUSED, 1);
+    publish_some(1);
+    await_counted(&refused_count, 1);
+    change_row();
     publish_some(1);
     await_shipped(2);
     EXPECT_EQ(carrier.rows[1].offset, 2);
@@ -529,6 +580,7 @@ int main(void) {
         IN_WORLD(what_is_not_taken_goes_again_under_the_same_id),
         IN_WORLD(after_the_last_attempt_there_is_one_dead_letter),
         IN_WORLD(what_is_refused_is_a_dead_letter_at_once),
+        IN_WORLD(a_dead_letter_that_the_log_refused_is_not_lost_when_its_sink_changes),
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_is_back),
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_takes_again),
         IN_WORLD(an_endpoint_that_comes_and_goes_burns_no_attempts),
