@@ -14,6 +14,7 @@ struct accounts {
     struct map tenants;
     struct list idle; /* of subjects, that nobody holds: the longest first */
     size_t idle_count;
+    uint64_t latest_issue_s; /* of who has no tenant */
     struct quota subject_quota;
     accounts_on_tenant *on_tenant;
     void *context;
@@ -161,6 +162,20 @@ static void put_idle(struct accounts *accounts, struct account *account) {
     }
 }
 
+/* Of that tenant, or of none. NULL: the tenant has no account. */
+static uint64_t *find_latest_issue(struct accounts *accounts, struct span tenant) {
+    if (tenant.length == 0) {
+        return &accounts->latest_issue_s;
+    }
+    struct map_node *node = map_find(&accounts->tenants, tenant);
+    return node == NULL ? NULL : &account_of(node)->latest_issue_s;
+}
+
+static void note_issue(struct accounts *accounts, const struct identity_facts *facts) {
+    uint64_t *latest_s = find_latest_issue(accounts, facts->tenant);
+    *latest_s = facts->issued_s > *latest_s ? facts->issued_s : *latest_s;
+}
+
 /* --- from outside ---------------------------------------------------------------------------- */
 
 enum error_code accounts_enroll(struct accounts *accounts, struct identity *identity) {
@@ -184,6 +199,9 @@ enum error_code accounts_enroll(struct accounts *accounts, struct identity *iden
     if (code == OK && has_subject) {
         identity->account->holder_count++;
     }
+    if (code == OK) {
+        note_issue(accounts, facts);
+    }
     pthread_mutex_unlock(&accounts->mutex);
     return code;
 }
@@ -205,6 +223,14 @@ void accounts_each_tenant(struct accounts *accounts,
         on_account(context, account_of(node));
     }
     pthread_mutex_unlock(&accounts->mutex);
+}
+
+uint64_t accounts_latest_issue_s(struct accounts *accounts, struct span tenant) {
+    pthread_mutex_lock(&accounts->mutex);
+    const uint64_t *latest_s = find_latest_issue(accounts, tenant);
+    uint64_t issue_s = latest_s == NULL ? 0 : *latest_s;
+    pthread_mutex_unlock(&accounts->mutex);
+    return issue_s;
 }
 
 uint64_t accounts_count(struct accounts *accounts) {

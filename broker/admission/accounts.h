@@ -61,6 +61,7 @@ struct account {
     struct map_node in_accounts;
     struct list in_idle;
     uint64_t holder_count;
+    uint64_t latest_issue_s;          /* of a tenant */
     uint8_t key[IDENTITY_HASH_BYTES]; /* of a subject: identity_hash() */
     uint8_t name_length;              /* of a tenant */
     char name[TENANT_BYTES_MAX + 1];  /* … ends with NUL */
@@ -94,6 +95,10 @@ MUST_USE enum error_code accounts_find_tenant(struct accounts *accounts, struct 
 void accounts_each_tenant(struct accounts *accounts,
                           void (*on_account)(void *context, struct account *account),
                           void *context);
+
+/* The latest `iat` of who was enrolled, of that tenant or, where it is empty, of none: ahead of our
+ * clock where its issuer's is. 0: there was none. */
+uint64_t accounts_latest_issue_s(struct accounts *accounts, struct span tenant);
 
 /* How many accounts there are, with those that nobody holds. */
 uint64_t accounts_count(struct accounts *accounts);

@@ -98,12 +98,16 @@ static bool can_be_revoked(const struct identity *identity) {
            (identity->facts.kind == IDENTITY_TOKEN || identity->facts.kind == IDENTITY_APPLICATION);
 }
 
-/* A token is revoked whenever it was issued; what may have others after it up to a moment. */
-static bool is_early(enum revocation_kind kind, uint64_t revoked_s, uint64_t issued_s) {
-    return kind == REVOCATION_TOKEN || issued_s <= revoked_s;
+/* A token is revoked whenever it was issued; what may have others after it up to a moment. One
+ * whose `iat` is still to come was issued by a clock that is ahead, by how much is not known. */
+static bool is_early(enum revocation_kind kind, uint64_t revoked_s, uint64_t issued_s,
+                     uint64_t now_s) {
+    uint64_t ahead_s_max = issued_s > now_s ? TOKEN_LEEWAY_S : 0;
+    return kind == REVOCATION_TOKEN || issued_s <= revoked_s + ahead_s_max;
 }
 
-bool revocation_is_of(const struct revocation *revocation, const struct identity *identity) {
+bool revocation_is_of(const struct revocation *revocation, const struct identity *identity,
+                      uint64_t now_s) {
     if (!can_be_revoked(identity) || revocation->value.length == 0) {
         return false;
     }
@@ -112,7 +116,7 @@ bool revocation_is_of(const struct revocation *revocation, const struct identity
                   (revocation->kind == REVOCATION_TOKEN && revocation->tenant.length == 0);
     return span_is_equal(revocation->value, value_of(revocation->kind, facts)) &&
            (is_any || span_is_equal(revocation->tenant, facts->tenant)) &&
-           is_early(revocation->kind, revocation->revoked_s, facts->issued_s);
+           is_early(revocation->kind, revocation->revoked_s, facts->issued_s, now_s);
 }
 
 /* --- an entry --- */
@@ -229,26 +233,28 @@ bool revocations_find(const struct revocations *revocations, const struct revoca
 }
 
 static bool has_entry(const struct revocations *revocations, const struct identity *identity,
-                      enum revocation_kind kind, struct span tenant) {
+                      enum revocation_kind kind, struct span tenant, uint64_t now_s) {
     struct revocation asked = {
         .kind = kind, .value = value_of(kind, &identity->facts), .tenant = tenant};
     if (asked.value.length == 0) {
         return false;
     }
     const struct revocation_entry *entry = find(revocations, &asked);
-    return entry != NULL && is_early(kind, entry->revoked_s, identity->facts.issued_s);
+    return entry != NULL && is_early(kind, entry->revoked_s, identity->facts.issued_s, now_s);
 }
 
-bool revocations_have(const struct revocations *revocations, const struct identity *identity) {
+bool revocations_have(const struct revocations *revocations, const struct identity *identity,
+                      uint64_t now_s) {
     if (map_count(&revocations->map) == 0 || !can_be_revoked(identity)) {
         return false;
     }
     struct span tenant = identity->facts.tenant;
     struct span any = {0};
-    return has_entry(revocations, identity, REVOCATION_TOKEN, any) ||
-           has_entry(revocations, identity, REVOCATION_SUBJECT, tenant) ||
-           (tenant.length > 0 && (has_entry(revocations, identity, REVOCATION_TOKEN, tenant) ||
-                                  has_entry(revocations, identity, REVOCATION_TENANT, any)));
+    return has_entry(revocations, identity, REVOCATION_TOKEN, any, now_s) ||
+           has_entry(revocations, identity, REVOCATION_SUBJECT, tenant, now_s) ||
+           (tenant.length > 0 &&
+            (has_entry(revocations, identity, REVOCATION_TOKEN, tenant, now_s) ||
+             has_entry(revocations, identity, REVOCATION_TENANT, any, now_s)));
 }
 
 bool revocations_first(const struct revocations *revocations, struct revocation *ret_revocation) {

@@ -11,9 +11,13 @@
  * know already cannot have none for it.
  *
  * A subject or a tenant is revoked for what was issued up to a moment: who logs in again afterwards
- * is welcome. A `jti` is of one token alone, and no two issuers give the same one (RFC 7519,
- * section 4.1.7): without a tenant it is that of any. Two subjects of the same name in two
- * tenants are two.
+ * is welcome. Clocks differ, and an issuer's that is ahead says of a token that was issued before
+ * that it was issued afterwards. So the moment is not before the `iat` of any token that was taken
+ * until then (accounts_latest_issue_s()); and a token that nobody saw until then is held to be
+ * issued before while its `iat` is still to come.
+ *
+ * A `jti` is of one token alone, and no two issuers give the same one (RFC 7519, section 4.1.7):
+ * without a tenant it is that of any. Two subjects of the same name in two tenants are two.
  */
 #pragma once
 
@@ -64,7 +68,8 @@ MUST_USE bool revocation_parse_key(struct span key, struct revocation *ret_revoc
 
 /* Does this one alone revoke it? Keys and certificates of the configuration never are revoked: they
  * end with their row. */
-bool revocation_is_of(const struct revocation *revocation, const struct identity *identity);
+bool revocation_is_of(const struct revocation *revocation, const struct identity *identity,
+                      uint64_t now_s);
 
 /* One that is in a set, or will be. */
 struct revocation_entry;
@@ -107,7 +112,8 @@ MUST_USE bool revocations_find(const struct revocations *revocations,
                                struct revocation *ret_revocation);
 
 /* Is it revoked by any? */
-bool revocations_have(const struct revocations *revocations, const struct identity *identity);
+bool revocations_have(const struct revocations *revocations, const struct identity *identity,
+                      uint64_t now_s);
 
 /* The one that ends first, its spans borrowed. False: there is none. */
 MUST_USE bool revocations_first(const struct revocations *revocations,

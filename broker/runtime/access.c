@@ -60,7 +60,7 @@ void access_forget_identities(struct access *access) {
 /* --- revocations ----------------------------------------------------------------------------- */
 
 static bool is_of_revocation(const struct identity *identity, const void *context) {
-    return revocation_is_of(context, identity);
+    return revocation_is_of(context, identity, clock_wall_ms() / 1000);
 }
 
 void access_put_revocation(struct access *access, struct revocation_entry *entry) {
@@ -74,6 +74,10 @@ void access_put_revocation(struct access *access, struct revocation_entry *entry
 
 void access_lift_revocation(struct access *access, const struct revocation *revocation) {
     IGNORE_RESULT(revocations_lift(access->revocations, revocation)); /* it may have ended */
+}
+
+static bool is_revoked(const struct access *access, const struct identity *identity) {
+    return revocations_have(access->revocations, identity, clock_wall_ms() / 1000);
 }
 
 /* --- who is it ------------------------------------------------------------------------------- */
@@ -90,9 +94,9 @@ static void follow_policy(struct access *access) {
 bool access_must_go(struct access *access, const struct identity *identity,
                     enum close_reason *ret_reason) {
     follow_policy(access);
-    bool is_revoked = revocations_have(access->revocations, identity);
-    *ret_reason = is_revoked ? CLOSE_REVOKED : CLOSE_TOKEN_EXPIRED;
-    return is_revoked || (access->policy != NULL && !policy_is_same_for(access->policy, identity));
+    bool was_revoked = is_revoked(access, identity);
+    *ret_reason = was_revoked ? CLOSE_REVOKED : CLOSE_TOKEN_EXPIRED;
+    return was_revoked || (access->policy != NULL && !policy_is_same_for(access->policy, identity));
 }
 
 static enum error_code identify_none(struct access *access, const struct credentials *credentials,
@@ -212,7 +216,7 @@ enum error_code access_look(struct access *access, const struct credentials *cre
     struct identity *identity = NULL;
     enum error_code code =
         identifiers[kind_of(credentials)](access, credentials, &identity, ret_issuer, why);
-    if (code == OK && revocations_have(access->revocations, identity)) {
+    if (code == OK && is_revoked(access, identity)) {
         identity_unref(identity);
         return error_set(why, ERR_REVOKED, "the token, its subject or its tenant was revoked");
     }
@@ -226,7 +230,7 @@ enum error_code access_conclude(struct access *access, const struct credentials 
     if (code == ERR_NOT_FOUND) {
         code = why->code = ERR_UNAUTHORIZED;
     }
-    if (code == OK && revocations_have(access->revocations, identity)) {
+    if (code == OK && is_revoked(access, identity)) {
         identity_unref(identity);
         code = error_set(why, ERR_REVOKED, "the token, its subject or its tenant was revoked");
     }

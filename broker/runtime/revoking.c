@@ -168,7 +168,7 @@ static void tell_learned(void *context, const struct revocation *revocation) {
 
 static bool must_go(void *context, const struct identity *identity) {
     const struct change *change = context;
-    return !change->is_lifted && revocation_is_of(&change->revocation, identity);
+    return !change->is_lifted && revocation_is_of(&change->revocation, identity, now_s());
 }
 
 /* --- beginning and end ----------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/admission/accounts.h"
 #include "broker/channels/scope.h"
 #include "broker/runtime/broker.h"
 #include "broker/runtime/revoking.h"
@@ -179,6 +180,14 @@ static enum error_code put_row(struct buffer *body, const struct revocation *it)
     return buffer_printf(body, ",\"revoked\":\"%s\",\"until\":\"%s\"}", revoked, until);
 }
 
+/* Tokens that were taken already were issued before, whatever their issuer's clock says. */
+static void reach_taken(struct accounts *accounts, struct revocation *revocation) {
+    bool is_tenant = revocation->kind == REVOCATION_TENANT;
+    uint64_t latest_s =
+        accounts_latest_issue_s(accounts, is_tenant ? revocation->value : revocation->tenant);
+    revocation->revoked_s = latest_s > revocation->revoked_s ? latest_s : revocation->revoked_s;
+}
+
 /* --- a change -------------------------------------------------------------------------------- */
 
 static void on_changed(void *context, enum error_code result, const struct error *why) {
@@ -199,6 +208,9 @@ enum error_code revocations_add(struct request *request, struct error *why) {
     init(&words);
     enum error_code code =
         read_body(request->body, clock_wall_ms() / 1000, &words, &revocation, why);
+    if (code == OK && request->broker->accounts != NULL) {
+        reach_taken(request->broker->accounts, &revocation);
+    }
     if (code == OK) {
         code = answer_as_json(request, 200, put_row(&request->reply.body, &revocation), why);
     }

@@ -217,6 +217,31 @@ def test_a_stream_ends_at_once_when_its_token_is_revoked(trusting, name, by):
 
 
 @each_protocol
+def test_a_revocation_reaches_tokens_of_a_clock_that_is_ahead(trusting, name):
+    tenant = "ahead-" + name.replace(" ", "-").replace(".", "-")
+    issued_s = int(time.time()) + LEEWAY_S - 5
+    seen = token(tenant=tenant, iat=issued_s, jti="seen")
+    unseen = token(tenant=tenant, iat=issued_s + 2, jti="unseen")
+    stream = PROTOCOLS[name](trusting, "chat/1", seen)
+    told = revoke(trusting, sub="alice", tenant=tenant).json()
+    assert stream.end() == ENDS[name][1]
+    for text in (seen, unseen):
+        assert trusting.get("/channels/chat/1", fields_of(text)).status == 401
+    # Which holds when the clock here comes to its `iat`, too.
+    assert told["revoked"][:19] == time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(issued_s))
+    stream.close()
+
+
+def test_who_logs_in_after_a_revocation_is_let_in_at_once(trusting):
+    fields = fields_of(token("dora", jti="first"))
+    assert trusting.get("/channels/chat/1", fields).status == 200
+    revoked = revoke(trusting, sub="dora").json()["revoked"]
+    wait_for(lambda: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) > revoked[:19])
+    assert trusting.get("/channels/chat/1", fields_of(token("dora"))).status == 200
+    assert trusting.get("/channels/chat/1", fields).status == 401
+
+
+@each_protocol
 def test_a_whole_tenant_can_be_revoked(trusting, name):
     slug = name.replace(" ", "-").replace(".", "-")
     stream = PROTOCOLS[name](trusting, "chat/1", token(tenant="t-" + slug))

@@ -70,6 +70,29 @@ TEST(an_account_that_was_left_is_found_again_as_it_was) {
     accounts_destroy(accounts);
 }
 
+static void enroll_issued(struct accounts *accounts, const char *tenant, uint64_t issued_s) {
+    const struct identity_facts facts = {.kind = IDENTITY_TOKEN,
+                                         .subject = SPAN("alice"),
+                                         .tenant = span_of_string(tenant),
+                                         .issued_s = issued_s};
+    struct identity *identity = identity_create(&facts, NULL, NULL);
+    EXPECT_EQ(accounts_enroll(accounts, identity), OK);
+    identity_unref(identity);
+}
+
+TEST(the_latest_issue_of_each_tenant_is_known) {
+    struct accounts *accounts = create();
+    EXPECT_EQ(accounts_latest_issue_s(accounts, SPAN("")), 0);
+    EXPECT_EQ(accounts_latest_issue_s(accounts, SPAN("acme")), 0);
+    enroll_issued(accounts, "", 7);
+    enroll_issued(accounts, "acme", 9);
+    enroll_issued(accounts, "acme", 8);
+    EXPECT_EQ(accounts_latest_issue_s(accounts, SPAN("")), 7);
+    EXPECT_EQ(accounts_latest_issue_s(accounts, SPAN("acme")), 9);
+    EXPECT_EQ(accounts_latest_issue_s(accounts, SPAN("other")), 0);
+    accounts_destroy(accounts);
+}
+
 TEST(accounts_that_nobody_holds_are_bounded_and_the_oldest_go) {
     struct accounts *accounts = create();
     struct identity *held = enroll(accounts, IDENTITY_TOKEN, "held", "");
@@ -156,6 +179,7 @@ TEST(a_connection_that_goes_on_with_another_token_is_not_two) {
 
 UNIT_TESTS(UNIT(identities_of_one_subject_share_its_account), UNIT(who_is_nobody_has_no_account),
            UNIT(an_account_that_was_left_is_found_again_as_it_was),
+           UNIT(the_latest_issue_of_each_tenant_is_known),
            UNIT(accounts_that_nobody_holds_are_bounded_and_the_oldest_go),
            UNIT(a_tenant_is_asked_for_once_and_stays),
            UNIT(connections_count_for_subject_and_tenant),

@@ -6,6 +6,7 @@
 #include "tests/unit.h"
 
 #define ISSUED_S 1000
+#define NOW_S 2000
 
 /* A token of alice, unless a test says otherwise; on the stack: it is only looked at. */
 static struct identity token(struct span subject, struct span tenant, struct span token_id) {
@@ -27,10 +28,10 @@ static struct revocation revoke(enum revocation_kind kind, struct span value, st
 static bool is_revoked_by(const struct revocation *revocation, const struct identity *identity) {
     struct revocations *set = revocations_create();
     EXPECT_NOT_NULL(set);
-    EXPECT_FALSE(revocations_have(set, identity));
+    EXPECT_FALSE(revocations_have(set, identity, NOW_S));
     EXPECT_EQ(revocations_put(set, revocation), OK);
-    bool is_revoked = revocations_have(set, identity);
-    EXPECT_EQ(revocation_is_of(revocation, identity), is_revoked);
+    bool is_revoked = revocations_have(set, identity, NOW_S);
+    EXPECT_EQ(revocation_is_of(revocation, identity, NOW_S), is_revoked);
     revocations_destroy(set);
     return is_revoked;
 }
@@ -88,6 +89,23 @@ TEST(what_was_issued_after_a_subject_was_revoked_is_good) {
     EXPECT_TRUE(is_revoked_by(&alice, &its)); /* it does not say when */
 }
 
+TEST(what_is_issued_in_the_future_was_issued_before_until_then) {
+    struct revocations *set = revocations_create();
+    struct revocation alice = revoke(REVOCATION_SUBJECT, SPAN("alice"), SPAN(""));
+    struct identity its = token(SPAN("alice"), SPAN(""), SPAN(""));
+    EXPECT_EQ(revocations_put(set, &alice), OK);
+    for (uint64_t ahead_s = 1; ahead_s <= TOKEN_LEEWAY_S; ahead_s++) {
+        its.facts.issued_s = ISSUED_S + ahead_s;
+        EXPECT_TRUE(revocations_have(set, &its, ISSUED_S));
+        EXPECT_TRUE(revocation_is_of(&alice, &its, ISSUED_S + ahead_s - 1));
+        EXPECT_FALSE(revocations_have(set, &its, ISSUED_S + ahead_s));
+        EXPECT_FALSE(revocation_is_of(&alice, &its, ISSUED_S + ahead_s));
+    }
+    its.facts.issued_s = ISSUED_S + TOKEN_LEEWAY_S + 1; /* no clock is that far ahead */
+    EXPECT_FALSE(revocations_have(set, &its, ISSUED_S + 1));
+    revocations_destroy(set);
+}
+
 TEST(keys_and_certificates_are_never_revoked_and_what_the_application_said_is) {
     struct revocation alice = revoke(REVOCATION_SUBJECT, SPAN("alice"), SPAN(""));
     struct identity its = token(SPAN("alice"), SPAN(""), SPAN(""));
@@ -96,7 +114,7 @@ TEST(keys_and_certificates_are_never_revoked_and_what_the_application_said_is) {
         EXPECT_EQ(is_revoked_by(&alice, &its),
                   kind == IDENTITY_TOKEN || kind == IDENTITY_APPLICATION);
     }
-    EXPECT_FALSE(revocation_is_of(&alice, NULL));
+    EXPECT_FALSE(revocation_is_of(&alice, NULL, NOW_S));
 }
 
 TEST(a_later_one_takes_the_place_of_the_first) {
@@ -106,12 +124,12 @@ TEST(a_later_one_takes_the_place_of_the_first) {
     struct revocation found;
     later.facts.issued_s = ISSUED_S + 5;
     EXPECT_EQ(revocations_put(set, &alice), OK);
-    EXPECT_FALSE(revocations_have(set, &later));
+    EXPECT_FALSE(revocations_have(set, &later, NOW_S));
     alice.revoked_s = ISSUED_S + 5;
     alice.until_s = 9005;
     EXPECT_EQ(revocations_put(set, &alice), OK);
     EXPECT_EQ(revocations_count(set), 1);
-    EXPECT_TRUE(revocations_have(set, &later));
+    EXPECT_TRUE(revocations_have(set, &later, NOW_S));
     EXPECT_TRUE(revocations_find(set, &alice, &found));
     EXPECT_SPAN(found.value, "alice");
     EXPECT_EQ(found.revoked_s, ISSUED_S + 5);
@@ -148,9 +166,9 @@ TEST(what_is_lifted_is_good_again) {
     struct identity its = token(SPAN("alice"), SPAN("acme"), SPAN(""));
     EXPECT_FALSE(revocations_lift(set, &alice));
     EXPECT_EQ(revocations_put(set, &alice), OK);
-    EXPECT_TRUE(revocations_have(set, &its));
+    EXPECT_TRUE(revocations_have(set, &its, NOW_S));
     EXPECT_TRUE(revocations_lift(set, &alice));
-    EXPECT_FALSE(revocations_have(set, &its));
+    EXPECT_FALSE(revocations_have(set, &its, NOW_S));
     revocations_destroy(set);
 }
 
@@ -178,9 +196,9 @@ TEST(an_entry_that_was_made_before_is_put_and_taken_out_and_put_again) {
     EXPECT_NULL(revocations_take(set, &alice));
     EXPECT_SPAN(revocation_entry_describe(entry).tenant, "acme");
     revocations_put_entry(set, entry);
-    EXPECT_TRUE(revocations_have(set, &its));
+    EXPECT_TRUE(revocations_have(set, &its, NOW_S));
     EXPECT_TRUE(revocations_take(set, &alice) == entry);
-    EXPECT_FALSE(revocations_have(set, &its));
+    EXPECT_FALSE(revocations_have(set, &its, NOW_S));
     EXPECT_EQ(revocation_entry_describe(entry).until_s, alice.until_s);
     EXPECT_EQ(revocation_entry_describe(entry).revoked_s, alice.revoked_s);
     revocations_put_entry(set, entry);
@@ -230,6 +248,7 @@ UNIT_TESTS(UNIT(a_token_is_revoked_by_its_id_whenever_it_was_issued),
            UNIT(a_subject_is_revoked_in_its_own_tenant_alone),
            UNIT(a_tenant_is_revoked_with_all_its_subjects),
            UNIT(what_was_issued_after_a_subject_was_revoked_is_good),
+           UNIT(what_is_issued_in_the_future_was_issued_before_until_then),
            UNIT(keys_and_certificates_are_never_revoked_and_what_the_application_said_is),
            UNIT(a_later_one_takes_the_place_of_the_first),
            UNIT(entries_end_by_themselves_the_first_first), UNIT(what_is_lifted_is_good_again),
