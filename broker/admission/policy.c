@@ -241,6 +241,11 @@ void policy_check(const struct config *config, struct config_faults *faults) {
         const struct auth_issuer *row = &config->auth_issuers[i];
         struct issuer issuer = {0};
         struct error why = {0};
+        char key[sizeof(issuer.source)];
+        snprintf(key, sizeof(key), "auth.jwt[%zu]", i);
+        if (row->place.has_fault || config_faults_has(faults, key)) {
+            continue; /* it would be told of again */
+        }
         if (issuer_init(&issuer, row, i, &why) != OK) {
             config_faults_add(faults, config->file == NULL ? "text" : config->file, row->place.line,
                               row->place.column, issuer.source, "%s",

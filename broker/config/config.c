@@ -54,6 +54,15 @@ void config_faults_add_key(struct config_faults *faults, const struct config *co
     va_end(arguments);
 }
 
+bool config_faults_has(const struct config_faults *faults, const char *key) {
+    for (size_t i = 0; i < faults->count; i++) {
+        if (strcmp(faults->rows[i].key, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a file holds may be meant to write to the terminal. */
 static void print_safely(const char *text, FILE *stream) {
     for (const char *byte = text; *byte != '\0'; byte++) {
@@ -196,7 +205,8 @@ enum error_code config_load(const struct config_sources *sources, struct config 
     if (sources->check_rows != NULL) {
         sources->check_rows(config, ret_faults);
     }
-    if (ret_faults->count == 0 && sources->check_files != NULL) {
+    bool is_read = !config_faults_has(ret_faults, ""); /* else there is more than was read */
+    if (is_read && sources->check_files != NULL) {
         sources->check_files(config, ret_faults);
     }
     if (ret_faults->count > 0) {

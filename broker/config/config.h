@@ -145,8 +145,8 @@ struct config {
  * in, because channels stand above the configuration. */
 typedef enum error_code config_check_pattern(struct span pattern, struct error *why);
 
-/* Adds a fault for each file that a configuration names and that cannot be used: likewise handed
- * in by main. */
+/* Adds a fault for each file that a configuration names and that cannot be used, whatever else is
+ * wrong: likewise handed in by main. */
 struct config_faults;
 typedef void config_check_files(const struct config *config, struct config_faults *faults);
 
@@ -161,7 +161,7 @@ struct config_sources {
     int flag_count;           /* words behind "serve" */
     char *const *flags;
     config_check_pattern *check_pattern;
-    config_check_files *check_files; /* of what has no other fault. NULL: no file is looked at */
+    config_check_files *check_files; /* NULL: no file is looked at */
     config_check_rows *check_rows;   /* NULL: none are */
 };
 
@@ -189,6 +189,9 @@ void config_faults_add(struct config_faults *faults, const char *source, uint32_
 void config_faults_add_key(struct config_faults *faults, const struct config *config,
                            const char *key, const char *other, const char *format, ...)
     PRINTF_LIKE(5, 6);
+
+/* A fault of exactly that key was told. */
+bool config_faults_has(const struct config_faults *faults, const char *key);
 
 /* A line a fault: "tidings.yaml:4:11: public.listen: reason". */
 void config_faults_print(const struct config_faults *faults, FILE *stream);

@@ -174,13 +174,11 @@ static bool set_rules(SSL_CTX *context) {
            SSL_CTX_set_max_early_data(context, 0) == 1 && SSL_CTX_set_num_tickets(context, 1) == 1;
 }
 
-/* `resumption` may be NULL: only the files are of interest. */
 static enum error_code build(const struct config *config, struct resumption *resumption,
                              SSL_CTX **ret_context, struct error *why) {
     struct pair pair = public_pair(config);
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (context == NULL || !set_rules(context) ||
-        (resumption != NULL && resumption_serve(resumption, context) != OK)) {
+    if (context == NULL || !set_rules(context) || resumption_serve(resumption, context) != OK) {
         SSL_CTX_free(context);
         return error_set(why, ERR_MEMORY, "OpenSSL does not start: %s", last_reason());
     }
@@ -202,65 +200,87 @@ static bool is_given(const char *text) {
     return text != NULL && text[0] != '\0';
 }
 
-static void add_fault(struct config_faults *faults, const char *key, const char *reason) {
-    config_faults_add(faults, "configuration", 0, 0, key, "%s", reason);
-}
-
-/* False: the pair is not to be looked into. */
-static bool check_pair(const struct pair *pair, struct config_faults *faults) {
-    if (is_given(pair->certificate) != is_given(pair->key)) {
-        bool is_key_missing = is_given(pair->certificate);
-        add_fault(faults, is_key_missing ? pair->key_key : pair->certificate_key,
-                  is_key_missing ? "is missing: the certificate needs its key"
-                                 : "is missing: the key needs its certificate");
-        return false;
-    }
-    return is_given(pair->certificate);
-}
-
-static bool check_clients(const struct config *config, struct config_faults *faults) {
-    const char *wanted = config->public_tls_client_certificates;
-    if (!is_word(wanted, "off") && !is_word(wanted, "optional") && !is_word(wanted, "required")) {
-        add_fault(faults, "public.tls.client_certificates", "is not off, optional or required");
-        return false;
-    }
-    if (!is_word(wanted, "off") && !is_given(config->public_tls_client_ca)) {
-        add_fault(faults, "public.tls.client_ca",
-                  "is missing: without it no client's certificate can be verified");
-        return false;
-    }
-    return true;
-}
-
-static void check_operator(const struct config *config, struct config_faults *faults) {
-    struct pair pair = operator_pair(config);
+static bool check_file(const struct config *config, struct config_faults *faults, const char *key,
+                       const char *file) {
     struct error why = {0};
-    if (!check_pair(&pair, faults)) {
-        return;
+    bool is_readable = check_readable(key, file, &why) == OK;
+    if (!is_readable) {
+        config_faults_add_key(faults, config, key, NULL, "%s", why.detail);
     }
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (context != NULL && load_pair(context, &pair, &why) != OK) {
-        add_fault(faults, why.field, why.detail);
+    return is_readable;
+}
+
+/* Half a pair is none. What was given and refused is no second fault. */
+static void check_half(const struct config *config, const struct pair *pair,
+                       struct config_faults *faults) {
+    if (!is_given(pair->key) && !config_faults_has(faults, pair->key_key)) {
+        config_faults_add_key(faults, config, pair->key_key, pair->certificate_key,
+                              "is missing: the certificate needs its key");
+    } else if (!is_given(pair->certificate) && !config_faults_has(faults, pair->certificate_key)) {
+        config_faults_add_key(faults, config, pair->certificate_key, pair->key_key,
+                              "is missing: the key needs its certificate");
     }
-    SSL_CTX_free(context);
+}
+
+/* Each file is looked at, and both together where both can be read. */
+static void check_pair(const struct config *config, const struct pair *pair,
+                       struct config_faults *faults) {
+    bool has_certificate = is_given(pair->certificate);
+    bool has_key = is_given(pair->key);
+    if (has_certificate != has_key) {
+        check_half(config, pair, faults);
+    }
+    bool is_certificate_there =
+        has_certificate && check_file(config, faults, pair->certificate_key, pair->certificate);
+    bool is_key_there = has_key && check_file(config, faults, pair->key_key, pair->key);
+    if (is_certificate_there && is_key_there) {
+        SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+        struct error why = {0};
+        if (context != NULL && load_pair(context, pair, &why) != OK) {
+            config_faults_add_key(faults, config, why.field, NULL, "%s", why.detail);
+        }
+        SSL_CTX_free(context);
+    }
+}
+
+static void check_client_ca(const struct config *config, struct config_faults *faults) {
+    const char *key = "public.tls.client_ca";
+    if (!is_given(config->public_tls_client_ca)) {
+        if (!config_faults_has(faults, key)) {
+            config_faults_add_key(faults, config, key, "public.tls.client_certificates",
+                                  "is missing: without it no client's certificate can be verified");
+        }
+    } else if (is_given(config->public_tls_certificate)) {
+        SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+        struct error why = {0};
+        if (context != NULL && load_clients(context, config, &why) != OK) {
+            config_faults_add_key(faults, config, key, NULL, "%s", why.detail);
+        }
+        SSL_CTX_free(context);
+    }
+}
+
+static void check_clients(const struct config *config, struct config_faults *faults) {
+    const char *wanted = config->public_tls_client_certificates;
+    if (is_word(wanted, "optional") || is_word(wanted, "required")) {
+        check_client_ca(config, faults);
+    } else if (!is_word(wanted, "off")) {
+        config_faults_add_key(faults, config, "public.tls.client_certificates", NULL,
+                              "is not off, optional or required");
+    }
 }
 
 void tls_check(const struct config *config, struct config_faults *faults) {
     struct pair pair = public_pair(config);
-    bool is_usable = check_clients(config, faults);
-    if (check_pair(&pair, faults) && is_usable) {
-        SSL_CTX *context = NULL;
-        struct error why = {0};
-        if (build(config, NULL, &context, &why) != OK) {
-            add_fault(faults, why.field, why.detail);
-        }
-        SSL_CTX_free(context);
+    struct pair other = operator_pair(config);
+    check_clients(config, faults);
+    check_pair(config, &pair, faults);
+    if (!is_given(pair.certificate) && !config_faults_has(faults, pair.certificate_key) &&
+        !exposure_is_off(&config->mqtt_tls_listen)) {
+        config_faults_add_key(faults, config, "mqtt.tls_listen", NULL,
+                              "needs public.tls.certificate and public.tls.key, which it shares");
     }
-    if (!is_given(pair.certificate) && !exposure_is_off(&config->mqtt_tls_listen)) {
-        add_fault(faults, "mqtt.tls_listen",
-                  "needs public.tls.certificate and public.tls.key, which it shares");
-    }
-    check_operator(config, faults);
+    check_pair(config, &other, faults);
 }
 
 /* --- what works and should not stay ----------------------------------------------------------- */

@@ -247,6 +247,22 @@ def test_check_tells_every_fault_with_its_line(tmp_path):
     assert tidings("check", str(path)).returncode == 0
 
 
+def test_check_looks_into_each_file_whatever_else_is_wrong(tmp_path):
+    path = tmp_path / "tidings.yaml"
+    path.write_text("limits: { connections: 0 }\npublic:\n  listen: 127.0.0.1:9\n"
+                    "  tls: { certificate: /no.1, key: /no.2 }\noperator:\n  listen: 127.0.0.1:9\n"
+                    "auth: { jwt: [ { issuer: a, algorithms: [ES256], key: /no.3 } ] }\n"
+                    "sinks: [ { name: s, channels: [a],"
+                    " webhook: { url: 'https://a', ca: /no.4 } } ]\n", encoding="ascii")
+    done = tidings("check", str(path))
+    assert done.returncode == 1, done
+    lines = done.stderr.decode().splitlines()
+    for line, words in ((1, "limits.connections"), (4, "/no.1"), (4, "/no.2"), (6, "two ports"),
+                        (7, "auth.jwt[0]"), (8, "/no.4")):
+        assert any(one.startswith(f"{path}:{line}:") and words in one for one in lines), lines
+    assert len(lines) == 6, lines
+
+
 def test_pub_publishes_an_argument_and_lines(broker, channel):
     done = tidings("pub", channel, '{"a":1}', "--url", broker.public, "--key", "k", "--event", "e")
     assert done.returncode == 0, done

@@ -38,6 +38,18 @@ static void expect_refused(const char *path, const char *algorithms, const char 
     EXPECT_EQ(faults.rows[0].line, 1);
 }
 
+TEST(a_row_that_has_a_fault_is_told_of_once) {
+    struct config_sources sources = {.check_files = policy_check};
+    static const char *const texts[] = {"auth: {jwt: [{algorithms: [ES256]}]}",
+                                        "auth: {jwt: [{key: /no, algorithms: [x]}]}"};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        struct config *config = NULL;
+        sources.text = span_of_string(texts[i]);
+        EXPECT_EQ(config_load(&sources, &config, &faults), ERR_CONFIG);
+        EXPECT_EQ(faults.count, 1);
+    }
+}
+
 TEST(a_key_verifies_the_algorithms_of_its_kind_and_no_others) {
     EVP_PKEY *rsa = EVP_RSA_gen(2048);
     const char *path = write_pem(rsa, false);
@@ -114,6 +126,7 @@ TEST(a_changed_file_is_a_new_policy_though_no_row_changed) {
     policy_unref(after);
 }
 
-UNIT_TESTS(UNIT(a_key_verifies_the_algorithms_of_its_kind_and_no_others),
+UNIT_TESTS(UNIT(a_row_that_has_a_fault_is_told_of_once),
+           UNIT(a_key_verifies_the_algorithms_of_its_kind_and_no_others),
            UNIT(a_file_that_cannot_be_read_is_a_fault_of_its_row),
            UNIT(a_changed_file_is_a_new_policy_though_no_row_changed))

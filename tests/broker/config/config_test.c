@@ -93,6 +93,26 @@ TEST(a_fault_of_two_keys_is_told_where_the_file_has_one_of_them) {
     EXPECT_EQ(faults.rows[0].line, 0);
 }
 
+static void say_that_files_were_looked_at(const struct config *config,
+                                          struct config_faults *ret_faults) {
+    config_faults_add_key(ret_faults, config, "public.tls.key", NULL, "was looked at");
+}
+
+static size_t count_faults(const char *text) {
+    struct config *config = NULL;
+    struct config_sources sources = {.text = span_of_string(text),
+                                     .check_files = say_that_files_were_looked_at};
+    EXPECT_EQ(config_load(&sources, &config, &faults), ERR_CONFIG);
+    return faults.count;
+}
+
+TEST(files_are_looked_at_whatever_else_is_wrong) {
+    EXPECT_EQ(count_faults("limits: {connections: 0}\npublic: {tls: {key: k}}\n"), 2);
+    EXPECT_STRING(faults.rows[1].key, "public.tls.key");
+    EXPECT_EQ(faults.rows[1].line, 2);
+    EXPECT_EQ(count_faults("workers: 1\n]"), 1); /* nobody knows what comes behind it */
+}
+
 TEST(file_above_its_bound_is_refused) {
     char *text = malloc(CONFIG_FILE_BYTES_MAX + 2);
     memset(text, '#', CONFIG_FILE_BYTES_MAX + 1);
@@ -152,7 +172,7 @@ UNIT_TESTS(UNIT(without_sources_the_defaults_stand),
            UNIT(readers_of_a_channel_without_history_drop_unless_told),
            UNIT(flags_win_over_environment_over_file), UNIT(each_port_needs_its_own_address),
            UNIT(a_fault_of_two_keys_is_told_where_the_file_has_one_of_them),
-           UNIT(file_above_its_bound_is_refused),
+           UNIT(files_are_looked_at_whatever_else_is_wrong), UNIT(file_above_its_bound_is_refused),
            UNIT(faults_print_a_line_each_and_no_control_characters),
            UNIT(a_reload_tells_the_keys_that_wait_for_a_start),
            UNIT(a_reload_does_not_tell_what_it_changed_itself))

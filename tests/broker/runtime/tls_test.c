@@ -65,11 +65,13 @@ static void expect_shown(struct tls *tls, const char *name) {
     SSL_free(ssl);
 }
 
-/* The one fault of that configuration. */
+/* The one fault of that configuration, which is of one line. */
 static void expect_fault_of(struct config *config, const char *key, const char *words) {
     memset(&faults, 0, sizeof(faults));
     tls_check(config, &faults);
     EXPECT_EQ(faults.count, 1);
+    EXPECT_STRING(faults.rows[0].source, "text");
+    EXPECT_EQ(faults.rows[0].line, 1);
     EXPECT_STRING(faults.rows[0].key, key);
     if (strstr(faults.rows[0].reason, words) == NULL) {
         EXPECT_STRING(faults.rows[0].reason, words);
@@ -88,18 +90,12 @@ TEST(a_pair_that_fits_has_no_fault) {
 }
 
 TEST(what_cannot_be_used_is_a_fault_of_the_key_that_names_it) {
-    const struct {
-        struct certificate pair;
-        const char *key;
-        const char *words;
-    } cases[] = {
-        {{"/nowhere", "/nowhere"}, "public.tls.certificate", "cannot be read"},
-        {{"/dev/null", "/dev/null"}, "public.tls.certificate", "holds no certificate"},
-    };
-    struct certificate mixed = ours;
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        expect_fault_of(config_of(&cases[i].pair, ""), cases[i].key, cases[i].words);
-    }
+    const struct certificate none = {"/dev/null", "/dev/null"};
+    struct certificate mixed = {"/nowhere", ""};
+    memcpy(mixed.key, ours.key, sizeof(mixed.key));
+    expect_fault_of(config_of(&mixed, ""), "public.tls.certificate", "cannot be read");
+    expect_fault_of(config_of(&none, ""), "public.tls.certificate", "holds no certificate");
+    mixed = ours;
     memcpy(mixed.key, other.key, sizeof(mixed.key));
     expect_fault_of(config_of(&mixed, ""), "public.tls.key", "holds no key for the certificate");
     memcpy(mixed.key, ours.file, sizeof(mixed.key));
@@ -133,6 +129,30 @@ TEST(half_a_pair_is_none) {
     expect_fault_of(config_with(text), "public.tls.key", "needs its key");
     snprintf(text, sizeof(text), "key: %s", ours.key);
     expect_fault_of(config_with(text), "public.tls.certificate", "needs its certificate");
+}
+
+TEST(each_file_that_cannot_be_read_is_told) {
+    const struct certificate none = {"/nowhere", "/nowhere else"};
+    struct config *config = config_of(&none, ", client_certificates: optional, client_ca: /no ca");
+    memset(&faults, 0, sizeof(faults));
+    tls_check(config, &faults);
+    EXPECT_EQ(faults.count, 3);
+    EXPECT_STRING(faults.rows[0].key, "public.tls.client_ca");
+    EXPECT_STRING(faults.rows[1].key, "public.tls.certificate");
+    EXPECT_STRING(faults.rows[2].key, "public.tls.key");
+    config_destroy(config);
+}
+
+/* The file has a fault of that key; what it lacks is no second one. */
+TEST(a_key_that_was_refused_is_not_missing) {
+    char text[256];
+    snprintf(text, sizeof(text), "public: {tls: {certificate: %s, key: [a]}}\n", ours.file);
+    expect_fault((struct config_sources){.text = span_of_string(text), .check_files = tls_check},
+                 "text", "public.tls.key", "must be one value");
+    snprintf(text, sizeof(text),
+             "public: {tls: {certificate: [a], key: %s}}\nmqtt: {tls_listen: \":0\"}\n", ours.key);
+    expect_fault((struct config_sources){.text = span_of_string(text), .check_files = tls_check},
+                 "text", "public.tls.certificate", "must be one value");
 }
 
 TEST(clients_are_verified_against_something_or_not_at_all) {
@@ -264,6 +284,7 @@ TEST(connections_may_begin_while_the_files_are_read_again) {
 UNIT_TESTS(TLS(a_pair_that_fits_has_no_fault),
            TLS(what_cannot_be_used_is_a_fault_of_the_key_that_names_it),
            TLS(nobody_is_asked_for_the_password_of_a_key), TLS(half_a_pair_is_none),
+           TLS(each_file_that_cannot_be_read_is_told), TLS(a_key_that_was_refused_is_not_missing),
            TLS(clients_are_verified_against_something_or_not_at_all),
            TLS(certificates_of_clients_with_a_broken_list_behind_them_are_none),
            TLS(where_clients_show_certificates_nothing_is_resumed),
