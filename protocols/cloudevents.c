@@ -64,7 +64,8 @@ static enum error_code on_datacontenttype(struct cloudevent *event, struct span 
     struct media_type type;
     (void)name;
     event->type = value;
-    return value.length <= MEDIA_TYPE_BYTES_MAX && media_type_parse(value, &type)
+    return value.length <= MEDIA_TYPE_BYTES_MAX && media_type_parse(value, &type) &&
+                   !media_type_is_range(&type)
                ? OK
                : error_set(why, ERR_BAD_REQUEST, "this is no media type");
 }

@@ -88,7 +88,7 @@ static enum error_code on_type(struct parse *parse, struct json_value value, con
     struct media_type type;
     struct span *text = &parse->object->fields.type;
     enum error_code code = take_line(parse, value, name, MEDIA_TYPE_BYTES_MAX, text);
-    return code == OK && !media_type_parse(*text, &type)
+    return code == OK && (!media_type_parse(*text, &type) || media_type_is_range(&type))
                ? blame(parse->why, name, "is no media type")
                : code;
 }

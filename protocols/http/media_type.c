@@ -80,6 +80,10 @@ bool media_type_parse(struct span text, struct media_type *ret_type) {
     return !is_broken;
 }
 
+bool media_type_is_range(const struct media_type *type) {
+    return span_is_equal(type->type, SPAN("*")) || span_is_equal(type->subtype, SPAN("*"));
+}
+
 bool media_type_is(struct span text, const char *type) {
     return span_is_equal_nocase(span_trim(span_split(&text, ';')), span_of_string(type));
 }

@@ -26,5 +26,8 @@ bool media_type_next_parameter(struct span *rest, struct span *ret_name, struct 
 /* False: not a media type, or its parameters are broken. */
 bool media_type_parse(struct span text, struct media_type *ret_type);
 
+/* A range stands for several types; nothing is of such a one. */
+bool media_type_is_range(const struct media_type *type);
+
 /* Is it "type/subtype", whatever its parameters? */
 bool media_type_is(struct span text, const char *type);

@@ -51,7 +51,7 @@ static enum error_code on_content_type(struct message_head *head, struct span va
     struct media_type type;
     head->content_type = value;
     if (value.length > MEDIA_TYPE_BYTES_MAX ||
-        (value.length > 0 && !media_type_parse(value, &type))) {
+        (value.length > 0 && (!media_type_parse(value, &type) || media_type_is_range(&type)))) {
         return error_set(why, ERR_MEDIA_TYPE, "this is no media type");
     }
     if (value.length > 0 && span_is_equal_nocase(type.type, SPAN("multipart"))) {

@@ -187,7 +187,7 @@ channels:
     assert broker.page("large/a")["messages"][0]["data"] == body.decode()
 
 
-@pytest.mark.parametrize("media_type", ["nonsense", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("media_type", ["nonsense", "*/*", "multipart/form-data; boundary=x"])
 def test_a_type_that_is_not_taken_is_415(broker, channel, media_type):
     answer = broker.post(channel, b"--x--", media_type)
     assert answer.status == 415 and answer.type == "application/problem+json"

@@ -49,5 +49,16 @@ TEST(types_are_compared_without_parameters_and_case) {
     EXPECT_FALSE(media_type_is(SPAN("application/json5"), "application/json"));
 }
 
+TEST(a_range_is_told_from_a_type) {
+    static const char *const ranges[] = {"*/*", "text/*", "*/plain; q=1"};
+    struct media_type type;
+    for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
+        EXPECT_TRUE(media_type_parse(span_of_string(ranges[i]), &type));
+        EXPECT_TRUE(media_type_is_range(&type));
+    }
+    EXPECT_TRUE(media_type_parse(SPAN("text/x*"), &type));
+    EXPECT_FALSE(media_type_is_range(&type));
+}
+
 UNIT_TESTS(UNIT(a_type_is_taken_apart), UNIT(what_is_no_type_is_refused),
-           UNIT(types_are_compared_without_parameters_and_case))
+           UNIT(types_are_compared_without_parameters_and_case), UNIT(a_range_is_told_from_a_type))

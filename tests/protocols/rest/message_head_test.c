@@ -119,6 +119,7 @@ TEST(what_a_header_cannot_mean_is_refused_and_named) {
         {"Tidings-Header-A: a\ntidings-header-a: b", "tidings-header-a"},
         {"Tidings-Header-\xFF: a", "Tidings-Header-?"},
         {"Content-Type: nonsense", "Content-Type"},
+        {"Content-Type: */*", "Content-Type"},
         {"Content-Type: multipart/form-data; boundary=x", "Content-Type"},
         {"Content-Encoding: gzip", "Content-Encoding"},
         {"ce-id: 1", "ce-specversion"},
