@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the operator asks of the sinks. A row that is declared is an object of the log, on the disk
  * before it is answered; a sink that is deleted ends first, so that nothing stores its ledger
- * again. */
+ * again, and is made anew where the log does not take that. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -121,11 +121,22 @@ static void end_declaring(struct declaring *declaring) {
     free(declaring);
 }
 
+static void forget(struct sinks_seat *seat) {
+    declaration_destroy(seat->row_next);
+    free(seat->record);
+    seat->row_next = NULL;
+    seat->record = NULL;
+    seat->record_length = 0;
+}
+
 /* It is stored: the seat gets its sink, or the one that it has makes room. */
 static enum error_code adopt(struct declaring *declaring, struct error *why) {
     struct sinks_seat *seat = declaring->seat;
     struct sink_row *row = declaring->row;
     declaring->row = NULL;
+    if (seat->is_gone) {
+        forget(seat);
+    }
     if (row == NULL || seat->sinks->is_ending) {
         declaration_destroy(row);
         return OK;
@@ -141,15 +152,12 @@ static enum error_code adopt(struct declaring *declaring, struct error *why) {
     return OK;
 }
 
-/* A row of the file that came while a sink of its name was being deleted is made now. */
+/* What was deleted and is still stored is made anew, and a row of the file that came meanwhile. */
 static void go_on(struct sinks_seat *seat) {
-    struct error why = {0};
-    const struct sink_row *next = seat->next;
-    if (next != NULL && seat->sink == NULL && seat->declaring == 0 && !seat->sinks->is_ending) {
-        seat->next = NULL;
-        IGNORE_RESULT(sinks_seat_sink(seat, next, false, &why)); /* it is logged */
+    seat->is_gone = false;
+    if (seat->sink == NULL && seat->declaring == 0) {
+        sinks_fill_seat(seat);
     }
-    sinks_mind_seat(seat);
 }
 
 static void on_declared(struct publish *publish) {
@@ -273,6 +281,12 @@ static void change(struct sinks_seat *seat, struct sinks_question *question) {
 static void delete (struct sinks_seat *seat, struct sinks_question *question) {
     if (seat->declaring > 0 || sink_is_ending(seat->sink)) {
         sinks_answer_with(seat->sinks, question, ERR_CONFLICT, "the sink is being changed");
+        return;
+    }
+    declaration_destroy(seat->row_next);
+    seat->row_next = NULL;
+    if (declaration_copy(sink_row(seat->sink), &seat->row_next) != OK) {
+        sinks_answer_with(seat->sinks, question, ERR_MEMORY, "no memory to delete the sink");
         return;
     }
     seat->is_gone = true;

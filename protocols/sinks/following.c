@@ -17,10 +17,10 @@ static void follow_row(struct sinks *sinks, const struct sink_row *row) {
         return;
     }
     seat->is_wanted = true;
-    if (seat->sink == NULL) {
-        IGNORE_RESULT(sinks_seat_sink(seat, row, false, &why)); /* it is logged */
-    } else if (sink_is_ending(seat->sink)) {
+    if (seat->is_gone || (seat->sink != NULL && sink_is_ending(seat->sink))) {
         seat->next = row;
+    } else if (seat->sink == NULL) {
+        IGNORE_RESULT(sinks_seat_sink(seat, row, false, &why)); /* it is logged */
     } else if (!seat->is_configured || !declaration_is_equal(sink_row(seat->sink), row)) {
         seat->next = row;
         if (!seat->is_configured) { /* it comes back when this row goes */

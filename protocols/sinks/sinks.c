@@ -104,7 +104,7 @@ enum error_code sinks_seat_sink(struct sinks_seat *seat, const struct sink_row *
 static void keep_record(struct sinks_seat *seat) {
     struct buffer record;
     buffer_init(&record, LEDGER_RECORD_BYTES_MAX);
-    if (!seat->is_gone && sink_put_ledger(seat->sink, &record) == OK) {
+    if (sink_put_ledger(seat->sink, &record) == OK) {
         seat->record = record.bytes;
         seat->record_length = record.length;
         return;
@@ -112,12 +112,23 @@ static void keep_record(struct sinks_seat *seat) {
     buffer_finish(&record);
 }
 
+void sinks_fill_seat(struct sinks_seat *seat) {
+    struct error why = {0};
+    bool is_owned = seat->next == NULL;
+    const struct sink_row *next = is_owned ? seat->row_next : seat->next;
+    if (next != NULL && !seat->sinks->is_ending) {
+        seat->next = NULL;
+        seat->row_next = is_owned ? NULL : seat->row_next;
+        IGNORE_RESULT(sinks_seat_sink(seat, next, is_owned, &why)); /* it is logged */
+    }
+    sinks_mind_seat(seat);
+}
+
 static void on_ended(struct sink *sink) {
     struct sinks_seat *seat = sinks_find(sink_owner(sink), sink_name(sink));
     INVARIANT(seat != NULL);
     INVARIANT(seat->sink == sink);
     struct sinks *sinks = seat->sinks;
-    struct error why = {0};
     keep_record(seat);
     sink_destroy(sink);
     seat->sink = NULL;
@@ -126,18 +137,10 @@ static void on_ended(struct sink *sink) {
     }
     if (seat->is_gone) {
         struct sinks_question *question = seat->gone_question;
-        seat->is_gone = false;
         seat->gone_question = NULL;
         sinks_forget(seat, question);
-    } else if (!sinks->is_ending) {
-        bool is_owned = seat->next == NULL;
-        const struct sink_row *next = is_owned ? seat->row_next : seat->next;
-        seat->next = NULL;
-        seat->row_next = is_owned ? NULL : seat->row_next;
-        if (next != NULL) {
-            IGNORE_RESULT(sinks_seat_sink(seat, next, is_owned, &why)); /* it is logged */
-        }
-        sinks_mind_seat(seat);
+    } else {
+        sinks_fill_seat(seat);
     }
 }
 

@@ -31,7 +31,7 @@ struct sinks_seat {
     bool is_configured;          /* its row is of the file */
     const struct sink_row *next; /* of the file: what it is to be once this sink has ended … */
     struct sink_row *row_next;   /* … else what was declared; both NULL: it goes */
-    bool is_gone;                /* with all that it remembers */
+    bool is_gone;                /* with all that it remembers, once that is stored */
     uint8_t *record;             /* the ledger of a sink that is not there … */
     size_t record_length;        /* … 0: none */
     size_t declaring;            /* publishes of its row that are under way */
@@ -91,6 +91,9 @@ void sinks_mind_seat(struct sinks_seat *seat);
 MUST_USE enum error_code sinks_seat_sink(struct sinks_seat *seat, const struct sink_row *row,
                                          bool owns_row, struct error *why);
 
+/* Of a seat without a sink: it gets what follows, if anything, or goes. */
+void sinks_fill_seat(struct sinks_seat *seat);
+
 /* The sink ends; what follows is in the seat. */
 void sinks_unseat(struct sinks_seat *seat, bool is_ledger_wanted);
 
@@ -110,7 +113,8 @@ void sinks_on_follow(struct letter *letter, void *consumer);
 
 void sinks_on_asked(struct letter *letter, void *consumer);
 
-/* All that is stored of the name goes; then the question (may be NULL) is answered. */
+/* All that is stored of the name goes; then the question (may be NULL) is answered. If that cannot
+ * be stored, the seat gets its sink back. */
 void sinks_forget(struct sinks_seat *seat, struct sinks_question *question);
 
 /* Once a question. */

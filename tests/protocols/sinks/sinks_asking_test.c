@@ -164,6 +164,42 @@ TEST(one_that_is_deleted_ends_first_and_all_that_it_knew_goes) {
     EXPECT_STRING(crew.made[1].record, "");
 }
 
+/* The answer would be a lie behind a restart, which finds what is stored. */
+TEST(one_whose_delete_could_not_be_stored_is_there_and_goes_on) {
+    declare_one();
+    crew.submitting = ERR_BUSY;
+    ask(SINKS_DELETE, "one", NULL);
+    crew_finish(&crew.made[0]);
+    expect_answer(ERR_BUSY);
+    crew.submitting = OK;
+    EXPECT_EQ(crew.made_count, 2);
+    EXPECT_NOT_NULL(crew.made[1].owned);
+    EXPECT_STRING(crew.made[1].record, "+");
+    ask(SINKS_DELETE, "one", NULL);
+    crew_finish(&crew.made[1]);
+    store(ERR_STORAGE_FULL);
+    expect_answer(ERR_STORAGE_FULL);
+    EXPECT_STRING(crew.made[2].record, "++");
+    ask(SINKS_DELETE, "one", NULL);
+    crew_finish(&crew.made[2]);
+    store(OK);
+    expect_answer(OK);
+    ask(SINKS_SHOW, "one", NULL);
+    expect_answer(ERR_NOT_FOUND);
+}
+
+TEST(a_row_of_the_file_that_comes_while_a_delete_is_stored_is_made_behind_it) {
+    declare_one();
+    ask(SINKS_DELETE, "one", NULL);
+    crew_finish(&crew.made[0]);
+    crew_follow(SINK("one", "z"));
+    EXPECT_EQ(crew.made_count, 1);
+    store(OK);
+    expect_answer(OK);
+    EXPECT_EQ(crew.made_count, 2);
+    EXPECT_STRING(crew.made[1].record, "");
+}
+
 TEST(a_row_of_the_file_that_came_while_one_was_deleted_is_made) {
     declare_one();
     ask(SINKS_DELETE, "one", NULL);
@@ -235,6 +271,8 @@ UNIT_TESTS(CLAIM(a_sink_is_on_the_disk_before_it_is_made_and_answered),
            CLAIM(a_change_is_stored_first_and_the_successor_goes_on),
            CLAIM(a_change_that_could_not_be_stored_changes_nothing),
            CLAIM(one_that_is_deleted_ends_first_and_all_that_it_knew_goes),
+           CLAIM(one_whose_delete_could_not_be_stored_is_there_and_goes_on),
+           CLAIM(a_row_of_the_file_that_comes_while_a_delete_is_stored_is_made_behind_it),
            CLAIM(a_row_of_the_file_that_came_while_one_was_deleted_is_made),
            CLAIM(a_row_of_the_file_is_made_though_a_delete_cannot_be_stored),
            CLAIM(a_sink_of_the_file_is_changed_there), CLAIM(a_name_that_no_sink_has_is_not_found),
