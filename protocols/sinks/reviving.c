@@ -180,19 +180,33 @@ void reviving_on_settled(struct parcel *parcel, const struct verdict *verdict) {
     size_t index = (size_t)parcel->store;
     INVARIANT(revival != NULL);
     revival->out--;
-    bool is_known = verdict->outcome == OUTCOME_DELIVERED || verdict->outcome == OUTCOME_FAILED ||
-                    verdict->outcome == OUTCOME_REFUSED;
     struct message *letter = NULL;
-    if (verdict->outcome == OUTCOME_DELIVERED) {
+    bool is_known = false;
+    switch (verdict->outcome) {
+    case OUTCOME_DELIVERED:
         breaker_on_success(&sink->breaker, parcel->is_probe);
         sink->ledger.failing_since_ms = 0;
-    } else if (is_known) {
+        is_known = true;
+        break;
+    case OUTCOME_FAILED:
+    case OUTCOME_REFUSED:
         breaker_on_abandoned(&sink->breaker, parcel->is_probe);
         letter = dead_letters_create(sink, parcel->messages[0], 1, verdict);
         is_known = letter != NULL;
-    } else {
+        break;
+    case OUTCOME_THROTTLED:
+    case OUTCOME_UNREACHED:
         breaker_on_failure(&sink->breaker, parcel->is_probe, clock_wall_ms(),
                            verdict->retry_after_ms, sinks_draw(sink->sinks));
+        break;
+    case OUTCOME_GONE:
+        breaker_on_abandoned(&sink->breaker, parcel->is_probe);
+        sink_on_gone(sink, verdict);
+        break;
+    case OUTCOME_ABANDONED:
+    case OUTCOME_COUNT:
+        breaker_on_abandoned(&sink->breaker, parcel->is_probe);
+        break;
     }
     revival->letters[index] = letter;
     if (!is_known) {

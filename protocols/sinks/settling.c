@@ -250,7 +250,7 @@ static void settle_course(struct sink *sink, struct parcel *parcel, const struct
     case OUTCOME_GONE:
         breaker_on_abandoned(&sink->breaker, parcel->is_probe);
         settling_put_back(parcel);
-        sink_disable(sink, verdict->detail[0] == '\0' ? "the endpoint is gone" : verdict->detail);
+        sink_on_gone(sink, verdict);
         break;
     case OUTCOME_ABANDONED:
     case OUTCOME_COUNT:

@@ -104,6 +104,10 @@ void sink_note_failing(struct sink *sink) {
     }
 }
 
+void sink_on_gone(struct sink *sink, const struct verdict *verdict) {
+    sink_disable(sink, verdict->detail[0] == '\0' ? "the endpoint is gone" : verdict->detail);
+}
+
 /* --- what it holds --------------------------------------------------------------------------- */
 
 void sink_count_backlog(struct sink *sink) {
@@ -214,7 +218,7 @@ void sink_on_down(struct sink *sink, const struct verdict *verdict) {
     sink_set_detail(sink, verdict);
     go_down(sink);
     if (verdict->outcome == OUTCOME_GONE) {
-        sink_disable(sink, verdict->detail);
+        sink_on_gone(sink, verdict);
     }
     if (sink->test_question != NULL) {
         errands_on_test_settled(sink, verdict);

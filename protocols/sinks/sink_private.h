@@ -164,6 +164,7 @@ enum sink_state sink_find_state(const struct sink *sink);
 void sink_read_anew(struct sink *sink);
 void sink_clear(struct sink *sink);
 void sink_disable(struct sink *sink, const char *reason);
+void sink_on_gone(struct sink *sink, const struct verdict *verdict); /* says the endpoint */
 void sink_set_detail(struct sink *sink, const struct verdict *verdict);
 
 /* An attempt has just failed, and the detail says why: the sink is disabled if that has lasted. */

@@ -404,6 +404,59 @@ TEST(what_is_refused_is_a_dead_letter_at_once) {
     EXPECT_EQ(count_kept("$dlq/s"), 1);
 }
 
+static void on_answered(struct sinks_question *question) {
+    *(bool *)question->context = true;
+}
+
+/* What the sink says, and how it is then. */
+static enum error_code ask(enum sinks_question_kind kind, struct sink_figures *ret_figures) {
+    bool is_answered = false;
+    struct sinks_question question = {.kind = kind,
+                                      .name = "s",
+                                      .is_dead_letters = true,
+                                      .reply_to = &world.mailbox,
+                                      .on_answered = on_answered,
+                                      .context = &is_answered};
+    EXPECT_EQ(sinks_ask(world.broker.sinks, &question), OK);
+    while (!is_answered) {
+        mailbox_wait(&world.mailbox, -1);
+        mailbox_deliver_all(&world.mailbox, NULL);
+    }
+    if (question.figure_count > 0) {
+        *ret_figures = question.figures[0];
+    }
+    sinks_question_finish(&question);
+    return question.result;
+}
+
+/* One dead letter is sent again, by so many replays one after the other, and never taken. */
+static struct sink_figures replay(enum outcome outcome, size_t count) {
+    struct sink_figures figures = {0};
+    set_outcome_until(OUTCOME_REFUSED, 1);
+    publish_some(2); /* the second goes when the letter of the first is stored */
+    await_shipped(2);
+    set_outcome(outcome);
+    for (size_t i = 0; i < count; i++) {
+        while (ask(SINKS_REPLAY, &figures) == ERR_CONFLICT) { /* the last one is not over */
+        }
+        await_shipped(3 + i);
+    }
+    EXPECT_EQ(ask(SINKS_SHOW, &figures), OK);
+    return figures;
+}
+
+TEST(a_replay_that_is_abandoned_is_no_failure_of_the_endpoint) {
+    struct sink_figures figures = replay(OUTCOME_ABANDONED, BREAKER_FAILURES);
+    EXPECT_EQ(figures.breaker, LEDGER_CLOSED);
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
+TEST(an_endpoint_that_is_gone_says_so_in_a_replay_too) {
+    struct sink_figures figures = replay(OUTCOME_GONE, 1);
+    EXPECT_EQ(figures.state, SINK_DISABLED);
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
 /* A reload: the sink is to be another, and goes on from what the present one knows. */
 static void change_row(void) {
     world.changed_row = world.row;
@@ -580,6 +633,8 @@ int main(void) {
         IN_WORLD(what_is_not_taken_goes_again_under_the_same_id),
         IN_WORLD(after_the_last_attempt_there_is_one_dead_letter),
         IN_WORLD(what_is_refused_is_a_dead_letter_at_once),
+        IN_WORLD(a_replay_that_is_abandoned_is_no_failure_of_the_endpoint),
+        IN_WORLD(an_endpoint_that_is_gone_says_so_in_a_replay_too),
         IN_WORLD(a_dead_letter_that_the_log_refused_is_not_lost_when_its_sink_changes),
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_is_back),
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_takes_again),
