@@ -139,23 +139,31 @@ static void read_headers(struct span headers, struct opened *ret_opened) {
     }
 }
 
-struct message *dead_letters_open(const struct message *letter) {
+enum error_code dead_letters_open(const struct message *letter, struct message **ret_message) {
     struct opened opened = {0};
     struct place place;
     struct buffer channel;
     struct message *message = NULL;
+    enum error_code code = OK;
     read_headers(letter->fields.headers, &opened);
     buffer_init(&channel, SCOPED_BYTES_MAX);
-    if (opened.channel.length > 0 && id_parse(opened.id, &place) && place.position > 0 &&
-        scope_put(&channel, opened.tenant, opened.channel) == OK) {
-        struct message_fields fields = letter->fields;
-        fields.channel = buffer_borrow(&channel);
-        fields.headers.length = opened.own_length;
-        message = message_create(&fields);
+    if (opened.channel.length > 0 && id_parse(opened.id, &place) && place.position > 0) {
+        code = scope_put(&channel, opened.tenant, opened.channel);
+        if (code == OK) {
+            struct message_fields fields = letter->fields;
+            fields.channel = buffer_borrow(&channel);
+            fields.headers.length = opened.own_length;
+            message = message_create(&fields);
+            code = message == NULL ? ERR_MEMORY : OK;
+        }
     }
     buffer_finish(&channel);
+    if (code == ERR_MEMORY) {
+        return code;
+    }
     if (message != NULL) {
         message_order(message, &place, opened.time_ms);
     }
-    return message;
+    *ret_message = message;
+    return OK;
 }

@@ -95,7 +95,10 @@ static void take_page(struct revival *revival, const struct storage_page *page) 
         answer(revival, OK, "");
     }
     for (size_t i = 0; i < page->count && page->messages[i]->place.offset <= revival->head; i++) {
-        revival->messages[revival->count] = dead_letters_open(page->messages[i]);
+        if (dead_letters_open(page->messages[i], &revival->messages[revival->count]) != OK) {
+            revival->is_last = true; /* this one and those behind it are for another replay */
+            break;
+        }
         revival->offsets[revival->count++] = page->messages[i]->place.offset;
     }
     revival->undone = revival->count;

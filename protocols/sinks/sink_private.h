@@ -233,8 +233,9 @@ struct span dead_letters_channel(const struct sink *sink, char text[DEAD_LETTERS
 struct message *dead_letters_create(const struct sink *sink, const struct message *message,
                                     uint32_t attempts, const struct verdict *verdict);
 
-/* The message that a letter is of, with its place. NULL: it is none, or there is no memory. */
-struct message *dead_letters_open(const struct message *letter);
+/* The message that a letter is of, with its place. NULL: it is none. ERR_MEMORY. */
+MUST_USE enum error_code dead_letters_open(const struct message *letter,
+                                           struct message **ret_message);
 
 /* --- reviving.c ------------------------------------------------------------------------------ */
 

@@ -42,6 +42,21 @@ static struct message *bury(const struct message *message, const char *detail) {
     return letter;
 }
 
+struct message *__real_message_create(const struct message_fields *fields);
+struct message *__wrap_message_create(const struct message_fields *fields);
+
+static bool is_starved; /* there is no memory for a message */
+
+struct message *__wrap_message_create(const struct message_fields *fields) {
+    return is_starved ? NULL : __real_message_create(fields);
+}
+
+static struct message *open_letter(const struct message *letter) {
+    struct message *message = NULL;
+    EXPECT_EQ(dead_letters_open(letter, &message), OK);
+    return message;
+}
+
 static struct span header_of(const struct message *letter, const char *wanted) {
     struct span rest = letter->fields.headers, name, value;
     struct span last = {0};
@@ -91,7 +106,7 @@ TEST(a_letter_is_opened_as_the_message_that_it_was) {
         struct message *message =
             create_message(span_of_string(tenants[i]), SPAN("orders/1"), buffer_borrow(&headers));
         struct message *letter = bury(message, "");
-        struct message *opened = dead_letters_open(letter);
+        struct message *opened = open_letter(letter);
         expect_same(opened, message);
         message_unref(opened);
         message_unref(letter);
@@ -117,7 +132,7 @@ TEST(what_its_publisher_wrote_into_the_same_headers_is_left_out) {
     struct message *letter = bury(message, "");
     struct message *plain_letter = bury(plain, "");
     EXPECT_TRUE(span_is_equal(letter->fields.headers, plain_letter->fields.headers));
-    struct message *opened = dead_letters_open(letter);
+    struct message *opened = open_letter(letter);
     expect_same(opened, plain);
     EXPECT_EQ(scope_length(opened->fields.channel), 0);
     message_unref(opened);
@@ -147,7 +162,7 @@ TEST(the_largest_message_has_room_for_what_is_said_of_it) {
         create_message(span_of_string(tenant), span_of_string(channel), buffer_borrow(&headers));
     struct message *letter = bury(message, detail);
     EXPECT_SPAN(header_of(letter, "tidings-detail"), detail);
-    struct message *opened = dead_letters_open(letter);
+    struct message *opened = open_letter(letter);
     expect_same(opened, message);
     message_unref(opened);
     message_unref(letter);
@@ -171,17 +186,31 @@ TEST(what_is_no_letter_is_not_opened) {
         }
         struct message *message =
             create_message(SPAN(""), SPAN("$dlq/orders"), buffer_borrow(&headers));
-        EXPECT_NULL(dead_letters_open(message));
+        EXPECT_NULL(open_letter(message));
         message_unref(message);
         buffer_finish(&headers);
     }
     struct message *bare = create_message(SPAN(""), SPAN("$dlq/orders"), SPAN(""));
-    EXPECT_NULL(dead_letters_open(bare));
+    EXPECT_NULL(open_letter(bare));
     message_unref(bare);
+}
+
+/* Else a replay would pass it over. */
+TEST(a_letter_that_finds_no_memory_is_one_all_the_same) {
+    struct message *message = create_message(SPAN(""), SPAN("orders/1"), SPAN(""));
+    struct message *letter = bury(message, "");
+    struct message *opened = NULL;
+    is_starved = true;
+    EXPECT_EQ(dead_letters_open(letter, &opened), ERR_MEMORY);
+    is_starved = false;
+    EXPECT_NULL(opened);
+    message_unref(letter);
+    message_unref(message);
 }
 
 UNIT_TESTS(UNIT(a_letter_tells_what_became_of_its_message),
            UNIT(a_letter_is_opened_as_the_message_that_it_was),
            UNIT(what_its_publisher_wrote_into_the_same_headers_is_left_out),
            UNIT(the_largest_message_has_room_for_what_is_said_of_it),
-           UNIT(what_is_no_letter_is_not_opened))
+           UNIT(what_is_no_letter_is_not_opened),
+           UNIT(a_letter_that_finds_no_memory_is_one_all_the_same))
