@@ -14,6 +14,7 @@
 #include "broker/runtime/broker.h"
 #include "broker/support/clock.h"
 #include "broker/support/invariant.h"
+#include "protocols/http/head.h"
 #include "protocols/operator/api.h"
 #include "protocols/operator/certificate.h"
 #include "protocols/operator/guard.h"
@@ -239,6 +240,32 @@ static bool is_worth_discarding(const struct request *request) {
             (span_parse_u64(text, &length) && length <= CALL_DISCARD_BYTES_MAX));
 }
 
+static bool is_longer_than(struct span name, struct span field) {
+    return name.length > field.length &&
+           span_is_equal_nocase(span_of(name.bytes, field.length), field);
+}
+
+/* A length to some and no field to others: "Content-Length : 5"; and folded ones, whose second line
+ * libmicrohttpd 0.9.75 hangs to the name: "Content-Length5", "XContent-Length: 5". */
+static bool has_broken_name(const struct request *request) {
+    for (size_t i = 0; i < request->header_count; i++) {
+        struct span name = request->headers[i].name;
+        if (!head_is_token(name) || is_longer_than(name, SPAN("Content-Length")) ||
+            is_longer_than(name, SPAN("Transfer-Encoding"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A request that could have a body: whoever sent it on may have seen a length where none is. */
+static bool tells_no_length(const struct request *request) {
+    bool may_have_body =
+        span_is_equal(request->method, SPAN("POST")) || span_is_equal(request->method, SPAN("PUT"));
+    return may_have_body && count_headers(request, "Content-Length") == 0 &&
+           count_headers(request, "Transfer-Encoding") == 0;
+}
+
 /* What libmicrohttpd lets pass and the public port does not: heads that two parties may read
  * differently (RFC 9112, section 6.3), and sizes. */
 static void check_head(struct call *call) {
@@ -251,6 +278,8 @@ static void check_head(struct call *call) {
         refuse(call, ERR_URI_TOO_LONG, NULL, "the address has more than 8192 bytes");
     } else if (call->head_bytes > HTTP_HEAD_BYTES_MAX) {
         refuse(call, ERR_HEADERS_TOO_LARGE, NULL, "the head is above 16384 bytes or 100 headers");
+    } else if (has_broken_name(request)) {
+        refuse(call, ERR_BAD_REQUEST, NULL, "the name of a field is none");
     } else if (codings + lengths > 1) {
         refuse(call, ERR_BAD_REQUEST, "Content-Length", "the request has two lengths");
     } else if (lengths == 1 && !(request_find_header(request, "Content-Length", &value) &&
@@ -265,7 +294,7 @@ static void check_head(struct call *call) {
                !span_is_equal_nocase(value, SPAN("100-continue"))) {
         refuse(call, ERR_EXPECTATION, "Expect", "only 100-continue can be met");
     } else {
-        call->must_close = false;
+        call->must_close = tells_no_length(request);
     }
 }
 

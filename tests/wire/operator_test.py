@@ -112,6 +112,39 @@ def test_the_end_waits_for_no_idle_and_no_half_sent_request(start_broker):
         connection.close()
 
 
+HIDDEN_LENGTHS = {
+    "a blank before the colon": ("Content-Length : {length}\r\n", 400),
+    "a tab before the colon": ("Content-Length\t: {length}\r\n", 400),
+    "a coding behind a blank": ("Content-Length: 0\r\nTransfer-Encoding : chunked\r\n", 400),
+    "a length behind a fold": ("X: a\r\n Content-Length: {length}\r\n", 400),
+    "a folded length": ("Content-Length:\r\n {length}\r\n", 400),
+    "a folded coding": ("Content-Length: 0\r\nTransfer-Encoding:\r\n\tchunked\r\n", 400),
+    "no length": ("", 411),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_LENGTHS)
+def test_nothing_behind_a_request_whose_end_is_unclear_is_run(broker, channel, name):
+    field, status = HIDDEN_LENGTHS[name]
+    with http.Connection(broker.operator) as connection:
+        start = (f"POST /channels/{channel} HTTP/1.1\r\nHost: {connection.host}\r\n"
+                 "Content-Type: application/json\r\n")
+        hidden = start + "Content-Length: 1\r\n\r\n1"
+        connection.send((start + field.format(length=len(hidden)) + "\r\n" + hidden).encode())
+        answer = connection.read_response()
+        assert answer.status == status and answer.headers["connection"] == "close", answer
+        with pytest.raises(http.Closed):
+            connection.read_response()
+    assert broker.page(channel)["messages"] == []
+
+
+def test_a_post_without_a_length_ends_its_connection(broker):
+    with http.Connection(broker.operator) as connection:
+        connection.send(f"POST /api/v1/explain HTTP/1.1\r\nHost: {connection.host}\r\n\r\n"
+                        .encode())
+        assert connection.read_response().headers["connection"] == "close"
+
+
 def has_ipv6():
     try:
         with socket.socket(socket.AF_INET6) as probe:
