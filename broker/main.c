@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "broker/admission/accounts.h"
+#include "broker/admission/judge.h"
 #include "broker/admission/policy.h"
 #include "broker/admission/tickets.h"
 #include "broker/channels/rules.h"
@@ -497,6 +498,16 @@ static int run_check(int count, char *const *words) {
     return command_check(count, words, &hooks);
 }
 
+static const struct client_judges judges = {.pattern = judge_pattern, .tenant = judge_tenant};
+
+static int run_key(int count, char *const *words) {
+    return client_key(count, words, &judges);
+}
+
+static int run_token(int count, char *const *words) {
+    return client_token(count, words, &judges);
+}
+
 static int run_version(int count, char *const *words) {
     (void)count;
     (void)words;
@@ -519,8 +530,8 @@ static const struct subcommand subcommands[] = {
     {"health", "ask whether the broker takes traffic", client_health},
     {"drain", "take a broker out of service", client_drain},
     {"bench", "put a load on a server and judge it", bench_run},
-    {"key", "make an API key", client_key},
-    {"token", "sign a token for trying things out", client_token},
+    {"key", "make an API key", run_key},
+    {"token", "sign a token for trying things out", run_token},
     {"sink", "list, test and direct what pushes to other systems", client_sink},
     {"listen", "receive webhooks, verify and print them", client_listen},
     {"explain", "say which rule allows or refuses something", client_explain},

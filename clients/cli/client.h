@@ -9,6 +9,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* The broker takes payloads of 16 MiB at most; what is larger is not even sent. */
 #define CLIENT_MESSAGE_BYTES_MAX 16777216
 
@@ -35,11 +38,19 @@ int client_drain(int count, char *const *words);
 /* `tidings health`: does the broker take traffic? Succeeds if so, else says why not. */
 int client_health(int count, char *const *words);
 
+/* What the broker says of a text. False: it refuses it, and why, in one sentence. */
+typedef bool client_judge(const char *text, char *ret_why, size_t size);
+
+struct client_judges {
+    client_judge *pattern;
+    client_judge *tenant;
+};
+
 /* `tidings key`: makes an API key and its row for the configuration. */
-int client_key(int count, char *const *words);
+int client_key(int count, char *const *words, const struct client_judges *judges);
 
 /* `tidings token`: signs a JWT for trying things out. */
-int client_token(int count, char *const *words);
+int client_token(int count, char *const *words, const struct client_judges *judges);
 
 /* `tidings explain`: would the broker allow it, and why? */
 int client_explain(int count, char *const *words);

@@ -10,6 +10,7 @@
 #include "clients/cli/client.h"
 #include "clients/cli/options.h"
 #include "clients/cli/output.h"
+#include "clients/cli/rights.h"
 #include "clients/cli/signer.h"
 
 #define KEY_PREFIX "tdk_" /* by which a scanner of repositories finds one that was published */
@@ -112,13 +113,23 @@ static bool make_key(const struct options *options) {
     return is_good && fflush(stdout) == 0;
 }
 
-int client_key(int count, char *const *words) {
+int client_key(int count, char *const *words, const struct client_judges *judges) {
     struct options options;
     int leave = CLIENT_OK;
     if (!options_parse(&table, count, words, &options, &leave)) {
         return leave;
     }
-    bool is_good = output_is_open() && make_key(&options);
+    const char *name = options.values[NAME];
+    if (name != NULL && *name == '\0') {
+        fputs("tidings: --name is empty\n", stderr);
+        leave = CLIENT_USAGE;
+    }
+    if (!rights_check(&table, &options, TENANT, PUBLISH, DELETE, judges)) {
+        leave = CLIENT_USAGE;
+    }
+    if (leave == CLIENT_OK && (!output_is_open() || !make_key(&options))) {
+        leave = CLIENT_FAILED;
+    }
     options_finish(&options);
-    return is_good ? CLIENT_OK : CLIENT_FAILED;
+    return leave;
 }

@@ -10,6 +10,7 @@
 #include "clients/cli/client.h"
 #include "clients/cli/options.h"
 #include "clients/cli/output.h"
+#include "clients/cli/rights.h"
 #include "clients/cli/signer.h"
 
 #define TTL_DEFAULT "1h"
@@ -160,7 +161,7 @@ static bool write_token(const struct signer *signer, const struct options *optio
     return is_good;
 }
 
-int client_token(int count, char *const *words) {
+int client_token(int count, char *const *words, const struct client_judges *judges) {
     struct options options;
     int leave = CLIENT_OK;
     if (!options_parse(&table, count, words, &options, &leave)) {
@@ -177,6 +178,8 @@ int client_token(int count, char *const *words) {
                             : NULL;
     if (wrong != NULL) {
         fprintf(stderr, "tidings: %s\nUsage: %s\n", wrong, table.usage);
+    }
+    if (!rights_check(&table, &options, TENANT, PUBLISH, DELETE, judges) || wrong != NULL) {
         options_finish(&options);
         return CLIENT_USAGE;
     }

@@ -189,6 +189,17 @@ def test_the_command_line_is_looked_at_first(tmp_path):
         assert printed(command, "--help").startswith(f"Usage: tidings {command}")
 
 
+@pytest.mark.parametrize("command", [("key",), ("token", "--key", SECRET)], ids=["key", "token"])
+def test_rights_that_the_broker_refuses_are_not_given(command):
+    done = tidings(*command, "--tenant", "A/B", "--publish", "a/**/b", "--publish", "good",
+                   "--delete", "a+")
+    assert done.returncode == USAGE and not done.stdout, done
+    lines = done.stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["--tenant A/B", "--publish a/**/b",
+                                                       "--delete a+"], lines
+    assert "last segment" in lines[1]
+
+
 def test_no_secret_is_shown_by_the_configuration(start_broker):
     key = printed("key", "--name", "a").splitlines()
     broker = start_broker(config="auth:\n  keys:\n" +
