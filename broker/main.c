@@ -509,8 +509,10 @@ static int run_token(int count, char *const *words) {
 }
 
 static int run_version(int count, char *const *words) {
-    (void)count;
-    (void)words;
+    if (count > 0 && strcmp(words[0], "--help") != 0) {
+        fprintf(stderr, "tidings: version takes no words, and was given \"%s\"\n", words[0]);
+        return COMMAND_USAGE;
+    }
     puts("tidings " TIDINGS_VERSION);
     return COMMAND_OK;
 }
@@ -561,7 +563,11 @@ static int run_help(int count, char *const *words) {
         char *const help_words[] = {help, NULL};
         return about->run(1, help_words);
     }
-    if (count > 0 && about == NULL) {
+    if (count > 1) {
+        fprintf(stderr, "tidings: help is about one command: tidings help %s\n", words[0]);
+        return COMMAND_USAGE;
+    }
+    if (count > 0 && about == NULL && strcmp(words[0], "--help") != 0) {
         fprintf(stderr, "tidings: there is no help about \"%s\"\n", words[0]);
         return COMMAND_USAGE;
     }
@@ -584,6 +590,11 @@ int main(int argc, char **argv) {
         return COMMAND_USAGE;
     }
     int code = subcommand->run(argc - 2 > 0 ? argc - 2 : 0, argv + (argc < 2 ? 1 : 2));
-    bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
-    return code == COMMAND_OK && !is_written ? COMMAND_FAILED : code;
+    int fault = fflush(stdout) == 0 ? 0 : errno;
+    if (code == COMMAND_OK && (fault != 0 || ferror(stdout) != 0)) {
+        fprintf(stderr, "tidings: standard output cannot be written: %s\n",
+                fault == 0 ? "an earlier write failed" : strerrordesc_np(fault));
+        code = COMMAND_FAILED;
+    }
+    return code;
 }

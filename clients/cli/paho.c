@@ -45,8 +45,17 @@ static const char *fault_of(const char *url) {
     return path == host ? "a URL of MQTT names a host: mqtt://HOST, or mqtt://HOST:PORT" : NULL;
 }
 
+/* What names no scheme is HTTP's. */
+static bool is_foreign(const char *url) {
+    return strstr(url, "://") != NULL && strncasecmp(url, "http://", 7) != 0 &&
+           strncasecmp(url, "https://", 8) != 0;
+}
+
 bool paho_takes_url(const char *url) {
-    const char *fault = paho_is_url(url) ? fault_of(url) : NULL;
+    const char *fault = paho_is_url(url) ? fault_of(url)
+                        : is_foreign(url)
+                            ? "--url begins with http://, https://, mqtt:// or mqtts://"
+                            : NULL;
     if (fault != NULL) {
         fprintf(stderr, "tidings: %s\n", fault);
     }

@@ -41,7 +41,8 @@ struct paho_delivery {
 /* True for mqtt:// and mqtts://. */
 bool paho_is_url(const char *url);
 
-/* False: it is such a URL with something wrong, which is complained about. */
+/* False: it is such a URL with something wrong, or of a scheme that is spoken by nobody here, which
+ * is complained about. */
 bool paho_takes_url(const char *url);
 
 /* Connects. NULL: `ret_answer` says why. */

@@ -154,7 +154,7 @@ static bool write_token(const struct signer *signer, const struct options *optio
     } else {
         token = signer_sign(signer, header, claims);
     }
-    bool is_good = token != NULL && puts(token) >= 0 && fflush(stdout) == 0;
+    bool is_good = token != NULL && puts(token) >= 0;
     free(header);
     free(claims);
     free(token);

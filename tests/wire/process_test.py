@@ -235,6 +235,27 @@ def test_help_names_the_subcommands_and_their_flags():
     assert tidings("nonsense").returncode != 0
 
 
+def test_help_and_version_take_their_words_seriously():
+    assert tidings("help", "--help").stdout == tidings("--help").stdout != b""
+    assert "one command" in told(tidings("help", "serve", "check"), 2)
+    assert "extra" in told(tidings("version", "extra"), 2)
+    assert tidings("version", "--help").returncode == 0
+
+
+@pytest.mark.parametrize("words", [["version"], ["help"], ["key"]], ids=str)
+def test_an_output_that_is_full_is_told(words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(find_binary()), *words], stdout=full, stderr=subprocess.PIPE,
+                              check=False, timeout=60)
+    assert "No space left" in told(done)
+
+
+@pytest.mark.parametrize("url", ["ftp://h", "ws://h"])
+def test_a_scheme_that_nobody_speaks_is_a_fault_of_the_command_line(url):
+    for words in (("pub", "a", "1"), ("sub", "a")):
+        assert "mqtts://" in told(tidings(*words, "--url", url), 2)
+
+
 def test_check_tells_every_fault_with_its_line(tmp_path):
     path = tmp_path / "tidings.yaml"
     path.write_text("dota: x\nlimits:\n  connections: many\nchannels:\n  - match: \"a/**/b\"\n",
