@@ -32,10 +32,36 @@ static void put_string(struct line *line, const char *string) {
 
 /* --- texts ---------------------------------------------------------------------------------- */
 
-/* C1 too: a terminal may take them for the beginning of a command. */
+/* The number of a well-formed character of up to three bytes; that of a longer one is above. */
+static unsigned number_of(struct span character) {
+    const uint8_t *bytes = character.bytes;
+    switch (character.length) {
+    case 1:
+        return bytes[0];
+    case 2:
+        return (bytes[0] & 0x1Fu) << 6 | (bytes[1] & 0x3Fu);
+    case 3:
+        return (bytes[0] & 0x0Fu) << 12 | (bytes[1] & 0x3Fu) << 6 | (bytes[2] & 0x3Fu);
+    default:
+        return UINT32_MAX;
+    }
+}
+
+/* C1 too: a terminal may take them for the beginning of a command. Beyond them those that end a
+ * line for some readers, and those that turn the direction of what stands beside them. */
 static bool is_control(struct span character) {
-    uint8_t first = character.bytes[0];
-    return first < 0x20 || first == 0x7F || (first == 0xC2 && character.bytes[1] < 0xA0);
+    static const struct {
+        unsigned first;
+        unsigned last;
+    } ranges[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0x061C, 0x061C},
+                  {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2066, 0x2069}};
+    unsigned number = number_of(character);
+    for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
+        if (number >= ranges[i].first && number <= ranges[i].last) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Writes the first character of `rest` as it stands between quotes, and moves on behind it. */
@@ -48,10 +74,11 @@ static struct span take_escaped(struct span *rest, char piece[PIECE_BYTES_MAX]) 
     if (!is_valid) {
         return SPAN(REPLACEMENT);
     }
-    uint8_t last = character.bytes[length - 1]; /* of C1 the one that is its number */
     if (is_control(character)) {
-        return span_of(piece, (size_t)snprintf(piece, PIECE_BYTES_MAX, "\\u%04x", last));
+        return span_of(piece, (size_t)snprintf(piece, PIECE_BYTES_MAX, "\\u%04x",
+                                               number_of(character) & 0xFFFFu));
     }
+    uint8_t last = character.bytes[length - 1];
     if (last == '"' || last == '\\') {
         return span_of(piece, (size_t)snprintf(piece, PIECE_BYTES_MAX, "\\%c", last));
     }

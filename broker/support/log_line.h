@@ -6,9 +6,10 @@
  * Bounds:  LOG_LINE_BYTES_MAX; a text is cut at LOG_TEXT_BYTES_MAX and then ends with "…", so that
  *          each line is whole. Every row of the table fits (its test says so).
  *
- * A text is a JSON string (RFC 8259): quotes, backslashes and control characters are escaped, what
- * is no UTF-8 becomes U+FFFD. logfmt has no standard; its readers agree on JSON's escapes within
- * quotes, and on words without quotes where they hold no blank, `"`, `=` or `\`.
+ * A text is a JSON string (RFC 8259): quotes, backslashes, control characters and those that end a
+ * line or turn its direction (U+2028, U+202E, …) are escaped, what is no UTF-8 becomes U+FFFD.
+ * logfmt has no standard; its readers agree on JSON's escapes within quotes, and on words without
+ * quotes where they hold no blank, `"`, `=` or `\`.
  */
 #pragma once
 

@@ -6,7 +6,8 @@ import re
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "reference" / "logs.md"
 ROW = re.compile(r"\| `(\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \| [^|]* \|")
-STRING = r'"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\["\\]|\\u00[0-9a-f]{2})*"'
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+STRING = rf'"(?:[^"\\{CONTROLS}]|\\["\\]|\\u(?:00|06|20)[0-9a-f]{{2}})*"'
 PAIR = re.compile(rf'([a-z_]+)=({STRING}|[!#-<>-\[\]-~]+)(?: |$)')
 HEAD = ["time", "level", "event", "message"]
 

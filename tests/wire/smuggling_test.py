@@ -4,11 +4,11 @@ would steer a terminal or forge a line of the log: each is refused, and nothing 
 import re
 
 import pytest
-from harness import http, mqtt
+from harness import http, logs, mqtt
 from harness.mqtt import V5, Client
 from harness.websocket import WebSocket
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(f"[{logs.CONTROLS}]")
 
 
 def smuggled(broker, channel):
@@ -234,7 +234,7 @@ def test_no_request_forges_a_line_of_the_log(talkative):
 
 def test_no_client_id_and_no_channel_forges_a_line_of_the_log(talkative):
     for nasty in ["\x1b[31m", "\x7f", "a\nb", "\"", "\\", "a=b c=d\r\n" + FORGED, "\u202e",
-                  "\u0085"]:
+                  "\u0085", "\u2028" + FORGED]:
         try:
             with Client(talkative, V5) as client:
                 client.connect(client_id=nasty)

@@ -82,6 +82,16 @@ TEST(a_value_can_neither_end_its_line_nor_forge_a_key) {
     EXPECT_STRING(quoted("\xC2\x9B[2J \xC2\xA0"), "\\u009b[2J \xC2\xA0"); /* C1; a blank is none */
 }
 
+TEST(what_ends_a_line_or_turns_its_direction_is_escaped) {
+    EXPECT_STRING(quoted("\xE2\x80\xA8level=error"), "\\u2028level=error");
+    EXPECT_STRING(quoted("\xD8\x9C \xE2\x80\x8E\xE2\x80\x8F"), "\\u061c \\u200e\\u200f");
+    EXPECT_STRING(quoted("\xE2\x80\xA9\xE2\x80\xAA\xE2\x80\xAE"), "\\u2029\\u202a\\u202e");
+    EXPECT_STRING(quoted("\xE2\x81\xA6\xE2\x81\xA9"), "\\u2066\\u2069");
+    /* their neighbours stand as they are */
+    EXPECT_STRING(quoted("\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xA7\xE2\x80\xAF\xE2\x81\xAA"),
+                  "\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xA7\xE2\x80\xAF\xE2\x81\xAA");
+}
+
 TEST(what_is_no_utf8_is_replaced_byte_for_byte) {
     EXPECT_STRING(quoted("gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x8E\xBE"),
                   "gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x8E\xBE");
@@ -146,5 +156,6 @@ TEST(the_longest_line_of_each_event_fits) {
 UNIT_TESTS(UNIT(logfmt_has_words_bare_and_all_else_in_quotes), UNIT(json_is_one_object_a_line),
            UNIT(numbers_and_switches_have_no_quotes), UNIT(what_is_not_known_is_left_out),
            UNIT(a_value_can_neither_end_its_line_nor_forge_a_key),
+           UNIT(what_ends_a_line_or_turns_its_direction_is_escaped),
            UNIT(what_is_no_utf8_is_replaced_byte_for_byte),
            UNIT(a_long_text_is_cut_between_characters), UNIT(the_longest_line_of_each_event_fits))
