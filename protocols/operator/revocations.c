@@ -140,7 +140,7 @@ static enum error_code read_body(struct span body, uint64_t now_s, struct words 
                                  struct revocation *ret_revocation, struct error *why) {
     struct json_value object;
     struct json_member member;
-    struct lifetime lifetime = {.until_s = now_s + REVOCATION_DEFAULT_S};
+    struct lifetime lifetime = {.until_s = now_s + REVOCATION_LONGEST_S};
     const char *fault = NULL;
     size_t position = 0;
     if (json_parse(body, &object, &position, &fault) != OK) {

@@ -18,8 +18,8 @@ struct request;
 
 #define REVOCATIONS_BODY_BYTES_MAX 4096
 
-/* Where nobody says how long the tokens live: longer than those of users do. */
-#define REVOCATION_DEFAULT_S 2592000   /* 30 days */
+/* How long at most, and where nobody says how long the tokens live: one that came back by itself
+ * would be worse than a set that is full, which is told. */
 #define REVOCATION_LONGEST_S 315360000 /* 10 years */
 
 /* POST: one of `jti`, `sub` and `tenant`, the first two with the `tenant` that they are of; and
