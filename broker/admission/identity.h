@@ -57,7 +57,7 @@ struct identity_facts {
     enum identity_kind base_kind;
     uint64_t base_fingerprint;
     uint64_t issued_s;  /* `iat`; 0: not told */
-    uint64_t expires_s; /* `exp` with no leeway; 0: never */
+    uint64_t expires_s; /* `exp` with no leeway, or the end of a certificate; 0: never */
 };
 
 #define IDENTITY_HASH_BYTES 32

@@ -338,25 +338,28 @@ static struct span name_certificate(const struct certificate *certificate, struc
     return span_of(room, before + length + behind);
 }
 
-static struct identity *identify(const struct certificate *certificate, struct span subject) {
+static struct identity *identify(const struct certificate *certificate, struct span subject,
+                                 uint64_t ends_s) {
     uint8_t room[SUBJECT_BYTES_MAX];
     struct identity_facts facts = {.kind = IDENTITY_CERTIFICATE,
                                    .subject = name_certificate(certificate, subject, room),
                                    .tenant = span_of_string(certificate->tenant),
                                    .source = span_of_string(certificate->source),
                                    .line = certificate->line,
-                                   .fingerprint = certificate->fingerprint};
+                                   .fingerprint = certificate->fingerprint,
+                                   .expires_s = ends_s};
     struct grants *own = facts.subject.length == 0
                              ? NULL
                              : grants_bind(certificate->rights, facts.subject, facts.tenant);
     return own == NULL ? NULL : identity_create(&facts, own, NULL);
 }
 
-struct identity *policy_identify_certificate(const struct policy *policy, struct span subject) {
+struct identity *policy_identify_certificate(const struct policy *policy, struct span subject,
+                                             uint64_t ends_s) {
     for (size_t i = 0; i < policy->certificate_count; i++) {
         const struct certificate *certificate = &policy->certificates[i];
         if (subject_matches(span_of_string(certificate->subject), subject)) {
-            return identify(certificate, subject);
+            return identify(certificate, subject, ends_s);
         }
     }
     return NULL;

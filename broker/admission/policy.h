@@ -106,8 +106,10 @@ struct identity *policy_find_key(const struct policy *policy, struct span key);
 bool policy_has_operator(const struct policy *policy);
 
 /* The row of auth.certificates that a verified subject fits, bound to it: a new reference. NULL:
- * none fits, or no memory. `subject` is as RFC 4514 writes it: "CN=device-7,O=Example". */
-struct identity *policy_identify_certificate(const struct policy *policy, struct span subject);
+ * none fits, or no memory. `subject` is as RFC 4514 writes it: "CN=device-7,O=Example". It is good
+ * until `ends_s` (0: for ever). */
+struct identity *policy_identify_certificate(const struct policy *policy, struct span subject,
+                                             uint64_t ends_s);
 
 size_t policy_issuer_count(const struct policy *policy);
 const struct policy_issuer *policy_issuer_at(const struct policy *policy, size_t index);

@@ -153,7 +153,13 @@ static enum error_code identify_certificate(struct access *access,
                                             const struct policy_issuer **ret_issuer,
                                             struct error *why) {
     struct accounts *accounts = access->broker->accounts;
-    *ret_identity = policy_identify_certificate(access->policy, credentials->certificate);
+    uint64_t ends_s = credentials->certificate_ends_s;
+    *ret_identity = policy_identify_certificate(access->policy, credentials->certificate, ends_s);
+    if (*ret_identity != NULL && ends_s > 0 && ends_s <= clock_wall_ms() / 1000) {
+        identity_unref(*ret_identity);
+        *ret_identity = NULL;
+        return error_set(why, ERR_TOKEN_EXPIRED, "the certificate has expired");
+    }
     if (*ret_identity != NULL && accounts != NULL &&
         accounts_enroll(accounts, *ret_identity) != OK) {
         identity_unref(*ret_identity);

@@ -37,10 +37,11 @@ struct credentials {
     struct span bearer; /* a JWT or an API key, from wherever it came */
     struct span ticket; /* of POST /token; used up by this question */
     struct span user;   /* of MQTT, with `bearer` the password; a key's name or a `sub`, or empty */
-    struct span certificate; /* the verified subject of the client's certificate (RFC 4514) */
-    const char *peer;        /* "127.0.0.1:40001" */
-    const char *protocol;    /* "http", "websocket", "sse", "mqtt": for the application */
-    struct span client_id;   /* of MQTT: for the application */
+    struct span certificate;     /* the verified subject of the client's certificate (RFC 4514) */
+    uint64_t certificate_ends_s; /* its notAfter; 0: not told */
+    const char *peer;            /* "127.0.0.1:40001" */
+    const char *protocol;        /* "http", "websocket", "sse", "mqtt": for the application */
+    struct span client_id;       /* of MQTT: for the application */
 };
 
 struct inquiry {

@@ -138,8 +138,8 @@ bool connection_is_secure(const struct connection *connection) {
     return connection->socket.tunnel != NULL;
 }
 
-struct span connection_certificate(const struct connection *connection) {
-    return tunnel_subject(connection->socket.tunnel);
+struct span connection_certificate(const struct connection *connection, uint64_t *ret_ends_s) {
+    return tunnel_subject(connection->socket.tunnel, ret_ends_s);
 }
 
 void connection_settle(struct connection *connection) {

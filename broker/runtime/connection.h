@@ -98,8 +98,9 @@ struct identity *connection_identity(const struct connection *connection);
 bool connection_is_secure(const struct connection *connection);
 
 /* The subject of the client's certificate, which was verified, as RFC 4514 writes it:
- * "CN=device-7,O=Example". Empty: it showed none. Lives until the connection is closing. */
-struct span connection_certificate(const struct connection *connection);
+ * "CN=device-7,O=Example". Empty: it showed none. Lives until the connection is closing. With the
+ * certificate's end (notAfter), in seconds since 1970; 0: there is none. */
+struct span connection_certificate(const struct connection *connection, uint64_t *ret_ends_s);
 
 /* It has said what it wants: a whole request, or a CONNECT. Until then it is one of those that are
  * cut off first where connections are short. May be called again. */

@@ -104,6 +104,8 @@ static bool make_key(const struct consent *consent, const struct consent_questio
         credentials->bearer,
         credentials->user,
         credentials->certificate,
+        span_of((const uint8_t *)&credentials->certificate_ends_s,
+                sizeof(credentials->certificate_ends_s)),
         address_of(credentials->peer),
         span_of_string(credentials->protocol),
         credentials->client_id,

@@ -61,6 +61,7 @@ static struct question *create(struct access *access, const struct credentials *
         .bearer = keep(question, texts[0]),
         .user = keep(question, texts[1]),
         .certificate = keep(question, texts[2]),
+        .certificate_ends_s = credentials->certificate_ends_s,
         .client_id = keep(question, texts[3]),
         .peer = (const char *)keep(question, texts[4]).bytes,
         .protocol = credentials->protocol,

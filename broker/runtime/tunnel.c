@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/sockets.h"
@@ -296,12 +297,22 @@ static char *format_subject(const SSL *ssl) {
     return copy;
 }
 
-struct span tunnel_subject(struct tunnel *tunnel) {
-    if (tunnel == NULL) {
+static uint64_t end_of(const SSL *ssl) {
+    const X509 *certificate = SSL_get0_peer_certificate(ssl);
+    struct tm end;
+    return certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1
+               ? (uint64_t)timegm(&end)
+               : 0;
+}
+
+struct span tunnel_subject(struct tunnel *tunnel, uint64_t *ret_ends_s) {
+    *ret_ends_s = 0;
+    if (tunnel == NULL || !tunnel->is_open) {
         return (struct span){0};
     }
-    if (tunnel->subject == NULL && tunnel->is_open) {
+    if (tunnel->subject == NULL) {
         tunnel->subject = format_subject(tunnel->ssl);
     }
+    *ret_ends_s = end_of(tunnel->ssl);
     return tunnel->subject == NULL ? (struct span){0} : span_of_string(tunnel->subject);
 }

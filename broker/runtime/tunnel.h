@@ -80,5 +80,6 @@ size_t tunnel_kept_bytes(const struct tunnel *tunnel);
 void tunnel_finish(struct tunnel *tunnel);
 
 /* The subject of the client's certificate, which was verified, as RFC 4514 writes it; empty: it
- * showed none. Lives as long as the tunnel. Accepts NULL. */
-struct span tunnel_subject(struct tunnel *tunnel);
+ * showed none. Lives as long as the tunnel. With the certificate's end (notAfter), in seconds since
+ * 1970; 0: there is none. Accepts NULL. */
+struct span tunnel_subject(struct tunnel *tunnel, uint64_t *ret_ends_s);

@@ -103,7 +103,7 @@ static enum error_code create(struct connection *connection, size_t extra_bytes,
     request->peer = connection_peer(connection);
     request->is_secure = connection_is_secure(connection);
     request->reply.is_secure = request->is_secure;
-    request->certificate = connection_certificate(connection);
+    request->certificate = connection_certificate(connection, &request->certificate_ends_s);
     request->can_switch = true;
     list_init(&exchange->in_connection);
     exchange->size = sizeof(*exchange) + extra_bytes;

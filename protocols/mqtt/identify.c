@@ -158,8 +158,9 @@ static bool is_token(struct span text) {
 static struct credentials gather(struct mqtt *mqtt, const struct mqtt_connect *connect) {
     struct credentials credentials = {.peer = connection_peer(mqtt->connection),
                                       .protocol = "mqtt",
-                                      .client_id = connect_known_id(mqtt),
-                                      .certificate = connection_certificate(mqtt->connection)};
+                                      .client_id = connect_known_id(mqtt)};
+    credentials.certificate =
+        connection_certificate(mqtt->connection, &credentials.certificate_ends_s);
     if (connect->password.length > 0) {
         credentials.bearer = connect->password;
         credentials.user = connect->user_name;

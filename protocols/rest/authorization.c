@@ -45,6 +45,7 @@ static enum error_code identify(struct request *request, struct error *why) {
     const char *cookie_name = atomic_load(&request->broker->configured)->cookie;
     struct buffer text;
     struct credentials credentials = {.certificate = request->certificate,
+                                      .certificate_ends_s = request->certificate_ends_s,
                                       .peer = request->peer,
                                       .protocol = protocol_of(request)};
     buffer_init(&text, TOKEN_BYTES_MAX);

@@ -84,6 +84,7 @@ struct request {
     bool can_switch;               /* the adapter can open streams */
     bool is_upgrade;               /* asks for a WebSocket (RFC 6455, section 4.2.1) */
     struct span certificate;       /* the verified subject of the client's; empty: it has none */
+    uint64_t certificate_ends_s;   /* in seconds since 1970 */
     /* The reply is ready. Called exactly once after routes_handle(), from within it or later; never
      * after request_destroy(), which may be called from here. */
     void (*on_replied)(struct request *request);

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates by the openssl command: an authority, servers, clients; made once a run."""
+import datetime
 import functools
 import pathlib
 import ssl
 import subprocess
 import tempfile
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 NAME = "broker.example"
 
@@ -71,6 +75,20 @@ def server_pair():
 @functools.lru_cache(maxsize=None)
 def client_pair(name, signer="Example CA"):
     return authority(signer).client(name)
+
+
+def brief_client_pair(name, lasts_s, signer="Example CA"):
+    """Of a certificate that ends so soon; the openssl command counts days."""
+    pair = authority(signer).client(name)
+    long = x509.load_pem_x509_certificate(pair[0].read_bytes())
+    key = serialization.load_pem_private_key(authority(signer).key.read_bytes(), None)
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=lasts_s)
+    brief = x509.CertificateBuilder(
+        issuer_name=long.issuer, subject_name=long.subject, public_key=long.public_key(),
+        serial_number=long.serial_number, not_valid_before=long.not_valid_before,
+        not_valid_after=ends, extensions=list(long.extensions)).sign(key, hashes.SHA256())
+    pair[0].write_bytes(brief.public_bytes(serialization.Encoding.PEM))
+    return pair
 
 
 def client_context(pair=None, signer="Example CA", version=None):

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from harness import http
+from harness import certificates, http
 from harness.broker import Broker, wait_for
 from harness.http import Closed
 from harness.mqtt import V3, V5, Client
@@ -355,6 +355,44 @@ def test_who_is_not_concerned_by_a_reload_is_answered_while_it_goes_on(start_bro
             assert broker.post("chat/1", b"1",
                                headers=fields_of("key-of-backend")).status == 200
         wait_for(lambda turn=turn: len(broker.log_lines("AUTH_RELOADED")) > turn)
+
+
+# --- certificates of clients ------------------------------------------------------------------
+
+BRIEF_S = 8  # room for two handshakes with a certificate before it ends
+DEVICES = """
+auth:
+  certificates:
+    - {{ subject: "CN=device-*,O=Example", name: "{{cn}}", subscribe: ["devices/**"] }}
+public: {{ tls: {{ certificate: "{pair[0]}", key: "{pair[1]}", client_ca: "{ca}",
+                  client_certificates: optional }} }}
+mqtt: {{ tls_listen: "127.0.0.1:0" }}
+"""
+
+
+@pytest.fixture(name="certified")
+def start_a_broker_for_devices(start_broker, tmp_path):
+    config = tmp_path / "own.yaml"
+    config.write_text(DEVICES.format(pair=certificates.server_pair(),
+                                     ca=certificates.authority().certificate), encoding="utf-8")
+    broker = start_broker("--config", str(config), context=certificates.client_context())
+    broker.path = config
+    return broker
+
+
+def open_as(broker, pair):
+    broker.context = certificates.client_context(pair)
+    return broker.websocket("/channels/devices/x"), Client(broker, V5, "tls").connect()
+
+
+def test_a_connection_ends_with_the_certificate_of_its_client(certified):
+    socket, device = open_as(certified, certificates.brief_client_pair("device-brief", BRIEF_S))
+    with certified.connect() as kept:
+        assert kept.request("GET", "/channels/devices/x").status == 403
+        assert socket.recv_close(30) == ENDS["websocket"][0]
+        assert device.end(30) == ENDS["mqtt 5.0"][0]
+        answer = kept.request("GET", "/channels/devices/x")
+        assert (answer.status, answer.json()["type"]) == (401, "/problems/token-expired"), answer
 
 
 # --- key sets ---------------------------------------------------------------------------------

@@ -73,26 +73,28 @@ TEST(a_certificate_is_named_and_bound_by_the_first_row_that_fits) {
         "                        publish: [\"d/{sub}\"]},\n"
         "                       {subject: \"CN=*,O=Example\", name: others},\n"
         "                       {subject: \"CN=*,O=Whole\"}]}\n");
-    struct identity *device = policy_identify_certificate(policy, SPAN("CN=device-7,O=Example"));
+    struct identity *device =
+        policy_identify_certificate(policy, SPAN("CN=device-7,O=Example"), 4000);
     EXPECT_NOT_NULL(device);
     EXPECT_SPAN(device->facts.subject, "device-7");
     EXPECT_SPAN(device->facts.tenant, "acme");
     EXPECT_SPAN(device->facts.source, "auth.certificates[0]");
+    EXPECT_EQ(device->facts.expires_s, 4000);
     EXPECT_TRUE(may(device, ACTION_PUBLISH, "d/device-7"));
     EXPECT_FALSE(may(device, ACTION_PUBLISH, "d/device-8"));
     identity_unref(device);
-    device = policy_identify_certificate(policy, SPAN("CN=device-a\\2Fb,O=Example"));
+    device = policy_identify_certificate(policy, SPAN("CN=device-a\\2Fb,O=Example"), 0);
     EXPECT_SPAN(device->facts.subject, "device-a/b");
     EXPECT_FALSE(may(device, ACTION_PUBLISH, "d/device-a/b"));
     identity_unref(device);
-    device = policy_identify_certificate(policy, SPAN("CN=x,O=Example"));
+    device = policy_identify_certificate(policy, SPAN("CN=x,O=Example"), 0);
     EXPECT_SPAN(device->facts.subject, "others");
     identity_unref(device);
-    device = policy_identify_certificate(policy, SPAN("CN=x,O=Whole"));
+    device = policy_identify_certificate(policy, SPAN("CN=x,O=Whole"), 0);
     EXPECT_SPAN(device->facts.subject, "CN=x,O=Whole");
     identity_unref(device);
-    EXPECT_NULL(policy_identify_certificate(policy, SPAN("CN=x,O=Nobody")));
-    EXPECT_NULL(policy_identify_certificate(policy, SPAN("")));
+    EXPECT_NULL(policy_identify_certificate(policy, SPAN("CN=x,O=Nobody"), 0));
+    EXPECT_NULL(policy_identify_certificate(policy, SPAN(""), 0));
     policy_unref(policy);
 }
 

@@ -12,6 +12,7 @@
 #include "broker/runtime/broker.h"
 #include "broker/runtime/courier.h"
 #include "broker/runtime/jwks.h"
+#include "broker/support/clock.h"
 #include "tests/broker/admission/signer.h"
 #include "tests/broker/config/load.h"
 
@@ -281,6 +282,19 @@ TEST(a_certificate_that_no_row_names_is_for_the_transport_alone) {
     identity_unref(identity);
 }
 
+TEST(a_certificate_that_ended_on_an_open_connection_is_good_no_more) {
+    struct credentials credentials = {.certificate = SPAN("CN=device,O=Example")};
+    struct identity *identity = NULL;
+    uint64_t now_s = clock_wall_ms() / 1000;
+    configure("certificates: [{subject: \"CN=*,O=Example\", name: \"{cn}\"}]");
+    credentials.certificate_ends_s = now_s + 600;
+    EXPECT_EQ(identify(credentials, &identity), OK);
+    EXPECT_EQ(identity->facts.expires_s, now_s + 600);
+    identity_unref(identity);
+    credentials.certificate_ends_s = now_s;
+    EXPECT_EQ(try(credentials), ERR_TOKEN_EXPIRED);
+}
+
 /* --- tickets ---------------------------------------------------------------------------------- */
 
 static struct credentials issue(void) {
@@ -469,6 +483,7 @@ UNIT_TESTS(CLAIM(where_nothing_is_configured_everyone_may_do_everything),
            CLAIM(a_token_that_was_changed_is_no_token_also_where_the_true_one_is_remembered),
            CLAIM(nobody_is_remembered_over_another_configuration),
            CLAIM(a_certificate_that_no_row_names_is_for_the_transport_alone),
+           CLAIM(a_certificate_that_ended_on_an_open_connection_is_good_no_more),
            CLAIM(a_ticket_is_good_once_and_no_longer_than_its_token),
            CLAIM(a_revocation_finds_room_where_all_before_it_have_ended),
            CLAIM(a_ticket_goes_with_the_row_behind_it_and_with_a_revocation),

@@ -10,6 +10,7 @@
 #include "broker/metrics/metrics.h"
 #include "broker/runtime/sockets.h"
 #include "broker/runtime/tls.h"
+#include "broker/support/clock.h"
 #include "tests/broker/config/load.h"
 #include "tests/broker/runtime/certificate.h"
 
@@ -151,6 +152,7 @@ static enum error_code read_some(size_t room, size_t *ret_length) {
 
 TEST(bytes_pass_both_ways_once_it_is_open) {
     size_t length = 0;
+    uint64_t ends_s = 1;
     open_tunnel();
     EXPECT_EQ(count_outcome(TUNNEL_FULL, METRICS_TLS_1_3), 1);
     EXPECT_EQ(read_some(100, &length), ERR_AGAIN);
@@ -161,8 +163,9 @@ TEST(bytes_pass_both_ways_once_it_is_open) {
     EXPECT_EQ(length, 5);
     EXPECT_EQ(SSL_read(world.client, world.got, 100), 5);
     EXPECT_SPAN(span_of(world.got, 5), "there");
-    EXPECT_EQ(tunnel_subject(world.tunnel).length, 0);
-    EXPECT_EQ(tunnel_subject(NULL).length, 0);
+    EXPECT_EQ(tunnel_subject(world.tunnel, &ends_s).length, 0);
+    EXPECT_EQ(tunnel_subject(NULL, &ends_s).length, 0);
+    EXPECT_EQ(ends_s, 0);
 }
 
 TEST(what_comes_in_small_pieces_is_a_handshake_all_the_same) {
@@ -359,11 +362,14 @@ TEST(the_peer_is_told_that_nothing_follows) {
 static void expect_subject(struct span common_name, const char *subject) {
     char more[256];
     const char *reason = NULL;
+    uint64_t ends_s;
+    uint64_t begun_s = clock_wall_ms() / 1000;
     struct certificate theirs = certificate_create("theirs", common_name, 10, NULL);
     snprintf(more, sizeof(more), ", client_certificates: required, client_ca: %s", theirs.file);
     open_with(more, &theirs, HTTP);
     EXPECT_EQ(shake_all(&reason), OK);
-    EXPECT_SPAN(tunnel_subject(world.tunnel), subject);
+    EXPECT_SPAN(tunnel_subject(world.tunnel, &ends_s), subject);
+    EXPECT_TRUE(ends_s > begun_s + 9 * 86400 && ends_s < begun_s + 11 * 86400);
 }
 
 TEST(a_subject_is_as_its_certificate_has_it) {
@@ -385,11 +391,12 @@ TEST(a_name_brings_no_second_line) {
 TEST(a_certificate_that_nobody_signed_is_refused) {
     char more[256];
     const char *reason = NULL;
+    uint64_t ends_s;
     struct certificate theirs = certificate_create("theirs", SPAN("theirs"), 10, NULL);
     snprintf(more, sizeof(more), ", client_certificates: optional, client_ca: %s", ours.file);
     open_with(more, &theirs, HTTP);
     EXPECT_EQ(shake_all(&reason), ERR_PROTOCOL);
-    EXPECT_EQ(tunnel_subject(world.tunnel).length, 0);
+    EXPECT_EQ(tunnel_subject(world.tunnel, &ends_s).length, 0);
 }
 
 TEST(a_certificate_that_has_expired_is_refused) {
