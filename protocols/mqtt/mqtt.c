@@ -148,6 +148,9 @@ void mqtt_close(struct mqtt *mqtt, enum close_reason close_reason) {
     }
     mqtt->is_closed = true;
     mqtt->phase = MQTT_PHASE_LEFT;
+    if (close_reason == CLOSE_REVOKED) {
+        will_drop(mqtt); /* a will is a publish, which it may not any more */
+    }
     IGNORE_RESULT(transport_put_close(mqtt, close_reason) != OK); /* it ends anyway */
     transport_flush(mqtt);
     connection_close(mqtt->connection, close_reason);

@@ -23,7 +23,8 @@ MUST_USE enum error_code will_take(struct mqtt *mqtt, const struct mqtt_will *wi
  * ERR_MEMORY. */
 MUST_USE enum error_code will_scope(struct mqtt *mqtt);
 
-/* The connection ended with a DISCONNECT that says so [MQTT-3.14.4-3]. */
+/* The connection ended with a DISCONNECT that says so [MQTT-3.14.4-3], or because its client was
+ * revoked: one with a delay does not wait either. */
 void will_drop(struct mqtt *mqtt);
 
 /* The connection ended otherwise. One with a delay, or that the log has no room for now, stays for

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what over MQTT, where the answer is MQTT's own: return codes, sessions and their
 owners, wills, groups, tenants. The table of all protocols is in permission_table_test.py."""
+import json
 import subprocess
 import time
 
 import pytest
+from harness import http
 from harness import mqtt_packets as packets
 from harness.broker import Broker, wait_for
 from harness.mosquitto import command, run
@@ -282,6 +284,26 @@ def test_a_token_that_ends_ends_the_connection_and_leaves_the_will(trusting, cha
         assert client.end() == (None if version == V3 else 0xA0)
         assert reader.message().payload == b"gone"
         client.close()
+
+
+@pytest.mark.parametrize("version, delay_s", [(V3, None), (V5, None), (V5, 1)],
+                         ids=["3.1.1", "5.0", "5.0 delayed"])
+def test_who_is_revoked_leaves_no_will(trusting, channel, version, delay_s):
+    will = {"topic": channel, "payload": b"gone"}
+    if delay_s is not None:
+        will["values"] = {"will_delay": delay_s}
+    with login(trusting, "key-of-backend") as reader:
+        reader.subscribe(channel)
+        client = login(trusting, token("mallory", publish=[channel], jti=channel), version=version,
+                       will=will, **({"values": HOUR} if version == V5 else {}))
+        assert http.request(trusting.operator, "POST", "/api/v1/revoke",
+                            {"Content-Type": "application/json"},
+                            json.dumps({"jti": channel}).encode()).status == 200
+        assert client.end() == (None if version == V3 else NOT_AUTHORIZED)
+        client.close()
+        trusting.let_pass(delay_s or 0)
+        reader.publish(channel, b"next", qos=1)
+        assert reader.message().payload == b"next"
 
 
 # --- whose a session is -------------------------------------------------------------------------
