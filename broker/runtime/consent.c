@@ -156,7 +156,7 @@ static struct identity *make_identity(const struct flight *flight,
         facts.base_kind = known->facts.kind;
         facts.base_fingerprint = known->facts.fingerprint;
     }
-    if (answer->expires_in_s > 0) {
+    if (answer->has_end) {
         uint64_t end_s = now_s + answer->expires_in_s;
         facts.expires_s = facts.expires_s == 0 || end_s < facts.expires_s ? end_s : facts.expires_s;
     }
@@ -183,8 +183,12 @@ static enum error_code allow(const struct flight *flight, const struct consent_a
     if (flight->kind != CONSENT_CONNECT) {
         return OK;
     }
-    bool says_who = answer->subject.length > 0 || answer->tenant.length > 0 ||
-                    answer->expires_in_s > 0 || answer->rights != NULL;
+    if (answer->has_end && answer->expires_in_s == 0) {
+        return error_set(why, ERR_TOKEN_EXPIRED,
+                         "auth.webhook says that it is over: `expires_in` is 0");
+    }
+    bool says_who = answer->subject.length > 0 || answer->tenant.length > 0 || answer->has_end ||
+                    answer->rights != NULL;
     if (!says_who && flight->identity != NULL) {
         *ret_given = identity_ref(flight->identity);
         return OK;

@@ -142,10 +142,9 @@ static enum error_code take_texts(struct consent_answer *answer, struct error *w
 }
 
 static enum error_code take_rest(struct consent_answer *answer, struct error *why) {
-    bool has_end;
     const struct json_value *rights = members_find(&answer->members, "rights");
     if (!take_seconds(&answer->members, "cache", &answer->has_cache, &answer->cache_s) ||
-        !take_seconds(&answer->members, "expires_in", &has_end, &answer->expires_in_s)) {
+        !take_seconds(&answer->members, "expires_in", &answer->has_end, &answer->expires_in_s)) {
         return error_set(why, ERR_BAD_JSON, "`cache` or `expires_in` is no number of seconds");
     }
     if (rights == NULL || rights->kind == JSON_KIND_NULL) {

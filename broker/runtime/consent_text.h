@@ -54,7 +54,8 @@ struct consent_answer {
     bool is_allowed;
     bool has_cache;
     uint64_t cache_s;
-    uint64_t expires_in_s; /* 0: not told */
+    bool has_end;
+    uint64_t expires_in_s;
     struct span subject;
     struct span tenant;
     struct span reason;

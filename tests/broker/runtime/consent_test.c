@@ -245,6 +245,20 @@ TEST(who_was_named_is_good_no_longer_than_he_was_said_to_be) {
     answer(OK, 200, "{\"allow\":false}");
 }
 
+TEST(who_is_good_for_no_time_has_expired) {
+    open_with(WEBHOOK(""));
+    struct identity *alice = create_identity("alice", NOW_S + 5);
+    struct consent_question questions[] = {connect_question(NULL, &bearer),
+                                           connect_question(alice, &bearer)};
+    for (size_t i = 0; i < ARRAY_COUNT(questions); i++) {
+        EXPECT_EQ(ask(&questions[i]), ERR_AGAIN);
+        answer(OK, 200, "{\"allow\":true,\"sub\":\"alice\",\"expires_in\":0}");
+        EXPECT_EQ(questions[i].result, ERR_TOKEN_EXPIRED);
+        EXPECT_NULL(questions[i].given);
+    }
+    identity_unref(alice);
+}
+
 TEST(the_application_makes_no_token_good_for_longer) {
     open_with(WEBHOOK(""));
     struct identity *alice = create_identity("alice", NOW_S + 5);
@@ -411,6 +425,7 @@ UNIT_TESTS(CLAIM(a_question_is_a_signed_post_and_its_secret_stays_here),
            CLAIM(other_credentials_are_another_question_and_another_port_is_not),
            CLAIM(an_answer_is_good_to_the_millisecond_for_as_long_as_it_says),
            CLAIM(who_was_named_is_good_no_longer_than_he_was_said_to_be),
+           CLAIM(who_is_good_for_no_time_has_expired),
            CLAIM(the_application_makes_no_token_good_for_longer),
            CLAIM(answers_of_the_configuration_before_are_no_answers),
            CLAIM(what_is_no_answer_is_neither_yes_nor_no),
