@@ -61,7 +61,7 @@ struct identity *identity_create(const struct identity_facts *facts, struct gran
                                  struct grants *cap) {
     INVARIANT(facts->kind < IDENTITY_KIND_COUNT);
     size_t texts_length = facts->subject.length + facts->tenant.length + facts->token_id.length +
-                          facts->issuer.length + facts->source.length;
+                          facts->issuer.length + facts->certificate.length + facts->source.length;
     struct identity *identity = calloc(1, sizeof(*identity) + texts_length);
     if (identity == NULL || !make_hash(facts, identity->hash)) {
         free(identity);
@@ -76,6 +76,7 @@ struct identity *identity_create(const struct identity_facts *facts, struct gran
     identity->facts.tenant = keep(&texts, facts->tenant);
     identity->facts.token_id = keep(&texts, facts->token_id);
     identity->facts.issuer = keep(&texts, facts->issuer);
+    identity->facts.certificate = keep(&texts, facts->certificate);
     identity->facts.source = keep(&texts, facts->source);
     identity->own = own;
     identity->cap = cap;

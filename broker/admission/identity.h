@@ -45,13 +45,14 @@ const char *identity_kind_name(enum identity_kind kind);
 /* All spans are copied by identity_create(). */
 struct identity_facts {
     enum identity_kind kind;
-    struct span subject;  /* empty: none */
-    struct span tenant;   /* empty: none */
-    struct span token_id; /* `jti`; empty: none */
-    struct span issuer;   /* `iss`, or empty */
-    struct span source;   /* the configuration row behind it: "auth.jwt[0]", "auth.keys[2]" */
-    uint32_t line;        /* of that row in the file; 0: not known */
-    uint64_t fingerprint; /* of that row: see policy_is_same_for() */
+    struct span subject;     /* empty: none */
+    struct span tenant;      /* empty: none */
+    struct span token_id;    /* `jti`; empty: none */
+    struct span issuer;      /* `iss`, or empty */
+    struct span certificate; /* the subject of a client's; empty: none */
+    struct span source;      /* the configuration row behind it: "auth.jwt[0]", "auth.keys[2]" */
+    uint32_t line;           /* of that row in the file; 0: not known */
+    uint64_t fingerprint;    /* of that row: see policy_is_same_for() */
     /* Of IDENTITY_APPLICATION: by which row the broker knew whom the application named. Everyone:
      * it knew nobody. */
     enum identity_kind base_kind;

@@ -344,6 +344,7 @@ static struct identity *identify(const struct certificate *certificate, struct s
     struct identity_facts facts = {.kind = IDENTITY_CERTIFICATE,
                                    .subject = name_certificate(certificate, subject, room),
                                    .tenant = span_of_string(certificate->tenant),
+                                   .certificate = subject,
                                    .source = span_of_string(certificate->source),
                                    .line = certificate->line,
                                    .fingerprint = certificate->fingerprint,
@@ -354,15 +355,22 @@ static struct identity *identify(const struct certificate *certificate, struct s
     return own == NULL ? NULL : identity_create(&facts, own, NULL);
 }
 
-struct identity *policy_identify_certificate(const struct policy *policy, struct span subject,
-                                             uint64_t ends_s) {
+/* The first row that fits. NULL: none does. */
+static const struct certificate *find_certificate(const struct policy *policy,
+                                                  struct span subject) {
     for (size_t i = 0; i < policy->certificate_count; i++) {
         const struct certificate *certificate = &policy->certificates[i];
         if (subject_matches(span_of_string(certificate->subject), subject)) {
-            return identify(certificate, subject, ends_s);
+            return certificate;
         }
     }
     return NULL;
+}
+
+struct identity *policy_identify_certificate(const struct policy *policy, struct span subject,
+                                             uint64_t ends_s) {
+    const struct certificate *certificate = find_certificate(policy, subject);
+    return certificate == NULL ? NULL : identify(certificate, subject, ends_s);
 }
 
 size_t policy_issuer_count(const struct policy *policy) {
@@ -460,7 +468,7 @@ bool policy_has_place_for(const struct policy *policy, const struct identity *id
     case IDENTITY_TOKEN:
         return has_issuer_named(policy, identity->facts.issuer);
     case IDENTITY_CERTIFICATE:
-        return policy->certificate_count > 0;
+        return find_certificate(policy, identity->facts.certificate) != NULL;
     case IDENTITY_APPLICATION:
         return policy->webhook.url != NULL;
     case IDENTITY_KIND_COUNT:

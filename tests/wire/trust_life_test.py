@@ -395,6 +395,17 @@ def test_a_connection_ends_with_the_certificate_of_its_client(certified):
         assert (answer.status, answer.json()["type"]) == (401, "/problems/token-expired"), answer
 
 
+@pytest.mark.parametrize("row, end", [("other-*", 1), ("device-7*", 0)])
+def test_a_certificate_whose_row_is_gone_is_told_so(certified, row, end):
+    """One whose row is another may come back."""
+    socket, device = open_as(certified, certificates.client_pair("device-7"))
+    text = certified.path.read_text(encoding="utf-8")
+    certified.path.write_text(text.replace("device-*", row), encoding="utf-8")
+    certified.signal(signal.SIGHUP)
+    assert socket.recv_close(30) == ENDS["websocket"][end]
+    assert device.end(30) == ENDS["mqtt 5.0"][end]
+
+
 # --- key sets ---------------------------------------------------------------------------------
 
 

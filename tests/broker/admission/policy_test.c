@@ -98,6 +98,23 @@ TEST(a_certificate_is_named_and_bound_by_the_first_row_that_fits) {
     policy_unref(policy);
 }
 
+TEST(a_certificate_has_a_place_where_a_row_fits_it) {
+    struct policy *policy =
+        policy_of("auth: {certificates: [{subject: \"CN=d-*,O=Example\", name: \"{cn}\"}]}\n");
+    struct policy *changed = policy_of(
+        "auth: {certificates: [{subject: \"CN=*,O=Example\", name: \"{cn}\", publish: [a]}]}\n");
+    struct policy *other = policy_of("auth: {certificates: [{subject: \"CN=*,O=Other\"}]}\n");
+    struct identity *device = policy_identify_certificate(policy, SPAN("CN=d-7,O=Example"), 0);
+    EXPECT_TRUE(policy_is_same_for(policy, device));
+    EXPECT_FALSE(policy_is_same_for(changed, device));
+    EXPECT_TRUE(policy_has_place_for(changed, device));
+    EXPECT_FALSE(policy_has_place_for(other, device));
+    identity_unref(device);
+    policy_unref(policy);
+    policy_unref(changed);
+    policy_unref(other);
+}
+
 TEST(an_issuer_is_what_its_row_says) {
     struct policy *policy =
         policy_of("auth: {jwt: [{key: \"" SECRET "\"},\n"
@@ -226,6 +243,7 @@ TEST(nothing_new_is_no_new_policy) {
 UNIT_TESTS(UNIT(without_auth_everyone_may_do_everything), UNIT(a_key_is_found_by_its_hash_alone),
            UNIT(anonymous_has_the_rights_of_its_rule),
            UNIT(a_certificate_is_named_and_bound_by_the_first_row_that_fits),
+           UNIT(a_certificate_has_a_place_where_a_row_fits_it),
            UNIT(an_issuer_is_what_its_row_says),
            UNIT(the_webhook_is_asked_about_everything_unless_told),
            UNIT(whom_the_application_named_is_the_same_with_the_row_behind_him),
