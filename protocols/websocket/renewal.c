@@ -20,6 +20,13 @@ static bool is_same_client(const struct identity *one, const struct identity *ot
     return memcmp(hash, other_hash, sizeof(hash)) == 0;
 }
 
+static enum error_code refuse(const struct identity *before, struct error *why) {
+    return error_set_field(why, ERR_FORBIDDEN, "auth",
+                           before->facts.kind == IDENTITY_ANONYMOUS
+                               ? "an anonymous connection takes no token: connect with it"
+                               : "this token is of another client than the one that connected");
+}
+
 /* What it was allowed when it was opened is not asked of the application again. */
 static bool may_go_on(const struct websocket *websocket, const struct identity *identity) {
     struct span channel = span_of(websocket->channel, websocket->channel_length);
@@ -68,8 +75,7 @@ enum error_code renewal_obey(struct websocket *websocket, const struct command *
     if (is_same_client(before, identity)) {
         code = take(websocket, identity, command->ref, why);
     } else {
-        code = error_set_field(why, ERR_FORBIDDEN, "auth",
-                               "this token is of another client than the one that connected");
+        code = refuse(before, why);
     }
     identity_unref(identity);
     return code;

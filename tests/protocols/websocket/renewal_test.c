@@ -37,11 +37,13 @@ static int end(void **state) {
     return fakes_end(state);
 }
 
+static struct error why;
+
 static enum error_code renew(const char *token) {
     struct command command = {
         .kind = COMMAND_AUTH, .auth = span_of_string(token), .ref = SPAN("9")};
     struct petition petition = {.access = (struct access *)&gate};
-    struct error why = {0};
+    why = (struct error){0};
     enum error_code code = renewal_obey(websocket, &command, &petition, &why);
     petition_finish(&petition);
     return code;
@@ -51,7 +53,6 @@ static enum error_code renew(const char *token) {
 static struct identity *alice_with(const char *pattern) {
     struct identity_facts facts = {.kind = IDENTITY_TOKEN, .subject = SPAN("alice")};
     struct grants *grants = grants_create();
-    struct error why = {0};
     EXPECT_EQ(grants_add(grants, ACTION_SUBSCRIBE, span_of_string(pattern), &why), OK);
     return identity_create(&facts, grants, NULL);
 }
@@ -100,6 +101,22 @@ TEST(a_bad_token_changes_nothing) {
     EXPECT_FALSE(fakes.is_closing);
 }
 
+TEST(who_may_not_renew_is_told_why) {
+    struct identity_facts facts = {.kind = IDENTITY_ANONYMOUS};
+    open_socket("/channels/a", NULL);
+    struct identity *anonymous = identity_create(&facts, NULL, NULL);
+    gate_be(anonymous);
+    gate.next = alice_with("a");
+    EXPECT_EQ(renew("x"), ERR_FORBIDDEN);
+    EXPECT_STRING(why.detail, "an anonymous connection takes no token: connect with it");
+    gate_be(gate_make("bob", NULL));
+    identity_unref(anonymous);
+    EXPECT_EQ(renew("x"), ERR_FORBIDDEN);
+    EXPECT_STRING(why.detail, "this token is of another client than the one that connected");
+    EXPECT_FALSE(fakes.is_closing);
+    identity_unref(gate.next);
+}
+
 TEST(who_has_no_place_for_the_new_token_goes_on_with_the_old_one) {
     struct identity *alice = gate_make("alice", NULL);
     open_socket("/channels/a", NULL);
@@ -118,5 +135,5 @@ TEST(who_has_no_place_for_the_new_token_goes_on_with_the_old_one) {
 UNIT_TESTS(RENEWED(what_the_new_token_allows_goes_on),
            RENEWED(a_socket_whose_channel_it_does_not_allow_is_closed_behind_the_answer),
            RENEWED(subscriptions_that_it_does_not_allow_end_one_by_one),
-           RENEWED(a_bad_token_changes_nothing),
+           RENEWED(a_bad_token_changes_nothing), RENEWED(who_may_not_renew_is_told_why),
            RENEWED(who_has_no_place_for_the_new_token_goes_on_with_the_old_one))
