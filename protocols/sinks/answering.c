@@ -352,7 +352,7 @@ static void answer_about(struct sinks *sinks, struct sinks_seat *seat,
 void sinks_on_asked(struct letter *letter, void *consumer) {
     (void)consumer;
     struct sinks_question *question = CONTAINER_OF(letter, struct sinks_question, letter);
-    struct sinks *sinks = question->state;
+    struct sinks *sinks = question->sinks;
     list_init(&question->in_sinks);
     atomic_fetch_sub(&sinks->asking, 1);
     if (question->row != NULL) {
@@ -371,7 +371,7 @@ void sinks_on_asked(struct letter *letter, void *consumer) {
 
 enum error_code sinks_ask(struct sinks *sinks, struct sinks_question *question) {
     atomic_fetch_add(&sinks->asking, 1);
-    question->state = sinks;
+    question->sinks = sinks;
     question->letter.on_delivered = sinks_on_asked;
     enum error_code code = atomic_load(&sinks->is_closed)
                                ? ERR_DRAINING

@@ -146,7 +146,7 @@ static bool ship(struct sink *sink, size_t index) {
     }
     struct message *message = revival->messages[index];
     parcel->messages[0] = message;
-    parcel->store = index;
+    parcel->index = index;
     parcel->shipment.bytes = message->fields.payload.length;
     parcel_name(parcel);
     tempo_on_begun(&sink->tempo, clock_monotonic_us());
@@ -180,7 +180,7 @@ static void send_some(struct sink *sink) {
 void reviving_on_settled(struct parcel *parcel, const struct verdict *verdict) {
     struct sink *sink = parcel->shipment.sink;
     struct revival *revival = sink->revival;
-    size_t index = (size_t)parcel->store;
+    size_t index = parcel->index;
     INVARIANT(revival != NULL);
     revival->out--;
     struct message *letter = NULL;

@@ -39,6 +39,7 @@ struct parcel {
     bool is_probe;
     bool is_early;               /* a probe, before the time of its message: no attempt */
     uint64_t store;              /* waiting: until that one is done */
+    size_t index;                /* of dead letters: in their page */
     struct verdict *verdict;     /* dying: the last one; NULL: no memory */
     struct backlog_item **items; /* of the course: `count` … */
     struct message **messages;   /* … likewise */
@@ -111,7 +112,7 @@ struct sink {
     uint64_t floor_stored;
     struct message **letters; /* that go with the next store */
     size_t letter_count;
-    struct list askers; /* questions that a store answers; `state` is its number */
+    struct list askers; /* questions that a store answers: `store` is its number */
     struct sinks_question *turn_question;
 
     /* Its life. */

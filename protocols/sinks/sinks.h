@@ -132,8 +132,9 @@ enum sinks_question_kind {
  * exactly once, on the thread of `reply_to`. */
 struct sinks_question {
     struct letter letter;
-    struct list in_sinks; /* the thread's, as is `state` */
-    void *state;
+    struct list in_sinks; /* the thread's, as are `sinks` and `store` */
+    struct sinks *sinks;  /* that are asked */
+    uint64_t store;       /* of the sink, that answers it */
     enum sinks_question_kind kind;
     char name[SINK_NAME_BYTES_MAX + 1];
     struct sink_row *row;

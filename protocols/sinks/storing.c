@@ -28,7 +28,7 @@ bool storing_is_quiet(const struct sink *sink) {
 }
 
 void storing_ask(struct sink *sink, struct sinks_question *question) {
-    question->state = (void *)(uintptr_t)(sink->stores + 1);
+    question->store = sink->stores + 1;
     list_put_tail(&sink->askers, &question->in_sinks);
     sink->is_dirty = true;
     sink_wake(sink);
@@ -38,7 +38,7 @@ static void answer_askers(struct sink *sink, uint64_t number, enum error_code co
                           const struct error *why) {
     LIST_EACH(&sink->askers, node) {
         struct sinks_question *question = CONTAINER_OF(node, struct sinks_question, in_sinks);
-        if ((uintptr_t)question->state <= number) {
+        if (question->store <= number) {
             list_remove(&question->in_sinks);
             sinks_answer_with(sink->sinks, question, code, why->detail);
         }
