@@ -137,6 +137,21 @@ TEST(an_endpoint_that_is_gone_says_so_in_a_replay_too) {
     EXPECT_EQ(count_kept("$dlq/s"), 1);
 }
 
+/* Nor does it leave anything behind in memory. */
+TEST(a_replay_whose_letters_the_log_refuses_does_not_outlive_the_process) {
+    struct sink_figures figures = {0};
+    set_outcome_until(OUTCOME_REFUSED, 1);
+    publish_some(2);
+    await_shipped(2);
+    set_outcome(OUTCOME_REFUSED);
+    refuse_letters(SHIPPED_MAX);
+    EXPECT_EQ(ask(SINKS_REPLAY, &figures), OK);
+    await_counted(&refused_count, 1);
+    stop_world();
+    start_world();
+    EXPECT_EQ(count_kept("$dlq/s"), 1);
+}
+
 /* A reload: the sink is to be another, and goes on from what the present one knows. */
 static void change_row(void) {
     world.changed_row = world.row;
@@ -315,6 +330,7 @@ int main(void) {
         IN_WORLD(what_is_refused_is_a_dead_letter_at_once),
         IN_WORLD(a_replay_that_is_abandoned_is_no_failure_of_the_endpoint),
         IN_WORLD(an_endpoint_that_is_gone_says_so_in_a_replay_too),
+        IN_WORLD(a_replay_whose_letters_the_log_refuses_does_not_outlive_the_process),
         IN_WORLD(a_dead_letter_that_the_log_refused_is_not_lost_when_its_sink_changes),
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_is_back),
         IN_WORLD(one_channel_is_enough_to_find_an_endpoint_that_takes_again),
