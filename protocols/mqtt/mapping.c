@@ -89,15 +89,16 @@ static enum error_code take_user_properties(struct taking *taking, struct span r
 }
 
 /* MQTT promises to pass on whatever its publisher calls what: what is not of its type only loses
- * its meaning for readers of other protocols. But JSON these would be told that it is, so it has to
- * be: ERR_BAD_JSON. An empty payload may be called anything: it clears what is retained. */
+ * its meaning for readers of other protocols. But what is called JSON these would be told that it
+ * is, so it has to be: ERR_BAD_JSON. An empty payload may be called anything: it clears what is
+ * retained. */
 static enum error_code take_kind(struct message_fields *fields, struct error *why) {
     struct media media = {.payload_kind = PAYLOAD_TEXT};
     enum error_code code = OK;
     if (fields->payload.length > 0) {
         code = media_classify(fields->type, fields->payload, &media, why);
     }
-    if (code != OK && code != ERR_BAD_JSON) {
+    if (code != OK && !media_is_json(fields->type)) {
         media.payload_kind = utf8_is_valid(fields->payload) ? PAYLOAD_TEXT : PAYLOAD_BINARY;
         code = OK;
     }

@@ -126,6 +126,11 @@ enum error_code media_classify(struct span content_type, struct span body, struc
     return code;
 }
 
+bool media_is_json(struct span content_type) {
+    struct media_type type;
+    return media_type_parse(span_trim(content_type), &type) && rule_of(&type) == RULE_JSON;
+}
+
 bool media_is_utf8(struct span content_type) {
     struct media_type type;
     return !media_type_parse(span_trim(content_type), &type) || is_charset_readable(&type);

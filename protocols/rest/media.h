@@ -38,6 +38,9 @@ struct media {
 MUST_USE enum error_code media_classify(struct span content_type, struct span body,
                                         struct media *ret_media, struct error *why);
 
+/* What is sent as that has to be JSON. */
+bool media_is_json(struct span content_type);
+
 /* Whether text of this type is taken: it names no charset, or UTF-8 or US-ASCII. No type (empty)
  * names none. */
 bool media_is_utf8(struct span content_type);

@@ -53,12 +53,17 @@ TEST(a_content_type_is_kept_as_it_is) { /* [MQTT-3.3.2-20] */
     EXPECT_SPAN(fields.type, "my/ty");
 }
 
+#define EIGHT "[[[[[[[["
+#define DEEP EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "["
+
 TEST(what_is_said_to_be_json_has_to_be) {
     EXPECT_EQ(take(0x30, "0001 'a' 13 03 0010 'application/json' '{'"), ERR_BAD_JSON);
     EXPECT_NOT_NULL(strstr(why.detail, "at byte 1"));
     EXPECT_EQ(take(0x30, "0001 'a' 13 03 0010 'application/json'"), OK);
     EXPECT_EQ(take(0x30, "0001 'a' 0d 03 000a 'text/plain' ff"), OK);
     EXPECT_EQ(fields.payload_kind, PAYLOAD_BINARY);
+    EXPECT_EQ(take(0x30, "0001 'a' 00 '" DEEP "'"), OK); /* nobody said that it is JSON */
+    EXPECT_EQ(fields.payload_kind, PAYLOAD_TEXT);
 }
 
 TEST(what_is_said_to_be_utf8_has_to_be) {
