@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "broker/channels/id.h"
+#include "broker/channels/name.h"
 #include "broker/channels/scope.h"
 #include "broker/support/string_map.h"
 #include "protocols/sinks/sink_private.h"
@@ -46,12 +47,15 @@ static bool is_own_name(struct span name) {
     return is_own;
 }
 
-static enum error_code put_given(struct buffer *headers, struct span given) {
+/* In a channel of its own nobody but the broker writes: what a letter says there is so. */
+static enum error_code put_given(struct buffer *headers, const struct message_fields *fields) {
+    bool is_ours = channel_name_is_reserved(fields->channel);
+    struct span rest = fields->headers;
     struct span name;
     struct span value;
     enum error_code code = OK;
-    while (code == OK && string_map_next(&given, &name, &value)) {
-        code = is_own_name(name) ? OK : string_map_put(headers, name, value);
+    while (code == OK && string_map_next(&rest, &name, &value)) {
+        code = !is_ours && is_own_name(name) ? OK : string_map_put(headers, name, value);
     }
     return code;
 }
@@ -61,7 +65,7 @@ static enum error_code put_headers(struct buffer *headers, const struct message 
     char id[ID_TEXT_BYTES_MAX];
     struct span channel = message->fields.channel;
     struct span tenant = scope_tenant(channel);
-    enum error_code code = put_given(headers, message->fields.headers);
+    enum error_code code = put_given(headers, &message->fields);
     code = code != OK ? code
                       : string_map_put(headers, SPAN("tidings-channel"), scope_visible(channel));
     if (code == OK && tenant.length > 0) {
