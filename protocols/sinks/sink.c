@@ -316,7 +316,6 @@ static void mind_failing(struct sink *sink) {
 
 static void sink_go_on(struct sink *sink) {
     sink->due_ms = UINT64_MAX;
-    mind_failing(sink);
     mind_breaker(sink);
     mind_driver(sink);
     errands_go_on(sink);
@@ -324,6 +323,7 @@ static void sink_go_on(struct sink *sink) {
     reviving_go_on(sink);
     reading_go_on(sink);
     shipping_go_on(sink);
+    mind_failing(sink);
     storing_go_on(sink);
     sink_count_backlog(sink);
     events_note_state(sink);
