@@ -199,8 +199,12 @@ void reviving_on_settled(struct parcel *parcel, const struct verdict *verdict) {
         break;
     case OUTCOME_THROTTLED:
     case OUTCOME_UNREACHED:
-        breaker_on_failure(&sink->breaker, parcel->is_probe, clock_wall_ms(),
-                           verdict->retry_after_ms, sinks_draw(sink->sinks));
+        if (sink->terms.is_pipelined) {
+            breaker_on_abandoned(&sink->breaker, parcel->is_probe);
+        } else {
+            breaker_on_failure(&sink->breaker, parcel->is_probe, clock_wall_ms(),
+                               verdict->retry_after_ms, sinks_draw(sink->sinks));
+        }
         break;
     case OUTCOME_GONE:
         breaker_on_abandoned(&sink->breaker, parcel->is_probe);
