@@ -359,7 +359,7 @@ def test_who_is_not_concerned_by_a_reload_is_answered_while_it_goes_on(start_bro
 
 # --- certificates of clients ------------------------------------------------------------------
 
-BRIEF_S = 8  # room for two handshakes with a certificate before it ends
+BRIEF_S = 20  # room for three handshakes and a request before it ends
 DEVICES = """
 auth:
   certificates:
