@@ -4,7 +4,7 @@
  * Place:   the log thread's; filled from storage at start, then ahead of it by what is not stored.
  * Thread:  the log thread's, but for order_channel_count() and order_post_forgotten().
  * Bounds:  limits.channels, about 200 bytes each, and the broker's own (`$…`): two a sink and one a
- *          source. One goes when the store has forgotten it.
+ *          source, also of those that were. One goes when the store has forgotten it.
  *
  * What a tenant has (channels, stored bytes) is counted in its account, and there the store thread
  * takes off what retention lets go of. So it is exact at any time, with no walk but the one of the
