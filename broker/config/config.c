@@ -11,6 +11,7 @@
 #include "broker/config/yaml.h"
 #include "broker/support/invariant.h"
 
+PRINTF_LIKE(5, 0)
 static void add_fault(struct config_faults *faults, const char *source, struct config_mark mark,
                       const char *key, const char *format, va_list arguments) {
     if (faults->count >= CONFIG_FAULTS_MAX) {
